@@ -1,0 +1,1 @@
+"""Judges: rules, classifiers and policies over programs and reasoning traces."""

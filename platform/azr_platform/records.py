@@ -1,0 +1,65 @@
+"""Frozen records that cross rooms: what a task is, what was sampled, what the supervisor answered.
+
+They carry text and numbers only. Nothing in them is ever evaluated; programs in them are strings.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Role(StrEnum):
+    """The two roles one policy plays."""
+
+    PROPOSE = "propose"
+    SOLVE = "solve"
+
+
+class Kind(StrEnum):
+    """What is hidden from the solver: the output, the input, or the program."""
+
+    DEDUCTION = "deduction"
+    ABDUCTION = "abduction"
+    INDUCTION = "induction"
+
+
+class Phase(StrEnum):
+    """Where in a step a sample was drawn."""
+
+    SEED = "seed"
+    PROPOSE = "propose"
+    LEARNABILITY = "learnability"
+    SOLVE = "solve"
+
+
+class Group(msgspec.Struct, frozen=True):
+    """One of the six role x kind groups that share an advantage baseline (TRR++)."""
+
+    role: Role
+    kind: Kind
+
+    def __str__(self) -> str:
+        return f"{self.role.value}/{self.kind.value}"
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """A validated task: a program with the inputs it ran on and the outputs the jail observed.
+
+    Deduction and abduction tasks have one pair. An induction task has N; the first ``shown`` are given to
+    the solver, the rest are its hidden tests. Inputs are the text between the parentheses of ``f(...)``;
+    outputs are literals.
+    """
+
+    id: str
+    kind: Kind
+    program: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    shown: int = 1
+    message: str = ""
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        return list(zip(self.inputs, self.outputs, strict=True))

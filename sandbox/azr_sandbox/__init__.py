@@ -1,0 +1,1 @@
+"""The jail: runs programs a model wrote inside nsjail, and nowhere else."""
