@@ -1,0 +1,111 @@
+# Two commands matter: `make demo` runs supervised self-play on the embedded model, `make test` runs the tests.
+# Both set up .venv first; the second time that takes no time, because a stamp is newer than pyproject.toml.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV ?= .venv
+PY := $(VENV)/bin/python
+
+# torch, pinned. The specs are tried in this order, so a CPU build is used wherever pip can see one. Where pip
+# cannot, it takes the default build, which on x86-64 Linux carries CUDA and is several GB. To get the small CPU
+# build there, pass pip the CPU index that PyTorch's installation page gives:
+#     make demo TORCH_PIP_ARGS='--index-url <that index>'
+# On a machine with a GPU, take the default build at once:  make demo TORCH_SPECS=torch==2.13.0
+TORCH_SPECS ?= torch==2.13.0+cpu torch==2.13.0
+TORCH_PIP_ARGS ?=
+
+STEPS ?= 30
+SEED ?= 0
+RUN ?=
+PYTEST_ARGS ?=
+
+# On a terminal pip shows its progress; into a file or a pipe it speaks only of trouble.
+PIP_INSTALL := $(PY) -m pip install --no-input --disable-pip-version-check $(if $(MAKE_TERMOUT),,--quiet)
+
+# No colours into a file or a pipe (make sets MAKE_TERMOUT only when its output is a terminal).
+ifndef MAKE_TERMOUT
+export NO_COLOR := 1
+endif
+
+.PHONY: help demo test check format setup setup-dev clean distclean
+
+help:  ## list these commands
+	@echo 'usage: make COMMAND [STEPS=30] [SEED=0] [RUN=runs/NAME] [PYTHON=python3] [TORCH_PIP_ARGS=...]'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+# --- set-up -------------------------------------------------------------------------------------------------
+
+# The venv's python is the target itself, so a venv whose interpreter has vanished is built anew.
+$(PY):
+	@command -v $(PYTHON) >/dev/null 2>&1 || { \
+	    echo "error: '$(PYTHON)' was not found; install Python 3.11 or newer, or name it: make PYTHON=/path/to/python3" >&2; \
+	    exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "error: '$(PYTHON)' is $$($(PYTHON) --version 2>&1), and Python 3.11 or newer is needed;" \
+	         "name one: make PYTHON=python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	    echo "error: '$(PYTHON)' cannot make virtual environments (its venv or ensurepip module is missing);" \
+	         "on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@echo "set-up: creating $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv --clear $(VENV)
+
+# The stamps are written last, so an interrupted set-up is taken up again by the next command.
+$(VENV)/.ready-train: pyproject.toml $(PY)
+	@$(PY) -m pip --version >/dev/null 2>&1 || $(PY) -m ensurepip >/dev/null
+	@for spec in $(TORCH_SPECS); do \
+	    echo "set-up: torch ($$spec)"; \
+	    if $(PIP_INSTALL) $(TORCH_PIP_ARGS) "$$spec" 2>$(VENV)/torch.log; then exit 0; fi; \
+	    if grep -q 'No matching distribution' $(VENV)/torch.log; then \
+	        echo "set-up: pip sees no $$spec (see TORCH_PIP_ARGS in the Makefile)"; \
+	    else break; fi; \
+	done; \
+	grep -v '^WARNING: Location' $(VENV)/torch.log >&2; \
+	echo "error: torch could not be installed; pip's own words are above" >&2; exit 1
+	@echo "set-up: the platform and what it trains with (a minute or two, about 1.2 GB on disk in all)"
+	@$(PIP_INSTALL) --editable '.[train]'
+	@touch $@
+
+$(VENV)/.ready-dev: pyproject.toml $(VENV)/.ready-train
+	@echo "set-up: the development tools"
+	@$(PIP_INSTALL) --editable '.[train,dev]'
+	@touch $@
+
+setup: $(VENV)/.ready-train  ## create .venv with what training needs
+setup-dev: $(VENV)/.ready-dev  ## the same, with the development tools
+
+# --- commands -----------------------------------------------------------------------------------------------
+
+# A run is never overwritten: without RUN, the first free of runs/demo, runs/demo-2, ... is taken.
+demo: $(VENV)/.ready-train  ## supervised self-play on the embedded model, on the CPU, in a few minutes
+	@run='$(RUN)'; \
+	if [ -z "$$run" ]; then \
+	    run=runs/demo; n=2; \
+	    while [ -e "$$run" ]; do run=runs/demo-$$n; n=$$((n + 1)); done; \
+	fi; \
+	echo "demo: $(STEPS) steps into $$run; watch and steer it from another terminal:" \
+	     "$(VENV)/bin/azr-platform tui $$run"; \
+	$(VENV)/bin/azr-platform train --preset nano --run "$$run" --steps $(STEPS) --seed $(SEED) && \
+	echo "demo: done; look back at it with: $(VENV)/bin/azr-platform tui $$run"
+
+test: $(VENV)/.ready-dev  ## run the tests (PYTEST_ARGS='-m "not slow"' for the quick ones)
+	$(PY) -m pytest $(PYTEST_ARGS)
+
+check: $(VENV)/.ready-dev  ## ruff, mypy and the import contracts
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+format: $(VENV)/.ready-dev  ## let ruff mend what it can
+	$(VENV)/bin/ruff check --fix
+	$(VENV)/bin/ruff format
+
+clean:  ## remove caches and build results; keeps .venv and runs/
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis snapshot_report.html
+	find platform monitor sandbox tui policies tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean  ## the same, and remove .venv; keeps runs/
+	rm -rf $(VENV)
