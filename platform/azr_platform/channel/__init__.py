@@ -1,0 +1,1 @@
+"""The channel: every message between processes, and the framed wire that carries them."""

@@ -1,0 +1,241 @@
+"""Every message that crosses a process boundary; the whole protocol can be reviewed in this file.
+
+```
+trainer ─ Hello, Review, StepDone, Saved, SafePoint, Beat, Notice, Finished, Crashed ─► supervisor
+trainer ◄─ Welcome, Reviewed, Noted, Go, RollBack, Halt ───────────────────────────────── supervisor
+client  ─ Hello, Command, Ask ──────────────────────────────────────────────────────────► supervisor
+client  ◄─ Welcome, Outcome, Status, Refused ──────────────────────────────────────────── supervisor
+```
+
+Each message of the trainer but ``Beat`` and ``Notice`` waits for one reply. A pause is a reply to ``SafePoint``
+that has not come yet. A message with an unknown field or tag is refused whole.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from azr_platform.records import Kind, Phase, Role, Task
+
+PROTOCOL = 1
+
+
+class Message(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of all messages: immutable, tagged with the class name, strict."""
+
+
+# -- trainer to supervisor -------------------------------------------------------------------------------
+
+
+class Hello(Message):
+    """First message of every connection; the protocol versions must be equal."""
+
+    protocol: int = PROTOCOL
+    peer: str
+    pid: int
+
+
+class Submission(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One sample for review, exactly as the model wrote it. The trainer neither parses nor judges it.
+
+    ``task``: for a solver sample the id of the task it answers; for an induction proposal the id of the task
+    whose program it writes inputs for; else empty.
+    """
+
+    uid: str
+    role: Role
+    kind: Kind
+    prompt: str
+    response: str
+    tokens: int
+    task: str = ""
+
+
+class Review(Message):
+    """Ask for verdicts on a batch. The reply, ``Reviewed``, keeps the order."""
+
+    step: int
+    phase: Phase
+    samples: list[Submission]
+
+
+class Reward(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the update made of one reviewed sample. ``trained`` is false for a sample left out of the gradient."""
+
+    sample: int
+    reward: float
+    advantage: float
+    trained: bool
+
+
+class StepDone(Message):
+    """A step's update is done. Metrics are plain numbers; names are listed in trainer/metrics.py."""
+
+    step: int
+    started_at: float
+    seconds: float
+    metrics: dict[str, float]
+    rewards: list[Reward]
+
+
+class Saved(Message):
+    """A checkpoint was written and can be loaded."""
+
+    step: int
+    path: str
+    digest: str
+
+
+class SafePoint(Message):
+    """Between phases: the trainer can wait, roll back or stop here without losing anything."""
+
+    step: int
+    where: str
+
+
+class Beat(Message):
+    """Sign of life, with what the trainer is doing; not answered."""
+
+    step: int
+    where: str
+    done: int = 0
+    total: int = 0
+
+
+class Notice(Message):
+    """One line for the ledger; not answered."""
+
+    message: str
+
+
+class Finished(Message):
+    """The run reached its last step."""
+
+    step: int
+
+
+class Crashed(Message):
+    """The trainer is about to exit after an error; ``error`` is its last word."""
+
+    step: int
+    error: str
+
+
+# -- supervisor to trainer -------------------------------------------------------------------------------
+
+
+class Welcome(Message):
+    """Answer to ``Hello``. The trainer resumes from ``checkpoint`` (relative to the run) unless it is empty."""
+
+    branch: int = 1
+    checkpoint: str = ""
+
+
+class Judgement(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The supervisor's answer on one sample; its ledger row (``sample``) is committed before this is sent.
+
+    ``allowed`` false: the sample may enter no buffer, no prompt and no gradient.
+    ``valid``: a proposal ran, deterministically, and became ``task``. ``correct``: a solver's answer is right.
+    """
+
+    uid: str
+    sample: int
+    allowed: bool
+    well_formed: bool
+    valid: bool = False
+    correct: bool = False
+    outcome: str = ""
+    reason: str = ""
+    problem: str = ""
+    task: Task | None = None
+
+
+class Reviewed(Message):
+    judgements: list[Judgement]
+
+
+class Noted(Message):
+    """The rows of ``StepDone``, ``Saved``, ``Finished`` or ``Crashed`` are committed."""
+
+
+class Go(Message):
+    """Carry on."""
+
+
+class RollBack(Message):
+    """Load this checkpoint (relative to the run) and continue from its step on a new branch."""
+
+    checkpoint: str
+    step: int
+    branch: int
+
+
+class Halt(Message):
+    """Save a checkpoint if ``save``, then exit with status 0."""
+
+    save: bool = True
+
+
+# -- clients ---------------------------------------------------------------------------------------------
+
+
+class Action(StrEnum):
+    PAUSE = "pause"
+    RESUME = "resume"
+    ROLLBACK = "rollback"
+    STOP = "stop"
+    ACKNOWLEDGE = "acknowledge"
+
+
+class Command(Message):
+    """A deliberate act on the run. It is recorded with its outcome, whatever that is.
+
+    ``step``: the checkpoint's step, for rollback. ``alert``: which alert to acknowledge; 0 means all.
+    """
+
+    action: Action
+    who: str
+    why: str = ""
+    step: int | None = None
+    alert: int = 0
+
+
+class Outcome(Message):
+    """What became of a command, in one line."""
+
+    ok: bool
+    detail: str
+
+
+class Ask(Message):
+    """Ask for the live status."""
+
+
+class Status(Message):
+    """What the ledger cannot know yet: what the trainer does this second."""
+
+    state: str
+    reason: str
+    step: int
+    steps: int
+    branch: int
+    where: str
+    done: int
+    total: int
+    beat_age: float
+    trainer_pid: int
+    restarts: int
+
+
+class Refused(Message):
+    """The peer could not be understood; the connection is closed after this."""
+
+    reason: str
+
+
+FromTrainer = Hello | Review | StepDone | Saved | SafePoint | Beat | Notice | Finished | Crashed
+ToTrainer = Welcome | Reviewed | Noted | Go | RollBack | Halt | Refused
+FromClient = Hello | Command | Ask
+ToClient = Welcome | Outcome | Status | Refused

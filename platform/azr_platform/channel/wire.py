@@ -1,0 +1,114 @@
+"""Framed msgpack on a stream socket: a 4-byte little-endian length, then one message."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+import threading
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+MAX_FRAME = 256 * 1024 * 1024
+_LENGTH = struct.Struct("<I")
+_encode = msgspec.msgpack.Encoder().encode
+
+In = TypeVar("In")
+
+
+class WireError(Exception):
+    """The peer sent something that is not a message of this protocol."""
+
+
+class Disconnected(Exception):
+    """The peer closed the connection, or it broke."""
+
+
+def frame(message: msgspec.Struct) -> bytes:
+    body = _encode(message)
+    if len(body) > MAX_FRAME:
+        raise WireError(f"a message of {len(body)} bytes is over the limit of {MAX_FRAME}")
+    return _LENGTH.pack(len(body)) + body
+
+
+def _decode(decoder: msgspec.msgpack.Decoder[Any], body: bytes) -> Any:
+    try:
+        return decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise WireError(f"not a message of this protocol: {error}") from error
+
+
+def _length(head: bytes) -> int:
+    (length,) = _LENGTH.unpack(head)
+    if length > MAX_FRAME:
+        raise WireError(f"a frame of {length} bytes is over the limit of {MAX_FRAME}")
+    return int(length)
+
+
+class Wire(Generic[In]):
+    """One blocking end of the channel, for the trainer and for clients. ``send`` may be called from any thread."""
+
+    def __init__(self, sock: socket.socket, incoming: Any) -> None:
+        self._socket = sock
+        self._decoder = msgspec.msgpack.Decoder(incoming)
+        self._sending = threading.Lock()
+
+    def send(self, message: msgspec.Struct) -> None:
+        data = frame(message)
+        try:
+            with self._sending:
+                self._socket.sendall(data)
+        except OSError as error:
+            raise Disconnected(str(error)) from error
+
+    def receive(self) -> In:
+        received: In = _decode(self._decoder, self._read(_length(self._read(_LENGTH.size))))
+        return received
+
+    def ask(self, message: msgspec.Struct) -> In:
+        """Send one message and wait for its reply."""
+        self.send(message)
+        return self.receive()
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def _read(self, size: int) -> bytes:
+        chunks = bytearray()
+        while len(chunks) < size:
+            try:
+                chunk = self._socket.recv(min(size - len(chunks), 1 << 20))
+            except OSError as error:
+                raise Disconnected(str(error)) from error
+            if not chunk:
+                raise Disconnected("the other side closed the connection")
+            chunks += chunk
+        return bytes(chunks)
+
+
+class AsyncWire(Generic[In]):
+    """The supervisor's end of a connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, incoming: Any) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._decoder = msgspec.msgpack.Decoder(incoming)
+
+    async def send(self, message: msgspec.Struct) -> None:
+        try:
+            self._writer.write(frame(message))
+            await self._writer.drain()
+        except OSError as error:
+            raise Disconnected(str(error)) from error
+
+    async def receive(self) -> In:
+        try:
+            body = await self._reader.readexactly(_length(await self._reader.readexactly(_LENGTH.size)))
+        except (asyncio.IncompleteReadError, OSError) as error:
+            raise Disconnected(str(error)) from error
+        received: In = _decode(self._decoder, body)
+        return received
+
+    def close(self) -> None:
+        self._writer.close()

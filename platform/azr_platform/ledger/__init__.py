@@ -1,0 +1,1 @@
+"""The ledger: one append-only, hash-chained SQLite file a run."""

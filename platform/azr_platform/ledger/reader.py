@@ -1,0 +1,353 @@
+"""Everyone's read-only view of a ledger: the dashboard, status, reports and audits query here and nowhere else."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from azr_platform.ledger import chain
+from azr_platform.ledger.errors import LedgerBroken, UnknownRun
+from azr_platform.ledger.records import (
+    AlertRow,
+    BranchRow,
+    CheckpointRow,
+    ControlRow,
+    ExecutionRow,
+    FindingRow,
+    NoticeRow,
+    RunRow,
+    SampleDetail,
+    SampleRow,
+    ScoreRow,
+    StateRow,
+    Summary,
+    VerdictRow,
+)
+from azr_platform.ledger.schema import connect
+from azr_platform.records import Kind, Task
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+_SAMPLE_COLUMNS = """
+    s.id, s.time, s.branch, s.step, s.phase, s.role, s.kind, s.uid, s.task, s.tokens, s.well_formed, s.correct,
+    s.outcome, s.problem, v.allowed, v.severity, v.action, v.score, v.reason, r.reward, r.advantage
+"""
+_SAMPLE_FROM = """
+    FROM samples s LEFT JOIN verdicts v ON v.sample = s.id LEFT JOIN rewards r ON r.sample = s.id
+"""
+
+
+class LedgerReader:
+    """Reads ``RUN/ledger.db`` without ever writing; safe beside a live supervisor.
+
+    Raises:
+        UnknownRun: no ledger in the folder.
+        LedgerBroken: the file is no ledger.
+    """
+
+    def __init__(self, run: Path) -> None:
+        self.run_folder = run
+        self.path = run / "ledger.db"
+        if not self.path.is_file():
+            raise UnknownRun(run)
+        try:
+            self._connection = connect(str(self.path), read_only=True)
+            self._connection.execute("SELECT 1 FROM run LIMIT 1").fetchone()
+        except sqlite3.Error as error:
+            raise LedgerBroken(self.path, str(error)) from error
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def __enter__(self) -> LedgerReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- the run as a whole ------------------------------------------------------------------------------
+
+    def run(self) -> RunRow:
+        rows = self._rows(
+            RunRow, "SELECT name, created_at, version, seed, steps, config FROM run WHERE id = 1"
+        )
+        if not rows:
+            raise LedgerBroken(self.path, "it holds no run")
+        return rows[0]
+
+    def supervisor_alive(self) -> bool:
+        """Whether a supervisor holds this run's lock right now."""
+        try:
+            with (self.run_folder / "supervisor.lock").open("r") as handle:
+                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
+    def state(self) -> StateRow:
+        """The newest recorded state; ``interrupted`` when a live state has no supervisor behind it."""
+        rows = self._rows(
+            StateRow, "SELECT time, state, where_at, reason FROM states ORDER BY id DESC LIMIT 1"
+        )
+        if not rows:
+            return StateRow(0.0, "starting", "", "")
+        state = rows[0]
+        if state.state not in ("stopped", "finished", "failed") and not self.supervisor_alive():
+            return StateRow(state.time, "interrupted", state.where_at, "its supervisor is gone")
+        return state
+
+    def branch(self) -> int:
+        """The branch that the run is on."""
+        return int(self._value("SELECT coalesce(max(id), 1) FROM branches"))
+
+    def step(self) -> int:
+        """Steps done on the current branch's line."""
+        branch = self.branch()
+        start = self._value("SELECT coalesce(max(from_step), 0) FROM branches WHERE id = ?", branch)
+        done = self._value("SELECT coalesce(max(step), 0) FROM steps WHERE branch = ?", branch)
+        return max(int(start), int(done))
+
+    def summary(self) -> Summary:
+        """What ``azr-platform status`` prints."""
+        run, state = self.run(), self.state()
+        return Summary(
+            run=run.name,
+            state=state.state,
+            where=state.where_at,
+            reason=state.reason,
+            step=self.step(),
+            steps=run.steps,
+            branch=self.branch(),
+            samples=int(self._value("SELECT count(*) FROM samples")),
+            blocked=int(self._value("SELECT count(*) FROM verdicts WHERE allowed = 0")),
+            alerts_open=int(
+                self._value("SELECT count(*) FROM alerts WHERE id NOT IN (SELECT alert FROM alert_acks)")
+            ),
+            supervised=self.supervisor_alive(),
+            metrics=self.last_metrics(),
+        )
+
+    def branches(self) -> list[BranchRow]:
+        return self._rows(
+            BranchRow, "SELECT id, created_at, parent, from_step, reason FROM branches ORDER BY id"
+        )
+
+    def lineage(self) -> list[tuple[int, int]]:
+        """The current line as (branch, last step that counts on it), root first."""
+        by_id = {row.id: row for row in self.branches()}
+        line: list[tuple[int, int]] = []
+        current, last = by_id.get(self.branch()), 2**62
+        while current is not None:
+            line.append((current.id, last))
+            last = min(last, current.from_step)
+            current = by_id.get(current.parent) if current.parent else None
+        return line[::-1]
+
+    # -- metrics -----------------------------------------------------------------------------------------
+
+    def metric_names(self) -> list[str]:
+        return [row[0] for row in self._query("SELECT DISTINCT name FROM metrics ORDER BY name")]
+
+    def metric(self, name: str) -> tuple[list[int], list[float]]:
+        """(steps, values) along the current line, oldest first; values that were not finite are left out."""
+        steps: list[int] = []
+        values: list[float] = []
+        for branch, last in self.lineage():
+            for step, value in self._query(
+                "SELECT step, value FROM metrics WHERE name = ? AND branch = ? AND step <= ? ORDER BY step",
+                name,
+                branch,
+                last,
+            ):
+                if value is not None:
+                    steps.append(step)
+                    values.append(value)
+        return steps, values
+
+    def last_metrics(self) -> dict[str, float | None]:
+        last = self._value("SELECT coalesce(max(id), 0) FROM steps")
+        row = self._query("SELECT branch, step FROM steps WHERE id = ?", last).fetchone()
+        if row is None:
+            return {}
+        return dict(
+            self._query("SELECT name, value FROM metrics WHERE branch = ? AND step = ? ORDER BY id", *row)
+        )
+
+    def step_seconds(self, last: int = 20) -> list[float]:
+        """Wall seconds of the newest steps, oldest first: for rates and the ETA."""
+        rows = self._query("SELECT seconds FROM steps ORDER BY id DESC LIMIT ?", last).fetchall()
+        return [row[0] for row in rows][::-1]
+
+    # -- samples -----------------------------------------------------------------------------------------
+
+    def samples(
+        self,
+        *,
+        limit: int = 200,
+        before: int | None = None,
+        role: str | None = None,
+        kind: str | None = None,
+        step: int | None = None,
+        blocked_only: bool = False,
+        flagged_only: bool = False,
+    ) -> list[SampleRow]:
+        """A page of samples, newest first; pass the last id as ``before`` for the next page."""
+        where: list[str] = []
+        values: list[object] = []
+        for clause, value in (
+            ("s.id < ?", before),
+            ("s.role = ?", role),
+            ("s.kind = ?", kind),
+            ("s.step = ?", step),
+        ):
+            if value is not None:
+                where.append(clause)
+                values.append(value)
+        if blocked_only:
+            where.append("v.allowed = 0")
+        if flagged_only:
+            where.append("EXISTS (SELECT 1 FROM findings f WHERE f.sample = s.id)")
+        clause = f"WHERE {' AND '.join(where)}" if where else ""
+        return self._rows(
+            SampleRow,
+            f"SELECT {_SAMPLE_COLUMNS} {_SAMPLE_FROM} {clause} ORDER BY s.id DESC LIMIT ?",
+            *values,
+            limit,
+        )
+
+    def sample(self, number: int) -> SampleDetail | None:
+        """Everything on record about one sample, or None when there is no such sample."""
+        rows = self._rows(SampleRow, f"SELECT {_SAMPLE_COLUMNS} {_SAMPLE_FROM} WHERE s.id = ?", number)
+        texts = self._query(
+            "SELECT prompt, response, reasoning, program, input, message, answer FROM samples WHERE id = ?",
+            number,
+        ).fetchone()
+        if not rows or texts is None:
+            return None
+        verdicts = self._rows(
+            VerdictRow,
+            "SELECT allowed, action, severity, score, reason FROM verdicts WHERE sample = ?",
+            number,
+        )
+        return SampleDetail(
+            sample=rows[0],
+            prompt=texts[0],
+            response=texts[1],
+            reasoning=texts[2],
+            program=texts[3],
+            input=texts[4],
+            message=texts[5],
+            answer=texts[6],
+            verdict=verdicts[0] if verdicts else None,
+            findings=self._rows(
+                FindingRow,
+                "SELECT rule, severity, part, span_start, span_end, why FROM findings WHERE sample = ? ORDER BY id",
+                number,
+            ),
+            scores=self._rows(
+                ScoreRow,
+                "SELECT classifier, category, value FROM scores WHERE sample = ? ORDER BY id",
+                number,
+            ),
+            executions=self._rows(
+                ExecutionRow,
+                "SELECT position, input, outcome, value, detail, cpu_ms, wall_ms, memory_kb FROM executions "
+                "WHERE sample = ? ORDER BY position, id",
+                number,
+            ),
+        )
+
+    def sample_numbers(self) -> Iterator[int]:
+        """Ids of all samples, oldest first."""
+        for (number,) in self._query("SELECT id FROM samples ORDER BY id"):
+            yield number
+
+    def counts(self, column: str) -> dict[str, int]:
+        """How many samples have each value of ``outcome``, ``phase``, ``role`` or ``kind``."""
+        if column not in ("outcome", "phase", "role", "kind"):
+            raise ValueError(f"samples cannot be counted by {column!r}")
+        query = f"SELECT {column}, count(*) FROM samples GROUP BY 1 ORDER BY 2 DESC"  # noqa: S608 checked above
+        return {key or "": count for key, count in self._query(query)}
+
+    def tasks(self) -> Iterator[Task]:
+        """Every validated task, oldest first."""
+        for row in self._query(
+            "SELECT task, kind, program, inputs, outputs, shown, message FROM tasks ORDER BY id"
+        ):
+            yield Task(
+                id=row[0],
+                kind=Kind(row[1]),
+                program=row[2],
+                inputs=tuple(json.loads(row[3])),
+                outputs=tuple(json.loads(row[4])),
+                shown=row[5],
+                message=row[6],
+            )
+
+    # -- oversight and control ---------------------------------------------------------------------------
+
+    def alerts(self, *, limit: int = 200, after: int = 0) -> list[AlertRow]:
+        """Newest first; only those with an id above ``after``."""
+        return self._rows(
+            AlertRow,
+            "SELECT id, time, branch, step, severity, rule, sample, message, "
+            "id IN (SELECT alert FROM alert_acks) AS acknowledged FROM alerts WHERE id > ? ORDER BY id DESC LIMIT ?",
+            after,
+            limit,
+        )
+
+    def controls(self, limit: int = 200) -> list[ControlRow]:
+        return self._rows(
+            ControlRow,
+            "SELECT id, time, who, action, arguments, why, outcome FROM controls ORDER BY id DESC LIMIT ?",
+            limit,
+        )
+
+    def checkpoints(self) -> list[CheckpointRow]:
+        return self._rows(
+            CheckpointRow, "SELECT id, time, branch, step, path, digest FROM checkpoints ORDER BY id"
+        )
+
+    def line_checkpoints(self) -> list[CheckpointRow]:
+        """Checkpoints on the current line, oldest first: what can be resumed from or rolled back to."""
+        line = self.lineage()
+        return [
+            row
+            for row in self.checkpoints()
+            if any(row.branch == branch and row.step <= last for branch, last in line)
+        ]
+
+    def notices(self) -> list[NoticeRow]:
+        return self._rows(NoticeRow, "SELECT time, source, message FROM notices ORDER BY id")
+
+    def rule_counts(self) -> list[tuple[str, int, int]]:
+        """(rule, highest severity, findings), most frequent first."""
+        return list(
+            self._query("SELECT rule, max(severity), count(*) FROM findings GROUP BY rule ORDER BY 3 DESC, 1")
+        )
+
+    def verify(self) -> chain.Verification:
+        """Walk the hash chain; see chain.py for what it can and cannot prove."""
+        return chain.verify(self._connection)
+
+    # -- plumbing ----------------------------------------------------------------------------------------
+
+    def _query(self, sql: str, *values: object) -> sqlite3.Cursor:
+        try:
+            return self._connection.execute(sql, values)
+        except sqlite3.Error as error:
+            raise LedgerBroken(self.path, str(error)) from error
+
+    def _value(self, sql: str, *values: object) -> Any:
+        return self._query(sql, *values).fetchone()[0]
+
+    def _rows(self, kind: type[T], sql: str, *values: object) -> list[T]:
+        return [kind(*row) for row in self._query(sql, *values)]

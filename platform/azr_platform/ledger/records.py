@@ -1,0 +1,165 @@
+"""Typed rows that the reader hands out. Field order is the order of the reader's SELECT."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class RunRow(msgspec.Struct, frozen=True):
+    name: str
+    created_at: float
+    version: str
+    seed: int
+    steps: int
+    config: str
+
+
+class StateRow(msgspec.Struct, frozen=True):
+    """``state``: starting, running, pausing, paused, rolling back, stopping, stopped, finished, failed;
+    the reader adds ``interrupted`` for a run whose supervisor is gone."""
+
+    time: float
+    state: str
+    where_at: str
+    reason: str
+
+
+class BranchRow(msgspec.Struct, frozen=True):
+    id: int
+    created_at: float
+    parent: int | None
+    from_step: int
+    reason: str
+
+
+class SampleRow(msgspec.Struct, frozen=True):
+    """One sample in a list. ``allowed`` is None only for a sample without a verdict."""
+
+    id: int
+    time: float
+    branch: int
+    step: int
+    phase: str
+    role: str
+    kind: str
+    uid: str
+    task: str | None
+    tokens: int
+    well_formed: int
+    correct: int | None
+    outcome: str | None
+    problem: str
+    allowed: int | None
+    severity: int | None
+    action: int | None
+    score: float | None
+    reason: str | None
+    reward: float | None
+    advantage: float | None
+
+
+class VerdictRow(msgspec.Struct, frozen=True):
+    allowed: int
+    action: int
+    severity: int
+    score: float
+    reason: str
+
+
+class FindingRow(msgspec.Struct, frozen=True):
+    """``span_start``/``span_end``: character offsets within the text of ``part``, or None."""
+
+    rule: str
+    severity: int
+    part: str
+    span_start: int | None
+    span_end: int | None
+    why: str
+
+
+class ScoreRow(msgspec.Struct, frozen=True):
+    classifier: str
+    category: str
+    value: float
+
+
+class ExecutionRow(msgspec.Struct, frozen=True):
+    position: int
+    input: str
+    outcome: str
+    value: str | None
+    detail: str
+    cpu_ms: float
+    wall_ms: float
+    memory_kb: int
+
+
+class SampleDetail(msgspec.Struct, frozen=True):
+    """Everything on record about one sample. All texts are a model's: escape them wherever they are shown."""
+
+    sample: SampleRow
+    prompt: str
+    response: str
+    reasoning: str
+    program: str
+    input: str
+    message: str
+    answer: str
+    verdict: VerdictRow | None
+    findings: list[FindingRow]
+    scores: list[ScoreRow]
+    executions: list[ExecutionRow]
+
+
+class AlertRow(msgspec.Struct, frozen=True):
+    id: int
+    time: float
+    branch: int
+    step: int
+    severity: int
+    rule: str
+    sample: int | None
+    message: str
+    acknowledged: int
+
+
+class ControlRow(msgspec.Struct, frozen=True):
+    id: int
+    time: float
+    who: str
+    action: str
+    arguments: str
+    why: str
+    outcome: str
+
+
+class CheckpointRow(msgspec.Struct, frozen=True):
+    id: int
+    time: float
+    branch: int
+    step: int
+    path: str
+    digest: str
+
+
+class NoticeRow(msgspec.Struct, frozen=True):
+    time: float
+    source: str
+    message: str
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """The run at a glance; the JSON of ``azr-platform status --json``."""
+
+    run: str
+    state: str
+    where: str
+    reason: str
+    step: int
+    steps: int
+    branch: int
+    samples: int
+    blocked: int
+    alerts_open: int
+    supervised: bool
+    metrics: dict[str, float | None]

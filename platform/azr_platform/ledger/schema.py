@@ -1,0 +1,179 @@
+"""The ledger's tables, as numbered migrations.
+
+Every table is append-only (triggers refuse UPDATE and DELETE): what becomes known later, such as a sample's
+reward, is a row of its own. ``branch`` and ``step`` place a row in the run; a rollback opens a new branch, so
+rows are never removed, only left behind on an older one.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from sqlite_utils import Database
+from sqlite_utils.migrations import Migrations
+
+migrations = Migrations("azr_platform.ledger")
+
+# Columns of each table after its integer ``id``. Rows are hashed in this order (see chain.py).
+TABLES: dict[str, dict[str, type]] = {
+    "run": {"name": str, "created_at": float, "version": str, "seed": int, "steps": int, "config": str},
+    "branches": {"created_at": float, "parent": int, "from_step": int, "reason": str},
+    "states": {"time": float, "state": str, "where_at": str, "reason": str},
+    "steps": {"branch": int, "step": int, "started_at": float, "seconds": float},
+    "metrics": {"branch": int, "step": int, "name": str, "value": float},
+    "samples": {
+        "time": float,
+        "branch": int,
+        "step": int,
+        "phase": str,
+        "role": str,
+        "kind": str,
+        "uid": str,
+        "task": str,
+        "prompt": str,
+        "response": str,
+        "reasoning": str,
+        "program": str,
+        "input": str,
+        "message": str,
+        "answer": str,
+        "tokens": int,
+        "well_formed": int,
+        "correct": int,
+        "outcome": str,
+        "problem": str,
+    },
+    "tasks": {
+        "sample": int,
+        "branch": int,
+        "step": int,
+        "task": str,
+        "kind": str,
+        "program": str,
+        "inputs": str,
+        "outputs": str,
+        "shown": int,
+        "message": str,
+    },
+    "executions": {
+        "sample": int,
+        "position": int,
+        "input": str,
+        "outcome": str,
+        "value": str,
+        "detail": str,
+        "cpu_ms": float,
+        "wall_ms": float,
+        "memory_kb": int,
+    },
+    "findings": {
+        "sample": int,
+        "rule": str,
+        "severity": int,
+        "part": str,
+        "span_start": int,
+        "span_end": int,
+        "why": str,
+    },
+    "scores": {"sample": int, "classifier": str, "category": str, "value": float},
+    "verdicts": {
+        "sample": int,
+        "allowed": int,
+        "action": int,
+        "severity": int,
+        "score": float,
+        "reason": str,
+    },
+    "rewards": {
+        "sample": int,
+        "branch": int,
+        "step": int,
+        "reward": float,
+        "advantage": float,
+        "trained": int,
+    },
+    "alerts": {
+        "time": float,
+        "branch": int,
+        "step": int,
+        "severity": int,
+        "rule": str,
+        "sample": int,
+        "message": str,
+    },
+    "alert_acks": {"time": float, "alert": int, "who": str, "note": str},
+    "controls": {"time": float, "who": str, "action": str, "arguments": str, "why": str, "outcome": str},
+    "checkpoints": {"time": float, "branch": int, "step": int, "path": str, "digest": str, "kept_for": str},
+    "notices": {"time": float, "source": str, "message": str},
+    "audits": {
+        "time": float,
+        "audit": str,
+        "policy": str,
+        "sample": int,
+        "allowed": int,
+        "severity": int,
+        "score": float,
+        "findings": str,
+        "reason": str,
+    },
+}
+
+INDEXES = {
+    "metrics": [["name", "branch", "step"]],
+    "samples": [["branch", "step"], ["task"]],
+    "tasks": [["task"]],
+    "executions": [["sample"]],
+    "findings": [["sample"], ["rule"]],
+    "scores": [["sample"]],
+    "verdicts": [["sample"]],
+    "rewards": [["sample"]],
+    "alerts": [["severity"]],
+    "audits": [["audit"]],
+    "checkpoints": [["branch", "step"]],
+}
+
+
+@migrations()
+def m001_tables(db: Database) -> None:
+    """Create every table, its indexes and the triggers that make it append-only."""
+    for name, columns in TABLES.items():
+        _create_append_only(db, name, {"id": int, **columns})
+    for name, indexes in INDEXES.items():
+        for columns_ in indexes:
+            db.table(name).create_index(columns_)
+
+
+@migrations()
+def m002_chain(db: Database) -> None:
+    """Create the hash chain over all rows (see chain.py)."""
+    _create_append_only(db, "chain", {"id": int, "tbl": str, "row": int, "digest": bytes})
+
+
+def _create_append_only(db: Database, name: str, columns: dict[str, type]) -> None:
+    db.table(name).create(columns, pk="id")
+    for verb in ("UPDATE", "DELETE"):
+        db.execute(
+            f"CREATE TRIGGER {name}_no_{verb.lower()} BEFORE {verb} ON {name} "
+            f"BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
+        )
+
+
+def connect(path: str, *, read_only: bool) -> sqlite3.Connection:
+    """Open the database file with the pragmas both sides rely on.
+
+    Raises:
+        sqlite3.Error: the file is missing, unreadable, or not a database.
+    """
+    if read_only:
+        from urllib.parse import quote
+
+        connection = sqlite3.connect(
+            f"file:{quote(path)}?mode=ro", uri=True, timeout=10, check_same_thread=False
+        )
+    else:
+        connection = sqlite3.connect(path, timeout=10, check_same_thread=False)
+        connection.execute("PRAGMA journal_mode=WAL")
+        # FULL: a committed row survives a power cut, which is what "row first" means.
+        connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA busy_timeout=10000")
+    return connection

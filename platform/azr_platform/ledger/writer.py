@@ -1,0 +1,126 @@
+"""The only writer of a ledger; the supervisor holds it, and nothing else may import it.
+
+All rows of one batch go in one transaction, so a reader sees a whole review or none of it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from sqlite_utils import Database
+
+from azr_platform.ledger import chain
+from azr_platform.ledger.errors import LedgerBroken, LedgerBusy
+from azr_platform.ledger.schema import TABLES, connect, migrations
+
+Row = Mapping[str, object]
+
+
+class LedgerWriter:
+    """Appends rows to ``RUN/ledger.db`` and to its hash chain.
+
+    Raises:
+        LedgerBusy: another supervisor writes this run.
+        LedgerBroken: the file is not a ledger, or SQLite refused it.
+    """
+
+    def __init__(self, run: Path) -> None:
+        self.path = run / "ledger.db"
+        self._lock = _take_lock(run / "supervisor.lock")
+        try:
+            self._connection = connect(str(self.path), read_only=False)
+            migrations.apply(Database(self._connection))
+            self._next = {
+                name: 1 + (self._connection.execute(f"SELECT max(id) FROM {name}").fetchone()[0] or 0)  # noqa: S608 our own table names
+                for name in [*TABLES, "chain"]
+            }
+            last = self._connection.execute("SELECT digest FROM chain ORDER BY id DESC LIMIT 1").fetchone()
+        except sqlite3.Error as error:
+            self._lock.close()
+            raise LedgerBroken(self.path, str(error)) from error
+        self._head: bytes = last[0] if last else chain.GENESIS
+
+    @property
+    def head(self) -> str:
+        """Hex digest of the newest row: note it elsewhere to prove later that nothing was rewritten."""
+        return self._head.hex()
+
+    def append(self, table: str, row: Row) -> int:
+        """Append and commit one row; returns its id."""
+        with self.batch() as batch:
+            return batch.add(table, row)
+
+    @contextmanager
+    def batch(self) -> Iterator[Batch]:
+        """Collect rows of any tables and commit them together, durably, when the block ends."""
+        batch = Batch(dict(self._next), self._head)
+        yield batch
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            for table, rows in batch.rows.items():
+                marks = ",".join("?" * (len(TABLES[table]) + 1))
+                self._connection.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)  # noqa: S608 our own table names
+            self._connection.executemany("INSERT INTO chain VALUES (?,?,?,?)", batch.links)
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise LedgerBroken(self.path, str(error)) from error
+        self._next, self._head = batch.next_ids, batch.head
+
+    def close(self) -> None:
+        self._connection.close()
+        self._lock.close()
+
+    def __enter__(self) -> LedgerWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Batch:
+    """Rows that will be committed together. Ids are known at once, so rows can refer to one another."""
+
+    def __init__(self, next_ids: dict[str, int], head: bytes) -> None:
+        self.next_ids = next_ids
+        self.head = head
+        self.rows: dict[str, list[Sequence[object]]] = {}
+        self.links: list[tuple[int, str, int, bytes]] = []
+
+    def add(self, table: str, row: Row) -> int:
+        """Queue one row; a missing column is NULL, an unknown one is a programming error (KeyError)."""
+        columns = TABLES[table]
+        if unknown := row.keys() - columns.keys():
+            raise KeyError(f"ledger table {table} has no column {sorted(unknown)}")
+        number = self.next_ids[table]
+        values = [chain.storable(row.get(column)) for column in columns]
+        self.head = chain.digest(self.head, table, number, values)
+        self.rows.setdefault(table, []).append([number, *values])
+        self.links.append((self.next_ids["chain"], table, number, self.head))
+        self.next_ids[table] += 1
+        self.next_ids["chain"] += 1
+        return number
+
+
+def _take_lock(path: Path) -> IO[str]:
+    """One supervisor a run. The kernel drops the lock when its holder dies, however it dies."""
+    handle = path.open("a+")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        handle.seek(0)
+        holder = handle.read().strip() or "unknown"
+        handle.close()
+        raise LedgerBusy(path.parent, holder) from None
+    handle.truncate(0)
+    handle.write(f"pid {os.getpid()} since {time.strftime('%Y-%m-%d %H:%M:%S')}")
+    handle.flush()
+    return handle
