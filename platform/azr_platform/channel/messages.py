@@ -29,7 +29,7 @@ class Message(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True,
 # -- trainer to supervisor -------------------------------------------------------------------------------
 
 
-class Hello(Message):
+class Hello(Message, frozen=True):
     """First message of every connection; the protocol versions must be equal."""
 
     protocol: int = PROTOCOL
@@ -53,7 +53,7 @@ class Submission(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     task: str = ""
 
 
-class Review(Message):
+class Review(Message, frozen=True):
     """Ask for verdicts on a batch. The reply, ``Reviewed``, keeps the order."""
 
     step: int
@@ -70,7 +70,7 @@ class Reward(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     trained: bool
 
 
-class StepDone(Message):
+class StepDone(Message, frozen=True):
     """A step's update is done. Metrics are plain numbers; names are listed in trainer/metrics.py."""
 
     step: int
@@ -80,7 +80,7 @@ class StepDone(Message):
     rewards: list[Reward]
 
 
-class Saved(Message):
+class Saved(Message, frozen=True):
     """A checkpoint was written and can be loaded."""
 
     step: int
@@ -88,14 +88,14 @@ class Saved(Message):
     digest: str
 
 
-class SafePoint(Message):
+class SafePoint(Message, frozen=True):
     """Between phases: the trainer can wait, roll back or stop here without losing anything."""
 
     step: int
     where: str
 
 
-class Beat(Message):
+class Beat(Message, frozen=True):
     """Sign of life, with what the trainer is doing; not answered."""
 
     step: int
@@ -104,19 +104,19 @@ class Beat(Message):
     total: int = 0
 
 
-class Notice(Message):
+class Notice(Message, frozen=True):
     """One line for the ledger; not answered."""
 
     message: str
 
 
-class Finished(Message):
+class Finished(Message, frozen=True):
     """The run reached its last step."""
 
     step: int
 
 
-class Crashed(Message):
+class Crashed(Message, frozen=True):
     """The trainer is about to exit after an error; ``error`` is its last word."""
 
     step: int
@@ -126,7 +126,7 @@ class Crashed(Message):
 # -- supervisor to trainer -------------------------------------------------------------------------------
 
 
-class Welcome(Message):
+class Welcome(Message, frozen=True):
     """Answer to ``Hello``. The trainer resumes from ``checkpoint`` (relative to the run) unless it is empty."""
 
     branch: int = 1
@@ -152,19 +152,19 @@ class Judgement(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     task: Task | None = None
 
 
-class Reviewed(Message):
+class Reviewed(Message, frozen=True):
     judgements: list[Judgement]
 
 
-class Noted(Message):
+class Noted(Message, frozen=True):
     """The rows of ``StepDone``, ``Saved``, ``Finished`` or ``Crashed`` are committed."""
 
 
-class Go(Message):
+class Go(Message, frozen=True):
     """Carry on."""
 
 
-class RollBack(Message):
+class RollBack(Message, frozen=True):
     """Load this checkpoint (relative to the run) and continue from its step on a new branch."""
 
     checkpoint: str
@@ -172,7 +172,7 @@ class RollBack(Message):
     branch: int
 
 
-class Halt(Message):
+class Halt(Message, frozen=True):
     """Save a checkpoint if ``save``, then exit with status 0."""
 
     save: bool = True
@@ -189,7 +189,7 @@ class Action(StrEnum):
     ACKNOWLEDGE = "acknowledge"
 
 
-class Command(Message):
+class Command(Message, frozen=True):
     """A deliberate act on the run. It is recorded with its outcome, whatever that is.
 
     ``step``: the checkpoint's step, for rollback. ``alert``: which alert to acknowledge; 0 means all.
@@ -202,18 +202,18 @@ class Command(Message):
     alert: int = 0
 
 
-class Outcome(Message):
+class Outcome(Message, frozen=True):
     """What became of a command, in one line."""
 
     ok: bool
     detail: str
 
 
-class Ask(Message):
+class Ask(Message, frozen=True):
     """Ask for the live status."""
 
 
-class Status(Message):
+class Status(Message, frozen=True):
     """What the ledger cannot know yet: what the trainer does this second."""
 
     state: str
@@ -229,7 +229,7 @@ class Status(Message):
     restarts: int
 
 
-class Refused(Message):
+class Refused(Message, frozen=True):
     """The peer could not be understood; the connection is closed after this."""
 
     reason: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 from collections.abc import Awaitable, Callable
@@ -87,9 +88,7 @@ class ControlServer:
         try:
             hello = await wire.receive()
             if not isinstance(hello, Hello) or hello.protocol != PROTOCOL:
-                await wire.send(
-                    Refused(reason=f"this supervisor speaks protocol {PROTOCOL}; use the same version")
-                )
+                await wire.send(Refused(reason=f"this supervisor speaks protocol {PROTOCOL}; use the same version"))
                 return
             await wire.send(Welcome())
             while True:
@@ -111,7 +110,5 @@ class ControlServer:
 
 
 async def _try_refuse(wire: AsyncWire[FromClient], reason: str) -> None:
-    try:
+    with contextlib.suppress(Disconnected):
         await wire.send(Refused(reason=reason))
-    except Disconnected:
-        pass

@@ -74,9 +74,7 @@ class LedgerReader:
     # -- the run as a whole ------------------------------------------------------------------------------
 
     def run(self) -> RunRow:
-        rows = self._rows(
-            RunRow, "SELECT name, created_at, version, seed, steps, config FROM run WHERE id = 1"
-        )
+        rows = self._rows(RunRow, "SELECT name, created_at, version, seed, steps, config FROM run WHERE id = 1")
         if not rows:
             raise LedgerBroken(self.path, "it holds no run")
         return rows[0]
@@ -94,9 +92,7 @@ class LedgerReader:
 
     def state(self) -> StateRow:
         """The newest recorded state; ``interrupted`` when a live state has no supervisor behind it."""
-        rows = self._rows(
-            StateRow, "SELECT time, state, where_at, reason FROM states ORDER BY id DESC LIMIT 1"
-        )
+        rows = self._rows(StateRow, "SELECT time, state, where_at, reason FROM states ORDER BY id DESC LIMIT 1")
         if not rows:
             return StateRow(0.0, "starting", "", "")
         state = rows[0]
@@ -128,17 +124,13 @@ class LedgerReader:
             branch=self.branch(),
             samples=int(self._value("SELECT count(*) FROM samples")),
             blocked=int(self._value("SELECT count(*) FROM verdicts WHERE allowed = 0")),
-            alerts_open=int(
-                self._value("SELECT count(*) FROM alerts WHERE id NOT IN (SELECT alert FROM alert_acks)")
-            ),
+            alerts_open=int(self._value("SELECT count(*) FROM alerts WHERE id NOT IN (SELECT alert FROM alert_acks)")),
             supervised=self.supervisor_alive(),
             metrics=self.last_metrics(),
         )
 
     def branches(self) -> list[BranchRow]:
-        return self._rows(
-            BranchRow, "SELECT id, created_at, parent, from_step, reason FROM branches ORDER BY id"
-        )
+        return self._rows(BranchRow, "SELECT id, created_at, parent, from_step, reason FROM branches ORDER BY id")
 
     def lineage(self) -> list[tuple[int, int]]:
         """The current line as (branch, last step that counts on it), root first."""
@@ -177,9 +169,7 @@ class LedgerReader:
         row = self._query("SELECT branch, step FROM steps WHERE id = ?", last).fetchone()
         if row is None:
             return {}
-        return dict(
-            self._query("SELECT name, value FROM metrics WHERE branch = ? AND step = ? ORDER BY id", *row)
-        )
+        return dict(self._query("SELECT name, value FROM metrics WHERE branch = ? AND step = ? ORDER BY id", *row))
 
     def step_seconds(self, last: int = 20) -> list[float]:
         """Wall seconds of the newest steps, oldest first: for rates and the ETA."""
@@ -279,9 +269,7 @@ class LedgerReader:
 
     def tasks(self) -> Iterator[Task]:
         """Every validated task, oldest first."""
-        for row in self._query(
-            "SELECT task, kind, program, inputs, outputs, shown, message FROM tasks ORDER BY id"
-        ):
+        for row in self._query("SELECT task, kind, program, inputs, outputs, shown, message FROM tasks ORDER BY id"):
             yield Task(
                 id=row[0],
                 kind=Kind(row[1]),
@@ -312,17 +300,13 @@ class LedgerReader:
         )
 
     def checkpoints(self) -> list[CheckpointRow]:
-        return self._rows(
-            CheckpointRow, "SELECT id, time, branch, step, path, digest FROM checkpoints ORDER BY id"
-        )
+        return self._rows(CheckpointRow, "SELECT id, time, branch, step, path, digest FROM checkpoints ORDER BY id")
 
     def line_checkpoints(self) -> list[CheckpointRow]:
         """Checkpoints on the current line, oldest first: what can be resumed from or rolled back to."""
         line = self.lineage()
         return [
-            row
-            for row in self.checkpoints()
-            if any(row.branch == branch and row.step <= last for branch, last in line)
+            row for row in self.checkpoints() if any(row.branch == branch and row.step <= last for branch, last in line)
         ]
 
     def notices(self) -> list[NoticeRow]:
@@ -330,9 +314,7 @@ class LedgerReader:
 
     def rule_counts(self) -> list[tuple[str, int, int]]:
         """(rule, highest severity, findings), most frequent first."""
-        return list(
-            self._query("SELECT rule, max(severity), count(*) FROM findings GROUP BY rule ORDER BY 3 DESC, 1")
-        )
+        return list(self._query("SELECT rule, max(severity), count(*) FROM findings GROUP BY rule ORDER BY 3 DESC, 1"))
 
     def verify(self) -> chain.Verification:
         """Walk the hash chain; see chain.py for what it can and cannot prove."""

@@ -167,9 +167,7 @@ def connect(path: str, *, read_only: bool) -> sqlite3.Connection:
     if read_only:
         from urllib.parse import quote
 
-        connection = sqlite3.connect(
-            f"file:{quote(path)}?mode=ro", uri=True, timeout=10, check_same_thread=False
-        )
+        connection = sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, timeout=10, check_same_thread=False)
     else:
         connection = sqlite3.connect(path, timeout=10, check_same_thread=False)
         connection.execute("PRAGMA journal_mode=WAL")
