@@ -29,7 +29,7 @@ class Message(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True,
 # -- trainer to supervisor -------------------------------------------------------------------------------
 
 
-class Hello(Message, frozen=True):
+class Hello(Message, frozen=True, kw_only=True):
     """First message of every connection; the protocol versions must be equal."""
 
     protocol: int = PROTOCOL

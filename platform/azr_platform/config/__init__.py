@@ -1,0 +1,1 @@
+"""Typed run configuration: TOML presets and files, ``--set a.b=c`` overrides, unknown keys refused."""

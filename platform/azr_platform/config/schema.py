@@ -1,0 +1,158 @@
+"""What a run can be told. Every field is read by the code; a key that is not here is refused.
+
+Defaults are the paper's (arXiv 2505.03335, Table 5 and section 3) unless a comment says otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Positive = Annotated[int, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class RunConfig(Section):
+    steps: Positive = 500
+    """Steps to train: one step proposes, solves and updates once."""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Every random draw derives from this, the step and the phase; the same seed gives the same run on CPU."""
+    checkpoint_every: Positive = 10
+    """Steps between checkpoints; the first (step 0, after seeding) and the last are always written."""
+    threads: Annotated[int, Field(ge=0)] = 0
+    """Torch threads of the trainer; 0 lets torch choose. A fixed number makes runs equal across machines' loads."""
+
+
+class ModelConfig(Section):
+    path: str = "nano"
+    """``nano`` (ships with the package), a local folder, or a Hugging Face name."""
+    engine: Literal["static", "transformers", "scripted"] = "transformers"
+    """What samples rollouts: ``static`` (small Llama models on CPU), ``transformers`` (any), ``scripted`` (tests)."""
+    script: str = ""
+    """For ``scripted``: a JSON file of [{"match": prompt substring, "responses": [...]}]; others are sampled."""
+    dtype: Literal["float32", "bfloat16"] = "bfloat16"
+    """Number format of the weights that train."""
+    chat: bool = False
+    """Wrap prompts in the tokenizer's chat template."""
+    max_prompt_tokens: Positive = 6144
+    """A longer prompt is not asked."""
+    max_response_tokens: Positive = 8096
+    """Sampling stops here; a response cut off is malformed."""
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+    batch: Positive = 64
+    """Sequences sampled together."""
+
+
+class TasksConfig(Section):
+    style: Literal["full", "compact"] = "full"
+    """Prompt wording: instructions for a language model, or the few tokens the embedded model knows."""
+    references: Annotated[int, Field(ge=1, le=32)] = 6
+    """k: earlier tasks shown to the proposer."""
+    inputs: Annotated[int, Field(ge=2, le=32)] = 10
+    """N: inputs of an induction task; the first N // 2 are shown, the others are hidden tests."""
+
+
+class SelfPlayConfig(Section):
+    proposals: Positive = 64
+    """B: proposals, and problems solved, per kind and step."""
+    rollouts: Positive = 8
+    """n: solver samples per valid proposal that estimate its learnability."""
+    train_on_rollouts: bool = False
+    """Also train on the n learnability samples (the paper discards them)."""
+    seed_factor: Annotated[int, Field(ge=1, le=64)] = 4
+    """Buffers are grown to this times B by the base policy before step 1."""
+    seed_rounds: Positive = 12
+    """Seeding gives up growing after so many rounds; a small buffer is then used as it is, with a notice."""
+    draw: Literal["max_new", "uniform", "half_new", "step"] = "max_new"
+    """How problems to solve are drawn from a buffer (see buffers/sample.py)."""
+    recent_references: Annotated[int, Field(ge=0)] = 0
+    """Draw the proposer's references from this many newest tasks; 0 means all."""
+    buffer_cap: Positive = 16384
+    """Tasks kept per kind; the oldest leave first."""
+
+
+class RewardsConfig(Section):
+    wrong: float = -0.5
+    """Well-formed but worth nothing."""
+    malformed: float = -1.0
+    """Format wrong or program invalid."""
+    pay_repeats: bool = True
+    """Whether a proposal that is already in the buffer earns its learnability; if not it earns ``wrong``."""
+    punish_flagged: bool = False
+    """Give flagged samples ``malformed`` instead of dropping them. Training against the monitor teaches a model
+    to hide what the monitor looks for (arXiv 2503.11926); leave this off."""
+
+
+class OptimizerConfig(Section):
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-6
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    """Linear warm-up."""
+    final_fraction: Fraction = 1.0
+    """Learning rate at the last step, as a fraction: 1 keeps it constant, less decays it linearly."""
+    betas: tuple[Fraction, Fraction] = (0.9, 0.99)
+    epsilon: Annotated[float, Field(gt=0)] = 1e-8
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    grad_clip: Annotated[float, Field(gt=0)] = 1.0
+    """Largest norm of the gradient."""
+
+
+class UpdateConfig(Section):
+    minibatches: Positive = 1
+    """Optimizer steps per update; the samples are dealt to them at random."""
+    clip_low: Fraction = 0.2
+    clip_high: Annotated[float, Field(ge=0)] = 0.2
+    """PPO clip range: the ratio counts between 1 - clip_low and 1 + clip_high."""
+    entropy_coefficient: Annotated[float, Field(ge=0)] = 0.001
+    aggregation: Literal["token_mean", "sequence_mean"] = "token_mean"
+    """Mean over all tokens of a minibatch, or over each sequence first."""
+    advantage: Literal["task_relative", "global"] = "task_relative"
+    """Baseline per role x kind group (TRR++), or one for the whole batch (REINFORCE++)."""
+    std_floor: Annotated[float, Field(gt=0)] = 1e-6
+    """Smallest standard deviation an advantage is divided by."""
+    tokens_per_microbatch: Positive = 16384
+    """Padded tokens in one forward pass; accumulation keeps the result the same."""
+
+
+class JailConfig(Section):
+    wall_seconds: Annotated[float, Field(gt=0, le=600)] = 10.0
+    """Per program and input."""
+    cpu_seconds: Annotated[int, Field(gt=0, le=600)] = 10
+    memory_mb: Annotated[int, Field(ge=64)] = 512
+    workers: Annotated[int, Field(ge=0, le=512)] = 0
+    """Warm jails; 0 means one a core."""
+
+
+class SupervisorConfig(Section):
+    policy: str = "default"
+    """Monitor policy: default, strict, observe, or a YAML file."""
+    beat_timeout_seconds: Annotated[float, Field(gt=0)] = 120.0
+    """A trainer that gave no sign of life for so long is killed and restarted."""
+    max_restarts: Annotated[int, Field(ge=0)] = 3
+    """Crashes of the trainer that are mended from the last checkpoint before the run fails."""
+
+
+class Config(Section):
+    """One run, whole."""
+
+    run: RunConfig = RunConfig()
+    model: ModelConfig = ModelConfig()
+    tasks: TasksConfig = TasksConfig()
+    selfplay: SelfPlayConfig = SelfPlayConfig()
+    rewards: RewardsConfig = RewardsConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    update: UpdateConfig = UpdateConfig()
+    jail: JailConfig = JailConfig()
+    supervisor: SupervisorConfig = SupervisorConfig()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Config:
+        if (self.model.engine == "scripted") != bool(self.model.script):
+            raise ValueError('model.engine = "scripted" and model.script go together')
+        if self.rewards.malformed > self.rewards.wrong or self.rewards.wrong > 0:
+            raise ValueError("rewards must keep malformed <= wrong <= 0")
+        return self
