@@ -142,13 +142,14 @@ def check_memory(proc: Path = PROC, cgroup: Path = CGROUP) -> Check:
 def check_disk(name: str, folder: Path, needed: int) -> Check:
     """Whether ``folder`` (or the nearest parent that exists) is writable and has ``needed`` bytes free."""
     existing = folder.absolute()
-    while not existing.exists() and existing != existing.parent:
-        existing = existing.parent
     try:
+        while not existing.exists() and existing != existing.parent:
+            existing = existing.parent
         free = shutil.disk_usage(existing).free
+        writable = os.access(existing, os.W_OK | os.X_OK, effective_ids=True)
     except OSError as error:
-        return Check(name, False, f"{folder}: {error.strerror}", f"make {existing} readable")
-    if not os.access(existing, os.W_OK | os.X_OK, effective_ids=True):
+        return Check(name, False, f"{folder}: {error.strerror}", "choose a folder you may write to")
+    if not writable:
         return Check(name, False, f"{existing} is not writable", "choose a folder you may write to")
     detail = f"{_size(free)} free at {existing}"
     if free < needed:

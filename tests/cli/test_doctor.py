@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
@@ -113,18 +114,22 @@ def test_a_full_disk_is_missing_room(tmp_path: Path) -> None:
     assert "make room" in check.remedy
 
 
-def test_a_folder_one_may_not_write_to_is_named(tmp_path: Path) -> None:
-    tmp_path.chmod(0o555)
-    root = os.geteuid() == 0
-    try:
-        if root:  # root may write anywhere, so ask as somebody else
-            os.seteuid(65534)
-        check = diagnosis.check_disk("disk", tmp_path / "runs", 0)
-    finally:
-        if root:
-            os.seteuid(0)
-        tmp_path.chmod(0o755)
+@pytest.mark.parametrize("mode", [0o555, 0o000])
+def test_a_folder_one_may_not_write_to_is_named(mode: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder)
+        path.chmod(mode)
+        root = os.geteuid() == 0
+        try:
+            if root:  # root may write anywhere, so ask as somebody else
+                os.seteuid(65534)
+            check = diagnosis.check_disk("disk", path / "runs" / "demo", 0)
+        finally:
+            if root:
+                os.seteuid(0)
+            path.chmod(0o755)
     assert check.ok is False
+    assert "choose a folder" in check.remedy
 
 
 def test_the_jail_cache_follows_the_xdg_setting(tmp_path: Path) -> None:
