@@ -361,3 +361,17 @@ def test_links_between_the_documents_lead_somewhere() -> None:
             if not re.match(r"\w+:", target) and not (page.parent / target).exists():
                 broken.append(f"{_name(page)}: {target}")
     assert not broken
+
+
+def test_paths_named_in_the_documents_exist() -> None:
+    """Backticked paths that begin with a room, tests or docs; globs and <placeholders> are not paths."""
+    missing = []
+    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
+        if page.name == "CHANGELOG.md":
+            continue
+        for path in re.findall(
+            r"`((?:platform|monitor|sandbox|tui|policies|tests|docs)/[\w./-]*)`", page.read_text("utf-8")
+        ):
+            if path != "platform/__init__.py" and not (ROOT / path).exists():
+                missing.append(f"{_name(page)}: {path}")
+    assert not missing

@@ -55,6 +55,8 @@ except OSError as error:
     sys.exit(f"{step}: {error.strerror}")
 """
 
+_GPU_TORCH = "for the GPU: make distclean setup TORCH_SPECS=torch==2.13.0"
+
 _ASK_GPU = """
 import json, torch
 found = torch.cuda.is_available()
@@ -342,7 +344,7 @@ def check_gpu(devices: Path = DEVICES, *, torch_present: bool, seconds: float = 
     if not any((devices / name).exists() for name in ("nvidiactl", "nvidia0", "kfd", "dxg")):
         return Check("GPU", None, "no GPU device; training runs on the CPU")
     if not torch_present:
-        return Check("GPU", None, "a GPU device is here, but torch is not", "make setup TORCH_SPECS=torch==2.13.0")
+        return Check("GPU", None, "a GPU device is here, but torch is not", _GPU_TORCH)
     try:
         asked = _python(_ASK_GPU, seconds=seconds)
         answer = json.loads(_last_line(asked.stdout))
@@ -354,8 +356,7 @@ def check_gpu(devices: Path = DEVICES, *, torch_present: bool, seconds: float = 
     if names:
         return Check("GPU", True, f"{len(names)} x {_printable(names[0])}, {_size(free)} free on the first")
     if not built_for:
-        remedy = "for the GPU: make setup TORCH_SPECS=torch==2.13.0 (touch pyproject.toml first)"
-        return Check("GPU", None, "a GPU device is here, but torch is a CPU build", remedy)
+        return Check("GPU", None, "a GPU device is here, but torch is a CPU build", _GPU_TORCH)
     return Check("GPU", None, f"a GPU device is here, but torch (CUDA {built_for}) sees none", "check the driver")
 
 
