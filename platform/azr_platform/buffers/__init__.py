@@ -1,0 +1,1 @@
+"""Task buffers: what the model has proposed and the supervisor has allowed."""

@@ -1,0 +1,152 @@
+"""Checkpoints: the whole state of a trainer in one folder, without pickle, all there or not at all.
+
+``step-000040/`` holds the model in Hugging Face layout (loadable by transformers and vLLM), ``optimizer.safetensors``,
+``buffers.msgpack`` and ``state.json`` with a BLAKE2b digest of every other file. Randomness needs no state of its
+own: every draw derives from the run's seed, the step and the phase.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+from safetensors.torch import load_file, save_file
+
+from azr_platform.buffers.buffer import Entry
+from azr_platform.records import Kind
+
+FORMAT = 1
+_OPTIMIZER, _BUFFERS, _STATE = "optimizer.safetensors", "buffers.msgpack", "state.json"
+
+
+class CheckpointBroken(Exception):
+    """A checkpoint is missing, incomplete or not what was written."""
+
+
+class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``state.json``. ``files`` maps each other file to its BLAKE2b-256 hex digest."""
+
+    format: int
+    step: int
+    seed: int
+    files: dict[str, str]
+
+
+class Saved(msgspec.Struct, frozen=True):
+    path: Path
+    digest: str
+
+
+def folder_name(step: int, branch: int) -> str:
+    """Branches keep their own checkpoints, so a rollback overwrites none."""
+    return f"step-{step:06d}" if branch == 1 else f"step-{step:06d}-branch-{branch}"
+
+
+def save(
+    folder: Path,
+    *,
+    step: int,
+    seed: int,
+    model: Any,
+    tokenizer: Any,
+    optimizer: torch.optim.Optimizer,
+    buffers: Mapping[Kind, Sequence[Entry]],
+) -> Saved:
+    """Write a checkpoint beside ``folder``, flush it to disk, then rename it into place.
+
+    Raises:
+        OSError: no space, no permission. What was there before is untouched.
+    """
+    partial = folder.with_name(folder.name + ".partial")
+    if partial.exists():
+        shutil.rmtree(partial)
+    partial.mkdir(parents=True)
+    model.save_pretrained(partial, safe_serialization=True)
+    tokenizer.save_pretrained(partial)
+    save_file(_optimizer_tensors(model, optimizer), partial / _OPTIMIZER)
+    (partial / _BUFFERS).write_bytes(msgspec.msgpack.encode(dict(buffers)))
+    state = State(FORMAT, step, seed, {name: _digest(partial / name) for name in _contents(partial)})
+    (partial / _STATE).write_bytes(msgspec.json.format(msgspec.json.encode(state), indent=1))
+    _flush(partial)
+    if folder.exists():  # left by a trainer that died after writing it and before it was recorded
+        shutil.rmtree(folder)
+    partial.rename(folder)
+    _flush_folder(folder.parent)
+    return Saved(folder, _digest(folder / _STATE))
+
+
+def verify(folder: Path, digest: str | None = None) -> State:
+    """Read ``state.json`` and check every file against it.
+
+    Raises:
+        CheckpointBroken: naming the first file that is missing or changed.
+    """
+    try:
+        raw = (folder / _STATE).read_bytes()
+        state = msgspec.json.decode(raw, type=State)
+    except (OSError, msgspec.DecodeError) as error:
+        raise CheckpointBroken(f"{folder}: no readable {_STATE} ({error})") from error
+    if digest is not None and blake2b(raw, digest_size=32).hexdigest() != digest:
+        raise CheckpointBroken(f"{folder}: {_STATE} is not the one that was recorded")
+    for name, expected in state.files.items():
+        if Path(name).name != name or not (folder / name).is_file():
+            raise CheckpointBroken(f"{folder}: {name} is missing")
+        if _digest(folder / name) != expected:
+            raise CheckpointBroken(f"{folder}: {name} was changed since it was written")
+    return state
+
+
+def load_optimizer(folder: Path, model: Any, optimizer: torch.optim.Optimizer) -> None:
+    """Restore the optimizer's moments and step counts for the model's parameters, by name."""
+    tensors = load_file(folder / _OPTIMIZER)
+    names = [name for name, _ in model.named_parameters()]
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for key, tensor in tensors.items():
+        name, _, part = key.rpartition("/")
+        state.setdefault(names.index(name), {})[part] = tensor
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def load_buffers(folder: Path) -> dict[Kind, list[Entry]]:
+    return msgspec.msgpack.decode((folder / _BUFFERS).read_bytes(), type=dict[Kind, list[Entry]])
+
+
+def _optimizer_tensors(model: Any, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    return {
+        f"{name}/{part}": torch.as_tensor(value).contiguous()
+        for name, parameter in model.named_parameters()
+        for part, value in optimizer.state.get(parameter, {}).items()
+    }
+
+
+def _contents(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.name != _STATE)
+
+
+def _digest(path: Path) -> str:
+    digest = blake2b(digest_size=32)
+    with path.open("rb") as handle:
+        while block := handle.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _flush(folder: Path) -> None:
+    for path in folder.iterdir():
+        with path.open("rb") as handle:
+            os.fsync(handle.fileno())
+    _flush_folder(folder)
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

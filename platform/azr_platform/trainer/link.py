@@ -1,0 +1,140 @@
+"""The trainer's side of the channel: each call blocks until the supervisor has answered."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Sequence
+
+from azr_platform.channel.messages import (
+    Beat,
+    Crashed,
+    Finished,
+    Go,
+    Halt,
+    Hello,
+    Judgement,
+    Noted,
+    Notice,
+    Review,
+    Reviewed,
+    Reward,
+    RollBack,
+    SafePoint,
+    Saved,
+    StepDone,
+    Submission,
+    ToTrainer,
+    Welcome,
+)
+from azr_platform.channel.wire import Disconnected, Wire
+from azr_platform.records import Phase
+
+
+class HaltRequested(Exception):
+    """The supervisor wants the trainer to end here."""
+
+    def __init__(self, save: bool) -> None:
+        super().__init__("halt")
+        self.save = save
+
+
+class RollBackRequested(Exception):
+    """The supervisor wants the trainer to go back to a checkpoint."""
+
+    def __init__(self, order: RollBack) -> None:
+        super().__init__(f"roll back to step {order.step}")
+        self.order = order
+
+
+class SupervisorLied(Exception):
+    """The supervisor's reply does not fit the question. Nothing can be trusted after that."""
+
+
+class Link:
+    """Questions to the supervisor, and a background pulse that says what the trainer is doing."""
+
+    def __init__(self, wire: Wire[ToTrainer], beat_seconds: float = 1.0) -> None:
+        self._wire = wire
+        self._beat_seconds = beat_seconds
+        self._stop = threading.Event()
+        self.step = 0
+        self.where = "starting"
+        self.progress = (0, 0)
+
+    def hello(self) -> Welcome:
+        reply = self._wire.ask(Hello(peer="trainer", pid=os.getpid()))
+        if not isinstance(reply, Welcome):
+            raise SupervisorLied(f"expected a welcome, got {reply!r}")
+        threading.Thread(target=self._beat, name="pulse", daemon=True).start()
+        return reply
+
+    def at(self, where: str) -> None:
+        """Note what begins now; the next pulse tells it."""
+        self.where, self.progress = where, (0, 0)
+
+    def on_progress(self, done: int, total: int) -> None:
+        self.progress = (done, total)
+
+    def review(self, phase: Phase, samples: Sequence[Submission]) -> list[Judgement]:
+        """Verdicts on a batch, in its order; their rows are committed when this returns."""
+        if not samples:
+            return []
+        reply = self._wire.ask(Review(step=self.step, phase=phase, samples=list(samples)))
+        if not isinstance(reply, Reviewed):
+            raise SupervisorLied(f"expected judgements, got {type(reply).__name__}")
+        if [judgement.uid for judgement in reply.judgements] != [sample.uid for sample in samples]:
+            raise SupervisorLied("the judgements are not of the samples sent")
+        return reply.judgements
+
+    def safe_point(self, where: str) -> None:
+        """Wait here while the run is paused.
+
+        Raises:
+            HaltRequested: stop now.
+            RollBackRequested: load a checkpoint and go on from there.
+        """
+        reply = self._wire.ask(SafePoint(step=self.step, where=where))
+        if isinstance(reply, Halt):
+            raise HaltRequested(reply.save)
+        if isinstance(reply, RollBack):
+            raise RollBackRequested(reply)
+        if not isinstance(reply, Go):
+            raise SupervisorLied(f"expected an order, got {type(reply).__name__}")
+
+    def step_done(self, started_at: float, metrics: dict[str, float], rewards: list[Reward]) -> None:
+        seconds = time.time() - started_at
+        self._note(StepDone(step=self.step, started_at=started_at, seconds=seconds, metrics=metrics, rewards=rewards))
+
+    def saved(self, path: str, digest: str) -> None:
+        self._note(Saved(step=self.step, path=path, digest=digest))
+
+    def finished(self) -> None:
+        self._note(Finished(step=self.step))
+
+    def crashed(self, error: str) -> None:
+        self._note(Crashed(step=self.step, error=error))
+
+    def notice(self, message: str) -> None:
+        self._wire.send(Notice(message=message))
+
+    def close(self) -> None:
+        self._stop.set()
+        self._wire.close()
+
+    def _note(self, message: StepDone | Saved | Finished | Crashed) -> None:
+        reply = self._wire.ask(message)
+        if not isinstance(reply, Noted):
+            raise SupervisorLied(f"expected a receipt, got {type(reply).__name__}")
+
+    def _beat(self) -> None:
+        while not self._stop.wait(self._beat_seconds):
+            done, total = self.progress
+            try:
+                self._wire.send(Beat(step=self.step, where=self.where, done=done, total=total))
+            except Disconnected:
+                if not self._stop.is_set():
+                    # Without a supervisor nothing is recorded, so nothing may go on.
+                    os._exit(3)
+                return

@@ -1,0 +1,65 @@
+"""Load the policy and its tokenizer, and build the engine that samples from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from azr_platform.config.schema import ModelConfig
+from azr_platform.nano.model import weights_path
+from azr_platform.rollout.engine import Engine
+from azr_platform.rollout.scripted_engine import ScriptedEngine, read_script
+from azr_platform.rollout.static_engine import StaticEngine
+from azr_platform.rollout.transformers_engine import TransformersEngine
+
+
+class ModelUnavailable(Exception):
+    """The model cannot be loaded; the text says why and what to do."""
+
+
+def load_policy(config: ModelConfig, folder: Path | None = None) -> tuple[Any, Any]:
+    """(model, tokenizer), from a checkpoint's folder when one is given.
+
+    Raises:
+        ModelUnavailable: neither on disk nor to be downloaded, or not a causal language model.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    source = str(folder or (weights_path() if config.path == "nano" else config.path))
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)  # type: ignore[no-untyped-call]
+        model = AutoModelForCausalLM.from_pretrained(
+            source, dtype=getattr(torch, config.dtype), use_safetensors=True, trust_remote_code=False
+        )
+    except (OSError, ValueError) as error:
+        first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelUnavailable(
+            f"model.path = {config.path!r}: cannot be loaded ({first_line}). "
+            f"Give a local folder in Hugging Face layout, or connect to the hub once to download it."
+        ) from error
+    return model.to(best_device()), tokenizer
+
+
+def best_device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def build_engine(config: ModelConfig, model: Any, tokenizer: Any) -> Engine:
+    """The engine that ``model.engine`` names; a scripted one falls back to sampling for other prompts."""
+    static = config.engine == "static" or (config.engine == "scripted" and model.config.model_type == "llama")
+    engine: Engine = (StaticEngine if static else TransformersEngine)(
+        model,
+        tokenizer,
+        batch=config.batch,
+        max_tokens=config.max_response_tokens,
+        temperature=config.temperature,
+        chat=config.chat,
+    )
+    if config.engine == "scripted":
+        script = read_script(Path(config.script))
+        return ScriptedEngine(script, engine, model, tokenizer, config.temperature)
+    return engine

@@ -1,0 +1,54 @@
+"""The trainer's entry point, started by the supervisor: ``python -m azr_platform.trainer.process --run RUN --fd N``.
+
+It inherits one end of a socket pair; nobody else can speak as the trainer. Exit status: 0 halted or finished,
+1 failed (the supervisor was told why), 3 the supervisor is gone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import socket
+import sys
+import traceback
+from pathlib import Path
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="internal: the trainer of one run")
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--fd", type=int, required=True)
+    arguments = parser.parse_args()
+    # Ctrl-C reaches the whole foreground group; the supervisor decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.exit(train(arguments.run, socket.socket(fileno=arguments.fd)))
+
+
+def train(run: Path, sock: socket.socket) -> int:
+    """Serve one trainer's life; returns the exit status. Errors go to stderr (logs/trainer.log) and the supervisor."""
+    from azr_platform.channel.messages import ToTrainer
+    from azr_platform.channel.wire import Disconnected, Wire
+    from azr_platform.trainer.link import Link
+
+    link = Link(Wire(sock, ToTrainer))
+    try:
+        welcome = link.hello()  # before the heavy imports: the pulse must not wait for them
+        from azr_platform.trainer.session import Session
+
+        Session(run, link).run(welcome)
+    except Disconnected:
+        return 3
+    except Exception as error:
+        traceback.print_exc()
+        try:
+            link.crashed(f"{type(error).__name__}: {error}"[:2000])
+        except Disconnected:
+            return 3
+        return 1
+    finally:
+        link.close()
+    return 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""Wires the parts of one trainer together and drives them from checkpoint to checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from azr_platform.channel.messages import Welcome
+from azr_platform.config.load import load
+from azr_platform.trainer import checkpoint as checkpoints
+from azr_platform.trainer.link import HaltRequested, Link, RollBackRequested
+from azr_platform.trainer.loop import SelfPlay
+from azr_platform.trainer.model import build_engine, load_policy
+from azr_platform.trainer.update import Updater
+
+CHECKPOINTS = "checkpoints"
+
+
+class Session:
+    """One trainer process's work on one run."""
+
+    def __init__(self, run: Path, link: Link) -> None:
+        self._run = run
+        self._link = link
+        self._config = load(file=run / "run.toml")
+        self._branch = 1
+
+    def run(self, welcome: Welcome) -> None:
+        """Train until the last step or an order to halt; a rollback starts over from its checkpoint.
+
+        Raises:
+            ModelUnavailable, CheckpointBroken, NotFinite: the run cannot go on like this.
+        """
+        if self._config.run.threads:
+            torch.set_num_threads(self._config.run.threads)
+        torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
+        self._branch, checkpoint = welcome.branch, welcome.checkpoint
+        while True:
+            try:
+                self._train_from(checkpoint)
+                return
+            except RollBackRequested as request:
+                self._branch, checkpoint = request.order.branch, request.order.checkpoint
+
+    def _train_from(self, checkpoint: str) -> None:
+        config, link = self._config, self._link
+        link.at("loading the model")
+        folder = self._run / checkpoint if checkpoint else None
+        done = checkpoints.verify(folder).step if folder else 0
+        model, tokenizer = load_policy(config.model, folder)
+        model.eval()
+        updater = Updater(
+            model, config.optimizer, config.update, steps=config.run.steps, temperature=config.model.temperature
+        )
+        play = SelfPlay(config, build_engine(config.model, model, tokenizer), updater, link)
+        link.step = done
+        if folder:
+            checkpoints.load_optimizer(folder, model, updater.optimizer)
+            play.restore(checkpoints.load_buffers(folder))
+        saver = _Saver(self._run, self._branch, play, model, tokenizer, updater, link, config.run.seed, done)
+        try:
+            if not folder:
+                play.seed()
+                saver.save(0)
+            for step in range(done + 1, config.run.steps + 1):
+                link.safe_point("between steps")
+                link.step = step
+                play.step(step)
+                done = step
+                if step % config.run.checkpoint_every == 0 or step == config.run.steps:
+                    saver.save(step)
+            link.finished()
+        except HaltRequested as request:
+            # Mid-step the weights are still those of the last finished step, and so are the settled buffers.
+            if request.save and play.settled and saver.last != done:
+                link.step = done
+                saver.save(done)
+
+
+class _Saver:
+    """Writes a step's checkpoint and reports it."""
+
+    def __init__(
+        self,
+        run: Path,
+        branch: int,
+        play: SelfPlay,
+        model: Any,
+        tokenizer: Any,
+        updater: Updater,
+        link: Link,
+        seed: int,
+        loaded: int,
+    ) -> None:
+        self._run, self._branch, self._play = run, branch, play
+        self._model, self._tokenizer, self._updater = model, tokenizer, updater
+        self._link, self._seed = link, seed
+        self.last = loaded if play.settled else -1
+
+    def save(self, step: int) -> None:
+        self._link.at("checkpoint")
+        saved = checkpoints.save(
+            self._run / CHECKPOINTS / checkpoints.folder_name(step, self._branch),
+            step=step,
+            seed=self._seed,
+            model=self._model,
+            tokenizer=self._tokenizer,
+            optimizer=self._updater.optimizer,
+            buffers=self._play.settled,
+        )
+        self.last = step
+        self._link.saved(str(saved.path.relative_to(self._run)), saved.digest)
