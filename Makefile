@@ -5,7 +5,10 @@
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
 
-PYTHON ?= python3
+# The first Python that is new enough; found only when .venv is made. Another: make PYTHON=/path/to/python3
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+    "$$p" -c '$(NEW_ENOUGH)' 2>/dev/null && echo "$$p" && exit; done; echo python3)
 VENV ?= .venv
 PY := $(VENV)/bin/python
 
@@ -43,7 +46,7 @@ $(PY):
 	@command -v $(PYTHON) >/dev/null 2>&1 || { \
 	    echo "error: '$(PYTHON)' was not found; install Python 3.11 or newer, or name it: make PYTHON=/path/to/python3" >&2; \
 	    exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	@$(PYTHON) -c '$(NEW_ENOUGH)' || { \
 	    echo "error: '$(PYTHON)' is $$($(PYTHON) --version 2>&1), and Python 3.11 or newer is needed;" \
 	         "name one: make PYTHON=python3.11" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
@@ -57,7 +60,8 @@ $(VENV)/.ready-train: pyproject.toml $(PY)
 	@$(PY) -m pip --version >/dev/null 2>&1 || $(PY) -m ensurepip >/dev/null
 	@for spec in $(TORCH_SPECS); do \
 	    echo "set-up: torch ($$spec)"; \
-	    if $(PIP_INSTALL) $(TORCH_PIP_ARGS) "$$spec" 2>$(VENV)/torch.log; then exit 0; fi; \
+	    if $(PIP_INSTALL) $(TORCH_PIP_ARGS) "$$spec" 2>$(VENV)/torch.log; then \
+	        rm $(VENV)/torch.log; exit 0; fi; \
 	    if grep -q 'No matching distribution' $(VENV)/torch.log; then \
 	        echo "set-up: pip sees no $$spec (see TORCH_PIP_ARGS in the Makefile)"; \
 	    else break; fi; \
