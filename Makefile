@@ -25,13 +25,8 @@ SEED ?= 0
 RUN ?=
 PYTEST_ARGS ?=
 
-# On a terminal pip shows its progress; into a file or a pipe it speaks only of trouble.
+# On a terminal pip shows its progress; into a file or a pipe it speaks only of trouble (MAKE_TERMOUT is make's own).
 PIP_INSTALL := $(PY) -m pip install --no-input --disable-pip-version-check $(if $(MAKE_TERMOUT),,--quiet)
-
-# No colours into a file or a pipe (make sets MAKE_TERMOUT only when its output is a terminal).
-ifndef MAKE_TERMOUT
-export NO_COLOR := 1
-endif
 
 .PHONY: help demo test check format setup setup-dev clean distclean
 
@@ -66,7 +61,7 @@ $(VENV)/.ready-train: pyproject.toml $(PY)
 	        echo "set-up: pip sees no $$spec (see TORCH_PIP_ARGS in the Makefile)"; \
 	    else break; fi; \
 	done; \
-	grep -v '^WARNING: Location' $(VENV)/torch.log >&2; \
+	grep -v '^WARNING:' $(VENV)/torch.log >&2; \
 	echo "error: torch could not be installed; pip's own words are above" >&2; exit 1
 	@echo "set-up: the platform and what it trains with (a minute or two, about 1.2 GB on disk in all)"
 	@$(PIP_INSTALL) --editable '.[train]'
