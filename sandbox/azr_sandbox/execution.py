@@ -1,0 +1,72 @@
+"""What is asked of the jail and what came of it. A timeout, a crash or an attack is data here, not an error."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Outcome(StrEnum):
+    """How one run of ``f(<input>)`` ended."""
+
+    OK = "ok"
+    """A value came out, and (when verified) every run agreed on it."""
+    ERROR = "error"
+    """The program raised; ``detail`` is ``TypeName: message``."""
+    TIMEOUT = "timeout"
+    """Wall-clock limit."""
+    CPU = "cpu"
+    """CPU-time limit."""
+    MEMORY = "memory"
+    """Address-space limit (a ``MemoryError``) or the kernel's out-of-memory kill."""
+    OUTPUT_LIMIT = "output_limit"
+    """The value, written as a literal, is larger than allowed."""
+    POLICY_VIOLATION = "policy_violation"
+    """A system call outside the seccomp policy; the kernel killed the program."""
+    CRASH = "crash"
+    """The interpreter died (a signal, ``os._exit``) or withheld its result, or a jail failed twice."""
+    NOT_A_VALUE = "not_a_value"
+    """The result is not built from exact builtin literal types."""
+    NONDETERMINISTIC = "nondeterministic"
+    """Runs under different hash seeds, addresses, pids or dates disagreed."""
+    INVALID_PROGRAM = "invalid_program"
+    """Does not compile, is too large, or defines no callable ``f``."""
+    INVALID_INPUT = "invalid_input"
+    """Is not the text between the parentheses of a single call ``f(...)``."""
+    BLOCKED = "blocked"
+    """Refused before anything ran (set by whoever reviews, never by the jail)."""
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One program and the inputs to call it with.
+
+    ``inputs`` holds the text between the parentheses of ``f(...)``; it may be any argument expressions, which
+    are compiled and evaluated inside the jail only. Each input runs in a process of its own, so one call's
+    side effects cannot reach another. With ``verify`` each successful run is repeated under other hash seeds,
+    addresses, pids and dates, and the values must agree.
+    """
+
+    program: str
+    inputs: tuple[str, ...]
+    verify: bool = True
+
+
+class Execution(msgspec.Struct, frozen=True):
+    """The end of one run.
+
+    ``value`` is canonical literal text when ``outcome`` is ``ok`` and None otherwise. ``detail`` is printable
+    and bounded. CPU and wall time are milliseconds, memory is peak resident KiB; all three are measured by
+    the zygote on the first (unverified) run, never reported by the program.
+    """
+
+    outcome: Outcome
+    value: str | None = None
+    detail: str = ""
+    cpu_ms: float = 0.0
+    wall_ms: float = 0.0
+    memory_kb: int = 0
+
+    @property
+    def ok(self) -> bool:
+        return self.outcome is Outcome.OK

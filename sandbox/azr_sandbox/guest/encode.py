@@ -1,0 +1,95 @@
+"""Write a value as literal text, inside the jail. Exact builtin types only; bounded in size, depth and digits.
+
+The text is not trusted outside: the supervisor parses it with a parser of its own. Builtins are bound here at
+import, before any program runs, so a program that patches ``repr`` or ``type`` changes nothing.
+"""
+
+import collections
+from typing import Any
+
+_type, _len, _repr, _dict, _list = type, len, repr, dict, list
+_DICT_LIKE = frozenset({collections.Counter, collections.OrderedDict, collections.defaultdict})
+_DEQUE = collections.deque
+MAX_DEPTH = 100
+MAX_INT_BITS = 14_000
+
+
+class NotAValue(Exception):
+    """The object, or something in it, is not of an exact builtin literal type."""
+
+
+class TooLarge(Exception):
+    """The text would exceed the output limit."""
+
+
+class Encoder:
+    """Collects the literal's pieces; ``room`` is how many characters may still be written."""
+
+    __slots__ = ("pieces", "room")
+
+    def __init__(self, room: int) -> None:
+        self.pieces: list[str] = []
+        self.room = room
+
+    def put(self, text: str) -> None:
+        self.room -= _len(text)
+        if self.room < 0:
+            raise TooLarge("the value is larger than the output limit")
+        self.pieces.append(text)
+
+    def items(self, opening: str, items: Any, closing: str, depth: int) -> None:
+        self.put(opening)
+        for item in items:  # an exact builtin container
+            self.value(item, depth)
+            self.put(",")
+        self.put(closing)
+
+    def pairs(self, mapping: Any, depth: int) -> None:
+        self.put("{")
+        for key, item in _dict.items(mapping):
+            self.value(key, depth)
+            self.put(":")
+            self.value(item, depth)
+            self.put(",")
+        self.put("}")
+
+    def value(self, value: Any, depth: int = 0) -> None:
+        kind = _type(value)
+        if kind is str or kind is bytes:
+            if _len(value) > self.room:  # before repr builds it
+                raise TooLarge("the value is larger than the output limit")
+            self.put(_repr(value))
+        elif kind is int:
+            if value.bit_length() > MAX_INT_BITS:
+                raise TooLarge(f"an integer of more than {MAX_INT_BITS} bits")
+            self.put(_repr(value))
+        elif value is None or kind is bool or kind is float or kind is complex:
+            self.put(_repr(value))
+        elif depth >= MAX_DEPTH:
+            raise NotAValue(f"nested deeper than {MAX_DEPTH}")
+        elif kind is list:
+            self.items("[", value, "]", depth + 1)
+        elif kind is tuple:
+            self.items("(", value, ")", depth + 1)
+        elif kind is dict or kind in _DICT_LIKE:
+            self.put("{")
+            self.pairs(value, depth + 1)
+        elif kind is set or kind is frozenset:
+            self.hash_set(value, "frozenset(" if kind is frozenset else "", depth)
+        elif kind is _DEQUE:
+            self.items("[", _list(value), "]", depth + 1)
+        else:
+            raise NotAValue(f"a {_type.__getattribute__(kind, '__name__')} is not a literal value")
+
+    def hash_set(self, value: object, call: str, depth: int) -> None:
+        if not value:
+            self.put(f"{call or 'set('})")
+            return
+        self.items(call + "{", value, "})" if call else "}", depth + 1)
+
+
+def encode(value: object, room: int) -> str:
+    """The literal text of ``value`` in at most ``room`` characters. Raises NotAValue or TooLarge."""
+    encoder = Encoder(room)
+    encoder.value(value)
+    return "".join(encoder.pieces)

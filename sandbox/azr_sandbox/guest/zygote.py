@@ -1,0 +1,149 @@
+"""The warm process, pid 1 of the jail: forks one child per request and reports how it ended.
+
+```
+supervisor ══ header, program, input ══► socket ──► zygote reads the header, forks
+                                            └─────► the child reads the rest, closes the socket, runs
+supervisor ◄══ header, payload ═════════ socket ◄── zygote ◄── the child's own pipe
+```
+
+The zygote never sees a program's text: the child reads it after the fork, so no later child can find it in
+memory. Status, CPU, memory and time come from here, and the relay buffer is zeroed after every use. When the
+supervisor goes away the socket reports it and the zygote exits, which kills everything in the jail.
+"""
+
+import collections  # noqa: F401  # preloaded for programs, as are the five below
+import functools  # noqa: F401
+import gc
+import itertools  # noqa: F401
+import math  # noqa: F401
+import os
+import re  # noqa: F401
+import select
+import struct
+import sys
+import time
+import typing  # noqa: F401
+from typing import Any
+
+from azr_sandbox.guest import child, clock, confine, warm
+
+MAGIC = b"AZR1"
+REQUEST = struct.Struct("<4sQdII")  # magic, id, wall seconds, bytes of program, bytes of input
+REPLY = struct.Struct("<4sQBiQQQI")  # magic, id, end, wait status, cpu us, wall us, peak KiB, payload bytes
+DONE, TIMEOUT, FLOOD = 0, 1, 2
+_PAYLOAD_SLACK = 4096
+_KILL = 9
+_GRACE_S = 0.05
+
+
+class Zygote:
+    """Serves requests from one socket, one at a time, until it closes."""
+
+    def __init__(self, socket_fd: int, settings: dict[str, Any]) -> None:
+        self.socket_fd = socket_fd
+        self.room: int = settings["output_bytes"]
+        self.confinement = confine.Confinement(settings["cpu_s"], settings["memory_mb"], settings["open_files"])
+        size = self.room + _PAYLOAD_SLACK
+        self.buffer = bytearray(size)
+        self.view = memoryview(self.buffer)
+        self.zeros = bytes(size)
+
+    def serve(self) -> None:
+        self.send(REPLY.pack(MAGIC, 0, DONE, 0, 0, 0, 0, 0))  # ready
+        while True:
+            header = child.receive(self.socket_fd, REQUEST.size)
+            magic, request_id, wall_s, *sizes = REQUEST.unpack(header)
+            if magic != MAGIC:
+                os._exit(3)  # out of step with the supervisor: start over
+            self.run_one(request_id, wall_s, (sizes[0], sizes[1]))
+
+    def run_one(self, request_id: int, wall_s: float, sizes: tuple[int, int]) -> None:
+        read_fd, write_fd = os.pipe()
+        started = time.monotonic()
+        pid = os.fork()
+        if pid == 0:
+            os.close(read_fd)
+            child.live(self.socket_fd, write_fd, sizes, self.confinement, self.room)
+        os.close(write_fd)
+        end, length = self.collect(read_fd, started + wall_s)
+        os.close(read_fd)
+        status, usage = self.reap(pid, patient=end == DONE)
+        wall_us = int((time.monotonic() - started) * 1e6)
+        cpu_us = int((usage.ru_utime + usage.ru_stime) * 1e6)
+        relayed = length if end == DONE else 0
+        self.send(REPLY.pack(MAGIC, request_id, end, status, cpu_us, wall_us, usage.ru_maxrss, relayed), relayed)
+        self.view[:length] = self.zeros[:length]
+
+    def collect(self, read_fd: int, deadline: float) -> tuple[int, int]:
+        """Read the child's pipe to its end, the deadline or the size limit: (how it ended, bytes held)."""
+        length = 0
+        poll = select.poll()
+        poll.register(read_fd, select.POLLIN)
+        poll.register(self.socket_fd, 0)  # hang-ups only
+        while True:
+            left = deadline - time.monotonic()
+            ready = poll.poll(left * 1000) if left > 0 else []
+            if not ready:
+                return TIMEOUT, length
+            if any(fd == self.socket_fd for fd, _ in ready):
+                os._exit(0)  # the supervisor is gone; pid 1 leaving kills the child
+            count = os.readv(read_fd, [self.view[length:]])
+            if count == 0:
+                return DONE, length
+            length += count
+            if length == len(self.view):
+                return FLOOD, length
+
+    def reap(self, pid: int, patient: bool) -> tuple[int, Any]:
+        """Make sure nothing of the child is left, and say how it ended.
+
+        A child that closed its pipe is usually ending by itself; give it a moment, so that its own status and
+        not our signal is what is reported.
+        """
+        deadline = time.monotonic() + _GRACE_S
+        while patient:
+            done, status, usage = os.wait4(pid, os.WNOHANG)
+            if done == pid:
+                return status, usage
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.0002)
+        os.kill(pid, _KILL)
+        _, status, usage = os.wait4(pid, 0)
+        return status, usage
+
+    def send(self, header: bytes, payload_bytes: int = 0) -> None:
+        while header:
+            header = header[os.write(self.socket_fd, header) :]
+        sent = 0
+        while sent < payload_bytes:
+            sent += os.write(self.socket_fd, self.view[sent:payload_bytes])
+
+
+def shift_pids(count: int) -> None:
+    """Use up process ids, so that a program returning its own does not verify."""
+    for _ in range(count):
+        pid = os.fork()
+        if pid == 0:
+            os._exit(0)
+        os.waitpid(pid, 0)
+
+
+def main(socket_fd: int, settings: dict[str, Any]) -> None:
+    """Prepare, warm up, freeze, serve."""
+    os.environ.clear()
+    if settings["clock_shift_s"]:
+        clock.shift(settings["clock_shift_s"])
+    shift_pids(settings["pid_shift"])
+    sys.stdout = sys.stderr = child.Silence()
+    sys.stdin = None
+    sys.argv[:] = [""]
+    zygote = Zygote(socket_fd, settings)
+    warm.rehearse()
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        zygote.serve()
+    finally:
+        os._exit(1)  # only reached by an error of ours; the supervisor starts another jail

@@ -1,0 +1,157 @@
+"""From what a zygote reports to an `Execution`, and from several runs to one. Pure; trusts no payload."""
+
+from __future__ import annotations
+
+import re
+import signal
+
+from azr_sandbox import values
+from azr_sandbox.execution import Execution, Outcome
+from azr_sandbox.limits import Limits
+from azr_sandbox.warmjail import FLOOD, TIMEOUT, Report
+
+_DETAIL_CHARS = 300
+_MEMORY_KILL_SHARE = 0.8
+# Words after which two hash seeds may leave an unlucky order unnoticed; see `order_sensitive`.
+_HASHY = re.compile(
+    r"\b(?:set|frozenset|hash|id|object|vars|dir|globals|locals|__hash__|union|intersection"
+    r"|difference|symmetric_difference|keys|items|repr)\b"
+)
+# Unterminated strings match to the end, so that scanning is linear in any text.
+_BRACE_OR_STRING = re.compile(
+    r"'''(?:[^\\]|\\.)*?(?:'''|\Z)|\"\"\"(?:[^\\]|\\.)*?(?:\"\"\"|\Z)"
+    r"|'(?:[^'\\\n]|\\.)*(?:'|\n|\\?\Z)|\"(?:[^\"\\\n]|\\.)*(?:\"|\n|\\?\Z)"
+    r"|#[^\n]*|[{}()\[\]:]",
+    re.DOTALL,
+)
+_LIMITS_AND_WORSE = frozenset(
+    {
+        Outcome.TIMEOUT,
+        Outcome.CPU,
+        Outcome.MEMORY,
+        Outcome.OUTPUT_LIMIT,
+        Outcome.POLICY_VIOLATION,
+        Outcome.CRASH,
+    }
+)
+
+
+def printable(text: str, limit: int = _DETAIL_CHARS) -> str:
+    """``text`` cut to ``limit`` characters, with everything unprintable written as an escape."""
+    cut = text[:limit]
+    escaped = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in cut)
+    return escaped + ("..." if len(text) > limit else "")
+
+
+def judge(report: Report, limits: Limits) -> Execution:
+    """What one run came to."""
+    outcome, value, detail = _classify(report, limits)
+    return Execution(
+        outcome, value, printable(detail), round(report.cpu_ms, 3), round(report.wall_ms, 3), report.memory_kb
+    )
+
+
+def _classify(report: Report, limits: Limits) -> tuple[Outcome, str | None, str]:
+    if report.end == TIMEOUT:
+        return Outcome.TIMEOUT, None, f"more than {limits.wall_s:g} s of wall clock"
+    if report.end == FLOOD:
+        return Outcome.OUTPUT_LIMIT, None, f"more than {limits.output_bytes} bytes of output"
+    if report.cpu_ms > limits.cpu_s * 1000 + 100:  # a program may catch SIGXCPU, not this
+        return Outcome.CPU, None, f"more than {limits.cpu_s} s of CPU time"
+    if report.status != 0:
+        return _died(report, limits)
+    return _payload(report.payload, limits)
+
+
+def _died(report: Report, limits: Limits) -> tuple[Outcome, None, str]:
+    number = report.status & 0x7F
+    if number == 0:
+        return Outcome.CRASH, None, f"the process ended itself with status {report.status >> 8}"
+    if number == signal.SIGXCPU or (number == signal.SIGKILL and report.cpu_ms >= limits.cpu_s * 1000):
+        return Outcome.CPU, None, f"more than {limits.cpu_s} s of CPU time"
+    if number == signal.SIGSYS:
+        return Outcome.POLICY_VIOLATION, None, "a system call that the policy forbids"
+    if number == signal.SIGKILL:
+        if report.memory_kb >= limits.memory_mb * 1024 * _MEMORY_KILL_SHARE:
+            return Outcome.MEMORY, None, "killed by the kernel for memory"
+        return Outcome.CRASH, None, "closed its result channel, or was killed"
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        name = f"signal {number}"
+    return Outcome.CRASH, None, f"the interpreter died of {name}"
+
+
+def _payload(payload: bytes, limits: Limits) -> tuple[Outcome, str | None, str]:
+    kind, body = payload[:1], payload[1:].decode("utf-8", "replace")
+    match kind:
+        case b"v":
+            if len(payload) - 1 > limits.output_bytes:
+                return Outcome.OUTPUT_LIMIT, None, f"more than {limits.output_bytes} bytes of output"
+            try:
+                text = values.parse(body).text
+            except values.NotALiteral as error:
+                return Outcome.NOT_A_VALUE, None, f"not a literal: {error}"
+            if len(text) > values.MAX_CHARS:
+                return Outcome.OUTPUT_LIMIT, None, f"more than {values.MAX_CHARS} characters"
+            return Outcome.OK, text, ""
+        case b"e":
+            return Outcome.ERROR, None, body
+        case b"p":
+            return Outcome.INVALID_PROGRAM, None, body
+        case b"i":
+            return Outcome.INVALID_INPUT, None, body
+        case b"n":
+            return Outcome.NOT_A_VALUE, None, body
+        case b"o":
+            return Outcome.OUTPUT_LIMIT, None, body
+        case b"m":
+            return Outcome.MEMORY, None, body or "MemoryError"
+        case b"h":
+            return Outcome.CRASH, None, f"could not be confined, so was not run: {body}"
+        case b"":
+            return Outcome.CRASH, None, "the process ended itself with status 0"
+        case _:
+            return Outcome.CRASH, None, "a result out of protocol"
+
+
+def combine(first: Execution, again: Execution) -> Execution:
+    """The verdict on a successful run after a second one under another seed, clock and address layout."""
+    if again.outcome is Outcome.OK:
+        assert first.value is not None and again.value is not None
+        if first.value == again.value or values.same(first.value, again.value):
+            return first
+        outcome, detail = Outcome.NONDETERMINISTIC, f"{first.value[:100]} and then {again.value[:100]}"
+    elif again.outcome in _LIMITS_AND_WORSE:
+        outcome, detail = again.outcome, f"in the verifying run: {again.detail}"
+    else:
+        outcome, detail = Outcome.NONDETERMINISTIC, f"a value and then {again.outcome.value}: {again.detail}"
+    return Execution(
+        outcome, None, printable(detail), first.cpu_ms, first.wall_ms, max(first.memory_kb, again.memory_kb)
+    )
+
+
+def order_sensitive(text: str) -> bool:
+    """Whether the text touches sets, hashing or addresses, so that two seeds are too few to trust.
+
+    A heuristic over characters, deliberately without parsing model text here: it decides how often to
+    verify, nothing else.
+    """
+    return _HASHY.search(text) is not None or _has_set_display(text)
+
+
+def _has_set_display(text: str) -> bool:
+    """Whether some ``{...}`` outside strings has no colon of its own and is not empty."""
+    stack: list[list[object]] = []  # [bracket, saw a colon, where its content starts]
+    for token in _BRACE_OR_STRING.finditer(text):
+        piece = token.group()
+        if piece in "{([":
+            stack.append([piece, False, token.end()])
+        elif piece == ":" and stack:
+            stack[-1][1] = True
+        elif piece in "})]" and stack:
+            bracket, colon, start = stack.pop()
+            assert isinstance(start, int)
+            if bracket == "{" and piece == "}" and not colon and text[start : token.start()].strip():
+                return True
+    return False

@@ -1,0 +1,210 @@
+"""One warm jail: an nsjail process, the zygote in it, and the socket between us. No scheduling here.
+
+States: *starting* (until the zygote says it is ready) → *idle* ⇄ *busy* (exactly one run in flight) → *closed*.
+All input and output is non-blocking; the pool calls `on_writable` and `on_readable` when the socket is ready.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import socket
+import struct
+import subprocess
+import time
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+
+from azr_sandbox import nsjail
+from azr_sandbox.limits import Limits
+
+_MAGIC = b"AZR1"
+_REQUEST = struct.Struct("<4sQdII")  # the zygote's REQUEST and REPLY, see guest/zygote.py
+_REPLY = struct.Struct("<4sQBiQQQI")
+_PAYLOAD_SLACK = 4096
+DONE, TIMEOUT, FLOOD = 0, 1, 2
+START_S = 30.0
+"""Seconds a jail may take to become ready (about 0.1 on an idle machine)."""
+GRACE_S = 5.0
+"""Seconds past a run's wall limit after which its jail counts as wedged."""
+_GUEST_MODULES = ("encode", "confine", "clock", "child", "warm", "zygote")  # in order of import
+
+
+class JailBroken(Exception):
+    """A jail died or broke the protocol; it must be closed and its work given to another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """What makes zygotes differ: the hash seed, seconds the calendar is ahead, and pids used up at start."""
+
+    name: str
+    hash_seed: int
+    clock_shift_s: int = 0
+    pid_shift: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What the zygote says about one run. ``payload`` came from the program's process: never trust it."""
+
+    end: int
+    status: int
+    cpu_ms: float
+    wall_ms: float
+    memory_kb: int
+    payload: bytes
+
+
+@cache
+def _boot_source() -> str:
+    return (resources.files("azr_sandbox") / "guest" / "boot.py").read_text("utf-8")
+
+
+@cache
+def _guest_sources() -> list[tuple[str, str]]:
+    guest = resources.files("azr_sandbox") / "guest"
+    packages = [(name, "") for name in ("azr_sandbox", "azr_sandbox.guest")]
+    modules = [(f"azr_sandbox.guest.{n}", (guest / f"{n}.py").read_text("utf-8")) for n in _GUEST_MODULES]
+    return packages + modules
+
+
+class WarmJail:
+    """Starts at once; use `socket` with a selector. Not thread-safe: the pool serialises access."""
+
+    def __init__(self, binary: Path, root: Path, policy: str, limits: Limits, lane: Lane) -> None:
+        self.lane = lane
+        self.ready = False
+        self.closed = False
+        self.served = 0
+        self.job_id: int | None = None
+        self.deadline = time.monotonic() + START_S
+        self.outgoing = bytearray(self._greeting(limits, lane))
+        self._incoming = bytearray()
+        self._largest = limits.output_bytes + _PAYLOAD_SLACK
+        self.socket, theirs = socket.socketpair()
+        self.socket.setblocking(False)
+        self._log, log_fd = os.pipe()
+        os.set_blocking(self._log, False)
+        argv = nsjail.command(binary, root, _boot_source(), theirs.fileno(), log_fd, lane.hash_seed, policy)
+        try:
+            # Its own session: a Ctrl-C meant for us must not reach the jails first.
+            self.process = subprocess.Popen(  # noqa: S603
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=log_fd,
+                pass_fds=(theirs.fileno(), log_fd),
+                env={},
+                start_new_session=True,
+            )
+        except BaseException:
+            self.socket.close()
+            os.close(self._log)
+            raise
+        finally:
+            theirs.close()
+            os.close(log_fd)
+
+    @staticmethod
+    def _greeting(limits: Limits, lane: Lane) -> bytes:
+        settings = {
+            "cpu_s": limits.cpu_s,
+            "memory_mb": limits.memory_mb,
+            "open_files": limits.open_files,
+            "output_bytes": limits.output_bytes,
+            "clock_shift_s": lane.clock_shift_s,
+            "pid_shift": lane.pid_shift,
+        }
+        package = json.dumps({"modules": _guest_sources(), "settings": settings}).encode()
+        return len(package).to_bytes(8, "little") + package
+
+    @property
+    def name(self) -> str:
+        """For reports: lane and process id."""
+        return f"{self.lane.name} jail {self.process.pid}"
+
+    @property
+    def idle(self) -> bool:
+        return self.ready and self.job_id is None
+
+    def submit(self, job_id: int, wall_s: float, program: bytes, arguments: bytes) -> None:
+        """Queue one run; the jail must be idle. Call `on_writable` until ``outgoing`` is empty."""
+        assert self.idle, "a jail runs one program at a time"
+        self.job_id = job_id
+        self.deadline = time.monotonic() + wall_s + GRACE_S
+        self.outgoing += _REQUEST.pack(_MAGIC, job_id, wall_s, len(program), len(arguments))
+        self.outgoing += program
+        self.outgoing += arguments
+        self.on_writable()
+
+    def on_writable(self) -> None:
+        """Send what fits. Raises JailBroken when the other side is gone."""
+        try:
+            while self.outgoing:
+                del self.outgoing[: self.socket.send(self.outgoing)]
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            raise JailBroken(f"{self.name}: {error.strerror}") from error
+
+    def on_readable(self) -> Report | None:
+        """Take what has arrived: a Report when a run is complete, else None. Raises JailBroken."""
+        try:
+            while piece := self.socket.recv(1 << 18):
+                self._incoming += piece
+                if len(self._incoming) > _REPLY.size + self._largest:
+                    raise JailBroken(f"{self.name}: more data than the protocol allows")
+            raise JailBroken(f"{self.name}: the zygote ended")
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            raise JailBroken(f"{self.name}: {error.strerror}") from error
+        if len(self._incoming) < _REPLY.size:
+            return None
+        magic, job_id, end, status, cpu_us, wall_us, rss_kb, size = _REPLY.unpack_from(self._incoming)
+        if magic != _MAGIC or size > self._largest or end not in (DONE, TIMEOUT, FLOOD):
+            raise JailBroken(f"{self.name}: a reply out of protocol")
+        if len(self._incoming) < _REPLY.size + size:
+            return None
+        payload = bytes(self._incoming[_REPLY.size : _REPLY.size + size])
+        del self._incoming[: _REPLY.size + size]
+        if self._incoming or job_id != (self.job_id or 0):
+            raise JailBroken(f"{self.name}: a reply to nothing that was asked")
+        if not self.ready:
+            self.ready = True
+            self.deadline = float("inf")
+            return None
+        self.job_id = None
+        self.deadline = float("inf")
+        self.served += 1
+        return Report(end, status, cpu_us / 1e3, wall_us / 1e3, rss_kb, payload)
+
+    def log(self) -> str:
+        """What nsjail wrote before it ended (it is silent otherwise)."""
+        with contextlib.suppress(OSError):
+            return os.read(self._log, 16_384).decode("utf-8", "replace")
+        return ""
+
+    def hang_up(self) -> None:
+        """Close the socket; the zygote notices, exits, and with it everything in the jail."""
+        self.socket.close()
+
+    def close(self, patience_s: float = 1.0) -> None:
+        """Hang up, then wait for nsjail to end, killing it if it does not. Leaves no process or descriptor."""
+        if self.closed:
+            return
+        self.closed = True
+        self.hang_up()
+        ended = os.pidfd_open(self.process.pid)
+        poll = select.poll()
+        poll.register(ended, select.POLLIN)
+        if not poll.poll(patience_s * 1000):
+            self.process.kill()
+        self.process.wait()
+        os.close(ended)
+        os.close(self._log)
