@@ -48,6 +48,7 @@ def no_namespaces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(diagnosis, "_TRY_NAMESPACES", refused)
 
 
+@pytest.mark.slow
 def test_this_very_machine_can_be_diagnosed_without_importing_torch() -> None:
     code = (
         "import sys; from azr_platform.diagnosis import diagnose; checks = list(diagnose());"
@@ -57,6 +58,7 @@ def test_this_very_machine_can_be_diagnosed_without_importing_torch() -> None:
     assert ran.stdout.split(maxsplit=1) == ["15", "set()\n"]
 
 
+@pytest.mark.slow
 def test_every_check_that_is_not_ok_says_how_to_mend_it_or_that_it_is_not_needed() -> None:
     checks = list(diagnose())
     assert len({check.name for check in checks}) == len(checks)
@@ -240,12 +242,14 @@ def test_the_jail_is_not_tried_where_its_namespaces_are_refused() -> None:
     assert jail.detail.startswith("not tried")
 
 
+@pytest.mark.slow
 def test_the_real_jail_holds_its_own_attacks() -> None:
     check = diagnosis.check_jail()
     assert check.ok, check.detail
     assert "were contained" in check.detail
 
 
+@pytest.mark.slow
 def test_one_attack_that_gets_out_is_a_leak(monkeypatch: pytest.MonkeyPatch) -> None:
     from azr_sandbox import probe
 
