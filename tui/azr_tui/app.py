@@ -1,0 +1,253 @@
+"""The dashboard: watches a run through its ledger, steers it through its supervisor's socket, writes nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+from textual.app import App, SystemCommand
+from textual.binding import BindingType
+from textual.screen import Screen
+
+from azr_monitor.records import Severity
+from azr_platform.channel.messages import Action, Command
+from azr_tui import keys, steer
+from azr_tui.escape import visible_line
+from azr_tui.feed import Feed, PulseTaker
+from azr_tui.messages import (
+    AcknowledgeWanted,
+    CommandDone,
+    LedgerTrouble,
+    PageRead,
+    PageWanted,
+    Pulse,
+    SampleRead,
+    SampleRequest,
+    SampleWanted,
+    SnapshotTaken,
+)
+from azr_tui.screens.confirm import ConfirmScreen
+from azr_tui.screens.help import HelpScreen
+from azr_tui.screens.live import LiveScreen
+from azr_tui.screens.main import MainScreen
+from azr_tui.screens.rollback import RollbackScreen
+from azr_tui.screens.sample import SampleScreen
+from azr_tui.view import Snapshot, View, undone
+
+_MOST_TOASTS = 3
+
+
+class AzrApp(App[None]):
+    """Run with ``AzrApp(run).run()``. ``clock`` gives seconds since the epoch, ``poll`` the seconds between readings.
+
+    The run's folder need not hold a ledger yet; the dashboard waits for it.
+    """
+
+    TITLE = "azr-platform"
+    CSS_PATH = "app.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [*keys.RUN]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012 declared by Textual without ClassVar
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (32, "-tall")]  # noqa: RUF012
+
+    def __init__(self, run: Path, *, clock: Callable[[], float] = time.time, poll: float = 1.0) -> None:
+        super().__init__()
+        self._run_folder = run
+        self._clock = clock
+        self._poll = poll
+        self._main = MainScreen()
+        self._feed = Feed(run, self.post_message, poll)
+        self._pulse = PulseTaker(run, self.post_message, poll)
+        self._view = View(run, clock())
+        self._newest_alert: int | None = None
+
+    @property
+    def view(self) -> View:
+        """What is on display."""
+        return self._view
+
+    def on_mount(self) -> None:
+        self.push_screen(self._main)
+        self.run_worker(self._feed.work, name="feed", group="feed", thread=True)
+        self.run_worker(self._pulse.work, name="pulse", group="pulse", thread=True)
+        self.set_interval(max(self._poll, 0.5), self._tick)
+
+    def on_unmount(self) -> None:
+        self._feed.stop()
+        self._pulse.stop()
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Everything the keys of the run and the panes do, by name, in the command palette."""
+        yield from super().get_system_commands(screen)
+        for binding in (*keys.RUN, *keys.PANES):
+            target = "screen" if binding in keys.PANES else "app"
+            if target == "screen" and screen is not self._main:
+                continue
+            action = f"{target}.{binding.action}"
+            yield SystemCommand(binding.description, binding.tooltip, partial(self._act, action))
+
+    async def _act(self, action: str) -> None:
+        await self.run_action(action)
+
+    # -- what the threads report -------------------------------------------------------------------------
+
+    def on_snapshot_taken(self, message: SnapshotTaken) -> None:
+        self._announce(message.snapshot)
+        self._show(snapshot=message.snapshot)
+
+    def on_ledger_trouble(self, message: LedgerTrouble) -> None:
+        self._show(trouble=message.text)
+
+    def on_pulse(self, message: Pulse) -> None:
+        self._view = View(self._run_folder, self._clock(), self._view.snapshot, message.status, self._view.trouble)
+        self._tick()
+
+    def on_page_read(self, message: PageRead) -> None:
+        self._main.take(message)
+
+    def on_sample_read(self, message: SampleRead) -> None:
+        if message.detail is None:
+            self.notify(f"There is no sample {message.request.number}.", severity="warning", markup=False)
+        elif isinstance(self.screen, SampleScreen):
+            self.screen.replace(message.detail)
+        elif not self.screen.is_modal:
+            self.push_screen(SampleScreen(message.detail))
+            self.call_later(self._tick)
+
+    def on_command_done(self, message: CommandDone) -> None:
+        word = message.command.action.value.capitalize()
+        outcome = message.outcome
+        self.notify(
+            visible_line(outcome.detail, 600),
+            title=f"✔ {word}" if outcome.ok else f"✖ {word} failed",
+            severity="information" if outcome.ok else "error",
+            timeout=6 if outcome.ok else 15,
+            markup=False,
+        )
+
+    def _show(self, *, snapshot: Snapshot | None = None, trouble: str | None = None) -> None:
+        self._view = View(
+            self._run_folder,
+            self._clock(),
+            snapshot or self._view.snapshot,
+            self._view.status,
+            self._view.trouble if trouble is None else trouble,
+        )
+        self._tick()
+
+    def _tick(self) -> None:
+        view = self._view
+        self._view = View(view.run, self._clock(), view.snapshot, view.status, view.trouble)
+        if isinstance(self.screen, LiveScreen) and self.screen.is_mounted:
+            self.screen.show(self._view)
+
+    def _announce(self, snapshot: Snapshot) -> None:
+        """A toast for each new alert, and the bell for a grave one; nothing for those found at the start."""
+        newest = max((alert.id for alert in snapshot.alerts), default=0)
+        known, self._newest_alert = self._newest_alert, newest
+        if known is None or newest <= known:
+            return
+        fresh = [alert for alert in snapshot.alerts if alert.id > known]
+        for alert in fresh[:_MOST_TOASTS]:
+            grave = alert.severity >= Severity.HIGH
+            self.notify(
+                visible_line(f"{alert.rule}: {alert.message}", 300),
+                title="▲ Alert (4: all alerts)" if grave else "◇ Alert (4: all alerts)",
+                severity="error" if grave else "warning",
+                markup=False,
+            )
+        if len(fresh) > _MOST_TOASTS:
+            self.notify(f"and {len(fresh) - _MOST_TOASTS} more alerts", severity="warning", markup=False)
+        if any(alert.severity >= Severity.HIGH for alert in fresh):
+            self.bell()
+
+    # -- what widgets ask for ----------------------------------------------------------------------------
+
+    def on_page_wanted(self, message: PageWanted) -> None:
+        self._feed.ask(message.request)
+
+    def on_sample_wanted(self, message: SampleWanted) -> None:
+        self._feed.ask(SampleRequest(message.number))
+
+    def on_acknowledge_wanted(self, message: AcknowledgeWanted) -> None:
+        if not self._may_steer():
+            return
+        if message.alert:
+            self._give(Command(action=Action.ACKNOWLEDGE, who=steer.me(), alert=message.alert))
+            return
+        self._confirm(Action.ACKNOWLEDGE, "Acknowledge all open alerts?", "They stay on record.", verb="Acknowledge")
+
+    # -- the keys ----------------------------------------------------------------------------------------
+
+    def action_pause(self) -> None:
+        if self._may_steer():
+            text = "It takes effect at the next safe point, within a step. Nothing is lost."
+            self._confirm(Action.PAUSE, "Pause the run?", text, verb="Pause")
+
+    def action_resume(self) -> None:
+        if self._may_steer():
+            self._confirm(Action.RESUME, "Resume the run?", "It goes on where it was paused.", verb="Resume")
+
+    def action_stop(self) -> None:
+        if self._may_steer():
+            text = "It saves a checkpoint and ends. `azr-platform train --resume` continues it later."
+            self._confirm(Action.STOP, "Stop the run?", text, verb="Stop", needs_reason=True)
+
+    def action_rollback(self) -> None:
+        snapshot = self._view.snapshot
+        if self._may_steer() and snapshot is not None:
+            self.push_screen(RollbackScreen(snapshot, self._clock()), self._confirm_rollback)
+
+    def action_help(self) -> None:
+        self.push_screen(HelpScreen())
+
+    def action_leave(self) -> None:
+        going_on = self._view.steerable and self._view.state not in ("stopped", "finished", "failed")
+        self.exit(message=f"The run goes on. Watch it again: azr-platform tui {self._run_folder}" if going_on else None)
+
+    # -- steering ----------------------------------------------------------------------------------------
+
+    def _may_steer(self) -> bool:
+        reason = self._view.why_read_only
+        if reason:
+            self.notify(
+                f"{reason.capitalize()}, so nothing can be changed. "
+                f"To continue the run: azr-platform train --resume {visible_line(str(self._run_folder), 200)}",
+                title="Read-only",
+                severity="warning",
+                markup=False,
+            )
+        return not reason
+
+    def _confirm_rollback(self, step: int | None) -> None:
+        snapshot = self._view.snapshot
+        if step is None or snapshot is None:
+            return
+        steps, alerts = undone(snapshot, step)
+        text = (
+            f"Weights, optimizer, buffers and random states return to step {step}. {steps} steps and {alerts} alerts "
+            f"stay on record on branch {snapshot.summary.branch}; the run goes on on a new branch."
+        )
+        title = f"Roll back to step {step}?"
+        self._confirm(Action.ROLLBACK, title, text, verb="Roll back", needs_reason=True, step=step)
+
+    def _confirm(
+        self,
+        action: Action,
+        title: str,
+        text: str,
+        *,
+        verb: str,
+        needs_reason: bool = False,
+        step: int | None = None,
+    ) -> None:
+        def decided(why: str | None) -> None:
+            if why is not None:
+                self._give(Command(action=action, who=steer.me(), why=why, step=step))
+
+        self.push_screen(ConfirmScreen(title, text, verb=verb, needs_reason=needs_reason), decided)
+
+    def _give(self, command: Command) -> None:
+        steer.send(self._run_folder, command, self.post_message)

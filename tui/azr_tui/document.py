@@ -1,0 +1,139 @@
+"""A long styled text as lines, and its wrapping to a width. Pure, and quick for a line of a megabyte.
+
+Texts in a document have been through ``escape.visible``; styles are names that the widget maps to colours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from rich.cells import get_character_cell_size
+
+
+class Span(NamedTuple):
+    """A style on the half-open character range ``start``..``end`` of a text."""
+
+    start: int
+    end: int
+    style: str
+
+
+class Line(NamedTuple):
+    """One logical line. ``colours`` are sorted and apart from one another; ``marks`` are drawn over them.
+
+    ``gutter`` stands before its first row, blanks before the others. ``stop``: n and N jump here.
+    """
+
+    text: str
+    gutter: str = ""
+    style: str = ""
+    colours: tuple[Span, ...] = ()
+    marks: tuple[Span, ...] = ()
+    stop: bool = False
+
+
+class Row(NamedTuple):
+    """One row on screen: characters ``start``..``end`` of line number ``line``."""
+
+    line: int
+    start: int
+    end: int
+
+
+def split(
+    text: str,
+    *,
+    style: str = "",
+    colours: Sequence[Span] = (),
+    marks: Sequence[Span] = (),
+    numbered: bool = False,
+    gutter: str = "",
+) -> list[Line]:
+    """The lines of ``text`` with each span cut to the lines it covers; ``numbered`` puts line numbers before them."""
+    texts = text.split("\n")
+    digits = len(str(len(texts)))
+    lines: list[Line] = []
+    start = 0
+    ordered, waiting = sorted(colours), sorted(marks, reverse=True)
+    open_marks: list[Span] = []
+    first = 0
+    for number, line in enumerate(texts, 1):
+        end = start + len(line)
+        while first < len(ordered) and ordered[first].end <= start:
+            first += 1
+        inside: list[Span] = []
+        index = first
+        while index < len(ordered) and ordered[index].start < end:
+            inside.append(ordered[index])
+            index += 1
+        open_marks = [mark for mark in open_marks if mark.end > start]
+        begins_here = False
+        while waiting and waiting[-1].start <= end:
+            open_marks.append(waiting.pop())
+            begins_here = True
+        lines.append(
+            Line(
+                line,
+                f"{number:>{digits}} │ " if numbered else gutter,
+                style,
+                _cut(inside, start, end),
+                _cut(open_marks, start, end),
+                stop=begins_here,
+            )
+        )
+        start = end + 1
+    return lines
+
+
+def _cut(spans: Iterable[Span], start: int, end: int) -> tuple[Span, ...]:
+    return tuple(
+        Span(max(span.start, start) - start, min(span.end, end) - start, span.style)
+        for span in spans
+        if span.start < end and span.end > start
+    )
+
+
+def wrap(lines: Sequence[Line], width: int) -> list[Row]:
+    """Rows of at most ``width`` cells, gutters included; broken at blanks where there are any."""
+    rows: list[Row] = []
+    for number, line in enumerate(lines):
+        room = max(1, width - len(line.gutter))
+        rows.extend(Row(number, start, end) for start, end in _breaks(line.text, room))
+    return rows
+
+
+def _breaks(text: str, room: int) -> list[tuple[int, int]]:
+    if text.isascii():
+        return _break_ascii(text, room)
+    return _break_cells(text, room)
+
+
+def _break_ascii(text: str, room: int) -> list[tuple[int, int]]:
+    pieces: list[tuple[int, int]] = []
+    start = 0
+    while len(text) - start > room:
+        blank = text.rfind(" ", start + room // 2, start + room)
+        end = blank + 1 if blank >= 0 else start + room
+        pieces.append((start, end))
+        start = end
+    pieces.append((start, len(text)))
+    return pieces
+
+
+def _break_cells(text: str, room: int) -> list[tuple[int, int]]:
+    pieces: list[tuple[int, int]] = []
+    start = used = 0
+    blank = -1
+    for index, char in enumerate(text):
+        size = get_character_cell_size(char)
+        if used + size > room and index > start:
+            end = blank + 1 if blank > start + room // 2 else index
+            pieces.append((start, end))
+            used = sum(get_character_cell_size(each) for each in text[end:index])
+            start, blank = end, -1
+        if char == " ":
+            blank = index
+        used += size
+    pieces.append((start, len(text)))
+    return pieces

@@ -1,0 +1,86 @@
+"""Every key of the dashboard in one place. The ids let users remap keys; the tooltips fill the help."""
+
+from __future__ import annotations
+
+from textual.binding import Binding
+
+
+def _key(key: str, action: str, label: str, tooltip: str, *, name: str, show: bool = True) -> Binding:
+    return Binding(key, action, label, tooltip=tooltip, id=name, show=show)
+
+
+RUN = [
+    _key("p", "pause", "Pause", "Pause the run at its next safe point (asks first)", name="run.pause"),
+    _key("r", "resume", "Resume", "Let a paused run go on (asks first)", name="run.resume"),
+    _key("b", "rollback", "Roll back", "Choose a checkpoint and go back to it (asks first)", name="run.rollback"),
+    _key("s", "stop", "Stop", "Save a checkpoint and end the run (asks first)", name="run.stop"),
+    _key("question_mark", "help", "Help", "List every key and symbol", name="app.help"),
+    _key("q", "leave", "Quit", "Leave the dashboard; the run goes on", name="app.quit"),
+]
+PANES = [
+    _key(
+        "1",
+        "pane('overview')",
+        "Overview",
+        "Rewards, solve rates and the newest alerts",
+        name="pane.overview",
+        show=False,
+    ),
+    _key("2", "pane('training')", "Training", "Every metric with its range", name="pane.training", show=False),
+    _key("3", "pane('samples')", "Samples", "Every sample with its verdict", name="pane.samples", show=False),
+    _key("4,a", "pane('alerts')", "Alerts", "What the supervisor raised", name="pane.alerts", show=False),
+    _key("5,l", "pane('log')", "Log", "Commands, states and notices", name="pane.log", show=False),
+    _key("tab", "next_pane(1)", "Next pane", "Go to the next pane", name="pane.next", show=False),
+    _key("shift+tab", "next_pane(-1)", "Previous pane", "Go to the pane before", name="pane.previous", show=False),
+]
+OVERVIEW = [
+    _key("o", "other_role", "Role", "Plot the reward of the other role", name="overview.role"),
+]
+SAMPLES = [
+    _key("enter", "open", "Open", "Show the sample under the cursor", name="samples.open", show=False),
+    _key("o", "role", "Role", "Show all roles, proposers or solvers", name="samples.role"),
+    _key("k", "kind", "Kind", "Show all kinds or one of the three", name="samples.kind"),
+    _key("v", "verdict", "Verdict", "Show all, blocked or flagged samples", name="samples.verdict"),
+    _key("n", "page(1)", "Older", "Next page: older samples", name="samples.older"),
+    _key("N", "page(-1)", "Newer", "Previous page: newer samples", name="samples.newer", show=False),
+    _key("g", "newest", "Newest", "Back to the newest samples, and follow them", name="samples.newest", show=False),
+]
+ALERTS = [
+    _key(
+        "enter",
+        "open",
+        "Open",
+        "Show the sample that raised the alert, at the marked place",
+        name="alerts.open",
+        show=False,
+    ),
+    _key("x", "acknowledge", "Seen", "Acknowledge the alert under the cursor", name="alerts.acknowledge"),
+    _key(
+        "X",
+        "acknowledge_all",
+        "All seen",
+        "Acknowledge all open alerts (asks first)",
+        name="alerts.acknowledge_all",
+        show=False,
+    ),
+    _key("v", "open_only", "Open only", "Show all alerts or only open ones", name="alerts.open_only"),
+]
+SAMPLE = [
+    _key("escape", "back", "Back", "Back to where you came from", name="sample.back"),
+    _key("n", "finding(1)", "Next mark", "Go to the next marked place", name="sample.next_mark"),
+    _key("N", "finding(-1)", "Previous mark", "Go to the marked place before", name="sample.previous_mark", show=False),
+    _key("right_square_bracket", "neighbour(1)", "Newer", "The next newer sample", name="sample.newer", show=False),
+    _key("left_square_bracket", "neighbour(-1)", "Older", "The next older sample", name="sample.older", show=False),
+]
+DIALOG = [
+    _key("escape", "cancel", "Cancel", "Do nothing and go back", name="dialog.cancel"),
+]
+GROUPS = {
+    "The run": RUN,
+    "Panes": PANES,
+    "Overview": OVERVIEW,
+    "Samples": SAMPLES,
+    "Alerts": ALERTS,
+    "One sample": SAMPLE,
+    "Dialogs": DIALOG,
+}

@@ -1,0 +1,45 @@
+"""A screen that carries the status bar and is kept up to date, and the base of the panes inside one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.screen import Screen
+from textual.widgets import Footer
+
+from azr_tui.view import View
+from azr_tui.widgets.status_bar import StatusBar
+
+
+class LiveScreen(Screen[Any]):
+    """Status bar above, keys below, ``body`` between."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bar = StatusBar()
+
+    def compose(self) -> ComposeResult:
+        yield self._bar
+        yield from self.body()
+        yield Footer(compact=True)
+
+    def body(self) -> ComposeResult:
+        """The widgets between the bars."""
+        raise NotImplementedError
+
+    def show(self, view: View) -> None:
+        """Take over the newest view; called about once a second while the screen is on top."""
+        self._bar.show(view)
+
+
+class Pane(Vertical):
+    """One of the main screen's panes; only the one in sight is kept up to date."""
+
+    def show(self, view: View) -> None:
+        """Take over the newest view."""
+        raise NotImplementedError
+
+    def enter(self) -> None:
+        """The pane came into sight: focus what the keys should go to."""

@@ -1,0 +1,104 @@
+"""The main screen: one pane at a time, and a line that says which there are."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from rich.text import Text
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.widgets import ContentSwitcher, Static
+
+from azr_tui import keys
+from azr_tui.messages import PageRead
+from azr_tui.screens.alerts import AlertsPane
+from azr_tui.screens.live import LiveScreen, Pane
+from azr_tui.screens.log import LogPane
+from azr_tui.screens.overview import OverviewPane
+from azr_tui.screens.samples import SamplesPane
+from azr_tui.screens.training import TrainingPane
+from azr_tui.view import View
+
+
+class PaneLine(Static):
+    """``1 Overview  2 Training …``; the one in sight is in brackets and reversed. A click goes there."""
+
+    def __init__(self, names: list[str]) -> None:
+        super().__init__("", id="panes", markup=False)
+        self._names = names
+        self._places: list[tuple[int, int]] = []
+
+    def show(self, chosen: str, open_alerts: int) -> None:
+        text = Text(no_wrap=True, overflow="ellipsis")
+        self._places = []
+        for number, name in enumerate(self._names, 1):
+            badge = f" {open_alerts}" if name == "alerts" and open_alerts else ""
+            label = f"{number} {name.capitalize()}{badge}"
+            start = len(text)
+            text.append(
+                f"[{label}]" if name == chosen else f" {label} ", style="bold reverse" if name == chosen else ""
+            )
+            self._places.append((start, len(text)))
+            text.append(" ")
+        self.update(text)
+
+    async def on_click(self, event: events.Click) -> None:
+        column = event.x - self.styles.padding.left
+        for name, (start, end) in zip(self._names, self._places, strict=False):
+            if start <= column < end:
+                await self.run_action(f"screen.pane('{name}')")
+
+
+class MainScreen(LiveScreen):
+    """Hands each new view to the pane in sight."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*keys.PANES]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.samples = SamplesPane()
+        self._panes: list[Pane] = [OverviewPane(), TrainingPane(), self.samples, AlertsPane(), LogPane()]
+        self._names = [str(pane.id) for pane in self._panes]
+        self._line = PaneLine(self._names)
+        self._switcher = ContentSwitcher(initial=self._names[0])
+        self._view: View | None = None
+
+    def body(self) -> ComposeResult:
+        yield self._line
+        with self._switcher:
+            yield from self._panes
+
+    def on_mount(self) -> None:
+        self._draw_line()
+        self._panes[0].enter()
+
+    @property
+    def pane(self) -> Pane:
+        """The pane in sight."""
+        return next(pane for pane in self._panes if pane.id == self._switcher.current)
+
+    def show(self, view: View) -> None:
+        super().show(view)
+        self._view = view
+        self.pane.show(view)
+        self._draw_line()
+
+    def take(self, page: PageRead) -> None:
+        """Hand a page of samples to the list."""
+        self.samples.take(page)
+
+    def action_pane(self, name: str) -> None:
+        self._switcher.current = name
+        if self._view is not None:
+            self.pane.show(self._view)
+        self.pane.enter()
+        self._draw_line()
+
+    def action_next_pane(self, direction: int) -> None:
+        here = self._names.index(str(self.pane.id))
+        self.action_pane(self._names[(here + direction) % len(self._names)])
+
+    def _draw_line(self) -> None:
+        snapshot = self._view.snapshot if self._view else None
+        self._line.show(str(self._switcher.current), snapshot.summary.alerts_open if snapshot else 0)

@@ -1,0 +1,88 @@
+"""Pane 1: is it learning, and is it safe. Plots, the six groups in figures, the newest alerts."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical
+from textual.widgets import Static
+
+from azr_platform.records import Role
+from azr_tui import keys
+from azr_tui.screens.live import Pane
+from azr_tui.view import View
+from azr_tui.widgets.alert_lines import AlertLines
+from azr_tui.widgets.group_table import GroupTable
+from azr_tui.widgets.metric_lines import MetricLines
+from azr_tui.widgets.plots import Curve, KindPlot
+from azr_tui.wording import GROUPS, KIND_COLOURS, KIND_LETTERS
+
+
+class OverviewPane(Pane, can_focus=True):
+    """Narrow terminals see the reward of one role at a time (``o`` changes it), wide ones both."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*keys.OVERVIEW]
+
+    def __init__(self) -> None:
+        super().__init__(id="overview")
+        self._role = Role.PROPOSE
+        self._view: View | None = None
+        self._rewards = KindPlot("Reward", unit="reward")
+        self._rewards_other = KindPlot("Reward", unit="reward")
+        self._rates = KindPlot("Solve rate", unit="%", floor=0.0, ceiling=1.0)
+        self._groups = GroupTable()
+        self._alerts = AlertLines()
+        self._metrics = MetricLines(brief=True)
+
+    def compose(self) -> ComposeResult:
+        self._rewards_other.add_class("wide-only")
+        with Horizontal(id="plots"):
+            yield self._rewards
+            yield self._rewards_other
+            yield self._rates
+        yield Static(legend(), id="legend", markup=False)
+        with Horizontal(id="figures"):
+            yield self._groups
+            with Vertical(id="vitals", classes="wide-only"):
+                yield self._metrics
+        yield self._alerts
+
+    def enter(self) -> None:
+        self.focus()
+
+    def show(self, view: View) -> None:
+        self._view = view
+        if view.snapshot is None:
+            return
+        other = Role.SOLVE if self._role is Role.PROPOSE else Role.PROPOSE
+        for plot, role in ((self._rewards, self._role), (self._rewards_other, other)):
+            curves = [
+                Curve(kind, view.snapshot.series(f"reward/{group_role.value}/{kind.value}"))
+                for group_role, kind in GROUPS
+                if group_role is role
+            ]
+            plot.show(curves, f"Reward, {role.value}")
+        rates = [
+            Curve(kind, view.snapshot.series(f"solve_rate/{kind.value}")) for role, kind in GROUPS if role is Role.SOLVE
+        ]
+        self._rates.show(rates)
+        self._groups.show(view.snapshot)
+        self._alerts.show(view)
+        self._metrics.show(view.snapshot)
+
+    def action_other_role(self) -> None:
+        self._role = Role.SOLVE if self._role is Role.PROPOSE else Role.PROPOSE
+        if self._view is not None:
+            self.show(self._view)
+
+
+def legend() -> Text:
+    """Which letter and colour is which kind."""
+    text = Text(no_wrap=True, overflow="ellipsis", justify="center")
+    for kind, letter in KIND_LETTERS.items():
+        red, green, blue = KIND_COLOURS[kind]
+        text.append(f" {letter} ", style=f"bold rgb({red},{green},{blue})").append(f"{kind.value}  ")
+    return text

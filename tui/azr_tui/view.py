@@ -1,0 +1,156 @@
+"""What the dashboard knows at one moment, and the figures derived from it. Pure; widgets are handed a ``View``.
+
+```
+ledger ──(feed thread)──► Snapshot ─┐
+channel ─(pulse thread)─► Status ───┼─► View ──► the screen on top
+clock ──────────────────────────────┘
+```
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from azr_platform.channel.messages import Status
+from azr_platform.ledger.records import (
+    AlertRow,
+    CheckpointRow,
+    ControlRow,
+    NoticeRow,
+    RunRow,
+    StateRow,
+    Summary,
+)
+
+ENDED = frozenset({"stopped", "finished", "failed", "interrupted"})
+CLAIMED_ONLY_BY_A_LIVE_RUN = "the supervisor does not answer"
+
+
+@dataclass(frozen=True)
+class Series:
+    """One metric along the current line: ``steps`` ascending, ``values`` finite, of equal length."""
+
+    steps: Sequence[int] = ()
+    values: Sequence[float] = ()
+
+    @property
+    def last(self) -> float | None:
+        return self.values[-1] if self.values else None
+
+    @property
+    def low(self) -> float | None:
+        return min(self.values, default=None)
+
+    @property
+    def high(self) -> float | None:
+        return max(self.values, default=None)
+
+
+EMPTY = Series()
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """One consistent reading of the ledger. Lists are newest first except ``checkpoints``."""
+
+    run: RunRow
+    state: StateRow
+    summary: Summary
+    step_seconds: Sequence[float] = ()
+    metrics: dict[str, Series] = field(default_factory=dict)
+    alerts: Sequence[AlertRow] = ()
+    checkpoints: Sequence[CheckpointRow] = ()
+    controls: Sequence[ControlRow] = ()
+    notices: Sequence[NoticeRow] = ()
+
+    def series(self, name: str) -> Series:
+        """The metric ``name``; empty when the run does not record it."""
+        return self.metrics.get(name, EMPTY)
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A snapshot, the live status if a supervisor answers, and the time (seconds since the epoch)."""
+
+    run: Path
+    now: float
+    snapshot: Snapshot | None = None
+    status: Status | None = None
+    trouble: str = ""
+
+    @property
+    def state(self) -> str:
+        """The live state when a supervisor answers, else the recorded one."""
+        if self.status is not None:
+            return self.status.state
+        return self.snapshot.state.state if self.snapshot else "starting"
+
+    @property
+    def steerable(self) -> bool:
+        """Whether somebody is there to carry out a command."""
+        return self.status is not None
+
+    @property
+    def why_read_only(self) -> str:
+        """Why no command can be given; empty when one can."""
+        if self.steerable:
+            return ""
+        if self.snapshot is not None and self.snapshot.summary.supervised:
+            return CLAIMED_ONLY_BY_A_LIVE_RUN
+        return "no supervisor runs"
+
+    @property
+    def where(self) -> str:
+        """What the trainer is doing, with how far it is: ``generate 12/32``."""
+        if self.status is not None:
+            progress = f" {self.status.done}/{self.status.total}" if self.status.total else ""
+            return f"{self.status.where}{progress}"
+        return self.snapshot.state.where_at if self.snapshot else ""
+
+    @property
+    def step(self) -> int:
+        recorded = self.snapshot.summary.step if self.snapshot else 0
+        return self.status.step if self.status is not None else recorded
+
+    @property
+    def steps(self) -> int:
+        return self.snapshot.summary.steps if self.snapshot else 0
+
+    @property
+    def share(self) -> float:
+        """Steps done as a share of all, 0..1."""
+        return min(1.0, self.step / self.steps) if self.steps else 0.0
+
+    @property
+    def seconds_per_step(self) -> float | None:
+        """Mean over the newest steps; None before the first."""
+        recent = self.snapshot.step_seconds if self.snapshot else ()
+        return sum(recent) / len(recent) if recent else None
+
+    @property
+    def eta(self) -> float | None:
+        """Seconds until the last step at the present rate; None when the run is not advancing."""
+        pace = self.seconds_per_step
+        if pace is None or self.state != "running":
+            return None
+        return max(0, self.steps - self.step) * pace
+
+    @property
+    def blocked_share(self) -> float | None:
+        """Blocked samples as a share of all; None before the first."""
+        if self.snapshot is None or not self.snapshot.summary.samples:
+            return None
+        return self.snapshot.summary.blocked / self.snapshot.summary.samples
+
+    @property
+    def open_alerts(self) -> list[AlertRow]:
+        """Alerts on hand that nobody has acknowledged, newest first."""
+        return [alert for alert in self.snapshot.alerts if not alert.acknowledged] if self.snapshot else []
+
+
+def undone(snapshot: Snapshot, step: int) -> tuple[int, int]:
+    """What a rollback to ``step`` leaves behind: (steps, alerts among those on hand)."""
+    alerts = sum(1 for alert in snapshot.alerts if alert.step > step and alert.branch == snapshot.summary.branch)
+    return max(0, snapshot.summary.step - step), alerts

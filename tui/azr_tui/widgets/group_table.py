@@ -1,0 +1,68 @@
+"""The six role x kind groups in figures: reward and success, each now and over the run."""
+
+from __future__ import annotations
+
+from rich.text import Text
+from textual.widgets import Static
+
+from azr_platform.records import Kind, Role
+from azr_tui import wording
+from azr_tui.view import Series, Snapshot
+
+_NARROW_TREND = 8
+
+
+class GroupTable(Static):
+    """One line a group; the trends fill what width is left."""
+
+    DEFAULT_CSS = """
+    GroupTable { height: auto; width: 1fr; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__("", markup=False)
+        self._snapshot: Snapshot | None = None
+
+    def show(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        self._draw()
+
+    def on_resize(self) -> None:
+        self._draw()
+
+    def _draw(self) -> None:
+        if self._snapshot is None:
+            return
+        trend = max(_NARROW_TREND, (self.size.width - 63) // 2)
+        head = (
+            f"{'group':<18}{'reward':>7} {'min':>6} {'max':>6}  {'trend':<{trend}}  "
+            f"{'valid/solved':>12} {'min':>4} {'max':>4}  {'trend':<{trend}}"
+        )
+        lines = [Text(head, style="bold underline")]
+        lines.extend(self._line(self._snapshot, role, kind, trend) for role, kind in wording.GROUPS)
+        table = Text("\n", no_wrap=True, overflow="crop").join(lines)
+        table.no_wrap, table.overflow = True, "crop"
+        self.update(table)
+
+    def _line(self, snapshot: Snapshot, role: Role, kind: Kind, trend: int) -> Text:
+        red, green, blue = wording.KIND_COLOURS[kind]
+        reward = snapshot.series(f"reward/{role.value}/{kind.value}")
+        success = snapshot.series(f"{'valid' if role is Role.PROPOSE else 'solve'}_rate/{kind.value}")
+        text = Text(f"{role.value:<8}")
+        text.append(f"{kind.value:<10}", style=f"bold rgb({red},{green},{blue})")
+        text.append(
+            f"{_signed(reward.last):>7} {_signed(reward.low):>6} {_signed(reward.high):>6}  "
+            f"{_trend(reward, trend)}  "
+            f"{wording.percent(success.last):>12} "
+            f"{wording.percent(success.low):>4} {wording.percent(success.high):>4}  "
+            f"{_trend(success, trend)}"
+        )
+        return text
+
+
+def _signed(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.2f}"
+
+
+def _trend(series: Series, width: int) -> str:
+    return f"{wording.sparkline(series.values, width):<{width}}"

@@ -1,0 +1,143 @@
+"""The words, symbols and number formats of the dashboard. Colour never carries a meaning alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+from azr_monitor.records import Action, Severity
+from azr_platform.records import Kind, Role
+
+KIND_LETTERS = {Kind.DEDUCTION: "D", Kind.ABDUCTION: "A", Kind.INDUCTION: "I"}
+# Okabe and Ito's palette: told apart by readers with any colour vision.
+KIND_COLOURS = {Kind.DEDUCTION: (86, 180, 233), Kind.ABDUCTION: (230, 159, 0), Kind.INDUCTION: (0, 190, 140)}
+GROUPS = tuple((role, kind) for role in Role for kind in Kind)
+
+_STATES = {
+    "starting": "◌",
+    "running": "●",
+    "pausing": "◐",
+    "paused": "‖",
+    "rolling back": "↺",
+    "stopping": "◐",
+    "stopped": "■",
+    "finished": "✔",
+    "failed": "✖",
+    "interrupted": "✖",
+}
+_SEVERITIES = {
+    Severity.INFO: "·",
+    Severity.LOW: "▽",
+    Severity.MEDIUM: "◇",
+    Severity.HIGH: "△",
+    Severity.CRITICAL: "▲",
+}
+_BARS = "▁▂▃▄▅▆▇█"
+
+
+def state_label(state: str) -> str:
+    """``● running``: a symbol and the word."""
+    return f"{_STATES.get(state, '?')} {state}"
+
+
+def state_class(state: str) -> str:
+    """The style class of a state: good, busy, done or bad."""
+    if state == "running":
+        return "good"
+    if state in ("failed", "interrupted"):
+        return "bad"
+    return "done" if state in ("finished", "stopped") else "busy"
+
+
+def severity_label(severity: int | None) -> str:
+    """``▲ critical``; a number that is no severity is shown as it is."""
+    if severity is None:
+        return "-"
+    try:
+        known = Severity(severity)
+    except ValueError:
+        return f"? {severity}"
+    return f"{_SEVERITIES[known]} {known.label}"
+
+
+def action_label(action: int | None) -> str:
+    """``drop``: what the policy did."""
+    try:
+        return Action(action).label if action is not None else "-"
+    except ValueError:
+        return f"? {action}"
+
+
+def duration(seconds: float) -> str:
+    """Two leading units: ``45s``, ``3m 05s``, ``2h 14m``, ``3d 02h``."""
+    if not math.isfinite(seconds) or seconds < 0:
+        return "-"
+    whole = int(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m {whole % 60:02d}s"
+    if whole < 86400:
+        return f"{whole // 3600}h {whole % 3600 // 60:02d}m"
+    return f"{whole // 86400}d {whole % 86400 // 3600:02d}h"
+
+
+def age(then: float, now: float) -> str:
+    """How long ago, in one unit: ``12s``, ``4m``, ``2h``, ``3d``."""
+    seconds = max(0, int(now - then))
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= size:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
+
+
+def number(value: float | None, *, signed: bool = False) -> str:
+    """A metric in at most 8 columns: three or four significant digits, large and tiny ones as powers."""
+    if value is None or not math.isfinite(value):
+        return "-"
+    sign = "+" if signed else ""
+    size = abs(value)
+    if size != 0 and (size < 1e-3 or size >= 1e6):
+        return f"{value:{sign}.1e}"
+    if size >= 1000 or (not signed and value == int(value)):
+        return f"{value:{sign},.0f}"
+    return f"{value:{sign}.3f}" if size < 1 else f"{value:{sign}.2f}"
+
+
+def percent(share: float | None) -> str:
+    """``62%``; small shares keep one digit (``0.3%``)."""
+    if share is None or not math.isfinite(share):
+        return "-"
+    return f"{share * 100:.1f}%" if 0 < share < 0.0995 else f"{share * 100:.0f}%"
+
+
+def count(amount: int, thing: str) -> str:
+    """``1 alert``, ``2 alerts``."""
+    return f"{amount:,} {thing}" if amount == 1 else f"{amount:,} {thing}s"
+
+
+def sparkline(values: Sequence[float], width: int) -> str:
+    """The values as ``width`` bars at most, oldest first; each bar is the mean of its share of them."""
+    if not values or width <= 0:
+        return ""
+    shown = buckets(values, width)
+    low, high = min(shown), max(shown)
+    if high == low:
+        return _BARS[3] * len(shown)
+    return "".join(_BARS[min(7, int((value - low) / (high - low) * 8))] for value in shown)
+
+
+def buckets(values: Sequence[float], most: int) -> list[float]:
+    """At most ``most`` means over equal stretches of ``values``."""
+    size = len(values)
+    if size <= most:
+        return list(values)
+    edges = [index * size // most for index in range(most + 1)]
+    return [sum(values[left:right]) / (right - left) for left, right in pairwise(edges)]
+
+
+def meter(share: float, width: int) -> str:
+    """A bar of ``width`` cells that is full at 1."""
+    full = round(max(0.0, min(1.0, share)) * width)
+    return "█" * full + "░" * (width - full)
