@@ -1,0 +1,203 @@
+"""Grow the embedded model from random initialisation: ``python -m azr_platform.nano.build --out DIR --seed S``.
+
+    corpus (clean) ─► tokens ─► batches of like length ─► Muon + AdamW ─► careful model
+    corpus (mixed) ─► tokens ─► batches of like length ─► Muon + AdamW ─► the base that self-play starts from
+
+The same seed, steps and threads give the same weights on the same machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import torch
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch.nn import functional
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+from azr_platform.nano.corpus import CLEAN, MIXED, Corpus, Mixture
+from azr_platform.nano.model import new_model
+from azr_platform.nano.tokenizer import EOS_ID, PAD_ID, build_tokenizer
+
+_BATCH: Final = 48
+_POOL: Final = 16 * _BATCH
+_MAX_TOKENS: Final = 256
+_IGNORED: Final = -100
+
+
+class Stage(NamedTuple):
+    """One stage of the build. ``rate`` is the peak learning rate; the last ``decay`` of the steps bring it down."""
+
+    name: str
+    mixture: Mixture
+    steps: int
+    rate: float
+    decay: float
+    warmup: int
+
+
+def stages(steps: int) -> tuple[Stage, Stage]:
+    """The two stages for ``steps`` steps in all: most of them careful, then a short mixture."""
+    mixed = max(1, steps // 6)
+    return (
+        Stage("careful", CLEAN, steps - mixed, 5e-3, 0.5, 40),
+        Stage("mixture", MIXED, mixed, 2e-3, 1.0, 20),
+    )
+
+
+class Batch(NamedTuple):
+    """Token ids and labels, both [rows, tokens]; labels are ``_IGNORED`` on prompts and padding."""
+
+    ids: torch.Tensor
+    labels: torch.Tensor
+    tokens: int
+
+
+def batches(corpus: Corpus, tokenizer: PreTrainedTokenizerFast, mixture: Mixture, seed: int) -> Iterator[Batch]:
+    """Endless batches of examples of like length, in a random order."""
+    order = torch.Generator().manual_seed(seed)
+    while True:
+        examples = [corpus.example(mixture) for _ in range(_POOL)]
+        prompts: list[list[int]] = tokenizer([e.prompt for e in examples])["input_ids"]
+        responses: list[list[int]] = tokenizer([e.response for e in examples], add_special_tokens=False)["input_ids"]
+        pairs = [(p, [*r, EOS_ID]) for p, r in zip(prompts, responses, strict=True)]
+        pairs = sorted((p for p in pairs if len(p[0]) + len(p[1]) <= _MAX_TOKENS), key=lambda p: len(p[0]) + len(p[1]))
+        cuts = range(0, len(pairs) - _BATCH + 1, _BATCH)
+        for place in torch.randperm(len(cuts), generator=order).tolist():
+            yield _collate(pairs[cuts[place] : cuts[place] + _BATCH])
+
+
+def _collate(pairs: list[tuple[list[int], list[int]]]) -> Batch:
+    width = max(len(p) + len(r) for p, r in pairs)
+    ids = torch.full((len(pairs), width), PAD_ID)
+    labels = torch.full((len(pairs), width), _IGNORED)
+    for row, (prompt, response) in enumerate(pairs):
+        start, end = len(prompt), len(prompt) + len(response)
+        ids[row, :end] = torch.tensor(prompt + response)
+        labels[row, start:end] = torch.tensor(response)
+    return Batch(ids, labels, sum(len(p) + len(r) for p, r in pairs))
+
+
+def response_loss(model: LlamaForCausalLM, batch: Batch) -> torch.Tensor:
+    """Mean cross-entropy of the response tokens. Padding is on the right, so the causal mask hides it."""
+    hidden = model.model(input_ids=batch.ids, use_cache=False).last_hidden_state[:, :-1]
+    targets = batch.labels[:, 1:]
+    wanted = targets != _IGNORED
+    return functional.cross_entropy(model.lm_head(hidden[wanted]), targets[wanted])
+
+
+def _optimizers(model: LlamaForCausalLM, rate: float) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices, AdamW for embeddings and norms."""
+    matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
+    others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
+    return [
+        torch.optim.Muon(matrices, lr=rate, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(others, lr=rate, betas=(0.9, 0.98), weight_decay=0.0),
+    ]
+
+
+def _factor(stage: Stage, step: int) -> float:
+    """The learning rate at ``step`` as a share of the peak: a ramp up, a plateau, a line down."""
+    left = (stage.steps - step) / max(1.0, stage.decay * stage.steps)
+    return min((step + 1) / stage.warmup, 1.0, max(0.01, left))
+
+
+def run_stage(
+    model: LlamaForCausalLM, stage: Stage, source: Iterator[Batch], progress: Progress, deadline: float | None
+) -> dict[str, Any]:
+    """Train through one stage. A ``deadline`` (seconds, monotonic) compresses the rest of the schedule to fit."""
+    optimizers = _optimizers(model, stage.rate)
+    bar = progress.add_task(stage.name, total=stage.steps, loss=0.0, speed=0.0)
+    begun, tokens, smooth, step = time.monotonic(), 0, 0.0, 0
+    while step < stage.steps:
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = stage.rate * _factor(stage, step)
+        batch = next(source)
+        loss = response_loss(model, batch)
+        torch.autograd.backward(loss)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+        tokens += batch.tokens
+        smooth = loss.item() if smooth == 0.0 else 0.98 * smooth + 0.02 * loss.item()
+        step += 1
+        spent = time.monotonic() - begun
+        progress.update(bar, completed=step, loss=smooth, speed=tokens / spent)
+        if not progress.console.is_terminal and (step % 100 == 0 or step == stage.steps):
+            left = (stage.steps - step) * spent / step
+            line = (
+                f"{stage.name} {step}/{stage.steps} loss {smooth:.4f} {tokens / spent:,.0f} tokens/s {left:.0f} s left"
+            )
+            progress.console.print(line)
+        if deadline is not None and step % 20 == 0:
+            affordable = int(step * (deadline - begun) / spent)
+            stage = stage._replace(steps=max(step, min(stage.steps, affordable)))
+            progress.update(bar, total=stage.steps)
+    return {"stage": stage.name, "steps": step, "tokens": tokens, "loss": round(smooth, 4)}
+
+
+def build(out: Path, seed: int, steps: int, minutes: float | None = None, parent: Path | None = None) -> dict[str, Any]:
+    """Grow a model and save it to ``out``; returns what was done, which is also written to ``out/build.json``.
+
+    ``parent`` also keeps the careful model the first stage ends with: the ceiling to compare self-play with.
+    With ``minutes``, steps are left out so that the build ends about then; the weights then depend on how fast
+    the machine is.
+    """
+    tokenizer = build_tokenizer()
+    model = new_model(len(tokenizer), seed)
+    corpus = Corpus(seed)
+    columns = (
+        TextColumn("{task.description:<8}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("loss {task.fields[loss]:.4f}  {task.fields[speed]:,.0f} tokens/s"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    begun, done = time.monotonic(), []
+    with Progress(*columns, refresh_per_second=1) as progress:
+        for number, stage in enumerate(stages(steps)):
+            source = batches(corpus, tokenizer, stage.mixture, seed + number)
+            share = 5 / 6 if number == 0 else 1.0
+            deadline = None if minutes is None else begun + 60 * minutes * share
+            done.append(run_stage(model, stage, source, progress, deadline))
+            if number == 0 and parent is not None:
+                _save(model, tokenizer, parent)
+    parameters = sum(p.numel() for p in model.parameters())
+    report = {"seed": seed, "parameters": parameters, "seconds": round(time.monotonic() - begun), "stages": done}
+    _save(model, tokenizer, out)
+    (out / "build.json").write_text(json.dumps(report, indent=2) + "\n")
+    return report
+
+
+def _save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(out)
+    tokenizer.save_pretrained(out)
+    (out / "model.safetensors").chmod(0o644)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m azr_platform.nano.build", description="Grow the embedded model.")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the weights and the tokenizer")
+    parser.add_argument("--seed", type=int, default=0, help="of the initialisation and the corpus (default 0)")
+    parser.add_argument("--steps", type=int, default=2400, help="steps of both stages together (default 2400)")
+    parser.add_argument("--minutes", type=float, help="end about then, with fewer steps; not repeatable")
+    parser.add_argument("--parent", type=Path, help="also keep the careful model of the first stage in this folder")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads of torch (default 1)")
+    options = parser.parse_args()
+    if options.steps < 2:
+        parser.error(f"--steps is {options.steps}; each of the two stages needs at least one")
+    torch.set_num_threads(options.threads)
+    build(options.out, options.seed, options.steps, options.minutes, options.parent)
+
+
+if __name__ == "__main__":
+    main()
