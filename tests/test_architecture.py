@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import configparser
+import json
 import os
 import re
 import shutil
@@ -347,6 +348,30 @@ def test_every_option_stands_in_its_command_s_section() -> None:
         for command, options in _commands().items()
     }
     assert not {command: options for command, options in missing.items() if options}
+
+
+def test_every_setting_of_a_run_is_documented_with_its_default() -> None:
+    from azr_platform.config.schema import Config
+
+    text = (ROOT / "docs/configuration.md").read_text("utf-8")
+    documented = dict(re.findall(r"^\| `([\w.]+)` \| `(.*?)` \| .+ \|$", text, flags=re.MULTILINE))
+    defaults = {
+        f"{section}.{key}": value
+        for section, values in Config().model_dump(mode="json").items()
+        for key, value in values.items()
+    }
+    assert documented == {key: json.dumps(value) for key, value in defaults.items()}
+
+
+def test_every_key_of_a_policy_is_documented() -> None:
+    from azr_monitor.policy import Policy
+
+    named = set(re.findall(r"`(?:\w+\.)?(\w+)`", (ROOT / "docs/policies.md").read_text("utf-8")))
+    schema = Policy.model_json_schema()
+    models = [schema, *schema["$defs"].values()]
+    keys = {key for model in models for key in model.get("properties", {})} - {"folder"}
+    assert len(keys) > 20
+    assert not keys - named
 
 
 def _readme_tree() -> list[str]:
