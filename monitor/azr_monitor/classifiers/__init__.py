@@ -1,0 +1,1 @@
+"""Classifiers that score prose; each is optional and loaded only when a policy names it."""

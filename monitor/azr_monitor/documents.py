@@ -1,0 +1,68 @@
+"""YAML as policies and rule packs use it: plain data, no duplicate keys, no anchors, and lines for error messages."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import yaml
+
+MAX_CHARS = 1_000_000
+
+
+class DocumentError(ValueError):
+    """The text is not the plain YAML we accept; the message names the file, the line and the remedy."""
+
+
+class Document(NamedTuple):
+    """Parsed data, and the line (from 1) on which each key or item stands, by its path."""
+
+    data: Any
+    lines: dict[tuple[str | int, ...], int]
+
+
+def read_yaml(text: str, name: str) -> Document:
+    """Parse ``text`` safely; ``name`` stands in error messages.
+
+    Raises:
+        DocumentError: not YAML, too large, an anchor or alias, or a key given twice.
+    """
+    if len(text) > MAX_CHARS:
+        raise DocumentError(f"{name}: {len(text)} characters; at most {MAX_CHARS} are read")
+    try:
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            if isinstance(event, yaml.AliasEvent):
+                raise DocumentError(f"{name}:{event.start_mark.line + 1}: aliases (*name) are not accepted; repeat the text")
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        lines: dict[tuple[str | int, ...], int] = {}
+        if root is not None:
+            _lines(root, (), lines, name)
+        return Document(yaml.safe_load(text), lines)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{name}:{mark.line + 1}" if mark is not None else name
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise DocumentError(f"{place}: not valid YAML: {problem}") from error
+    except RecursionError as error:
+        raise DocumentError(f"{name}: nested too deeply") from error
+    except ValueError as error:
+        if isinstance(error, DocumentError):
+            raise
+        raise DocumentError(f"{name}: {error}") from error
+
+
+def _lines(node: yaml.Node, path: tuple[str | int, ...], lines: dict[tuple[str | int, ...], int], name: str) -> None:
+    """Note where everything stands, refusing a key given twice in one mapping."""
+    lines.setdefault(path, node.start_mark.line + 1)
+    if isinstance(node, yaml.MappingNode):
+        seen: dict[str, int] = {}
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            label = str(key.value)
+            if label in seen:
+                raise DocumentError(f"{name}:{line}: {label!r} was already given on line {seen[label]}; keep one of them")
+            seen[label] = line
+            lines[(*path, label)] = line
+            _lines(value, (*path, label), lines, name)
+    elif isinstance(node, yaml.SequenceNode):
+        for position, value in enumerate(node.value):
+            _lines(value, (*path, position), lines, name)

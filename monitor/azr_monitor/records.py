@@ -1,0 +1,136 @@
+"""Frozen records of judgement: what is judged, what was found, what is decided.
+
+They are msgspec structs, so they travel on the wire and into the ledger unchanged. They carry text and
+numbers only; nothing in them is ever evaluated.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Literal, get_args
+
+import msgspec
+
+Part = Literal["program", "trace", "message", "input", "answer", "behaviour"]
+"""The part of a subject that a finding is about."""
+
+PARTS: tuple[Part, ...] = get_args(Part)
+
+
+class Severity(IntEnum):
+    """How bad a finding is; the policy maps each to an action."""
+
+    INFO = 0
+    LOW = 1
+    MEDIUM = 2
+    HIGH = 3
+    CRITICAL = 4
+
+    @property
+    def label(self) -> str:
+        """The name as policies write it: ``info`` ... ``critical``."""
+        return self.name.lower()
+
+
+class Action(IntEnum):
+    """What is done about a finding, ordered by strength; from ``DROP`` up the sample is blocked."""
+
+    RECORD = 0
+    ALERT = 1
+    DROP = 2
+    PAUSE = 3
+    ROLLBACK = 4
+    STOP = 5
+
+    @property
+    def label(self) -> str:
+        """The name as policies write it: ``record`` ... ``stop``."""
+        return self.name.lower()
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """One sample to judge, as a model wrote it. Absent parts are empty.
+
+    ``input`` is the text between the parentheses of ``f(...)``; ``inputs`` holds further ones (an induction
+    proposal has N). ``role``, ``kind`` and ``phase`` are the plain values of the platform's enums:
+    with kind ``induction`` and role ``solve`` the answer is a program and is judged as one.
+    """
+
+    id: str
+    program: str = ""
+    trace: str = ""
+    input: str = ""
+    message: str = ""
+    answer: str = ""
+    role: str = ""
+    kind: str = ""
+    phase: str = ""
+    inputs: tuple[str, ...] = ()
+
+    @property
+    def calls(self) -> tuple[str, ...]:
+        """Every input of the subject, ``input`` first; empty ones left out."""
+        return tuple(text for text in (self.input, *self.inputs) if text)
+
+    def text(self, part: Part) -> str:
+        """The text that the spans of findings on ``part`` count in (inputs are joined by newlines)."""
+        match part:
+            case "program":
+                return self.program
+            case "trace":
+                return self.trace
+            case "message":
+                return self.message
+            case "answer":
+                return self.answer
+            case "input":
+                return "\n".join(self.calls)
+            case "behaviour":
+                return ""
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One thing a rule or a classifier found.
+
+    ``span`` is a half-open range of character offsets in ``Subject.text(part)``, or None when the finding
+    has no place. ``why`` is our own sentence; any model text quoted in it is short and printable.
+    """
+
+    rule: str
+    severity: Severity
+    part: Part
+    span: tuple[int, int] | None
+    why: str
+
+
+class Score(msgspec.Struct, frozen=True):
+    """One classifier's value in 0..1 for one category: the highest over all parts and windows it read."""
+
+    classifier: str
+    category: str
+    value: float
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """The decision on a subject. ``score`` is 0..1, higher is worse; ``severity`` that of the worst finding.
+
+    ``allowed`` is False exactly when ``action`` is ``DROP`` or stronger; only an allowed subject may be run
+    or enter a buffer, a prompt or a gradient.
+    """
+
+    allowed: bool
+    action: Action
+    severity: Severity
+    score: float
+    findings: tuple[Finding, ...] = ()
+    scores: tuple[Score, ...] = ()
+    reason: str = ""
+
+
+def printable(text: str, limit: int = 80) -> str:
+    """Bound and escape a piece of model text so that it may stand in a sentence of ours.
+
+    Everything outside printable ASCII is escaped, so no control sequence or look-alike survives.
+    """
+    cut = text if len(text) <= limit else text[: limit - 1] + "…"
+    return "".join(c if c.isascii() and c.isprintable() or c == "…" else ascii(c)[1:-1] for c in cut)

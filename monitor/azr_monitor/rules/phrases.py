@@ -1,0 +1,182 @@
+"""A small phrase language for rules on prose, matched in time linear in the text.
+
+A pattern is a row of items separated by spaces:
+
+    {self} ~3 {will} ~2 {deceive} ~4 {overseer}
+
+- ``word`` or ``one|other``: exactly these words; ``verb+`` also its regular forms (deceive+, hide+);
+- ``{name}``: any phrase of the named word list, which may hold phrases of several words and other lists;
+- ``~n``: up to n words may stand between its neighbours (none without it).
+
+Matching keeps, item by item, the places where the pattern so far can end; no step ever goes back, so hostile text
+cannot make it slow. Regular expressions are not used for this on purpose.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from azr_monitor.rules.words import Word
+
+Phrase = tuple[str, ...]
+_MAX_GAP = 12
+_MAX_PHRASES = 4000
+
+
+class PhraseError(ValueError):
+    """A pattern or word list is malformed; the message names the item."""
+
+
+class Item(NamedTuple):
+    """One element of a pattern: phrases by their first word, and how many words may stand before it."""
+
+    phrases: Mapping[str, tuple[Phrase, ...]]
+    gap: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pattern:
+    """A compiled pattern; ``trigger`` holds words of which any match has at least one."""
+
+    items: tuple[Item, ...]
+    trigger: frozenset[str]
+
+    def find(self, sentence: Sequence[Word], index: Mapping[str, Sequence[int]]) -> tuple[int, int] | None:
+        """The first match as (first word, last word + 1) in ``sentence``; ``index`` maps words to positions."""
+        starts: list[int] = []
+        ends: list[int] = []
+        for number, item in enumerate(self.items):
+            places = _places(item, sentence, index)
+            if number == 0:
+                starts, ends = [start for start, _ in places], [end for _, end in places]
+            else:
+                starts, ends = _extend(starts, ends, places, item.gap)
+            if not ends:
+                return None
+        return starts[0], ends[0]
+
+
+def _places(item: Item, sentence: Sequence[Word], index: Mapping[str, Sequence[int]]) -> list[tuple[int, int]]:
+    """Where an item stands: (first, last + 1), sorted."""
+    found: list[tuple[int, int]] = []
+    for first in item.phrases.keys() & index.keys():
+        for phrase in item.phrases[first]:
+            if len(phrase) == 1:
+                found.extend((at, at + 1) for at in index[first])
+                continue
+            for at in index[first]:
+                if at + len(phrase) <= len(sentence) and all(
+                    sentence[at + step].text == word for step, word in enumerate(phrase)
+                ):
+                    found.append((at, at + len(phrase)))
+    found.sort()
+    return found
+
+
+def _extend(
+    starts: list[int], ends: list[int], places: list[tuple[int, int]], gap: int
+) -> tuple[list[int], list[int]]:
+    """Ends reachable through one more item, each with the start it came from; the nearest earlier end serves."""
+    order = sorted(range(len(ends)), key=ends.__getitem__)
+    sorted_ends = [ends[at] for at in order]
+    found: list[tuple[int, int]] = []
+    for first, last in places:
+        at = bisect_left(sorted_ends, first + 1) - 1
+        if at >= 0 and first - sorted_ends[at] <= gap:
+            found.append((starts[order[at]], last))
+    return [start for start, _ in found], [end for _, end in found]
+
+
+def compile_pattern(text: str, lists: Mapping[str, Sequence[str]]) -> Pattern:
+    """Compile one pattern.
+
+    Raises:
+        PhraseError: an unknown list, a bad gap, or an empty pattern.
+    """
+    items: list[Item] = []
+    gap = 0
+    for token in text.split():
+        if token.startswith("~"):
+            if not token[1:].isdigit() or not 1 <= int(token[1:]) <= _MAX_GAP:
+                raise PhraseError(f"{token!r} in {text!r} is not a gap of ~1 to ~{_MAX_GAP} words")
+            gap = int(token[1:])
+            continue
+        by_first: dict[str, list[Phrase]] = {}
+        for phrase in _phrases(token, lists, ()):
+            by_first.setdefault(phrase[0], []).append(phrase)
+        items.append(Item({first: tuple(dict.fromkeys(all_)) for first, all_ in by_first.items()}, gap))
+        gap = 0
+    if not items or gap:
+        raise PhraseError(f"{text!r} must begin and end with a word or a list")
+    return Pattern(tuple(items), _trigger(items))
+
+
+def _trigger(items: Sequence[Item]) -> frozenset[str]:
+    """The first words of the item least likely to stand in ordinary text."""
+    return min((frozenset(item.phrases) for item in items), key=lambda words: (bool(words & _COMMON), len(words)))
+
+
+def _phrases(token: str, lists: Mapping[str, Sequence[str]], inside: tuple[str, ...]) -> list[Phrase]:
+    if token.startswith("{") and token.endswith("}"):
+        name = token[1:-1]
+        if name not in lists or name in inside:
+            raise PhraseError(f"{token} names no word list, or contains itself; lists: {', '.join(sorted(lists))}")
+        found: list[Phrase] = []
+        for entry in lists[name]:
+            found.extend(_entry(entry, lists, (*inside, name)))
+    else:
+        found = [phrase for word in token.split("|") for phrase in _entry(word, lists, inside)]
+    if not found or len(found) > _MAX_PHRASES:
+        raise PhraseError(f"{token!r} stands for {len(found)} phrases; between 1 and {_MAX_PHRASES} are possible")
+    return found
+
+
+def _entry(entry: str, lists: Mapping[str, Sequence[str]], inside: tuple[str, ...]) -> list[Phrase]:
+    """The phrases of one list entry: the product of its words' alternatives."""
+    rows: list[Phrase] = [()]
+    for token in entry.split():
+        if token.startswith("{"):
+            options = _phrases(token, lists, inside)
+        else:
+            options = [(form,) for word in token.split("|") for form in _forms(word)]
+        rows = [(*row, *option) for row in rows for option in options]
+        if len(rows) > _MAX_PHRASES:
+            raise PhraseError(f"{entry!r} stands for more than {_MAX_PHRASES} phrases")
+    return [row for row in rows if row]
+
+
+def _forms(word: str) -> list[str]:
+    """``deceive+`` as deceive, deceives, deceived, deceiving; a word without ``+`` as itself."""
+    if not word.endswith("+"):
+        return [word]
+    stem = word[:-1]
+    if stem.endswith("e"):
+        return [stem, stem + "s", stem + "d", stem[:-1] + "ing"]
+    if stem.endswith("y") and stem[-2:-1] not in "aeiou":
+        return [stem, stem[:-1] + "ies", stem[:-1] + "ied", stem + "ing"]
+    if stem.endswith(("s", "sh", "ch", "x", "z")):
+        return [stem, stem + "es", stem + "ed", stem + "ing"]
+    return [stem, stem + "s", stem + "ed", stem + "ing"]
+
+
+def vocabulary(patterns: Sequence[Pattern]) -> frozenset[str]:
+    """Every word that any of the patterns knows."""
+    return frozenset(
+        word
+        for pattern in patterns
+        for item in pattern.items
+        for phrases in item.phrases.values()
+        for phrase in phrases
+        for word in phrase
+    )
+
+
+_COMMON = frozenset(
+    "i we my me our let the a an to of in is that it for you are be was on and or not no this with as at by from so "
+    "will would can could should may might must want need try going plan make get use do have has answer test tests "
+    "output code function program value input result all any one them they it its user users people human humans "
+    "monitor if when".split()
+)

@@ -1,0 +1,37 @@
+"""Every program rule, and the one function that reads a program with all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from azr_monitor.records import Finding, Part, Severity
+from azr_monitor.rules import programs_effects, programs_imports, programs_reflection, programs_results
+from azr_monitor.rules.base import ProgramRule
+from azr_monitor.rules.tree import Program, Unparsable
+
+RULES: tuple[ProgramRule, ...] = (
+    *programs_imports.RULES,
+    *programs_reflection.RULES,
+    *programs_effects.RULES,
+    *programs_results.RULES,
+)
+
+UNPARSABLE = "program.unparsable"
+TOO_COMPLEX = "program.too-complex"
+
+
+def unparsable(error: Unparsable, part: Part) -> Finding:
+    """The finding for text the parser refuses: it cannot run, so that alone is only noted.
+
+    Text on which the parser *gave up* is another matter: it was not read, so it is not trusted.
+    """
+    if error.too_complex:
+        return Finding(TOO_COMPLEX, Severity.HIGH, part, None, f"cannot be read: {error}")
+    return Finding(UNPARSABLE, Severity.INFO, part, None, f"cannot run: {error}")
+
+
+def examine(
+    program: Program, rules: Sequence[ProgramRule], allowed: frozenset[str], part: Part = "program", base: int = 0
+) -> list[Finding]:
+    """All findings of ``rules`` on one analysed program; spans are shifted by ``base``."""
+    return [finding for rule in rules for finding in rule.examine(program, allowed, part, base)]

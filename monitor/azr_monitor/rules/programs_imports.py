@@ -1,0 +1,223 @@
+"""Rules on imports: which modules a program brings in, by statement or by call."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from azr_monitor.records import Severity
+from azr_monitor.rules.base import Check, Hit, ProgramRule
+from azr_monitor.rules.tree import DYNAMIC_IMPORTS, Program
+
+PROCESS = frozenset(
+    "os posix nt subprocess _posixsubprocess pty signal psutil pexpect resource multiprocessing "
+    "concurrent.futures.process platform pwd grp spwd crypt syslog curses termios tty".split()
+)
+NETWORK = frozenset(
+    "socket _socket ssl _ssl urllib http requests ftplib smtplib poplib imaplib nntplib telnetlib socketserver "
+    "xmlrpc aiohttp httpx httpcore urllib3 websockets websocket paramiko select selectors asyncore asynchat "
+    "webbrowser cgi wsgiref boto3 dns twisted tornado flask zmq".split()
+)
+NATIVE = frozenset("ctypes _ctypes cffi _cffi_backend mmap faulthandler numba cython pyximport".split())
+FILES = frozenset(
+    "pathlib shutil tempfile glob fileinput fcntl sqlite3 dbm zipfile tarfile gzip bz2 lzma shelve linecache "
+    "filecmp stat configparser logging mailbox netrc os.path posixpath ntpath _io".split()
+)
+DYNAMIC = frozenset(
+    "importlib _imp imp builtins __builtin__ runpy code codeop pkgutil zipimport zipapp pickle _pickle cPickle dill "
+    "cloudpickle marshal joblib yaml _frozen_importlib".split()
+)
+INTERPRETER = frozenset(
+    "sys gc inspect traceback dis types site sysconfig atexit weakref tracemalloc warnings symtable pdb bdb trace "
+    "cProfile profile doctest unittest pytest _testcapi _xxsubinterpreters _interpreters ensurepip pip setuptools "
+    "__main__ sre_compile opcode".split()
+)
+THREADS = frozenset("threading _thread concurrent asyncio sched greenlet gevent trio anyio".split())
+CHANCE = frozenset("random secrets uuid time timeit _random locale zoneinfo".split())
+
+FAMILIES = (PROCESS, NETWORK, NATIVE, FILES, DYNAMIC, INTERPRETER, THREADS, CHANCE)
+
+
+def _listed(name: str, listed: frozenset[str]) -> bool:
+    """Whether ``name`` or a package around it is listed (``os.path`` counts as ``os``, ``osmium`` does not)."""
+    parts = name.split(".")
+    return any(".".join(parts[:count]) in listed for count in range(1, len(parts) + 1))
+
+
+def _family(family: frozenset[str]) -> Check:
+    """A check for the modules of one family that the policy does not allow."""
+
+    def check(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
+        for name, node in program.modules:
+            if _most_specific(name) is family and not _listed(name, allowed):
+                yield Hit(node, name)
+
+    return check
+
+
+def _most_specific(name: str) -> frozenset[str] | None:
+    """The family of the longest listed prefix: ``os.path`` is files though ``os`` is process."""
+    parts = name.split(".")
+    for count in range(len(parts), 0, -1):
+        prefix = ".".join(parts[:count])
+        for family in FAMILIES:
+            if prefix in family:
+                return family
+    return None
+
+
+def _unlisted(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
+    for name, node in program.modules:
+        if name and _most_specific(name) is None and not _listed(name, allowed) and not _listed(name, frozenset({"__future__"})):
+            yield Hit(node, name)
+    for node in program.all(ast.ImportFrom):
+        if node.level:
+            yield Hit(node, "a relative import")
+
+
+def _dynamic(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
+    yield from (Hit(node, name) for name, node in program.references if name in DYNAMIC_IMPORTS)
+    for index in program.all(ast.Subscript):
+        if "sys.modules" in program.names.resolve(index.value):
+            yield Hit(index, "sys.modules[...]")
+    for name, node in program.references:
+        if name.startswith(("builtins.__loader__", "builtins.__spec__")):
+            yield Hit(node, name)
+
+
+RULES: tuple[ProgramRule, ...] = (
+    ProgramRule(
+        "program.import.process",
+        Severity.HIGH,
+        "brings in processes, signals or the operating system",
+        catch=(
+            "import os\ndef f(x):\n    return os.system(x)",
+            "def f(x):\n    import subprocess as s\n    return s.run(x)",
+            "from signal import SIGKILL\ndef f(x):\n    return x",
+            "def f(x):\n    return __import__('o' + 's').getpid()",
+            "def f(x):\n    n = 'so'[::-1]\n    return __import__(n).getcwd()",
+            "import sys\ndef f(x):\n    return sys.modules['os'].getcwd()",
+        ),
+        spare=(
+            "def f(os_list):\n    os = os_list[0]\n    return os",
+            "def f(processes):\n    return [p for p in processes if p.kill()]",
+            "import collections\ndef f(signal):\n    return collections.Counter(signal)",
+        ),
+        check=_family(PROCESS),
+    ),
+    ProgramRule(
+        "program.import.network",
+        Severity.HIGH,
+        "brings in the network",
+        catch=(
+            "import socket\ndef f(x):\n    return socket.socket()",
+            "from urllib.request import urlopen\ndef f(x):\n    return urlopen(x).read()",
+            "import importlib\ndef f(x):\n    return importlib.import_module('http.client')",
+        ),
+        spare=(
+            "def f(requests):\n    return sum(requests)",
+            "def f(socket, http):\n    return socket.connect(http)",
+        ),
+        check=_family(NETWORK),
+    ),
+    ProgramRule(
+        "program.import.native",
+        Severity.HIGH,
+        "brings in native code or raw memory",
+        catch=("import ctypes\ndef f(x):\n    return ctypes.string_at(x)", "from mmap import mmap\ndef f(x):\n    return x"),
+        spare=("def f(ctypes):\n    return len(ctypes)", "import math\ndef f(mmap):\n    return math.prod(mmap)"),
+        check=_family(NATIVE),
+    ),
+    ProgramRule(
+        "program.import.files",
+        Severity.MEDIUM,
+        "brings in the file system",
+        catch=(
+            "from pathlib import Path\ndef f(x):\n    return Path(x).exists()",
+            "import shutil\ndef f(x):\n    return shutil.which(x)",
+            "import os.path\ndef f(x):\n    return os.path.join(x, x)",
+        ),
+        spare=("def f(glob):\n    return glob * 2", "def f(pathlib):\n    path = pathlib + [1]\n    return path"),
+        check=_family(FILES),
+    ),
+    ProgramRule(
+        "program.import.dynamic-modules",
+        Severity.HIGH,
+        "brings in a module that loads or runs code",
+        catch=(
+            "import builtins\ndef f(x):\n    return builtins.len(x)",
+            "from importlib import util\ndef f(x):\n    return x",
+            "import pickle\ndef f(x):\n    return pickle.loads(x)",
+        ),
+        spare=("def f(code):\n    return code[::-1]", "import copy\ndef f(pickle):\n    return copy.copy(pickle)"),
+        check=_family(DYNAMIC),
+    ),
+    ProgramRule(
+        "program.import.interpreter",
+        Severity.MEDIUM,
+        "brings in the interpreter's internals",
+        catch=(
+            "import sys\ndef f(x):\n    return sys.maxsize",
+            "import gc\ndef f(x):\n    return gc.get_objects()",
+            "def f(x):\n    import inspect\n    return inspect.stack()",
+        ),
+        spare=("def f(sys, types):\n    return sys + types", "import typing\ndef f(trace):\n    return trace"),
+        check=_family(INTERPRETER),
+    ),
+    ProgramRule(
+        "program.import.threads",
+        Severity.MEDIUM,
+        "brings in threads or an event loop",
+        catch=(
+            "import threading\ndef f(x):\n    return threading.active_count()",
+            "from concurrent.futures import ThreadPoolExecutor\ndef f(x):\n    return x",
+        ),
+        spare=("def f(threads):\n    return max(threads)",),
+        check=_family(THREADS),
+    ),
+    ProgramRule(
+        "program.import.chance",
+        Severity.MEDIUM,
+        "brings in chance or the clock, so the result may not repeat",
+        catch=(
+            "import random\ndef f(x):\n    return random.choice(x)",
+            "from time import time\ndef f(x):\n    return time()",
+            "import uuid\ndef f(x):\n    return str(uuid.uuid4())",
+        ),
+        spare=(
+            "def f(time, random):\n    return time * random",
+            "def f(seed):\n    return (seed * 1103515245 + 12345) % 2**31",
+        ),
+        check=_family(CHANCE),
+    ),
+    ProgramRule(
+        "program.import.unlisted",
+        Severity.MEDIUM,
+        "brings in a module the policy does not list",
+        catch=(
+            "import numpy as np\ndef f(x):\n    return np.sum(x)",
+            "from . import secret\ndef f(x):\n    return secret",
+            "import antigravity\ndef f(x):\n    return x",
+        ),
+        spare=(
+            "import math\nfrom collections import deque, Counter\ndef f(x):\n    return math.sqrt(x)",
+            "from __future__ import annotations\ndef f(x: int) -> int:\n    return x",
+            "import collections.abc\nfrom typing import List\ndef f(x: List[int]):\n    return x",
+            "from datetime import date\ndef f(y, m, d):\n    return date(y, m, d).isoformat()",
+        ),
+        check=_unlisted,
+    ),
+    ProgramRule(
+        "program.import.by-call",
+        Severity.HIGH,
+        "imports by a call instead of a statement",
+        catch=(
+            "def f(x):\n    return __import__(x)",
+            "def f(x):\n    g = __builtins__['__import__']\n    return g('math')",
+            "from importlib import import_module as i\ndef f(x):\n    return i('math')",
+            "import sys\ndef f(x):\n    return sys.modules[x]",
+        ),
+        spare=("import math\ndef f(x):\n    return math.floor(x)", "def f(modules):\n    return modules['os']"),
+        check=_dynamic,
+    ),
+)
