@@ -34,14 +34,15 @@ PANES = [
     _key("shift+tab", "next_pane(-1)", "Previous pane", "Go to the pane before", name="pane.previous", show=False),
 ]
 OVERVIEW = [
+    _key("enter", "open", "Open alert", "Show the sample of the alert at the top", name="overview.open"),
     _key("o", "other_role", "Role", "Plot the reward of the other role", name="overview.role"),
 ]
 SAMPLES = [
     _key("enter", "open", "Open", "Show the sample under the cursor", name="samples.open", show=False),
-    _key("o", "role", "Role", "Show all roles, proposers or solvers", name="samples.role"),
-    _key("k", "kind", "Kind", "Show all kinds or one of the three", name="samples.kind"),
-    _key("v", "verdict", "Verdict", "Show all, blocked or flagged samples", name="samples.verdict"),
-    _key("n", "page(1)", "Older", "Next page: older samples", name="samples.older"),
+    _key("o", "role", "Role", "Show all roles, proposers or solvers", name="samples.role", show=False),
+    _key("k", "kind", "Kind", "Show all kinds or one of the three", name="samples.kind", show=False),
+    _key("v", "verdict", "Verdict", "Show all, blocked or flagged samples", name="samples.verdict", show=False),
+    _key("n", "page(1)", "Older", "Next page: older samples", name="samples.older", show=False),
     _key("N", "page(-1)", "Newer", "Previous page: newer samples", name="samples.newer", show=False),
     _key("g", "newest", "Newest", "Back to the newest samples, and follow them", name="samples.newest", show=False),
 ]

@@ -99,7 +99,7 @@ class View:
             return ""
         if self.snapshot is not None and self.snapshot.summary.supervised:
             return CLAIMED_ONLY_BY_A_LIVE_RUN
-        return "no supervisor runs"
+        return "no supervisor"
 
     @property
     def where(self) -> str:

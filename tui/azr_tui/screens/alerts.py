@@ -43,6 +43,7 @@ class AlertsPane(Pane):
         for label, width in _FIXED:
             self._table.add_column(Text(label), width=width)
         self._table.add_column(Text("rule"), width=30)
+        self._table.add_column(Text("message"), width=80)
 
     def enter(self) -> None:
         self._table.focus()
@@ -127,4 +128,5 @@ def _cells(alert: AlertRow, now: float) -> list[Text]:
         Text("-" if alert.sample is None else str(alert.sample), justify="right"),
         Text("seen" if alert.acknowledged else "open", style="dim" if alert.acknowledged else "bold"),
         Text(visible_line(alert.rule, 60)),
+        Text(visible_line(alert.message, 120)),
     ]

@@ -23,7 +23,7 @@ class LiveScreen(Screen[Any]):
     def compose(self) -> ComposeResult:
         yield self._bar
         yield from self.body()
-        yield Footer(compact=True)
+        yield Footer(compact=True, show_command_palette=False)
 
     def body(self) -> ComposeResult:
         """The widgets between the bars."""

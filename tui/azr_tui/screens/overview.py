@@ -12,9 +12,10 @@ from textual.widgets import Static
 
 from azr_platform.records import Role
 from azr_tui import keys
+from azr_tui.messages import SampleWanted
 from azr_tui.screens.live import Pane
 from azr_tui.view import View
-from azr_tui.widgets.alert_lines import AlertLines
+from azr_tui.widgets.alert_lines import AlertLines, worst_first
 from azr_tui.widgets.group_table import GroupTable
 from azr_tui.widgets.metric_lines import MetricLines
 from azr_tui.widgets.plots import Curve, KindPlot
@@ -30,8 +31,8 @@ class OverviewPane(Pane, can_focus=True):
         super().__init__(id="overview")
         self._role = Role.PROPOSE
         self._view: View | None = None
-        self._rewards = KindPlot("Reward", unit="reward")
-        self._rewards_other = KindPlot("Reward", unit="reward")
+        self._rewards = KindPlot("Reward", unit="mean of a step")
+        self._rewards_other = KindPlot("Reward", unit="mean of a step")
         self._rates = KindPlot("Solve rate", unit="%", floor=0.0, ceiling=1.0)
         self._groups = GroupTable()
         self._alerts = AlertLines()
@@ -72,6 +73,12 @@ class OverviewPane(Pane, can_focus=True):
         self._groups.show(view.snapshot)
         self._alerts.show(view)
         self._metrics.show(view.snapshot)
+
+    def action_open(self) -> None:
+        """Show the sample behind the first alert listed that has one."""
+        sample = next((alert.sample for alert in worst_first(self._view) if alert.sample is not None), None)
+        if sample is not None:
+            self.post_message(SampleWanted(sample))
 
     def action_other_role(self) -> None:
         self._role = Role.SOLVE if self._role is Role.PROPOSE else Role.PROPOSE

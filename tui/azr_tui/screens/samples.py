@@ -22,14 +22,16 @@ PAGE = 100
 _VERDICTS = ((False, False), (True, False), (False, True))
 _VERDICT_WORDS = {(False, False): "all", (True, False): "blocked", (False, True): "flagged"}
 _COLUMNS = (
-    ("sample", 8),
+    ("sample", 6),
     ("step", 5),
     ("role", 7),
     ("kind", 9),
     ("verdict", 9),
-    ("result", 16),
+    ("result", 10),
     ("reward", 6),
     ("severity", 10),
+    ("tokens", 6),
+    ("reason", 70),
 )
 
 
@@ -147,12 +149,12 @@ class SamplesPane(Pane):
 
     def _draw_head(self) -> None:
         text = Text(no_wrap=True, overflow="ellipsis")
-        for label, value in (
-            ("role", self._filter.role.value if self._filter.role else "all"),
-            ("kind", self._filter.kind.value if self._filter.kind else "all"),
-            ("verdict", _VERDICT_WORDS[self._filter.blocked_only, self._filter.flagged_only]),
+        for key, label, value in (
+            ("o", "role", self._filter.role.value if self._filter.role else "all"),
+            ("k", "kind", self._filter.kind.value if self._filter.kind else "all"),
+            ("v", "verdict", _VERDICT_WORDS[self._filter.blocked_only, self._filter.flagged_only]),
         ):
-            text.append(f"{label} ", style="dim").append(f"{value}   ", style="bold")
+            text.append(f"{key} ", style="bold").append(f"{label}: ", style="dim").append(f"{value}   ", style="bold")
         if not self._rows:
             text.append("no such sample" if self._total else "no sample yet")
         else:
@@ -176,8 +178,8 @@ def result_of(row: SampleRow) -> str:
     if row.role == Role.SOLVE.value and row.correct is not None and row.outcome in (None, "", "ok"):
         return "✔ correct" if row.correct else "wrong"
     if row.outcome == "ok":
-        return "✔ valid" if row.task or not row.problem else visible_line(row.problem, 16)
-    return visible_line(row.outcome or row.problem or "-", 16)
+        return "✔ valid" if not row.problem else visible_line(row.problem, 10)
+    return visible_line(row.outcome or row.problem or "-", 10)
 
 
 def cells(row: SampleRow) -> list[Text]:
@@ -194,4 +196,6 @@ def cells(row: SampleRow) -> list[Text]:
         Text(
             wording.severity_label(severity) if severity else "-", style=severity_style(severity) if severity else "dim"
         ),
+        Text(str(row.tokens), justify="right"),
+        Text(visible_line(row.reason or row.problem, 120)),
     ]

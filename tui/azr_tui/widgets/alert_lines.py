@@ -1,4 +1,4 @@
-"""The newest alerts, a line each: severity, where, rule, what."""
+"""The open alerts, a line each: severity, where, rule, what."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from azr_tui.view import View
 
 
 class AlertLines(Static):
-    """As many alerts as it has lines, open ones first, newest first."""
+    """As many open alerts as it has lines, the worst first and among equals the newest."""
 
     DEFAULT_CSS = """
-    AlertLines { height: 1fr; min-height: 2; width: 1fr; }
+    AlertLines { height: 1fr; min-height: 2; width: 1fr; text-wrap: nowrap; text-overflow: ellipsis; }
     """
 
     def __init__(self) -> None:
@@ -34,17 +34,22 @@ class AlertLines(Static):
         view = self._view
         if view is None or view.snapshot is None:
             return
-        if not view.snapshot.alerts:
-            self.update(Text("Alerts: ● none so far", style="dim"))
+        waiting = worst_first(view)
+        if not waiting:
+            seen = wording.count(len(view.snapshot.alerts), "alert")
+            self.update(Text(f"● no open alerts ({seen} on record)" if view.snapshot.alerts else "● no alerts so far"))
             return
-        height = max(2, self.size.height)
-        alerts = sorted(view.snapshot.alerts, key=lambda alert: (alert.acknowledged, -alert.id))[: height - 1]
-        head = Text("Newest alerts", style="bold underline").append(
-            "  (4 or a: all of them)", style="not bold not underline dim"
-        )
-        lines = Text("\n").join([head, *(alert_line(alert, view.now) for alert in alerts)])
+        shown = waiting[: max(2, self.size.height) - 1]
+        head = Text("Open alerts, worst first", style="bold underline")
+        head.append(f"  ({len(shown)} of {len(waiting)}; 4 or a: all)", style="not bold not underline dim")
+        lines = Text("\n").join([head, *(alert_line(alert, view.now) for alert in shown)])
         lines.no_wrap, lines.overflow = True, "ellipsis"
         self.update(lines)
+
+
+def worst_first(view: View | None) -> list[AlertRow]:
+    """Open alerts, the worst first and among equals the newest."""
+    return sorted(view.open_alerts if view else [], key=lambda alert: (-alert.severity, -alert.id))
 
 
 def severity_style(severity: int) -> str:

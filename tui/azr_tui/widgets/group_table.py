@@ -1,4 +1,7 @@
-"""The six role x kind groups in figures: reward and success, each now and over the run."""
+"""The six role x kind groups in figures: reward and success, each now and over the run.
+
+A proposer succeeds with a valid proposal, a solver with a right answer.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,14 @@ from azr_platform.records import Kind, Role
 from azr_tui import wording
 from azr_tui.view import Series, Snapshot
 
-_NARROW_TREND = 8
+_FIGURES_WIDTH = 62
 
 
 class GroupTable(Static):
     """One line a group; the trends fill what width is left."""
 
     DEFAULT_CSS = """
-    GroupTable { height: auto; width: 1fr; }
+    GroupTable { height: auto; width: 1fr; text-wrap: nowrap; text-overflow: ellipsis; }
     """
 
     def __init__(self) -> None:
@@ -33,10 +36,10 @@ class GroupTable(Static):
     def _draw(self) -> None:
         if self._snapshot is None:
             return
-        trend = max(_NARROW_TREND, (self.size.width - 63) // 2)
+        trend = max(0, (self.size.width - _FIGURES_WIDTH) // 2)
         head = (
-            f"{'group':<18}{'reward':>7} {'min':>6} {'max':>6}  {'trend':<{trend}}  "
-            f"{'valid/solved':>12} {'min':>4} {'max':>4}  {'trend':<{trend}}"
+            f"{'group':<18}{'reward':>7} {'min':>6} {'max':>6}  {'trend':<{trend}.{trend}}  "
+            f"{'success':>7} {'min':>4} {'max':>4}  {'trend':<{trend}.{trend}}"
         )
         lines = [Text(head, style="bold underline")]
         lines.extend(self._line(self._snapshot, role, kind, trend) for role, kind in wording.GROUPS)
@@ -53,7 +56,7 @@ class GroupTable(Static):
         text.append(
             f"{_signed(reward.last):>7} {_signed(reward.low):>6} {_signed(reward.high):>6}  "
             f"{_trend(reward, trend)}  "
-            f"{wording.percent(success.last):>12} "
+            f"{wording.percent(success.last):>7} "
             f"{wording.percent(success.low):>4} {wording.percent(success.high):>4}  "
             f"{_trend(success, trend)}"
         )

@@ -40,14 +40,14 @@ _BRIEF = ("entropy", "approx_kl", "clip_fraction", "grad_norm", "response_length
 _BARS = (("Seconds of the newest step", "seconds/", "s"), ("Difficulty: solver successes", "difficulty/", ""))
 _BY_GROUP = ("reward/", "solve_rate/")
 _BAR_WIDTH = 24
-_PREFIX_WIDTH = 46
+_PREFIX_WIDTH = 43
 
 
 class MetricLines(Static):
     """``brief``: only the six vital ones."""
 
     DEFAULT_CSS = """
-    MetricLines { height: auto; width: 1fr; }
+    MetricLines { height: auto; width: 1fr; text-wrap: nowrap; text-overflow: ellipsis; }
     """
 
     def __init__(self, *, brief: bool = False) -> None:
@@ -65,7 +65,7 @@ class MetricLines(Static):
     def _draw(self) -> None:
         if self._snapshot is None:
             return
-        trend = max(4, self.size.width - _PREFIX_WIDTH - 1)
+        trend = max(0, self.size.width - _PREFIX_WIDTH - 1)
         lines = list(_brief(self._snapshot, trend) if self._brief else _full(self._snapshot, trend))
         text = Text("\n").join(lines)
         text.no_wrap, text.overflow = True, "crop"
@@ -73,13 +73,13 @@ class MetricLines(Static):
 
 
 def _heading(title: str) -> Text:
-    head = f"{title:<20}{'now':>8} {'min':>8} {'max':>8}"
+    head = f"{title:<17}{'now':>8} {'min':>8} {'max':>8}"
     return Text(head, style="bold underline")
 
 
 def _line(label: str, unit: str, series: Series, trend: int) -> Text:
     name = f"{label} ({unit})" if unit else label
-    text = Text(f"{name:<20.20}{wording.number(series.last):>8} ")
+    text = Text(f"{name:<17.17}{wording.number(series.last):>8} ")
     text.append(f"{wording.number(series.low):>8} {wording.number(series.high):>8}", style="dim")
     return text.append(f" {wording.sparkline(series.values, trend)}")
 
@@ -114,7 +114,7 @@ def _full(snapshot: Snapshot, trend: int) -> Iterable[Text]:
     if rest:
         yield _heading("By kind, and other")
         for name in rest:
-            yield _line(visible_line(name, 20), "", snapshot.metrics[name], trend)
+            yield _line(visible_line(name, 17), "", snapshot.metrics[name], trend)
 
 
 def _bars(values: dict[str, float], prefix: str, unit: str) -> Iterable[Text]:

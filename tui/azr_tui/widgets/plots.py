@@ -6,6 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.widgets import Static
 from textual_plotext import PlotextPlot
 
 from azr_platform.records import Kind
@@ -21,11 +25,12 @@ class Curve:
     series: Series
 
 
-class KindPlot(PlotextPlot):
-    """Curves of the three kinds with axes, ticks and a caption that names the unit."""
+class KindPlot(Vertical):
+    """Curves of the three kinds with axes and ticks, under a caption that names the unit."""
 
     DEFAULT_CSS = """
     KindPlot { width: 1fr; height: 1fr; min-width: 24; }
+    KindPlot .caption { height: 1; width: 1fr; text-align: center; text-wrap: nowrap; text-overflow: ellipsis; }
     """
 
     def __init__(self, caption: str, *, unit: str, floor: float | None = None, ceiling: float | None = None) -> None:
@@ -36,6 +41,12 @@ class KindPlot(PlotextPlot):
         self._floor = floor
         self._ceiling = ceiling
         self._curves: Sequence[Curve] = ()
+        self._head = Static("", classes="caption", markup=False)
+        self._plot = PlotextPlot()
+
+    def compose(self) -> ComposeResult:
+        yield self._head
+        yield self._plot
 
     def show(self, curves: Sequence[Curve], caption: str | None = None) -> None:
         """Draw these curves from now on."""
@@ -47,17 +58,19 @@ class KindPlot(PlotextPlot):
         self._plot_again()
 
     def _plot_again(self) -> None:
-        plt = cast(Any, self.plt)
+        plt = cast(Any, self._plot.plt)
         plt.clear_figure()
         plt.xaxes(True, False)
         plt.yaxes(True, False)
-        plt.title(f"{self._caption} ({self._unit})" if self._curves else f"{self._caption}: no step yet")
+        caption = Text(self._caption, style="bold")
+        caption.append(f" ({self._unit})" if self._curves else ": no step yet", style="not bold dim")
+        self._head.update(caption)
         if self._curves:
             self._draw(plt)
         else:
             plt.xticks([], [])
             plt.yticks([], [])
-        self.refresh()
+        self._plot.refresh()
 
     def _draw(self, plt: Any) -> None:
         first = min(curve.series.steps[0] for curve in self._curves)
@@ -69,12 +82,8 @@ class KindPlot(PlotextPlot):
             steps, values = _thin(curve.series, max(20, self.size.width))
             colour = wording.KIND_COLOURS[curve.kind]
             plt.plot(steps, values, marker="braille", color=colour)
-            plt.text(
-                wording.KIND_LETTERS[curve.kind],
-                x=last + letter * (index + 1),
-                y=values[-1],
-                color=colour,
-            )
+            end, sign = last + letter * (index + 1), wording.KIND_LETTERS[curve.kind]
+            plt.scatter([end], [values[-1]], marker=sign, color=colour)
         plt.xlim(first, last + letter * (len(self._curves) + 1))
         plt.ylim(low, high)
         middle = (low + high) / 2
@@ -92,7 +101,7 @@ class KindPlot(PlotextPlot):
         return low, high
 
     def _tick(self, value: float) -> str:
-        return wording.percent(value) if self._unit == "%" else f"{value:+.2f}"
+        return f"{wording.percent(value) if self._unit == '%' else f'{value:+.2f}':>5}"
 
 
 def _thin(series: Series, most: int) -> tuple[list[float], list[float]]:

@@ -21,6 +21,8 @@ class StatusBar(Static):
         height: 2;
         background: $panel;
         padding: 0 1;
+        text-wrap: nowrap;
+        text-overflow: ellipsis;
     }
     """
 
@@ -43,7 +45,7 @@ class StatusBar(Static):
 
     def _progress(self, view: View, width: int) -> Text:
         style = {"good": "bold green", "bad": "bold red", "done": "bold", "busy": "bold yellow"}
-        state = Text(wording.state_label(view.state), style=style[wording.state_class(view.state)])
+        state = Text(visible_line(wording.state_label(view.state), 20), style=style[wording.state_class(view.state)])
         parts = [state]
         if view.where:
             parts.append(Text(visible_line(view.where, 28)))
@@ -61,9 +63,8 @@ class StatusBar(Static):
         if view.snapshot is None:
             return _fit([Text("reading the ledger …", style="dim")], width)
         summary = view.snapshot.summary
-        blocked = Text(f"✖ {summary.blocked:,} blocked of {summary.samples:,}")
-        if view.blocked_share:
-            blocked.append(f" ({wording.percent(view.blocked_share)})")
+        share = f" ({wording.percent(view.blocked_share)})" if view.blocked_share else ""
+        blocked = Text(f"✖ {summary.blocked:,}/{summary.samples:,} blocked{share}")
         parts = [blocked, _alerts(view), Text(f"branch {summary.branch}")]
         if width >= 100:
             parts.insert(0, Text(visible_line(summary.run, 24), style="bold"))
@@ -83,8 +84,8 @@ def _alerts(view: View) -> Text:
         return Text("● no open alerts", style="green")
     worst = max((alert.severity for alert in view.open_alerts), default=0)
     style = "bold red" if worst >= Severity.HIGH else "bold yellow"
-    text = Text(wording.count(open_count, "open alert"), style=style)
-    return text.append(f", worst {wording.severity_label(worst)}")
+    symbol = wording.severity_label(worst).split()[0]
+    return Text(f"{symbol} {wording.count(open_count, 'open alert')}", style=style)
 
 
 def _fit(parts: list[Text], width: int) -> Text:
