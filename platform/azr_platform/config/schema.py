@@ -121,7 +121,8 @@ class UpdateConfig(Section):
 class JailConfig(Section):
     wall_seconds: Annotated[float, Field(gt=0, le=600)] = 10.0
     """Per program and input."""
-    cpu_seconds: Annotated[int, Field(gt=0, le=600)] = 10
+    cpu_seconds: Annotated[int, Field(gt=0, le=600)] = 8
+    """Below the wall time, so that a loop (``cpu``) can be told from a sleep (``timeout``)."""
     memory_mb: Annotated[int, Field(ge=64)] = 512
     workers: Annotated[int, Field(ge=0, le=512)] = 0
     """Warm jails; 0 means one a core."""

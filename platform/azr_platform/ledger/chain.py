@@ -2,7 +2,7 @@
 
 ``digest_n = BLAKE2b-256(digest_{n-1} || table || id || canonical JSON of the columns)``. Whoever edits, removes,
 inserts or reorders rows breaks the chain at that place. It cannot prove that nobody rewrote the *whole* file
-and recomputed every digest; for that, compare the head with one noted elsewhere (it is in each checkpoint).
+and recomputed every digest; for that, compare the head with one noted elsewhere (`train` prints it).
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from azr_platform.ledger.records import (
     ControlRow,
     ExecutionRow,
     FindingRow,
+    GroupTotals,
     NoticeRow,
     RunRow,
     SampleDetail,
@@ -142,6 +143,13 @@ class LedgerReader:
             last = min(last, current.from_step)
             current = by_id.get(current.parent) if current.parent else None
         return line[::-1]
+
+    def recorded_after(self, branch: int, moment: float | None) -> bool:
+        """Whether a branch has samples or steps later than a moment (None: at all)."""
+        since = -1.0 if moment is None else moment
+        samples = self._value("SELECT count(*) FROM samples WHERE branch = ? AND time > ?", branch, since)
+        steps = self._value("SELECT count(*) FROM steps WHERE branch = ? AND started_at + seconds > ?", branch, since)
+        return bool(samples or steps)
 
     # -- metrics -----------------------------------------------------------------------------------------
 
@@ -266,6 +274,15 @@ class LedgerReader:
             raise ValueError(f"samples cannot be counted by {column!r}")
         query = f"SELECT {column}, count(*) FROM samples GROUP BY 1 ORDER BY 2 DESC"  # noqa: S608 checked above
         return {key or "": count for key, count in self._query(query)}
+
+    def group_totals(self) -> list[GroupTotals]:
+        """Counts of each role and kind that has samples, seeds left out."""
+        return self._rows(
+            GroupTotals,
+            "SELECT s.role, s.kind, count(*), coalesce(sum(r.trained), 0), sum(v.allowed = 0), sum(s.well_formed), "
+            "sum(s.correct) FROM samples s LEFT JOIN verdicts v ON v.sample = s.id "
+            "LEFT JOIN rewards r ON r.sample = s.id WHERE s.phase != 'seed' GROUP BY 1, 2 ORDER BY 1, 2",
+        )
 
     def tasks(self) -> Iterator[Task]:
         """Every validated task, oldest first."""

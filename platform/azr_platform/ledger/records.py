@@ -111,6 +111,18 @@ class SampleDetail(msgspec.Struct, frozen=True):
     executions: list[ExecutionRow]
 
 
+class GroupTotals(msgspec.Struct, frozen=True):
+    """Counts over one role and kind. ``good``: right answers, or valid proposals."""
+
+    role: str
+    kind: str
+    samples: int
+    trained: int
+    blocked: int
+    well_formed: int
+    good: int
+
+
 class AlertRow(msgspec.Struct, frozen=True):
     id: int
     time: float

@@ -197,7 +197,8 @@ class StaticEngine:
         return hidden
 
     def _logits(self, hidden_BE: Tensor) -> Tensor:
-        return F.rms_norm(hidden_BE, (hidden_BE.shape[-1],), self._norm, self._epsilon) @ self._unembedding
+        normed: Tensor = F.rms_norm(hidden_BE, (hidden_BE.shape[-1],), self._norm, self._epsilon)
+        return normed @ self._unembedding
 
     def _completions(
         self, tokens_BS: Tensor, log_probs_BS: Tensor, count_B: Tensor, samples: int

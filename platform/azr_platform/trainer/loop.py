@@ -78,9 +78,8 @@ class SelfPlay:
                 self._keep(rollout.judgement, 0)
         short = {kind.value: len(buffer) for kind, buffer in self.buffers.items() if len(buffer) < wanted}
         if short:
-            self._link.notice(
-                f"seeding ended after {self._config.selfplay.seed_rounds} rounds with fewer than {wanted} tasks: {short}"
-            )
+            rounds = self._config.selfplay.seed_rounds
+            self._link.notice(f"seeding ended after {rounds} rounds with fewer than {wanted} tasks: {short}")
         self._settle()
 
     # -- one step ----------------------------------------------------------------------------------------

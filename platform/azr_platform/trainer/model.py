@@ -31,8 +31,8 @@ def load_policy(config: ModelConfig, folder: Path | None = None) -> tuple[Any, A
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     source = str(folder or (weights_path() if config.path == "nano" else config.path))
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)  # type: ignore[no-untyped-call]
-        model = AutoModelForCausalLM.from_pretrained(
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+        model: Any = AutoModelForCausalLM.from_pretrained(
             source, dtype=getattr(torch, config.dtype), use_safetensors=True, trust_remote_code=False
         )
     except (OSError, ValueError) as error:

@@ -1,0 +1,85 @@
+"""Judge answers given as JSON lines: what ``azr-platform sandbox check`` does with each chunk."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from azr_platform.records import Kind, Task
+from azr_platform.tasks import check
+from azr_platform.tasks.kinds import Block, task_kind
+from azr_platform.tasks.parse import Parsed
+from azr_sandbox.execution import Execution, Outcome
+from azr_sandbox.jail import Jail
+
+CHUNK = 512
+
+
+def check_lines(lines: Iterable[str], jail: Jail) -> Iterator[dict[str, Any]]:
+    """One result a line, in order; a line that cannot be judged is wrong, with the outcome saying why."""
+    chunk: list[str] = []
+    for line in lines:
+        chunk.append(line)
+        if len(chunk) == CHUNK:
+            yield from _check(chunk, jail)
+            chunk = []
+    yield from _check(chunk, jail)
+
+
+def _check(lines: list[str], jail: Jail) -> Iterator[dict[str, Any]]:
+    cases = [_case(line) for line in lines]
+    requests = [check.answer_request(task, parsed) if task is not None else None for _, task, parsed in cases]
+    results = iter(jail.run([request for request in requests if request is not None]))
+    for (number, task, parsed), request in zip(cases, requests, strict=True):
+        if task is None:
+            yield {"id": number, "correct": False, "outcome": Outcome.INVALID_INPUT.value}
+            continue
+        executions = next(results) if request is not None else ()
+        yield {
+            "id": number,
+            "correct": check.is_correct(task, parsed, executions),
+            "outcome": _outcome(task, parsed, executions),
+        }
+
+
+def _outcome(task: Task, parsed: Parsed, executions: tuple[Execution, ...]) -> str:
+    if check.answer_problem(task, parsed):
+        return Outcome.NOT_A_VALUE.value
+    return next((execution.outcome for execution in executions if not execution.ok), Outcome.OK).value
+
+
+def _case(line: str) -> tuple[object, Task | None, Parsed]:
+    """(id, the task, the answer); no task when the line does not describe one."""
+    nothing = Parsed(well_formed=False)
+    try:
+        row = json.loads(line)
+        kind = Kind(row["kind"])
+        answer = _text(row["answer"])
+        if task_kind(kind).many_inputs:
+            pairs = [(_text(given), _text(wanted)) for given, wanted in row["pairs"]]
+            inputs, outputs = tuple(p[0] for p in pairs), tuple(p[1] for p in pairs)
+        else:
+            inputs, outputs = (_text(row.get("input", "")),), (_text(row["output"]),)
+        task = Task(id="", kind=kind, program=_text(row.get("program", "")), inputs=inputs, outputs=outputs, shown=0)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        number = row.get("id") if "row" in locals() and isinstance(row, dict) else None
+        return number, None, nothing
+    asked = task_kind(kind).asked
+    return (
+        row.get("id"),
+        task,
+        Parsed(
+            well_formed=True,
+            answer=answer,
+            output=answer if asked is Block.OUTPUT else "",
+            inputs=(answer,) if asked is Block.INPUT else (),
+            program=answer if asked is Block.PROGRAM else "",
+        ),
+    )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected a text, got {type(value).__name__}")
+    return value

@@ -1,0 +1,276 @@
+"""``azr-platform audit``: judge what is already written, a run's samples or any JSONL file."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from azr_monitor.records import Verdict
+    from azr_platform.supervisor.posthoc import Case, Judged
+
+
+def audit(
+    run: Annotated[Path | None, typer.Argument(help="A run's folder: judge its samples again.")] = None,
+    jsonl: Annotated[Path | None, typer.Option(help="Judge this JSONL file instead; - is standard input.")] = None,
+    policy: Annotated[str, typer.Option(help="default, strict, observe or a YAML file.")] = "default",
+    verify: Annotated[bool, typer.Option("--verify", help="Only walk the run's hash chain.")] = False,
+    no_run: Annotated[bool, typer.Option("--no-run", help="Judge the texts, run nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON line each instead of tables.")] = False,
+) -> None:
+    """Judge a run again, verify its record, or judge programs and traces from any source.
+
+    A JSONL line holds {"id", "trace"} and/or {"id", "program", "input"} ("inputs": a list); "snippet" is read as
+    "program", "imports" are put before it, and "output" or "outputs" are compared with what the jail observes.
+    """
+    from azr_platform.cli.input import BadInput
+
+    if (run is None) == (jsonl is None):
+        raise BadInput("give a run's folder or --jsonl FILE, one of them")
+    if jsonl is not None:
+        if verify:
+            raise BadInput("--verify walks a run's hash chain; give a run's folder")
+        _audit_file(jsonl, policy, no_run, as_json)
+    elif run is not None and verify:
+        _verify(run, as_json)
+    elif run is not None:
+        _audit_run(run, policy, as_json)
+
+
+# -- a file ----------------------------------------------------------------------------------------------
+
+
+def _audit_file(file: Path, policy: str, no_run: bool, as_json: bool) -> None:
+    from contextlib import nullcontext
+
+    from rich.console import Console
+    from rich.progress import track
+
+    from azr_monitor.audit import Auditor
+    from azr_monitor.policy import load_policy
+    from azr_platform.supervisor.posthoc import judge_cases
+    from azr_sandbox.pool import JailPool
+
+    auditor = Auditor.from_policy(load_policy(policy))
+    for notice in auditor.notices:
+        typer.echo(f"note: {notice}", err=True)
+    cases = list(_cases(file))
+    tally = _Tally()
+    bar = Console(stderr=True)
+    with nullcontext() if no_run else JailPool() as jail:
+        judged_cases = judge_cases(cases, auditor, jail)
+        for judged in track(
+            judged_cases, "judging", total=len(cases), console=bar, disable=as_json or not bar.is_terminal
+        ):
+            tally.add(judged)
+            if as_json:
+                typer.echo(json.dumps(_row(judged)))
+    if not as_json:
+        tally.show(ran=not no_run)
+
+
+def _cases(file: Path) -> Iterator[Case]:
+    from azr_monitor.records import Subject
+    from azr_platform.cli.input import BadInput, read_objects
+    from azr_platform.supervisor.posthoc import Case
+
+    for number, row in read_objects(file):
+        try:
+            program = _text(row, "program") or _text(row, "snippet")
+            imports = "\n".join(_texts(row, "imports"))
+            trace = _text(row, "trace")
+            if not program and not trace:
+                raise ValueError('it has neither "program" nor "trace"')
+            inputs = tuple(_texts(row, "inputs")) if "inputs" in row else tuple(_texts(row, "input"))
+            outputs = tuple(_texts(row, "outputs")) if "outputs" in row else tuple(_texts(row, "output"))
+        except ValueError as error:
+            raise BadInput(f"{file}: line {number}: {error}") from error
+        identity = row.get("id", number)
+        subject = Subject(
+            id=str(identity),
+            program=f"{imports}\n{program}" if imports else program,
+            trace=trace,
+            inputs=inputs,
+            message=_text(row, "message"),
+        )
+        yield Case(identity, subject, outputs)
+
+
+def _text(row: dict[str, Any], key: str) -> str:
+    value = row.get(key) or ""
+    if not isinstance(value, str):
+        raise ValueError(f'"{key}" is not a text')
+    return value
+
+
+def _texts(row: dict[str, Any], key: str) -> list[str]:
+    value = row.get(key, [])
+    values = [value] if isinstance(value, str) else value
+    if not isinstance(values, list) or not all(isinstance(item, str) for item in values):
+        raise ValueError(f'"{key}" is not a text or a list of texts')
+    return values
+
+
+def _row(judged: Judged) -> dict[str, Any]:
+    verdict = judged.verdict
+    row: dict[str, Any] = {
+        "id": judged.case.id,
+        "verdict": _word(verdict),
+        "score": round(verdict.score, 4),
+        "severity": verdict.severity.label if verdict.findings else "none",
+        "findings": [
+            {"rule": f.rule, "severity": f.severity.label, "part": f.part, "span": f.span, "why": f.why}
+            for f in verdict.findings
+        ],
+    }
+    if judged.executions:
+        row["outcome"] = judged.outcome
+        row["values"] = [execution.value for execution in judged.executions]
+    if judged.case.recorded and judged.agrees:
+        row["agrees"] = list(judged.agrees)
+    return row
+
+
+def _word(verdict: Verdict) -> str:
+    from azr_monitor.records import Action
+
+    if not verdict.allowed:
+        return "block"
+    return "flag" if verdict.action >= Action.ALERT else "allow"
+
+
+class _Tally:
+    """Counts for the tables at the end."""
+
+    def __init__(self) -> None:
+        self.verdicts: Counter[str] = Counter()
+        self.rules: Counter[tuple[str, str]] = Counter()
+        self.outcomes: Counter[str] = Counter()
+        self.agreement: Counter[str] = Counter()
+
+    def add(self, judged: Judged) -> None:
+        self.verdicts[_word(judged.verdict)] += 1
+        self.rules.update({(finding.rule, finding.severity.label) for finding in judged.verdict.findings})
+        self.outcomes.update(execution.outcome.value for execution in judged.executions)
+        if judged.case.subject.program and not judged.executions:
+            self.outcomes["blocked" if not judged.verdict.allowed else "not run"] += 1
+        words = {True: "same as recorded", False: "differs from recorded", None: "nothing to compare"}
+        self.agreement.update(words[agrees] for agrees in judged.agrees)
+
+    def show(self, *, ran: bool) -> None:
+        from rich.console import Console
+
+        console = Console()
+        console.print(_table("Verdict", "cases", self.verdicts.items()))
+        console.print(
+            _table("Rule", "cases", ((f"{rule} ({word})", n) for (rule, word), n in self.rules.most_common(25)))
+        )
+        if ran:
+            console.print(_table("Outcome in the jail", "runs", self.outcomes.most_common()))
+            console.print(_table("Recorded output", "runs", self.agreement.most_common()))
+
+
+def _table(title: str, unit: str, rows: Any) -> Any:
+    from rich.table import Table
+    from rich.text import Text
+
+    rows = list(rows)
+    total = sum(count for _, count in rows)
+    table = Table("", title=title, title_justify="left", box=None, show_edge=False)
+    table.columns[0].header = title
+    table.title = None
+    table.add_column(unit, justify="right")
+    table.add_column("share", justify="right")
+    for name, count in rows:
+        table.add_row(Text(name), str(count), f"{count / total:.1%}")
+    if not rows:
+        table.add_row(Text("none"), "0", "")
+    return table
+
+
+# -- a run -----------------------------------------------------------------------------------------------
+
+
+def _verify(run: Path, as_json: bool) -> None:
+    from azr_platform.ledger.reader import LedgerReader
+
+    with LedgerReader(run) as reader:
+        found = reader.verify()
+    if as_json:
+        typer.echo(
+            json.dumps({"intact": found.intact, "rows": found.rows, "head": found.head, "problem": found.problem})
+        )
+    elif found.intact:
+        typer.echo(f"intact: {found.rows} rows, head {found.head}")
+        typer.echo("This shows that no row was changed since; compare the head with the one noted when the run ended.")
+    else:
+        typer.echo(f"NOT intact after {found.rows} good rows: {found.problem}", err=True)
+    raise typer.Exit(0 if found.intact else 1)
+
+
+def _audit_run(run: Path, policy: str, as_json: bool) -> None:
+    import time
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from azr_monitor.audit import Auditor
+    from azr_monitor.policy import load_policy
+    from azr_platform.ledger.errors import LedgerBusy
+    from azr_platform.ledger.reader import LedgerReader
+    from azr_platform.ledger.writer import LedgerWriter
+    from azr_platform.supervisor.posthoc import record_audit, rejudge
+
+    loaded = load_policy(policy)
+    auditor = Auditor.from_policy(loaded)
+    for notice in auditor.notices:
+        typer.echo(f"note: {notice}", err=True)
+    with LedgerReader(run) as reader:
+        found = reader.verify()
+        total = reader.summary().samples
+        with Progress(console=Console(stderr=True), disable=as_json) as progress:
+            task = progress.add_task("judging", total=total)
+            results = list(rejudge(reader, auditor, lambda count: progress.advance(task, count)))
+    name = time.strftime("%Y-%m-%dT%H:%M:%S")
+    try:
+        with LedgerWriter(run) as writer:
+            record_audit(writer, name, f"{loaded.name} {loaded.fingerprint}", results)
+        kept = f"kept in the ledger as audit {name}"
+    except LedgerBusy:
+        kept = "not kept: a supervisor is running this run and only it may write"
+    newly_blocked = [r.sample for r in results if r.before and not r.verdict.allowed]
+    newly_allowed = [r.sample for r in results if r.before is False and r.verdict.allowed]
+    if as_json:
+        for result in results:
+            typer.echo(
+                json.dumps(
+                    {
+                        "id": result.sample,
+                        "verdict": _word(result.verdict),
+                        "score": round(result.verdict.score, 4),
+                        "severity": result.verdict.severity.label if result.verdict.findings else "none",
+                        "findings": [
+                            {"rule": f.rule, "severity": f.severity.label, "span": f.span, "why": f.why}
+                            for f in result.verdict.findings
+                        ],
+                    }
+                )
+            )
+        return
+    console = Console()
+    chain = f"intact ({found.rows} rows)" if found.intact else f"NOT intact: {found.problem}"
+    console.print(f"{run}: hash chain {chain}", highlight=False, markup=False)
+    console.print(_table("Verdict", "samples", Counter(_word(r.verdict) for r in results).items()))
+    rules = Counter((f.rule, f.severity.label) for r in results for f in r.verdict.findings)
+    console.print(_table("Rule", "findings", ((f"{rule} ({word})", n) for (rule, word), n in rules.most_common(25))))
+    console.print(
+        f"{len(newly_blocked)} samples would now be blocked, {len(newly_allowed)} would now be allowed; {kept}.",
+        highlight=False,
+    )
+    if newly_blocked:
+        console.print(f"first of them: samples {', '.join(map(str, newly_blocked[:10]))}", highlight=False)

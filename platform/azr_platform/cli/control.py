@@ -1,0 +1,101 @@
+"""``status``, ``pause``, ``resume``, ``rollback``, ``stop``, ``acknowledge``: steer a run from the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from azr_platform.channel.messages import Action
+
+Run = Annotated[Path, typer.Argument(help="The run's folder.", metavar="RUN")]
+Why = Annotated[str, typer.Option("--why", "-m", help="Why; it goes on record.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+
+
+def status(run: Run, as_json: Json = False) -> None:
+    """Say how a run is doing: state, step, samples, blocked, open alerts, newest metrics."""
+    import msgspec
+
+    from azr_platform.ledger.reader import LedgerReader
+
+    with LedgerReader(run) as reader:
+        summary = reader.summary()
+    if as_json:
+        typer.echo(msgspec.json.encode(summary).decode())
+        return
+    where = f" ({summary.where})" if summary.where else ""
+    reason = f": {summary.reason}" if summary.reason else ""
+    typer.echo(f"{summary.run}: {summary.state}{where}{reason}")
+    typer.echo(f"  step {summary.step} of {summary.steps} on branch {summary.branch}")
+    typer.echo(f"  {summary.samples} samples, {summary.blocked} blocked, {summary.alerts_open} alerts open")
+    for name, value in summary.metrics.items():
+        typer.echo(f"  {name:<32} {'–' if value is None else f'{value:.4g}'}")
+
+
+def pause(run: Run, why: Why = "", as_json: Json = False) -> None:
+    """Pause a run at its next safe point, within the phase it is in."""
+    from azr_platform.channel.messages import Action
+
+    _command(run, Action.PAUSE, why, as_json)
+
+
+def resume(run: Run, why: Why = "", as_json: Json = False) -> None:
+    """Let a paused run go on. (A run that ended is continued with `train --resume`.)"""
+    from azr_platform.channel.messages import Action
+
+    _command(run, Action.RESUME, why, as_json)
+
+
+def rollback(
+    run: Run,
+    to: Annotated[int, typer.Option(help="The step to go back to; it must have a checkpoint.")],
+    why: Why = "",
+    as_json: Json = False,
+) -> None:
+    """Go back to a checkpoint: weights, optimizer, buffers and step, on a new branch. Nothing is deleted."""
+    from azr_platform.channel.messages import Action
+
+    _command(run, Action.ROLLBACK, why, as_json, step=to)
+
+
+def stop(run: Run, why: Why = "", as_json: Json = False) -> None:
+    """Stop a run at its next safe point, with a checkpoint."""
+    from azr_platform.channel.messages import Action
+
+    _command(run, Action.STOP, why, as_json)
+
+
+def acknowledge(
+    run: Run,
+    alert: Annotated[int, typer.Option(help="The alert's number; 0 means every open one.")] = 0,
+    why: Why = "",
+    as_json: Json = False,
+) -> None:
+    """Mark alerts as seen. They stay on record."""
+    from azr_platform.channel.messages import Action
+
+    _command(run, Action.ACKNOWLEDGE, why, as_json, alert=alert)
+
+
+def _command(run: Path, action: Action, why: str, as_json: bool, *, step: int | None = None, alert: int = 0) -> None:
+    import getpass
+
+    from azr_platform.channel.client import ControlClient
+    from azr_platform.channel.messages import Command
+    from azr_platform.ledger.errors import UnknownRun
+
+    if not (run / "ledger.db").is_file():
+        raise UnknownRun(run)
+    with ControlClient(run) as client:
+        outcome = client.command(
+            Command(action=action, who=f"{getpass.getuser()} (command line)", why=why, step=step, alert=alert)
+        )
+    if as_json:
+        typer.echo(json.dumps({"ok": outcome.ok, "detail": outcome.detail}))
+    else:
+        typer.echo(outcome.detail, err=not outcome.ok)
+    raise typer.Exit(0 if outcome.ok else 1)

@@ -1,0 +1,62 @@
+"""``azr-platform``: the entry point. Importing this imports no command's machinery, so help answers at once."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from azr_platform import __version__
+from azr_platform.cli.audit import audit
+from azr_platform.cli.control import acknowledge, pause, resume, rollback, status, stop
+from azr_platform.cli.doctor import doctor
+from azr_platform.cli.policy import policy
+from azr_platform.cli.sandbox import sandbox
+from azr_platform.cli.train import train
+from azr_platform.cli.tui import tui
+
+app = typer.Typer(
+    name="azr-platform",
+    help="Absolute-Zero self-play training of language models, under supervision.",
+    epilog="Start with `azr-platform doctor`, then `azr-platform train --preset nano --run runs/first`.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (train, tui, status, pause, resume, rollback, stop, acknowledge, audit, doctor):
+    app.command()(command)
+app.add_typer(policy, name="policy")
+app.add_typer(sandbox, name="sandbox")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"azr-platform {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Absolute-Zero self-play training of language models, under supervision."""
+
+
+def main() -> None:
+    """Run one command. What a user can mend is one line on stderr and an exit status; a bug is a traceback."""
+    try:
+        app()
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(141)  # what a shell reports for a reader that hung up
+    except Exception as error:
+        from azr_platform.cli.errors import exit_status
+
+        code = exit_status(error)
+        if code is None:
+            raise
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(code)

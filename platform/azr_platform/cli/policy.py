@@ -1,0 +1,56 @@
+"""``azr-platform policy``: look at, check and try monitor policies."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+policy = typer.Typer(help="Look at, check and try monitor policies.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="default, strict, observe, or a YAML file.")]
+Json = Annotated[bool, typer.Option("--json", help="JSON instead of text.")]
+
+
+@policy.command()
+def check(name: Name) -> None:
+    """Check a policy file: every key, value and rule name. Exit status 2 when it cannot be used."""
+    from azr_monitor.policy import check_policy
+
+    for line in check_policy(name):
+        typer.echo(line)
+    typer.echo(f"{name}: good")
+
+
+@policy.command()
+def show(name: Name = "default", as_json: Json = False) -> None:
+    """Print a policy as it is understood, defaults included."""
+    import json
+
+    from azr_monitor.policy import load_policy
+
+    values = load_policy(name).model_dump(mode="json")
+    if as_json:
+        typer.echo(json.dumps(values))
+        return
+    import yaml
+
+    typer.echo(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
+
+
+@policy.command()
+def test(name: Name = "default", as_json: Json = False) -> None:
+    """Try every rule on the texts it must catch and must spare. Exit status 1 when one does not hold."""
+    import json
+
+    from azr_monitor.policy import load_policy, test_policy
+
+    results = test_policy(load_policy(name))
+    failed = [result for result in results if not result.passed]
+    if as_json:
+        typer.echo(json.dumps([result._asdict() for result in results]))
+    else:
+        for result in failed:
+            typer.echo(f"✗ {result.rule}: {result.expected} {result.text!r}")
+        typer.echo(f"{len(results) - len(failed)} of {len(results)} examples hold")
+    raise typer.Exit(1 if failed else 0)

@@ -1,0 +1,74 @@
+"""``azr-platform sandbox``: use the jail by itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from azr_sandbox.pool import JailPool
+
+sandbox = typer.Typer(help="Use the jail by itself: run programs, check answers, attack it.", no_args_is_help=True)
+
+File = Annotated[Path, typer.Option("--jsonl", help="A JSONL file; - is standard input.")]
+Wall = Annotated[float, typer.Option(help="Wall seconds for one program and input.")]
+Cpu = Annotated[int, typer.Option(help="CPU seconds for one program and input.")]
+Memory = Annotated[int, typer.Option(help="MiB of memory for one program.")]
+Workers = Annotated[int, typer.Option(help="Warm jails; 0 means one a core.")]
+
+
+@sandbox.command("run")
+def run_programs(file: File, wall: Wall = 2.0, cpu: Cpu = 1, memory: Memory = 512, workers: Workers = 0) -> None:
+    """Run programs in the jail: lines {"id", "program", "input"} or "inputs"; prints one JSON line each."""
+    from azr_sandbox.batch import run_lines
+
+    from azr_platform.cli.input import read_lines
+
+    with _pool(wall, cpu, memory, workers) as pool:
+        for result in run_lines(read_lines(file), pool):
+            typer.echo(json.dumps(result))
+
+
+@sandbox.command()
+def check(file: File, wall: Wall = 2.0, cpu: Cpu = 1, memory: Memory = 512, workers: Workers = 0) -> None:
+    """Check answers: lines {"id", "kind", "program", "input", "output", "answer"}; induction has "pairs".
+
+    Prints {"id", "correct", "outcome"} for each. The expected values never enter the jail.
+    """
+    from azr_platform.cli.answers import check_lines
+    from azr_platform.cli.input import read_lines
+
+    with _pool(wall, cpu, memory, workers) as pool:
+        for result in check_lines(read_lines(file), pool):
+            typer.echo(json.dumps(result))
+
+
+@sandbox.command()
+def probe(as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False) -> None:
+    """Attack our own jail. Exit status 1 when anything gets out."""
+    from azr_sandbox.probe import probe as attack
+
+    with _pool(2.0, 1, 512, 1) as pool:
+        results = attack(pool)
+    if as_json:
+        rows: list[dict[str, Any]] = [{"name": r.name, "contained": r.contained, "detail": r.detail} for r in results]
+        typer.echo(json.dumps(rows))
+    else:
+        for result in results:
+            typer.echo(f"{'✓ contained' if result.contained else '✗ LEAKS    '}  {result.name}: {result.detail}")
+    raise typer.Exit(0 if all(result.contained for result in results) else 1)
+
+
+def _pool(wall: float, cpu: int, memory: int, workers: int) -> JailPool:
+    from azr_platform.cli.input import BadInput
+    from azr_sandbox.limits import Limits
+    from azr_sandbox.pool import JailPool
+
+    try:
+        limits = Limits(wall_s=wall, cpu_s=cpu, memory_mb=memory)
+    except ValueError as error:
+        raise BadInput(str(error)) from error
+    return JailPool(limits, workers or None)

@@ -1,0 +1,63 @@
+"""What ``train`` prints when a run ends, and the plot it writes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from azr_platform.evaluation.summary import group_rows
+from azr_platform.ledger.reader import LedgerReader
+
+PLOT = "report.png"
+
+
+def print_summary(run: Path, console: Console, head: str) -> None:
+    """The run's table, its alerts by rule, its plot's path and the ledger's head."""
+    with LedgerReader(run) as reader:
+        summary = reader.summary()
+        rows = group_rows(reader)
+        rules = reader.rule_counts()
+        plot = _plot(reader, run / PLOT)
+        notices = reader.notices()
+    console.print()
+    console.print(
+        f"{summary.run}: {summary.state} at step {summary.step} of {summary.steps}, "
+        f"{summary.samples} samples, {summary.blocked} blocked, {summary.alerts_open} alerts open",
+        highlight=False,
+        markup=False,
+    )
+    if summary.state == "failed":
+        console.print(f"it failed: {summary.reason}; see {run}/logs/trainer.log", highlight=False, markup=False)
+    table = Table(box=None, header_style="bold")
+    for name in ("role", "kind", "samples", "trained", "blocked", "well-formed", "right or valid", "reward first→last"):
+        table.add_column(name, justify="left" if name in ("role", "kind") else "right")
+    for row in rows:
+        table.add_row(
+            row.role,
+            row.kind,
+            str(row.samples),
+            str(row.trained),
+            str(row.blocked),
+            f"{row.well_formed:.0%}",
+            f"{row.good:.0%}",
+            f"{row.reward_first:+.2f} → {row.reward_last:+.2f}",
+        )
+    console.print(table)
+    if rules:
+        found = ", ".join(f"{rule} ×{count}" for rule, _, count in rules[:8])
+        console.print(f"findings: {found}", highlight=False, markup=False)
+    for notice in notices[-3:]:
+        console.print(f"note: {notice.message}", highlight=False, markup=False)
+    console.print(f"plot: {plot}", highlight=False, markup=False)
+    console.print(f"ledger: {run}/ledger.db, head {head}", highlight=False, markup=False)
+    console.print(f"look closer: azr-platform tui {run}", highlight=False, markup=False)
+
+
+def _plot(reader: LedgerReader, path: Path) -> str:
+    try:
+        from azr_platform.evaluation.plot import plot_run
+    except ImportError:
+        return "none (matplotlib is not installed; it comes with azr-platform[train])"
+    return str(path) if plot_run(reader, path) else "none yet (no finished step)"

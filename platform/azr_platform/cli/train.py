@@ -1,0 +1,173 @@
+"""``azr-platform train``: a supervised run, headless or with the dashboard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from azr_monitor.audit import Auditor
+    from azr_platform.config.schema import Config
+    from azr_platform.ledger.writer import LedgerWriter
+
+
+def train(
+    preset: Annotated[str | None, typer.Option(help="nano, qwen2.5-coder-3b, qwen2.5-7b or llama-3.1-8b.")] = None,
+    config: Annotated[Path | None, typer.Option(help="A TOML file, over the preset.", show_default=False)] = None,
+    run: Annotated[Path | None, typer.Option(help="The new run's folder, such as runs/first.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Continue this run from its newest checkpoint.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Steps to train (run.steps).")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of every random draw (run.seed).")] = None,
+    policy: Annotated[str | None, typer.Option(help="Monitor policy: default, strict, observe or a YAML file.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="A.B=C", help="Override one setting; may be repeated.")
+    ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Open the dashboard on the run; quitting it ends neither.")
+    ] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Only say what the run would cost, as JSON, and exit.")] = False,
+) -> None:
+    """Train by supervised self-play, and print a summary when it ends.
+
+    The supervisor judges every sample and records it before the trainer may use it. Ctrl-C stops safely with a
+    checkpoint; a second one ends the trainer at once. Exit status: 0 when the run reached its end or was
+    stopped as asked.
+    """
+    from azr_platform.cli.input import BadInput
+
+    if (run is None) == (resume is None) and not plan:
+        raise BadInput("give either --run FOLDER for a new run or --resume FOLDER to continue one")
+    if resume is not None:
+        if preset or config or settings or steps is not None or seed is not None or policy:
+            raise BadInput("--resume continues a run with its own settings; drop the other options")
+        raise typer.Exit(_resume(resume, watch))
+    if preset is None and config is None:
+        raise BadInput("give --preset NAME or --config FILE; --preset nano trains on any machine")
+    overrides = list(settings or [])
+    overrides += [f"run.steps={steps}"] if steps is not None else []
+    overrides += [f"run.seed={seed}"] if seed is not None else []
+    overrides += [f"supervisor.policy={policy}"] if policy is not None else []
+    raise typer.Exit(_start(preset, config, overrides, run, plan=plan, watch=watch))
+
+
+def _start(
+    preset: str | None, file: Path | None, overrides: list[str], run: Path | None, *, plan: bool, watch: bool
+) -> int:
+    from azr_platform.config.load import load
+
+    config = load(preset, file, overrides)
+    if plan:
+        import msgspec
+
+        from azr_platform.config.plan import plan as estimate
+
+        typer.echo(msgspec.json.format(msgspec.json.encode(estimate(config)), indent=2).decode())
+        return 0
+    assert run is not None
+    from azr_platform.supervisor.runfolder import RunExists, create
+
+    if (run / "ledger.db").exists():
+        raise RunExists(run)  # before the seconds that the jail and the classifiers take
+    return _supervise(run, config, lambda: create(run, config), watch=watch)
+
+
+def _resume(run: Path, watch: bool) -> int:
+    from azr_platform.supervisor.runfolder import reopen
+
+    writer, config = reopen(run)
+    return _supervise(run, config, lambda: writer, watch=watch)
+
+
+def _supervise(run: Path, config: Config, open_ledger: object, *, watch: bool) -> int:
+    """Wire the rooms together. Whatever the machine lacks shows before a run's folder is made."""
+    import asyncio
+
+    from azr_sandbox.probe import require_contained
+    from rich.console import Console
+
+    from azr_monitor.audit import Auditor
+    from azr_monitor.policy import load_policy
+    from azr_platform.cli.progress import Headless, Watched
+    from azr_sandbox.limits import Limits
+    from azr_sandbox.pool import JailPool
+
+    assert callable(open_ledger)
+    console = Console()
+    _check_model(config)
+    auditor = Auditor.from_policy(load_policy(config.supervisor.policy))
+    limits = Limits(wall_s=config.jail.wall_seconds, cpu_s=config.jail.cpu_seconds, memory_mb=config.jail.memory_mb)
+    with console.status("opening the jail and attacking it"), JailPool(limits, config.jail.workers or None) as jail:
+        require_contained(jail)
+        with open_ledger() as writer:
+            observer = Watched() if watch else Headless(console, config.run.steps)
+            with observer:
+                status = asyncio.run(_serve(run, config, writer, auditor, jail, observer, watch=watch))
+            head = writer.head
+    from azr_platform.cli.summary import print_summary
+
+    print_summary(run, console, head)
+    return status
+
+
+def _check_model(config: Config) -> None:
+    """A mistyped local path should fail here, not minutes later in the trainer."""
+    from azr_platform.config.load import ConfigError
+
+    path = config.model.path
+    looks_local = path.startswith((".", "/", "~"))
+    if looks_local and not Path(path).expanduser().joinpath("config.json").is_file():
+        raise ConfigError(f"model.path = {path!r}: no model folder there (no config.json)")
+    if config.model.script and not Path(config.model.script).is_file():
+        raise ConfigError(f"model.script = {config.model.script!r}: no such file")
+    try:
+        import importlib.util
+
+        missing = [name for name in ("torch", "transformers") if importlib.util.find_spec(name) is None]
+    except ValueError:
+        missing = []
+    if missing:
+        raise ConfigError(f"training needs {' and '.join(missing)}: install azr-platform[train]")
+
+
+async def _serve(
+    run: Path, config: Config, writer: LedgerWriter, auditor: Auditor, jail: object, observer: object, *, watch: bool
+) -> int:
+    import asyncio
+    import signal
+
+    from azr_platform.ledger.reader import LedgerReader
+    from azr_platform.supervisor.gate import Gate
+    from azr_platform.supervisor.observer import Observer
+    from azr_platform.supervisor.process import Supervisor
+    from azr_sandbox.pool import JailPool
+
+    assert isinstance(jail, JailPool) and isinstance(observer, Observer)
+    with LedgerReader(run) as reader:
+        tasks = list(reader.tasks())
+    gate = Gate(auditor, jail, config.tasks.inputs, tasks)
+    supervisor = Supervisor(
+        run, config, writer, gate, rates=auditor.policy.rates, notices=auditor.notices, observer=observer
+    )
+    loop = asyncio.get_running_loop()
+    pressed = 0
+
+    def interrupted() -> None:
+        nonlocal pressed
+        pressed += 1
+        supervisor.request_stop("interrupted" if pressed == 1 else "interrupted twice")
+        observer.notice("stopping at the next safe point; interrupt again to end the trainer at once")
+        if pressed > 1:
+            supervisor.kill_trainer()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, interrupted)
+    if not watch:
+        return await supervisor.run()
+    from azr_tui.app import AzrApp
+
+    supervising = asyncio.create_task(supervisor.run())
+    await AzrApp(run).run_async()
+    typer.echo("The dashboard is closed; the run goes on here. Ctrl-C stops it safely.")
+    return await supervising

@@ -1,0 +1,1 @@
+"""What a run came to: summaries and plots, from its ledger alone."""

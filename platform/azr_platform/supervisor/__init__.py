@@ -1,0 +1,1 @@
+"""The supervisor: owns the run, judges every sample, keeps the ledger, and minds the trainer."""

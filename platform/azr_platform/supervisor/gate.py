@@ -1,0 +1,388 @@
+"""Every sample passes here before anything may use it.
+
+```
+Review ─► parse ─► monitor: program AND trace ─► blocked? nothing runs
+                                              ─► jail: proposals, answers ─► monitor: behaviour ─► verdict
+       ◄─ Reviewed ◄─ ledger rows committed ◄─────────────────────────────────────────────────────╛
+```
+Fail closed: whatever part fails, its samples are blocked, and an alert says which part it was.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Protocol
+
+from azr_monitor.records import Action, Finding, Severity, Subject, Verdict
+from azr_platform.channel.messages import Judgement, Review, Reviewed, Submission
+from azr_platform.ledger.writer import Batch, LedgerWriter
+from azr_platform.records import Role, Task
+from azr_platform.tasks import check
+from azr_platform.tasks.parse import Parsed, parse_response
+from azr_sandbox.execution import Execution, Outcome, Request
+from azr_sandbox.jail import Jail
+
+
+class Judge(Protocol):
+    """What the gate needs of a monitor; `azr_monitor.audit.Auditor` is the real one."""
+
+    def inspect(self, subjects: Sequence[Subject]) -> list[Verdict]: ...
+
+    def conclude(self, subject: Subject, verdict: Verdict, executions: Sequence[Execution]) -> Verdict: ...
+
+
+@dataclass(frozen=True)
+class RaisedAlert:
+    """An alert as it was recorded."""
+
+    severity: Severity
+    action: Action
+    rule: str
+    message: str
+    step: int
+
+
+@dataclass
+class Draft:
+    """One sample's judgement while it is being made."""
+
+    submission: Submission
+    parsed: Parsed
+    subject: Subject
+    verdict: Verdict
+    task: Task | None
+    """The task a solver answers, or whose program an induction proposal is about."""
+    request: Request | None = None
+    executions: tuple[Execution, ...] = ()
+    problem: str = ""
+    valid: bool = False
+    correct: bool = False
+    new_task: Task | None = None
+
+    def block(self, part: str, detail: str) -> None:
+        """Block the sample because a part of the supervisor failed."""
+        finding = Finding(f"supervisor.{part}", Severity.HIGH, "behaviour", None, f"{part} failed: {detail}"[:500])
+        self.verdict = Verdict(
+            allowed=False,
+            action=max(self.verdict.action, Action.DROP),
+            severity=max(self.verdict.severity, Severity.HIGH),
+            score=1.0,
+            findings=(*self.verdict.findings, finding),
+            scores=self.verdict.scores,
+            reason=f"blocked: {part} failed",
+        )
+        self.valid = self.correct = False
+        self.new_task = None
+
+    @property
+    def outcome(self) -> str:
+        """One word for lists: ``blocked``, ``malformed``, or how the worst of its runs ended."""
+        if not self.verdict.allowed:
+            return Outcome.BLOCKED.value
+        if not self.parsed.well_formed:
+            return "malformed"
+        bad = [execution.outcome for execution in self.executions if not execution.ok]
+        if bad:
+            return bad[0].value
+        return Outcome.NOT_A_VALUE.value if self.problem and not self.executions else Outcome.OK.value
+
+
+@dataclass
+class Judged:
+    """A batch that is judged but not yet recorded."""
+
+    review: Review
+    drafts: list[Draft] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+
+class Gate:
+    """Judges batches (slow) and records them (short), so that each can have a thread of its own."""
+
+    def __init__(self, judge: Judge, jail: Jail, inputs_wanted: int, tasks: Sequence[Task] = ()) -> None:
+        self._judge = judge
+        self._jail = jail
+        self._inputs_wanted = inputs_wanted
+        # The supervisor's own record of every task: a trainer cannot bring a gold answer of its own.
+        self._tasks = {task.id: task for task in tasks}
+
+    def judge(self, review: Review) -> Judged:
+        """Monitor, run and judge a batch. Never raises for what a model wrote or a part failed at."""
+        judged = Judged(review)
+        parsed = [
+            parse_response(sample.response, sample.role, sample.kind, inputs_wanted=self._inputs_wanted)
+            for sample in review.samples
+        ]
+        subjects = [_subject(sample, p, review.phase.value) for sample, p in zip(review.samples, parsed, strict=True)]
+        try:
+            verdicts = self._judge.inspect(subjects)
+            if len(verdicts) != len(subjects):
+                raise RuntimeError(f"{len(verdicts)} verdicts on {len(subjects)} samples")
+            failure = ""
+        except Exception as error:  # the monitor runs on hostile text: whatever it raises must block, not escape
+            failure = f"{type(error).__name__}: {error}"
+            verdicts = [Verdict(False, Action.DROP, Severity.HIGH, 1.0)] * len(subjects)
+            judged.failures.append(f"monitor failed: {failure}")
+        for sample, p, subject, verdict in zip(review.samples, parsed, subjects, verdicts, strict=True):
+            draft = Draft(sample, p, subject, verdict, self._tasks.get(sample.task), problem=p.problem)
+            if failure:
+                draft.block("monitor", failure)
+            judged.drafts.append(draft)
+        self._run(judged)
+        self._conclude(judged)
+        return judged
+
+    def _run(self, judged: Judged) -> None:
+        for draft in judged.drafts:
+            if draft.verdict.allowed and draft.parsed.well_formed:
+                draft.request, draft.problem = _request(draft)
+        wanted = [draft for draft in judged.drafts if draft.request is not None]
+        # The same answer to the same task runs once, however often it was sampled.
+        unique = list({draft.request: None for draft in wanted if draft.request is not None})
+        try:
+            results = dict(zip(unique, self._jail.run(unique), strict=True)) if unique else {}
+        except Exception as error:
+            judged.failures.append(f"jail failed: {type(error).__name__}: {error}")
+            for draft in wanted:
+                draft.block("jail", f"{type(error).__name__}: {error}")
+            return
+        for draft in wanted:
+            assert draft.request is not None
+            draft.executions = results[draft.request]
+
+    def _conclude(self, judged: Judged) -> None:
+        for draft in judged.drafts:
+            if not (draft.verdict.allowed and draft.parsed.well_formed):
+                continue
+            try:
+                draft.verdict = self._judge.conclude(draft.subject, draft.verdict, draft.executions)
+                if draft.verdict.allowed:
+                    _judge_result(draft)
+            except Exception as error:
+                judged.failures.append(f"monitor failed: {type(error).__name__}: {error}")
+                draft.block("monitor", f"{type(error).__name__}: {error}")
+
+    def record(self, judged: Judged, writer: LedgerWriter, branch: int) -> tuple[Reviewed, list[RaisedAlert]]:
+        """Commit every row of the batch, then make the reply.
+
+        Raises:
+            LedgerBroken: nothing was recorded; the batch must not be used.
+        """
+        step = judged.review.step
+        alerts: list[RaisedAlert] = []
+        judgements = []
+        with writer.batch() as batch:
+            for failure in dict.fromkeys(judged.failures):
+                alerts.append(RaisedAlert(Severity.HIGH, Action.ALERT, "supervisor.failure", failure[:500], step))
+                batch.add("alerts", _alert_row(alerts[-1], branch, None))
+            for draft in judged.drafts:
+                number = _add_rows(batch, draft, judged.review, branch)
+                if draft.verdict.action >= Action.ALERT:
+                    alerts.append(_alert(draft, step))
+                    batch.add("alerts", _alert_row(alerts[-1], branch, number))
+                judgements.append(_judgement(draft, number))
+        for draft in judged.drafts:
+            if draft.new_task is not None:
+                self._tasks.setdefault(draft.new_task.id, draft.new_task)
+        return Reviewed(judgements=judgements), alerts
+
+
+def task_row(task: Task, *, sample: int | None, branch: int, step: int) -> dict[str, object]:
+    """The ledger row of a validated task."""
+    return {
+        "sample": sample,
+        "branch": branch,
+        "step": step,
+        "task": task.id,
+        "kind": task.kind.value,
+        "program": task.program,
+        "inputs": json.dumps(task.inputs),
+        "outputs": json.dumps(task.outputs),
+        "shown": task.shown,
+        "message": task.message,
+    }
+
+
+def blocked_reply(review: Review, reason: str) -> Reviewed:
+    """What the trainer gets when nothing could be recorded: every sample blocked, none with a ledger row."""
+    return Reviewed(
+        judgements=[
+            Judgement(uid=sample.uid, sample=0, allowed=False, well_formed=False, outcome="blocked", reason=reason)
+            for sample in review.samples
+        ]
+    )
+
+
+def _subject(sample: Submission, parsed: Parsed, phase: str) -> Subject:
+    return Subject(
+        id=sample.uid,
+        program=parsed.program,
+        trace=parsed.reasoning,
+        inputs=parsed.inputs,
+        message=parsed.message,
+        answer=parsed.answer,
+        role=sample.role.value,
+        kind=sample.kind.value,
+        phase=phase,
+    )
+
+
+def _request(draft: Draft) -> tuple[Request | None, str]:
+    """(what to run, why nothing can be)."""
+    sample, parsed = draft.submission, draft.parsed
+    if sample.role is Role.PROPOSE:
+        if sample.task and draft.task is None:
+            return None, f"no task {sample.task} is on record"
+        return check.validation_request(sample.kind, parsed, draft.task), ""
+    if draft.task is None or draft.task.kind is not sample.kind:
+        return None, f"no {sample.kind.value} task {sample.task} is on record"
+    return check.answer_request(draft.task, parsed), check.answer_problem(draft.task, parsed)
+
+
+def _judge_result(draft: Draft) -> None:
+    sample = draft.submission
+    if draft.problem:
+        return
+    if sample.role is Role.PROPOSE:
+        draft.problem = check.proposal_problem(sample.kind, draft.parsed, draft.executions)
+        if not draft.problem:
+            task = check.task_from("", sample.kind, draft.parsed, draft.executions, draft.task)
+            draft.new_task = Task(
+                id=task_id(task),
+                kind=task.kind,
+                program=task.program,
+                inputs=task.inputs,
+                outputs=task.outputs,
+                shown=task.shown,
+                message=task.message,
+            )
+            draft.valid = True
+    else:
+        assert draft.task is not None
+        draft.correct = check.is_correct(draft.task, draft.parsed, draft.executions)
+
+
+def task_id(task: Task) -> str:
+    """A name from the content, so that the same task proposed twice is one task."""
+    content = json.dumps([task.kind.value, task.program, task.inputs, task.message])
+    return blake2b(content.encode("utf-8", "backslashreplace"), digest_size=8).hexdigest()
+
+
+def _add_rows(batch: Batch, draft: Draft, review: Review, branch: int) -> int:
+    sample, parsed, verdict = draft.submission, draft.parsed, draft.verdict
+    number = batch.add(
+        "samples",
+        {
+            "time": time.time(),
+            "branch": branch,
+            "step": review.step,
+            "phase": review.phase.value,
+            "role": sample.role.value,
+            "kind": sample.kind.value,
+            "uid": sample.uid,
+            "task": draft.new_task.id if draft.new_task else sample.task or None,
+            "prompt": sample.prompt,
+            "response": sample.response,
+            "reasoning": parsed.reasoning,
+            "program": parsed.program,
+            "input": draft.subject.text("input"),
+            "message": parsed.message,
+            "answer": parsed.answer,
+            "tokens": sample.tokens,
+            "well_formed": parsed.well_formed,
+            "correct": draft.correct if sample.role is Role.SOLVE else draft.valid,
+            "outcome": draft.outcome,
+            "problem": draft.problem,
+        },
+    )
+    for position, execution in enumerate(draft.executions):
+        assert draft.request is not None
+        batch.add(
+            "executions",
+            {
+                "sample": number,
+                "position": position,
+                "input": draft.request.inputs[position],
+                "outcome": execution.outcome.value,
+                "value": execution.value,
+                "detail": execution.detail,
+                "cpu_ms": execution.cpu_ms,
+                "wall_ms": execution.wall_ms,
+                "memory_kb": execution.memory_kb,
+            },
+        )
+    for finding in verdict.findings:
+        start, end = finding.span or (None, None)
+        batch.add(
+            "findings",
+            {
+                "sample": number,
+                "rule": finding.rule,
+                "severity": finding.severity,
+                "part": finding.part,
+                "span_start": start,
+                "span_end": end,
+                "why": finding.why,
+            },
+        )
+    for score in verdict.scores:
+        batch.add(
+            "scores",
+            {"sample": number, "classifier": score.classifier, "category": score.category, "value": score.value},
+        )
+    batch.add(
+        "verdicts",
+        {
+            "sample": number,
+            "allowed": verdict.allowed,
+            "action": verdict.action,
+            "severity": verdict.severity,
+            "score": verdict.score,
+            "reason": verdict.reason,
+        },
+    )
+    if draft.new_task is not None:
+        batch.add("tasks", task_row(draft.new_task, sample=number, branch=branch, step=review.step))
+    return number
+
+
+def _judgement(draft: Draft, number: int) -> Judgement:
+    return Judgement(
+        uid=draft.submission.uid,
+        sample=number,
+        allowed=draft.verdict.allowed,
+        well_formed=draft.parsed.well_formed,
+        valid=draft.valid,
+        correct=draft.correct,
+        outcome=draft.outcome,
+        reason=draft.verdict.reason,
+        problem=draft.problem,
+        task=draft.new_task,
+    )
+
+
+def _alert(draft: Draft, step: int) -> RaisedAlert:
+    worst = max(draft.verdict.findings, key=lambda finding: finding.severity, default=None)
+    return RaisedAlert(
+        draft.verdict.severity,
+        draft.verdict.action,
+        worst.rule if worst else "classifier",
+        (worst.why if worst else draft.verdict.reason)[:500],
+        step,
+    )
+
+
+def _alert_row(alert: RaisedAlert, branch: int, sample: int | None) -> dict[str, object]:
+    return {
+        "time": time.time(),
+        "branch": branch,
+        "step": alert.step,
+        "severity": alert.severity,
+        "rule": alert.rule,
+        "sample": sample,
+        "message": alert.message,
+    }

@@ -1,0 +1,476 @@
+"""The supervisor of one run: starts the trainer, answers it, obeys the operator, and records everything.
+
+```
+states: starting → running ⇄ pausing / paused → rolling back → running;  stopping → stopped;  finished;  failed
+```
+One asyncio loop. Judging (slow) and recording (short) each have a thread of their own, so that a command is
+recorded and answered while a batch is still in the jail. A pause is an answer to ``SafePoint`` that waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from azr_monitor.records import Action as Act
+from azr_monitor.records import Severity
+from azr_platform.channel.messages import (
+    Action,
+    Beat,
+    Command,
+    Crashed,
+    Finished,
+    FromTrainer,
+    Go,
+    Halt,
+    Hello,
+    Noted,
+    Notice,
+    Outcome,
+    Review,
+    RollBack,
+    SafePoint,
+    Saved,
+    Status,
+    StepDone,
+    ToTrainer,
+    Welcome,
+)
+from azr_platform.channel.server import ControlServer
+from azr_platform.channel.wire import Disconnected, WireError
+from azr_platform.config.schema import Config
+from azr_platform.ledger.errors import LedgerBroken
+from azr_platform.ledger.reader import LedgerReader
+from azr_platform.ledger.writer import LedgerWriter
+from azr_platform.supervisor.child import TrainerChild
+from azr_platform.supervisor.gate import Gate, RaisedAlert, blocked_reply
+from azr_platform.supervisor.observer import Observer
+from azr_platform.supervisor.reactions import Rate, react
+from azr_platform.supervisor.runfolder import Continuation, continuation
+
+T = TypeVar("T")
+
+# A trainer that does not say Hello within this many seconds (imports on a cold disk) never will.
+HELLO_SECONDS = 180.0
+LEDGER_RETRY_SECONDS = 2.0
+
+
+class Supervisor:
+    """Runs one run to its end, a stop, or a failure. The caller owns writer, judge and jail, and closes them."""
+
+    def __init__(
+        self,
+        run: Path,
+        config: Config,
+        writer: LedgerWriter,
+        gate: Gate,
+        *,
+        rates: Sequence[Rate] = (),
+        notices: Sequence[str] = (),
+        observer: Observer | None = None,
+    ) -> None:
+        self._run = run
+        self._config = config
+        self._writer = writer
+        self._gate = gate
+        self._rates = rates
+        self._notices = list(notices)
+        self._observer = observer or Observer()
+        self._judging = ThreadPoolExecutor(1, thread_name_prefix="judge")
+        self._recording = ThreadPoolExecutor(1, thread_name_prefix="ledger")
+        self._state, self._where, self._reason = "starting", "", ""
+        self._beat, self._beat_at = Beat(step=0, where="starting"), time.monotonic()
+        self._at = Continuation(1, 0, "")
+        self._pause = ""  # why a pause is wanted; empty when none is
+        self._stop = ""
+        self._rollback: RollBack | None = None
+        self._changed = asyncio.Event()
+        self._gone = asyncio.Event()
+        self._child: TrainerChild | None = None
+        self._error = ""
+        self._restarts = 0
+        self._alerts: list[RaisedAlert] = []
+
+    # -- life --------------------------------------------------------------------------------------------
+
+    async def run(self) -> int:
+        """Returns the exit status: 0 finished or stopped as asked, 1 failed.
+
+        Raises:
+            SocketOccupied: another supervisor listens for this run.
+        """
+        server = ControlServer(self._run, self.command, self.status)
+        await server.start()
+        try:
+            for notice in self._notices:
+                await self._notice("supervisor", notice)
+            self._at = await self._write(lambda: continuation(self._run, self._writer, "resumed"))
+            while True:
+                ended = await self._supervise_one()
+                if ended:
+                    return 0 if ended != "failed" else 1
+        finally:
+            await server.close()
+            self._judging.shutdown()
+            self._recording.shutdown()
+
+    async def _supervise_one(self) -> str:
+        """One trainer's life; returns the final state, or nothing when another trainer should be started."""
+        self._gone, self._error = asyncio.Event(), ""
+        await self._set_state("starting", "", self._reason)
+        self._child = child = await TrainerChild.start(self._run)
+        final = ""
+        try:
+            final = await self._converse(child)
+        except (Disconnected, WireError) as error:
+            self._error = self._error or str(error)
+        except TimeoutError:
+            self._error = f"no sign of life for {self._config.supervisor.beat_timeout_seconds:.0f} s"
+            child.kill()
+        except LedgerBroken as error:
+            self._observer.notice(str(error))
+            child.kill()
+            await child.end()
+            return "failed"
+        status = await child.end()
+        self._child = None
+        if final:
+            await self._set_state(final, f"step {self._beat.step}", self._stop)
+            return final
+        return await self._after_crash(status)
+
+    async def _after_crash(self, status: int) -> str:
+        word = (
+            f"the trainer ended with status {status}" if status >= 0 else f"the trainer was killed (signal {-status})"
+        )
+        why = f"{word}: {self._error}" if self._error else word
+        await self._alert(RaisedAlert(Severity.HIGH, Act.ALERT, "supervisor.trainer", why, self._beat.step))
+        if self._stop:
+            await self._set_state("stopped", "", f"{self._stop}; {why}")
+            return "stopped"
+        if self._restarts >= self._config.supervisor.max_restarts:
+            await self._set_state("failed", "", f"{why}; {self._restarts} restarts did not help")
+            return "failed"
+        self._restarts += 1
+        self._at = await self._write(lambda: continuation(self._run, self._writer, f"recovery: {why}"))
+        await self._notice(
+            "supervisor",
+            f"{why}; restart {self._restarts} of {self._config.supervisor.max_restarts} from step {self._at.step}",
+        )
+        return ""
+
+    async def _converse(self, child: TrainerChild) -> str:
+        """Answer the trainer until it is done; beats are read even while an answer waits."""
+        inbox: asyncio.Queue[FromTrainer | Exception] = asyncio.Queue()
+        reading = asyncio.create_task(self._read(child, inbox))
+        try:
+            while True:
+                message = await inbox.get()
+                if isinstance(message, Exception):
+                    raise message
+                reply = await self._answer(message)
+                if reply is not None:
+                    await child.wire.send(reply)
+                if isinstance(reply, Halt):
+                    final = "stopped"
+                    # The trainer may still save a checkpoint; then it hangs up.
+                    return await self._drain(child, inbox, final)
+                if isinstance(message, Finished):
+                    return "finished"
+        finally:
+            reading.cancel()
+
+    async def _drain(self, child: TrainerChild, inbox: asyncio.Queue[FromTrainer | Exception], final: str) -> str:
+        while True:
+            message = await inbox.get()
+            if isinstance(message, Disconnected):
+                return final
+            if isinstance(message, Exception):
+                raise message
+            reply = await self._answer(message)
+            if reply is not None:
+                await child.wire.send(reply)
+
+    async def _read(self, child: TrainerChild, inbox: asyncio.Queue[FromTrainer | Exception]) -> None:
+        timeout = HELLO_SECONDS
+        while True:
+            try:
+                message = await asyncio.wait_for(child.wire.receive(), timeout)
+            except (Disconnected, WireError, TimeoutError) as error:
+                self._gone.set()
+                self._changed.set()
+                await inbox.put(error)
+                return
+            timeout = self._config.supervisor.beat_timeout_seconds
+            self._beat_at = time.monotonic()
+            if isinstance(message, Beat):
+                self._beat = message
+                self._observer.beat(message.step, message.where, message.done, message.total)
+            else:
+                await inbox.put(message)
+
+    # -- the trainer's questions -------------------------------------------------------------------------
+
+    async def _answer(self, message: FromTrainer) -> ToTrainer | None:
+        match message:
+            case Hello():
+                await self._set_state("running", "", "")
+                return Welcome(branch=self._at.branch, checkpoint=self._at.checkpoint)
+            case Review():
+                return await self._review(message)
+            case SafePoint():
+                return await self._safe_point(message)
+            case StepDone():
+                await self._write(lambda: self._record_step(message))
+                self._observer.step(message.step, self._config.run.steps, message.seconds, message.metrics)
+            case Saved():
+                row = {"time": time.time(), "branch": self._at.branch, "step": message.step, "path": message.path}
+                await self._write(lambda: self._writer.append("checkpoints", {**row, "digest": message.digest}))
+            case Crashed():
+                self._error = message.error
+            case Notice():
+                await self._notice("trainer", message.message)
+                return None
+            case Finished() | Beat():
+                pass
+        return Noted()
+
+    async def _review(self, review: Review) -> ToTrainer:
+        loop = asyncio.get_running_loop()
+        judged = await loop.run_in_executor(self._judging, self._gate.judge, review)
+        try:
+            reply, alerts = await loop.run_in_executor(
+                self._recording, lambda: self._gate.record(judged, self._writer, self._at.branch)
+            )
+        except LedgerBroken as error:
+            # Nothing is on record, so nothing may be used; the next write waits until the ledger works again.
+            self._observer.alert(Severity.HIGH, f"ledger failed: {error}")
+            await self._request_pause(f"ledger failed: {error}")
+            return blocked_reply(review, "blocked: ledger failed")
+        for alert in alerts:
+            self._observer.alert(alert.severity, f"{alert.rule}: {alert.message}")
+        await self._react(alerts, review.step)
+        return reply
+
+    async def _safe_point(self, message: SafePoint) -> ToTrainer:
+        while True:
+            self._changed.clear()  # before the checks: a change from here on ends the wait below
+            if self._gone.is_set():
+                raise Disconnected("the trainer went away while it waited")
+            if self._stop:
+                await self._set_state("stopping", message.where, self._stop)
+                return Halt()
+            if self._rollback is not None:
+                order, self._rollback = self._rollback, None
+                return await self._roll_back(order)
+            if not self._pause:
+                if self._state != "running":
+                    await self._set_state("running", message.where, "")
+                return Go()
+            if self._state != "paused":
+                await self._set_state("paused", f"step {message.step}: {message.where}", self._pause)
+            await self._changed.wait()
+
+    async def _roll_back(self, order: RollBack) -> RollBack:
+        await self._set_state("rolling back", f"to step {order.step}", self._reason)
+        row = {"created_at": time.time(), "parent": self._at.branch, "from_step": order.step, "reason": "rollback"}
+        branch = await self._write(lambda: self._writer.append("branches", row))
+        self._at = Continuation(branch, order.step, order.checkpoint)
+        self._alerts.clear()
+        return RollBack(checkpoint=order.checkpoint, step=order.step, branch=branch)
+
+    def _record_step(self, done: StepDone) -> None:
+        branch = self._at.branch
+        with self._writer.batch() as batch:
+            batch.add(
+                "steps",
+                {"branch": branch, "step": done.step, "started_at": done.started_at, "seconds": done.seconds},
+            )
+            for name, value in done.metrics.items():
+                batch.add("metrics", {"branch": branch, "step": done.step, "name": name, "value": float(value)})
+            for reward in done.rewards:
+                if reward.sample > 0:
+                    batch.add("rewards", {"branch": branch, "step": done.step, **msgspec.structs.asdict(reward)})
+
+    # -- the operator ------------------------------------------------------------------------------------
+
+    async def command(self, command: Command) -> Outcome:
+        """Carry out a command and record it with its outcome, also when it is refused."""
+        outcome = await self._carry_out(command)
+        arguments = {"step": command.step} if command.step is not None else {}
+        if command.alert:
+            arguments["alert"] = command.alert
+        await self._record_control(command.who, command.action, arguments, command.why, outcome)
+        self._changed.set()
+        return outcome
+
+    async def _carry_out(self, command: Command) -> Outcome:
+        why = command.why or f"asked by {command.who}"
+        match command.action:
+            case Action.PAUSE if self._pause:
+                return Outcome(ok=False, detail=f"already {self._state}")
+            case Action.PAUSE:
+                await self._request_pause(why)
+                return Outcome(ok=True, detail="pausing at the next safe point, within this phase")
+            case Action.RESUME if not self._pause:
+                return Outcome(ok=False, detail=f"not paused: {self._state}")
+            case Action.RESUME:
+                self._pause = ""
+                return Outcome(ok=True, detail="resumed")
+            case Action.STOP:
+                self.request_stop(why)
+                return Outcome(ok=True, detail="stopping at the next safe point, with a checkpoint")
+            case Action.ROLLBACK:
+                return await self._request_rollback(command.step, why)
+            case Action.ACKNOWLEDGE:
+                return await self._acknowledge(command)
+
+    async def _request_pause(self, why: str) -> None:
+        self._pause = why
+        if self._state == "running":
+            await self._set_state("pausing", self._beat.where, why)
+
+    def request_stop(self, why: str) -> None:
+        """Stop at the next safe point. Safe to call from a signal handler of the loop."""
+        self._stop = why
+        self._changed.set()
+
+    def kill_trainer(self) -> None:
+        """End the trainer at once; the newest checkpoint stands."""
+        if self._child is not None:
+            self._child.kill()
+
+    async def _request_rollback(self, step: int | None, why: str) -> Outcome:
+        rows = await self._write(self._line_checkpoints)
+        steps = [row.step for row in rows]
+        chosen = next((row for row in reversed(rows) if row.step == step), None)
+        if chosen is None:
+            wanted = "no step was given" if step is None else f"no checkpoint at step {step}"
+            return Outcome(ok=False, detail=f"{wanted}; there are: {', '.join(map(str, steps)) or 'none yet'}")
+        self._rollback = RollBack(checkpoint=chosen.path, step=chosen.step, branch=0)
+        self._reason = why
+        # A paused run is rolled back and runs on, unless it is paused again.
+        self._pause = ""
+        return Outcome(ok=True, detail=f"rolling back to step {chosen.step} at the next safe point")
+
+    def _line_checkpoints(self) -> list[_CheckpointRow]:
+        with LedgerReader(self._run) as reader:
+            return [
+                _CheckpointRow(row.step, row.path)
+                for row in reader.line_checkpoints()
+                if (self._run / row.path / "state.json").is_file()
+            ]
+
+    async def _acknowledge(self, command: Command) -> Outcome:
+        def record() -> int:
+            with LedgerReader(self._run) as reader:
+                open_alerts = [row.id for row in reader.alerts(limit=1_000_000) if not row.acknowledged]
+            chosen = [number for number in open_alerts if command.alert in (0, number)]
+            with self._writer.batch() as batch:
+                for number in chosen:
+                    row = {"time": time.time(), "alert": number, "who": command.who, "note": command.why}
+                    batch.add("alert_acks", row)
+            return len(chosen)
+
+        count = await self._write(record)
+        if not count:
+            return Outcome(ok=False, detail="no such open alert")
+        return Outcome(ok=True, detail=f"{count} alert{'s' if count > 1 else ''} acknowledged")
+
+    def status(self) -> Status:
+        return Status(
+            state=self._state,
+            reason=self._reason,
+            step=self._beat.step,
+            steps=self._config.run.steps,
+            branch=self._at.branch,
+            where=self._beat.where,
+            done=self._beat.done,
+            total=self._beat.total,
+            beat_age=time.monotonic() - self._beat_at,
+            trainer_pid=self._child.pid if self._child is not None else 0,
+            restarts=self._restarts,
+        )
+
+    # -- reactions ---------------------------------------------------------------------------------------
+
+    async def _react(self, alerts: Sequence[RaisedAlert], step: int) -> None:
+        reaction = react(alerts, self._alerts, self._rates, step)
+        self._alerts = [*self._alerts, *alerts][-10_000:]
+        if reaction is None:
+            return
+        self._alerts.clear()
+        if reaction.action is Act.STOP:
+            self.request_stop(reaction.why)
+            outcome = Outcome(ok=True, detail="stopping at the next safe point")
+        elif reaction.action is Act.ROLLBACK:
+            rows = await self._write(self._line_checkpoints)
+            target = next((row.step for row in reversed(rows) if row.step < step), None)
+            outcome = await self._request_rollback(target, reaction.why)
+            if not outcome.ok:
+                await self._request_pause(reaction.why)
+        else:
+            await self._request_pause(reaction.why)
+            outcome = Outcome(ok=True, detail="pausing at the next safe point")
+        await self._record_control("policy", reaction.action.name.lower(), {}, reaction.why, outcome)
+
+    async def _alert(self, alert: RaisedAlert) -> None:
+        row = {"time": time.time(), "branch": self._at.branch, "step": alert.step, "severity": alert.severity}
+        await self._write(lambda: self._writer.append("alerts", {**row, "rule": alert.rule, "message": alert.message}))
+        self._observer.alert(alert.severity, f"{alert.rule}: {alert.message}")
+
+    # -- records -----------------------------------------------------------------------------------------
+
+    async def _set_state(self, state: str, where: str, reason: str) -> None:
+        self._state, self._where, self._reason = state, where, reason
+        row = {"time": time.time(), "state": state, "where_at": where, "reason": reason}
+        await self._write(lambda: self._writer.append("states", row))
+        self._observer.state(state, where, reason)
+
+    async def _notice(self, source: str, message: str) -> None:
+        row = {"time": time.time(), "source": source, "message": message}
+        await self._write(lambda: self._writer.append("notices", row))
+        self._observer.notice(message)
+
+    async def _record_control(
+        self, who: str, action: str, arguments: dict[str, int], why: str, outcome: Outcome
+    ) -> None:
+        verdict = "done" if outcome.ok else "refused"
+        row = {
+            "time": time.time(),
+            "who": who,
+            "action": str(action),
+            "arguments": json.dumps(arguments),
+            "why": why,
+            "outcome": f"{verdict}: {outcome.detail}",
+        }
+        await self._write(lambda: self._writer.append("controls", row))
+
+    async def _write(self, action: Callable[[], T]) -> T:
+        """Run a ledger action in the ledger's thread. While the ledger fails, everything waits and says so;
+        a stop ends the wait.
+
+        Raises:
+            LedgerBroken: the ledger still fails and the run was told to stop.
+        """
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                return await loop.run_in_executor(self._recording, action)
+            except LedgerBroken as error:
+                if self._stop:
+                    raise
+                self._observer.alert(Severity.HIGH, f"ledger failed, waiting: {error}")
+                await asyncio.sleep(LEDGER_RETRY_SECONDS)
+
+
+class _CheckpointRow(msgspec.Struct, frozen=True):
+    step: int
+    path: str
