@@ -35,8 +35,7 @@ _MAX_LENGTH: Final = 12
 class Program:
     """A function ``f`` of one argument.
 
-    ``operations`` alone say what it computes, so two programs that differ in variable names only have the same
-    ``key``. ``targets`` names the variable each statement assigns.
+    ``operations`` alone say what it computes; ``targets`` names the variable each statement assigns.
     """
 
     takes: ValueType
@@ -45,9 +44,12 @@ class Program:
     parameter: str = PARAMETER
 
     @property
-    def key(self) -> tuple[Operation, ...]:
-        """What identifies the program up to renaming."""
-        return self.operations
+    def key(self) -> tuple[str, ...]:
+        """What identifies the program up to renaming: its statements in neutral names.
+
+        Types are not part of it: ``x[::-1]`` is the same text for a list and for a string.
+        """
+        return tuple(line for operation in self.operations for line in operation.lines("new", "old"))
 
     @property
     def message(self) -> str:

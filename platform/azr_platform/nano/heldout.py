@@ -11,7 +11,7 @@ from random import Random
 from typing import Final
 
 from azr_platform.nano.grammar import Program, random_arguments, random_case
-from azr_platform.nano.operations import Operation, Value
+from azr_platform.nano.operations import Value
 from azr_platform.records import Task
 from azr_platform.tasks.kinds import KINDS, TaskKind
 
@@ -39,7 +39,7 @@ def task_of(task_id: str, kind: TaskKind, program: Program, arguments: list[Valu
 def _held_out() -> tuple[tuple[Task, Program], ...]:
     rng = Random(_SEED)  # noqa: S311  (repeatable, not secret)
     chosen: list[tuple[Task, Program]] = []
-    keys: set[tuple[Operation, ...]] = set()
+    keys: set[tuple[str, ...]] = set()
     for kind in KINDS:
         for number in range(PER_KIND):
             program, arguments = _fresh(rng, kind, keys)
@@ -49,7 +49,7 @@ def _held_out() -> tuple[tuple[Task, Program], ...]:
     return tuple(chosen)
 
 
-def _fresh(rng: Random, kind: TaskKind, taken: set[tuple[Operation, ...]]) -> tuple[Program, list[Value]]:
+def _fresh(rng: Random, kind: TaskKind, taken: set[tuple[str, ...]]) -> tuple[Program, list[Value]]:
     while True:
         program, argument = random_case(rng, least=2)
         arguments = random_arguments(rng, program, NANO_INPUTS if kind.many_inputs else 1, argument)
@@ -69,6 +69,6 @@ def held_out_tasks(per_kind: int = PER_KIND) -> tuple[Task, ...]:
 
 
 @cache
-def held_out_keys() -> frozenset[tuple[Operation, ...]]:
+def held_out_keys() -> frozenset[tuple[str, ...]]:
     """What identifies the held-out programs up to renaming; the build must never draw one of them."""
     return frozenset(program.key for _, program in _held_out())
