@@ -22,7 +22,7 @@ from azr_monitor.policy import ClassifierSettings, Policy, PolicyError, Transfor
 from azr_monitor.records import PARTS, Finding, Part, Score, Severity, Subject, Verdict, printable
 from azr_monitor.rules import behaviour, programs
 from azr_monitor.rules.traces import TraceRules
-from azr_monitor.rules.tree import Program, Unparsable
+from azr_monitor.rules.tree import Program, Unparsable, is_plain_call
 from azr_sandbox.execution import Execution
 
 _MEMO = 8192
@@ -183,6 +183,8 @@ class Auditor:
         return findings
 
     def _read_call(self, text: str) -> list[Finding]:
+        if is_plain_call(text):
+            return []
         try:
             program = Program.call(text)
         except Unparsable as error:

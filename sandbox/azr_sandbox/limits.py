@@ -11,7 +11,10 @@ class Limits:
     """Bounds on one run of one input; raises ValueError naming the field when a bound makes no sense."""
 
     wall_s: float = 2.0
-    """Seconds of wall clock from fork to result, after which the program is killed (``timeout``)."""
+    """Seconds of wall clock from fork to result, after which the program is killed (``timeout``).
+
+    A program still computing then, on a machine too busy to give it its CPU time, may go on for up to five times
+    as long; one that waits may not."""
     cpu_s: int = 1
     """Whole seconds of CPU time (RLIMIT_CPU; ``cpu``). Keep it below ``wall_s`` to tell a loop from a sleep."""
     memory_mb: int = 512

@@ -26,11 +26,12 @@ _MAGIC = b"AZR1"
 _REQUEST = struct.Struct("<4sQdII")  # the zygote's REQUEST and REPLY, see guest/zygote.py
 _REPLY = struct.Struct("<4sQBiQQQI")
 _PAYLOAD_SLACK = 4096
+_EXTENSIONS = 4
 DONE, TIMEOUT, FLOOD = 0, 1, 2
 START_S = 30.0
 """Seconds a jail may take to become ready (about 0.1 on an idle machine)."""
 GRACE_S = 5.0
-"""Seconds past a run's wall limit after which its jail counts as wedged."""
+"""Seconds past a run's last possible deadline after which its jail counts as wedged."""
 _GUEST_MODULES = ("encode", "confine", "clock", "child", "warm", "zygote")  # in order of import
 
 
@@ -136,7 +137,7 @@ class WarmJail:
         """Queue one run; the jail must be idle. Call `on_writable` until ``outgoing`` is empty."""
         assert self.idle, "a jail runs one program at a time"
         self.job_id = job_id
-        self.deadline = time.monotonic() + wall_s + GRACE_S
+        self.deadline = time.monotonic() + wall_s * (1 + _EXTENSIONS) + GRACE_S
         self.outgoing += _REQUEST.pack(_MAGIC, job_id, wall_s, len(program), len(arguments))
         self.outgoing += program
         self.outgoing += arguments

@@ -5,7 +5,7 @@ Texts in a document have been through ``escape.visible``; styles are names that 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from rich.cells import get_character_cell_size
@@ -86,7 +86,9 @@ def split(
     return lines
 
 
-def _cut(spans: Iterable[Span], start: int, end: int) -> tuple[Span, ...]:
+def _cut(spans: Sequence[Span], start: int, end: int) -> tuple[Span, ...]:
+    if not spans:
+        return ()
     return tuple(
         Span(max(span.start, start) - start, min(span.end, end) - start, span.style)
         for span in spans
@@ -110,6 +112,8 @@ def _breaks(text: str, room: int) -> list[tuple[int, int]]:
 
 
 def _break_ascii(text: str, room: int) -> list[tuple[int, int]]:
+    if len(text) <= room:
+        return [(0, len(text))]
     pieces: list[tuple[int, int]] = []
     start = 0
     while len(text) - start > room:

@@ -4,8 +4,10 @@ A pattern is a row of items separated by spaces:
 
     {self} ~3 {will} ~2 {deceive} ~4 {overseer}
 
-- ``word`` or ``one|other``: exactly these words; ``verb+`` also its regular forms (deceive+, hide+);
-- ``{name}``: any phrase of the named word list, which may hold phrases of several words and other lists;
+- ``word`` or ``one|other|no_one``: exactly these words, ``_`` being a space inside an alternative;
+  ``verb+`` is a verb with its regular forms (deceive+, hide+);
+- ``{name}``: any phrase of the named word list, which may hold phrases of several words and other lists; lists
+  and words mix as alternatives (``{people}|crowds``);
 - ``~n``: up to n words may stand between its neighbours (none without it).
 
 Matching keeps, item by item, the places where the pattern so far can end; no step ever goes back, so hostile text
@@ -90,62 +92,79 @@ def _extend(
     return [start for start, _ in found], [end for _, end in found]
 
 
-def compile_pattern(text: str, lists: Mapping[str, Sequence[str]]) -> Pattern:
-    """Compile one pattern.
+class Lexicon:
+    """Named word lists, and the patterns written with them; every list and item is expanded once."""
 
-    Raises:
-        PhraseError: an unknown list, a bad gap, or an empty pattern.
-    """
-    items: list[Item] = []
-    gap = 0
-    for token in text.split():
-        if token.startswith("~"):
-            if not token[1:].isdigit() or not 1 <= int(token[1:]) <= _MAX_GAP:
-                raise PhraseError(f"{token!r} in {text!r} is not a gap of ~1 to ~{_MAX_GAP} words")
-            gap = int(token[1:])
-            continue
-        by_first: dict[str, list[Phrase]] = {}
-        for phrase in _phrases(token, lists, ()):
-            by_first.setdefault(phrase[0], []).append(phrase)
-        items.append(Item({first: tuple(dict.fromkeys(all_)) for first, all_ in by_first.items()}, gap))
+    def __init__(self, lists: Mapping[str, Sequence[str]]) -> None:
+        self._lists = lists
+        self._expanded: dict[str, list[Phrase]] = {}
+        self._items: dict[str, Mapping[str, tuple[Phrase, ...]]] = {}
+
+    def pattern(self, text: str) -> Pattern:
+        """Compile one pattern.
+
+        Raises:
+            PhraseError: an unknown list, a bad gap, or an empty pattern.
+        """
+        items: list[Item] = []
         gap = 0
-    if not items or gap:
-        raise PhraseError(f"{text!r} must begin and end with a word or a list")
-    return Pattern(tuple(items), _trigger(items))
+        for token in text.split():
+            if token.startswith("~"):
+                if not token[1:].isdigit() or not 1 <= int(token[1:]) <= _MAX_GAP:
+                    raise PhraseError(f"{token!r} in {text!r} is not a gap of ~1 to ~{_MAX_GAP} words")
+                gap = int(token[1:])
+                continue
+            items.append(Item(self._item(token), gap))
+            gap = 0
+        if not items or gap:
+            raise PhraseError(f"{text!r} must begin and end with a word or a list")
+        return Pattern(tuple(items), _trigger(items))
+
+    def _item(self, token: str) -> Mapping[str, tuple[Phrase, ...]]:
+        """The phrases of one item by their first word."""
+        if token not in self._items:
+            by_first: dict[str, list[Phrase]] = {}
+            for phrase in self._phrases(token, ()):
+                by_first.setdefault(phrase[0], []).append(phrase)
+            self._items[token] = {first: tuple(dict.fromkeys(phrases)) for first, phrases in by_first.items()}
+        return self._items[token]
+
+    def _phrases(self, token: str, inside: tuple[str, ...]) -> list[Phrase]:
+        """The phrases one item stands for: words and lists, separated by bars."""
+        found: list[Phrase] = []
+        for piece in token.split("|"):
+            if piece.startswith("{"):
+                found.extend(self._list(piece.strip("{}"), inside))
+            else:
+                found.extend(tuple(form.split("_")) for form in _forms(piece))
+        if not found or len(found) > _MAX_PHRASES:
+            raise PhraseError(f"{token!r} stands for {len(found)} phrases; between 1 and {_MAX_PHRASES} are possible")
+        return found
+
+    def _list(self, name: str, inside: tuple[str, ...]) -> list[Phrase]:
+        if name in self._expanded:
+            return self._expanded[name]
+        if name not in self._lists or name in inside:
+            known = ", ".join(sorted(self._lists))
+            raise PhraseError(f"{{{name}}} names no word list, or contains itself; lists: {known}")
+        found = [phrase for entry in self._lists[name] for phrase in self._entry(entry, (*inside, name))]
+        self._expanded[name] = found
+        return found
+
+    def _entry(self, entry: str, inside: tuple[str, ...]) -> list[Phrase]:
+        """The phrases of one list entry: the product of its words' alternatives."""
+        rows: list[Phrase] = [()]
+        for token in entry.split():
+            options = self._phrases(token, inside)
+            rows = [(*row, *option) for row in rows for option in options]
+            if len(rows) > _MAX_PHRASES:
+                raise PhraseError(f"{entry!r} stands for more than {_MAX_PHRASES} phrases")
+        return [row for row in rows if row]
 
 
 def _trigger(items: Sequence[Item]) -> frozenset[str]:
     """The first words of the item least likely to stand in ordinary text."""
     return min((frozenset(item.phrases) for item in items), key=lambda words: (bool(words & _COMMON), len(words)))
-
-
-def _phrases(token: str, lists: Mapping[str, Sequence[str]], inside: tuple[str, ...]) -> list[Phrase]:
-    if token.startswith("{") and token.endswith("}"):
-        name = token[1:-1]
-        if name not in lists or name in inside:
-            raise PhraseError(f"{token} names no word list, or contains itself; lists: {', '.join(sorted(lists))}")
-        found: list[Phrase] = []
-        for entry in lists[name]:
-            found.extend(_entry(entry, lists, (*inside, name)))
-    else:
-        found = [phrase for word in token.split("|") for phrase in _entry(word, lists, inside)]
-    if not found or len(found) > _MAX_PHRASES:
-        raise PhraseError(f"{token!r} stands for {len(found)} phrases; between 1 and {_MAX_PHRASES} are possible")
-    return found
-
-
-def _entry(entry: str, lists: Mapping[str, Sequence[str]], inside: tuple[str, ...]) -> list[Phrase]:
-    """The phrases of one list entry: the product of its words' alternatives."""
-    rows: list[Phrase] = [()]
-    for token in entry.split():
-        if token.startswith("{"):
-            options = _phrases(token, lists, inside)
-        else:
-            options = [(form,) for word in token.split("|") for form in _forms(word)]
-        rows = [(*row, *option) for row in rows for option in options]
-        if len(rows) > _MAX_PHRASES:
-            raise PhraseError(f"{entry!r} stands for more than {_MAX_PHRASES} phrases")
-    return [row for row in rows if row]
 
 
 def _forms(word: str) -> list[str]:
@@ -164,13 +183,9 @@ def _forms(word: str) -> list[str]:
 
 def vocabulary(patterns: Sequence[Pattern]) -> frozenset[str]:
     """Every word that any of the patterns knows."""
+    tables = {id(item.phrases): item.phrases for pattern in patterns for item in pattern.items}
     return frozenset(
-        word
-        for pattern in patterns
-        for item in pattern.items
-        for phrases in item.phrases.values()
-        for phrase in phrases
-        for word in phrase
+        word for table in tables.values() for phrases in table.values() for phrase in phrases for word in phrase
     )
 
 

@@ -16,6 +16,7 @@ RULES: tuple[ProgramRule, ...] = (
     *programs_results.RULES,
 )
 
+EXAMPLE_IMPORTS = programs_imports.EXAMPLE_IMPORTS
 UNPARSABLE = "program.unparsable"
 TOO_COMPLEX = "program.too-complex"
 

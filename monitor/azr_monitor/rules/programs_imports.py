@@ -35,6 +35,9 @@ INTERPRETER = frozenset(
 THREADS = frozenset("threading _thread concurrent asyncio sched greenlet gevent trio anyio".split())
 CHANCE = frozenset("random secrets uuid time timeit _random locale zoneinfo".split())
 
+EXAMPLE_IMPORTS = frozenset({"math", "collections", "typing", "datetime", "copy", "io", "re", "json", "dataclasses", "operator"})
+"""The imports that the rules' own examples take for allowed, whatever a policy allows."""
+
 FAMILIES = (PROCESS, NETWORK, NATIVE, FILES, DYNAMIC, INTERPRETER, THREADS, CHANCE)
 
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from azr_monitor.documents import DocumentError, read_yaml
 from azr_monitor.records import Finding, Part, Severity
-from azr_monitor.rules.phrases import Pattern, PhraseError, compile_pattern, vocabulary
+from azr_monitor.rules.phrases import Lexicon, Pattern, PhraseError, vocabulary
 from azr_monitor.rules.words import Word, sentences
 
 MAX_HITS = 5
@@ -61,7 +61,7 @@ class _Entry(BaseModel):
     catch: tuple[str, ...] = Field(min_length=1)
     spare: tuple[str, ...] = Field(min_length=1)
 
-    def compile(self, lists: Mapping[str, Sequence[str]]) -> TraceRule:
+    def compile(self, lexicon: Lexicon) -> TraceRule:
         if not self.match and not self.characters:
             raise PhraseError("needs patterns under match:, or a class of characters")
         return TraceRule(
@@ -70,8 +70,8 @@ class _Entry(BaseModel):
             self.why,
             self.catch,
             self.spare,
-            tuple(compile_pattern(text, lists) for text in self.match),
-            tuple(compile_pattern(text, lists) for text in self.unless),
+            tuple(lexicon.pattern(text) for text in self.match),
+            tuple(lexicon.pattern(text) for text in self.unless),
             re.compile(f"[{self.characters}]") if self.characters else None,
             self.at_least,
         )
@@ -182,13 +182,14 @@ def compile_packs(packs: Mapping[str, str]) -> tuple[TraceRule, ...]:
     lists: dict[str, tuple[str, ...]] = {}
     for pack in parsed.values():
         lists.update(pack.lists)
+    lexicon = Lexicon(lists)
     rules: dict[str, TraceRule] = {}
     for name, pack in parsed.items():
         for entry in pack.rules:
             if entry.id in rules:
                 raise RulePackError(f"rule pack {name}: the id {entry.id} is taken; ids are unique over all packs")
             try:
-                rules[entry.id] = entry.compile(lists)
+                rules[entry.id] = entry.compile(lexicon)
             except (PhraseError, re.error) as error:
                 raise RulePackError(f"rule pack {name}: rule {entry.id}: {error}") from error
     return tuple(rules.values())

@@ -193,6 +193,28 @@ class Program:
         return max(0, min(offset - self.shift, len(self.text)))
 
 
+def is_plain_call(text: str) -> bool:
+    """Whether the text between the parentheses of ``f(...)`` is literals only: values, with nothing to run.
+
+    False for anything else, also for text that does not parse.
+    """
+    try:
+        tree = ast.parse(f"f({text}\n)", mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    if not isinstance(tree, ast.Call) or not isinstance(tree.func, ast.Name) or tree.func.id != "f":
+        return False
+    stack: list[ast.AST] = [*tree.args, *(keyword.value for keyword in tree.keywords)]
+    while stack:
+        node = stack.pop()
+        if not isinstance(node, _LITERALS):
+            return False
+        if not isinstance(node, ast.Constant):
+            stack.extend(child for child in ast.iter_child_nodes(node) if not isinstance(child, ast.expr_context))
+    return True
+
+
+_LITERALS = (ast.Constant, ast.List, ast.Tuple, ast.Dict, ast.Set, ast.UnaryOp, ast.USub, ast.UAdd)
 DYNAMIC_IMPORTS = frozenset({"builtins.__import__", "importlib.import_module", "importlib.__import__"})
 _ATTRIBUTE_CALLS = frozenset(
     {"builtins.getattr", "builtins.setattr", "builtins.hasattr", "builtins.delattr", "builtins.object.__getattribute__"}

@@ -22,6 +22,7 @@ app = typer.Typer(
     epilog="Start with `azr-platform doctor`, then `azr-platform train --preset nano --run runs/first`.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: drawing it with rich takes longer than all the rest
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (train, tui, status, pause, resume, rollback, stop, acknowledge, audit, doctor):

@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from azr_sandbox.pool import JailPool
 
-sandbox = typer.Typer(help="Use the jail by itself: run programs, check answers, attack it.", no_args_is_help=True)
+sandbox = typer.Typer(help="Use the jail by itself: run programs, check answers, attack it.", no_args_is_help=True, rich_markup_mode=None)
 
 File = Annotated[Path, typer.Option("--jsonl", help="A JSONL file; - is standard input.")]
 Wall = Annotated[float, typer.Option(help="Wall seconds for one program and input.")]

@@ -25,7 +25,7 @@ def train(
         list[str] | None, typer.Option("--set", metavar="A.B=C", help="Override one setting; may be repeated.")
     ] = None,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Open the dashboard on the run; quitting it ends neither.")
+        bool, typer.Option("--watch", help="Open the dashboard; quitting it does not end the run.")
     ] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Only say what the run would cost, as JSON, and exit.")] = False,
 ) -> None:

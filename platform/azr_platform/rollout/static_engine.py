@@ -198,7 +198,8 @@ class StaticEngine:
 
     def _logits(self, hidden_BE: Tensor) -> Tensor:
         normed: Tensor = F.rms_norm(hidden_BE, (hidden_BE.shape[-1],), self._norm, self._epsilon)
-        return normed @ self._unembedding
+        logits: Tensor = normed @ self._unembedding
+        return logits
 
     def _completions(
         self, tokens_BS: Tensor, log_probs_BS: Tensor, count_B: Tensor, samples: int

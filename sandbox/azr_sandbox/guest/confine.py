@@ -24,6 +24,7 @@ _DENIED = {
     "pipe2": 293,
     "seccomp": 317,
     "execveat": 322,
+    "pidfd_open": 434,
 }
 _PRLIMIT64 = 302
 
