@@ -13,9 +13,7 @@ from azr_sandbox.warmjail import FLOOD, TIMEOUT, Report
 _DETAIL_CHARS = 300
 _MEMORY_KILL_SHARE = 0.8
 # Words after which two hash seeds may leave an unlucky order unnoticed; see `order_sensitive`.
-_HASHY = re.compile(
-    r"\b(?:set|frozenset|hash|id|__hash__|dir|vars|globals)\b|\.(?:keys|items)\(\)\s*[-&|^]"
-)
+_HASHY = re.compile(r"\b(?:set|frozenset|hash|id|__hash__|dir|vars|globals)\b|\.(?:keys|items)\(\)\s*[-&|^]")
 # Unterminated strings match to the end, so that scanning is linear in any text.
 _BRACE_OR_STRING = re.compile(
     r"'''(?:[^\\]|\\.)*?(?:'''|\Z)|\"\"\"(?:[^\\]|\\.)*?(?:\"\"\"|\Z)"

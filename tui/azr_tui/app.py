@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
-from textual.app import App, SystemCommand
+from textual.app import App, ScreenStackError, SystemCommand
 from textual.binding import BindingType
 from textual.screen import Screen
 
@@ -105,14 +105,16 @@ class AzrApp(App[None]):
         self._tick()
 
     def on_page_read(self, message: PageRead) -> None:
-        self._main.take(message)
+        if self._main.is_mounted:
+            self._main.take(message)
 
     def on_sample_read(self, message: SampleRead) -> None:
+        top = self._top
         if message.detail is None:
             self.notify(f"There is no sample {message.request.number}.", severity="warning", markup=False)
-        elif isinstance(self.screen, SampleScreen):
-            self.screen.replace(message.detail)
-        elif not self.screen.is_modal:
+        elif isinstance(top, SampleScreen):
+            top.replace(message.detail)
+        elif top is self._main:
             self.push_screen(SampleScreen(message.detail))
             self.call_later(self._tick)
 
@@ -140,8 +142,17 @@ class AzrApp(App[None]):
     def _tick(self) -> None:
         view = self._view
         self._view = View(view.run, self._clock(), view.snapshot, view.status, view.trouble)
-        if isinstance(self.screen, LiveScreen) and self.screen.is_mounted:
-            self.screen.show(self._view)
+        top = self._top
+        if isinstance(top, LiveScreen) and top.is_mounted:
+            top.show(self._view)
+
+    @property
+    def _top(self) -> Screen[object] | None:
+        """The screen on top; None while the app goes down, when threads may still report."""
+        try:
+            return self.screen
+        except ScreenStackError:
+            return None
 
     def _announce(self, snapshot: Snapshot) -> None:
         """A toast for each new alert, and the bell for a grave one; nothing for those found at the start."""

@@ -84,16 +84,21 @@ def acknowledge(
 def _command(run: Path, action: Action, why: str, as_json: bool, *, step: int | None = None, alert: int = 0) -> None:
     import getpass
 
-    from azr_platform.channel.client import ControlClient
-    from azr_platform.channel.messages import Command
+    from azr_platform.channel.client import ControlClient, NotSupervised
+    from azr_platform.channel.messages import Action, Command
     from azr_platform.ledger.errors import UnknownRun
+    from azr_platform.supervisor.runfolder import steer_ended
 
     if not (run / "ledger.db").is_file():
         raise UnknownRun(run)
-    with ControlClient(run) as client:
-        outcome = client.command(
-            Command(action=action, who=f"{getpass.getuser()} (command line)", why=why, step=step, alert=alert)
-        )
+    order = Command(action=action, who=f"{getpass.getuser()} (command line)", why=why, step=step, alert=alert)
+    try:
+        with ControlClient(run) as client:
+            outcome = client.command(order)
+    except NotSupervised:
+        if action not in (Action.ROLLBACK, Action.ACKNOWLEDGE):
+            raise
+        outcome = steer_ended(run, order)
     if as_json:
         typer.echo(json.dumps({"ok": outcome.ok, "detail": outcome.detail}))
     else:

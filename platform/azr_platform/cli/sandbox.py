@@ -11,7 +11,9 @@ import typer
 if TYPE_CHECKING:
     from azr_sandbox.pool import JailPool
 
-sandbox = typer.Typer(help="Use the jail by itself: run programs, check answers, attack it.", no_args_is_help=True, rich_markup_mode=None)
+sandbox = typer.Typer(
+    help="Use the jail by itself: run programs, check answers, attack it.", no_args_is_help=True, rich_markup_mode=None
+)
 
 File = Annotated[Path, typer.Option("--jsonl", help="A JSONL file; - is standard input.")]
 Wall = Annotated[float, typer.Option(help="Wall seconds for one program and input.")]
@@ -23,9 +25,8 @@ Workers = Annotated[int, typer.Option(help="Warm jails; 0 means one a core.")]
 @sandbox.command("run")
 def run_programs(file: File, wall: Wall = 2.0, cpu: Cpu = 1, memory: Memory = 512, workers: Workers = 0) -> None:
     """Run programs in the jail: lines {"id", "program", "input"} or "inputs"; prints one JSON line each."""
-    from azr_sandbox.batch import run_lines
-
     from azr_platform.cli.input import read_lines
+    from azr_sandbox.batch import run_lines
 
     with _pool(wall, cpu, memory, workers) as pool:
         for result in run_lines(read_lines(file), pool):

@@ -309,6 +309,11 @@ class LedgerReader:
             limit,
         )
 
+    def open_alerts(self) -> list[int]:
+        """Ids of the alerts that nobody has acknowledged, oldest first."""
+        rows = self._query("SELECT id FROM alerts WHERE id NOT IN (SELECT alert FROM alert_acks) ORDER BY id")
+        return [row[0] for row in rows]
+
     def controls(self, limit: int = 200) -> list[ControlRow]:
         return self._rows(
             ControlRow,

@@ -10,7 +10,6 @@ recorded and answered while a batch is still in the jail. A pause is an answer t
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -48,12 +47,21 @@ from azr_platform.channel.wire import Disconnected, WireError
 from azr_platform.config.schema import Config
 from azr_platform.ledger.errors import LedgerBroken
 from azr_platform.ledger.reader import LedgerReader
+from azr_platform.ledger.records import CheckpointRow
 from azr_platform.ledger.writer import LedgerWriter
 from azr_platform.supervisor.child import TrainerChild
 from azr_platform.supervisor.gate import Gate, RaisedAlert, blocked_reply
 from azr_platform.supervisor.observer import Observer
 from azr_platform.supervisor.reactions import Rate, react
-from azr_platform.supervisor.runfolder import Continuation, continuation
+from azr_platform.supervisor.runfolder import (
+    Continuation,
+    acknowledge,
+    arguments_of,
+    checkpoint_at,
+    continuation,
+    present_checkpoints,
+    record_control,
+)
 
 T = TypeVar("T")
 
@@ -304,10 +312,7 @@ class Supervisor:
     async def command(self, command: Command) -> Outcome:
         """Carry out a command and record it with its outcome, also when it is refused."""
         outcome = await self._carry_out(command)
-        arguments = {"step": command.step} if command.step is not None else {}
-        if command.alert:
-            arguments["alert"] = command.alert
-        await self._record_control(command.who, command.action, arguments, command.why, outcome)
+        await self._record_control(command.who, command.action, arguments_of(command), command.why, outcome)
         self._changed.set()
         return outcome
 
@@ -348,41 +353,25 @@ class Supervisor:
             self._child.kill()
 
     async def _request_rollback(self, step: int | None, why: str) -> Outcome:
-        rows = await self._write(self._line_checkpoints)
-        steps = [row.step for row in rows]
-        chosen = next((row for row in reversed(rows) if row.step == step), None)
+        def find() -> tuple[CheckpointRow | None, str]:
+            with LedgerReader(self._run) as reader:
+                return checkpoint_at(self._run, reader, step)
+
+        chosen, problem = await self._write(find)
         if chosen is None:
-            wanted = "no step was given" if step is None else f"no checkpoint at step {step}"
-            return Outcome(ok=False, detail=f"{wanted}; there are: {', '.join(map(str, steps)) or 'none yet'}")
+            return Outcome(ok=False, detail=problem)
         self._rollback = RollBack(checkpoint=chosen.path, step=chosen.step, branch=0)
         self._reason = why
         # A paused run is rolled back and runs on, unless it is paused again.
         self._pause = ""
         return Outcome(ok=True, detail=f"rolling back to step {chosen.step} at the next safe point")
 
-    def _line_checkpoints(self) -> list[_CheckpointRow]:
-        with LedgerReader(self._run) as reader:
-            return [
-                _CheckpointRow(row.step, row.path)
-                for row in reader.line_checkpoints()
-                if (self._run / row.path / "state.json").is_file()
-            ]
-
     async def _acknowledge(self, command: Command) -> Outcome:
-        def record() -> int:
+        def record() -> Outcome:
             with LedgerReader(self._run) as reader:
-                open_alerts = [row.id for row in reader.alerts(limit=1_000_000) if not row.acknowledged]
-            chosen = [number for number in open_alerts if command.alert in (0, number)]
-            with self._writer.batch() as batch:
-                for number in chosen:
-                    row = {"time": time.time(), "alert": number, "who": command.who, "note": command.why}
-                    batch.add("alert_acks", row)
-            return len(chosen)
+                return acknowledge(reader, self._writer, command)
 
-        count = await self._write(record)
-        if not count:
-            return Outcome(ok=False, detail="no such open alert")
-        return Outcome(ok=True, detail=f"{count} alert{'s' if count > 1 else ''} acknowledged")
+        return await self._write(record)
 
     def status(self) -> Status:
         return Status(
@@ -411,15 +400,19 @@ class Supervisor:
             self.request_stop(reaction.why)
             outcome = Outcome(ok=True, detail="stopping at the next safe point")
         elif reaction.action is Act.ROLLBACK:
-            rows = await self._write(self._line_checkpoints)
-            target = next((row.step for row in reversed(rows) if row.step < step), None)
-            outcome = await self._request_rollback(target, reaction.why)
+            outcome = await self._request_rollback(await self._write(lambda: self._step_before(step)), reaction.why)
             if not outcome.ok:
                 await self._request_pause(reaction.why)
         else:
             await self._request_pause(reaction.why)
             outcome = Outcome(ok=True, detail="pausing at the next safe point")
         await self._record_control("policy", reaction.action.name.lower(), {}, reaction.why, outcome)
+
+    def _step_before(self, step: int) -> int | None:
+        """The newest checkpointed step before ``step``."""
+        with LedgerReader(self._run) as reader:
+            steps = [row.step for row in present_checkpoints(self._run, reader) if row.step < step]
+        return steps[-1] if steps else None
 
     async def _alert(self, alert: RaisedAlert) -> None:
         row = {"time": time.time(), "branch": self._at.branch, "step": alert.step, "severity": alert.severity}
@@ -442,16 +435,7 @@ class Supervisor:
     async def _record_control(
         self, who: str, action: str, arguments: dict[str, int], why: str, outcome: Outcome
     ) -> None:
-        verdict = "done" if outcome.ok else "refused"
-        row = {
-            "time": time.time(),
-            "who": who,
-            "action": str(action),
-            "arguments": json.dumps(arguments),
-            "why": why,
-            "outcome": f"{verdict}: {outcome.detail}",
-        }
-        await self._write(lambda: self._writer.append("controls", row))
+        await self._write(lambda: record_control(self._writer, who, action, arguments, why, outcome))
 
     async def _write(self, action: Callable[[], T]) -> T:
         """Run a ledger action in the ledger's thread. While the ledger fails, everything waits and says so;
@@ -469,8 +453,3 @@ class Supervisor:
                     raise
                 self._observer.alert(Severity.HIGH, f"ledger failed, waiting: {error}")
                 await asyncio.sleep(LEDGER_RETRY_SECONDS)
-
-
-class _CheckpointRow(msgspec.Struct, frozen=True):
-    step: int
-    path: str

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
 import msgspec
 
 from azr_platform import __version__
+from azr_platform.channel.messages import Action, Command, Outcome
 from azr_platform.config.load import ConfigError, dump, load
 from azr_platform.config.schema import Config
 from azr_platform.ledger.errors import UnknownRun
 from azr_platform.ledger.reader import LedgerReader
+from azr_platform.ledger.records import CheckpointRow
 from azr_platform.ledger.writer import LedgerWriter
 from azr_platform.supervisor.gate import task_row
 from azr_platform.tasks.seeds import seed_tasks
@@ -104,7 +107,7 @@ def continuation(run: Path, writer: LedgerWriter, reason: str) -> Continuation:
     recorded twice on one branch.
     """
     with LedgerReader(run) as reader:
-        present = [row for row in reader.line_checkpoints() if (run / row.path / "state.json").is_file()]
+        present = present_checkpoints(run, reader)
         newest = present[-1] if present else None
         step = newest.step if newest else 0
         branch = reader.branch()
@@ -115,3 +118,84 @@ def continuation(run: Path, writer: LedgerWriter, reason: str) -> Continuation:
         "branches", {"created_at": time.time(), "parent": branch, "from_step": step, "reason": reason}
     )
     return Continuation(branch, step, newest.path if newest else "")
+
+
+def steer_ended(run: Path, command: Command) -> Outcome:
+    """Carry out what makes sense for a run without a supervisor: roll back, or acknowledge alerts.
+
+    A rollback opens a branch from the checkpoint; ``train --resume`` then goes on from there.
+
+    Raises:
+        LedgerBusy: there is a supervisor after all; ask it.
+        UnknownRun, LedgerBroken: see LedgerReader.
+    """
+    with LedgerReader(run) as reader, LedgerWriter(run) as writer:
+        if command.action is Action.ROLLBACK:
+            outcome = _roll_back_ended(run, reader, writer, command.step)
+        else:
+            outcome = acknowledge(reader, writer, command)
+        record_control(writer, command.who, command.action, arguments_of(command), command.why, outcome)
+    return outcome
+
+
+def _roll_back_ended(run: Path, reader: LedgerReader, writer: LedgerWriter, step: int | None) -> Outcome:
+    chosen, problem = checkpoint_at(run, reader, step)
+    if chosen is None:
+        return Outcome(ok=False, detail=problem)
+    with writer.batch() as batch:
+        row = {"created_at": time.time(), "parent": reader.branch(), "from_step": chosen.step, "reason": "rollback"}
+        batch.add("branches", row)
+        batch.add(
+            "states",
+            {"time": time.time(), "state": "stopped", "where_at": f"step {chosen.step}", "reason": "rolled back"},
+        )
+    return Outcome(ok=True, detail=f"rolled back to step {chosen.step}; go on with `azr-platform train --resume {run}`")
+
+
+def checkpoint_at(run: Path, reader: LedgerReader, step: int | None) -> tuple[CheckpointRow | None, str]:
+    """(the newest checkpoint of that step on the current line, or why there is none)."""
+    rows = present_checkpoints(run, reader)
+    chosen = next((row for row in reversed(rows) if row.step == step), None)
+    if chosen is not None:
+        return chosen, ""
+    wanted = "no step was given" if step is None else f"no checkpoint at step {step}"
+    return None, f"{wanted}; there are: {', '.join(str(row.step) for row in rows) or 'none yet'}"
+
+
+def present_checkpoints(run: Path, reader: LedgerReader) -> list[CheckpointRow]:
+    """Checkpoints of the current line whose files are still there, oldest first."""
+    return [row for row in reader.line_checkpoints() if (run / row.path / "state.json").is_file()]
+
+
+def acknowledge(reader: LedgerReader, writer: LedgerWriter, command: Command) -> Outcome:
+    """Mark one open alert, or all of them, as seen."""
+    chosen = [number for number in reader.open_alerts() if command.alert in (0, number)]
+    if not chosen:
+        return Outcome(ok=False, detail="no such open alert")
+    with writer.batch() as batch:
+        for number in chosen:
+            row = {"time": time.time(), "alert": number, "who": command.who, "note": command.why}
+            batch.add("alert_acks", row)
+    return Outcome(ok=True, detail=f"{len(chosen)} alert{'s' if len(chosen) > 1 else ''} acknowledged")
+
+
+def arguments_of(command: Command) -> dict[str, int]:
+    arguments = {} if command.step is None else {"step": command.step}
+    return {**arguments, "alert": command.alert} if command.alert else arguments
+
+
+def record_control(
+    writer: LedgerWriter, who: str, action: str, arguments: dict[str, int], why: str, outcome: Outcome
+) -> None:
+    """Every act is on record with its outcome, also one that was refused."""
+    writer.append(
+        "controls",
+        {
+            "time": time.time(),
+            "who": who,
+            "action": str(action),
+            "arguments": json.dumps(arguments),
+            "why": why,
+            "outcome": f"{'done' if outcome.ok else 'refused'}: {outcome.detail}",
+        },
+    )

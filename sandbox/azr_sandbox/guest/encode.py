@@ -72,14 +72,13 @@ class Encoder:
         elif kind is tuple:
             self.items("(", value, ")", depth + 1)
         elif kind is dict or kind in _DICT_LIKE:
-            self.put("{")
             self.pairs(value, depth + 1)
         elif kind is set or kind is frozenset:
             self.hash_set(value, "frozenset(" if kind is frozenset else "", depth)
         elif kind is _DEQUE:
             self.items("[", _list(value), "]", depth + 1)
         else:
-            raise NotAValue(f"a {_type.__getattribute__(kind, '__name__')} is not a literal value")
+            raise NotAValue(f"a value of type {_type.__getattribute__(kind, '__name__')} is not a literal")
 
     def hash_set(self, value: object, call: str, depth: int) -> None:
         if not value:
