@@ -26,7 +26,7 @@ from typing import TypeAlias
 MAX_CHARS = 65_536
 """Longest text accepted, in characters."""
 MAX_DEPTH = 100
-"""Deepest nesting of containers and parentheses."""
+"""Deepest nesting of containers and parentheses; the call in ``frozenset({1})`` counts as one too."""
 MAX_INT_BITS = 14_000
 """Largest integer, in bits (4,215 decimal digits, within Python's own text conversion limit)."""
 _MAX_NUMBER_CHARS = 4_300
@@ -116,7 +116,10 @@ def parse(text: str) -> Value:
     """Read one literal. Raises NotALiteral; never evaluates, and takes time linear in the text."""
     if len(text) > MAX_CHARS:
         raise NotALiteral(f"{len(text)} characters, more than {MAX_CHARS}")
-    return Value(_Parser(text.replace("\r\n", "\n").replace("\r", "\n").strip()).whole())
+    try:
+        return Value(_Parser(text.replace("\r\n", "\n").replace("\r", "\n").strip()).whole())
+    except RecursionError:  # only when called from a stack that is nearly full already
+        raise NotALiteral("nested too deeply") from None
 
 
 def same(a_text: str, b_text: str) -> bool:
@@ -128,16 +131,21 @@ def same(a_text: str, b_text: str) -> bool:
 
 
 def _key(node: _Node) -> _Key:
-    """A hashable structure that is equal exactly when two values are equal under this module's policy."""
+    """A hashable structure that is equal exactly when two values are equal under this module's policy.
+
+    Numbers become text: text hashes with a secret seed, while thousands of integers can be made to collide.
+    """
     match node:
         case None:
             return (_NONE,)
         case bool():
             return (_BOOL, node)
         case int():
-            return (_NUMBER, node)
+            return (_NUMBER, hex(node))
         case float():
-            return (_NAN,) if math.isnan(node) else (_NUMBER, node)
+            if math.isnan(node):
+                return (_NAN,)
+            return (_NUMBER, hex(int(node)) if node.is_integer() else node.hex())
         case complex():
             return _key(node.real) if node.imag == 0 else (_COMPLEX, _key(node.real), _key(node.imag))
         case str():
@@ -271,9 +279,7 @@ class _Parser:
     def value(self) -> _Node:
         char = self.peek()
         if char in "([{" and char:
-            self.depth += 1
-            if self.depth > MAX_DEPTH:
-                raise self.fail(f"nested deeper than {MAX_DEPTH}")
+            self.descend()
             node = self.bracketed(char)
             self.depth -= 1
             return node
@@ -286,6 +292,11 @@ class _Parser:
         if _NUMERAL.match(self.text, self.pos):
             return self.number(negative=False)
         return self.word()
+
+    def descend(self) -> None:
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise self.fail(f"nested deeper than {MAX_DEPTH}")
 
     def bracketed(self, opening: str) -> _Node:
         self.pos += 1
@@ -435,8 +446,10 @@ class _Parser:
         if build is None or self.text[found.end() : found.end() + 1] != "(":
             raise self.fail("names and calls are not literals")
         self.pos = found.end() + 1
+        self.descend()
         node = build(self)
         self.expect(")")
+        self.depth -= 1
         return node
 
     def optional_value(self) -> _Node | None:

@@ -74,7 +74,7 @@ class Encoder:
         elif kind is dict or kind in _DICT_LIKE:
             self.pairs(value, depth + 1)
         elif kind is set or kind is frozenset:
-            self.hash_set(value, "frozenset(" if kind is frozenset else "", depth)
+            self.hash_set(value, "frozenset(" if kind is frozenset else "", depth + 1)
         elif kind is _DEQUE:
             self.items("[", _list(value), "]", depth + 1)
         else:
@@ -84,7 +84,11 @@ class Encoder:
         if not value:
             self.put(f"{call or 'set('})")
             return
-        self.items(call + "{", value, "})" if call else "}", depth + 1)
+        if call:  # the supervisor's parser counts the call as a level
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise NotAValue(f"nested deeper than {MAX_DEPTH}")
+        self.items(call + "{", value, "})" if call else "}", depth)
 
 
 def encode(value: object, room: int) -> str:
