@@ -47,6 +47,7 @@ class Feed:
         self._requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self._reader: LedgerReader | None = None
         self._trouble = ""
+        self._seen: tuple[int, bool] | None = None
         self._metrics: dict[str, Series] = {}
         self._metrics_at: tuple[int, int, int] | None = None
 
@@ -97,6 +98,7 @@ class Feed:
         if self._reader is not None:
             self._reader.close()
             self._reader = None
+            self._seen = None
 
     def _open(self) -> LedgerReader:
         if self._reader is None:
@@ -105,6 +107,9 @@ class Feed:
 
     def _take_snapshot(self) -> None:
         reader = self._open()
+        seen = (reader.revision(), reader.supervisor_alive())
+        if seen == self._seen:
+            return
         summary = reader.summary()
         place = (summary.branch, summary.step, len(summary.metrics))
         if place != self._metrics_at:
@@ -125,6 +130,8 @@ class Feed:
                 )
             )
         )
+        # Noted last: what is committed while the rows were read counts as new at the next poll.
+        self._seen = seen
 
     def _answer(self, request: Request) -> None:
         reader = self._open()

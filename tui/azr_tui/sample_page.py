@@ -43,10 +43,8 @@ def sample_lines(detail: SampleDetail) -> list[Line]:
     for part, text in texts.items():
         if text:
             lines += _section(part, text, detail.findings)
-        if part == "program" and detail.executions:
+        if part == "program":
             lines += _executions(detail.executions)
-    if not detail.program and not detail.executions:
-        lines += [*_title("Executions"), Line("nothing was run", style="dim")]
     for part, text in (("prompt", detail.prompt), ("response", detail.response)):
         lines += _section(part, text, detail.findings)
     return lines
@@ -156,6 +154,8 @@ def python_colours(program: str) -> list[Span]:
 
 def _executions(executions: list[ExecutionRow]) -> list[Line]:
     lines = _title(wording.count(len(executions), "execution"))
+    if not executions:
+        lines.append(Line("nothing was run", style="dim"))
     for row in executions:
         good = row.outcome == "ok"
         label = f"{'✔' if good else '✖'} {visible_line(row.outcome, 24)}"

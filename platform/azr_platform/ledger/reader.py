@@ -72,6 +72,10 @@ class LedgerReader:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def revision(self) -> int:
+        """A number that changes whenever somebody commits to the ledger: whoever polls asks this first."""
+        return int(self._value("PRAGMA data_version"))
+
     # -- the run as a whole ------------------------------------------------------------------------------
 
     def run(self) -> RunRow:

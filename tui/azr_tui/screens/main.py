@@ -21,6 +21,10 @@ from azr_tui.screens.training import TrainingPane
 from azr_tui.view import View
 
 
+_AGES_GO_STALE = 10.0
+"""Seconds after which a pane is drawn again though nothing new was recorded."""
+
+
 class PaneLine(Static):
     """``1 Overview  2 Training …``; the one in sight is in brackets and reversed. A click goes there."""
 
@@ -63,6 +67,7 @@ class MainScreen(LiveScreen):
         self._line = PaneLine(self._names)
         self._switcher = ContentSwitcher(initial=self._names[0])
         self._view: View | None = None
+        self._drawn = 0.0
 
     def body(self) -> ComposeResult:
         yield self._line
@@ -80,9 +85,11 @@ class MainScreen(LiveScreen):
 
     def show(self, view: View) -> None:
         super().show(view)
-        self._view = view
-        self.pane.show(view)
-        self._draw_line()
+        last, self._view = self._view, view
+        if last is None or view.snapshot is not last.snapshot or view.now - self._drawn >= _AGES_GO_STALE:
+            self._drawn = view.now
+            self.pane.show(view)
+            self._draw_line()
 
     def take(self, page: PageRead) -> None:
         """Hand a page of samples to the list."""
