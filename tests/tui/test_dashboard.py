@@ -1,0 +1,394 @@
+"""The dashboard on real ledgers: what it shows, how it is walked through, what it survives."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import DataTable
+
+from azr_tui.app import AzrApp
+from azr_tui.screens.help import HelpScreen
+from azr_tui.screens.main import MainScreen
+from azr_tui.screens.sample import SampleScreen
+from azr_tui.screens.samples import PAGE
+from azr_tui.widgets.marked_text import MarkedText
+
+Make = Callable[..., AzrApp]
+Shown = Callable[[AzrApp], str]
+SIZES = [(80, 24), (60, 18), (120, 40), (250, 80)]
+
+
+async def test_the_overview_tells_state_progress_rewards_and_alerts(
+    full_run: Any, make_app: Make, until: Any, shown: Shown
+) -> None:
+    app = make_app(full_run[0])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await _ready(app, pilot, until)
+        text = shown(app)
+    assert "● running" in text and "step 42/60" in text and "70%" in text and "12.50 s/step" in text
+    assert "ETA 3m 45s" in text
+    assert "2/506 blocked (0.4%)" in text and "▲ 3 open alerts" in text and "branch 1" in text
+    for kind in ("deduction", "abduction", "induction"):
+        assert f"propose {kind}" in text and f"solve   {kind}" in text
+    assert "Reward, propose" in text and "Solve rate (%)" in text and "42 step" in text and "100%┤" in text
+    assert "trace.outsmart" in text
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_every_pane_fits_every_size(
+    full_run: Any, make_app: Make, until: Any, shown: Shown, size: tuple[int, int]
+) -> None:
+    app = make_app(full_run[0])
+    async with app.run_test(size=size) as pilot:
+        await _ready(app, pilot, until)
+        for key, words in (("1", "Reward"), ("2", "entropy"), ("3", "verdict"), ("4", "severity"), ("5", "ada")):
+            await pilot.press(key)
+            await until(pilot, lambda words=words: words in shown(app), f"{words} in pane {key}")
+            rows = shown(app).split("\n")
+            assert len(rows) == size[1]
+            assert "running" in rows[0] and "open alert" in rows[1] and "Pause" in rows[-1]
+            assert not app.screen.show_vertical_scrollbar
+
+
+async def test_resizing_while_it_runs_redraws(full_run: Any, make_app: Make, until: Any, shown: Shown) -> None:
+    app = make_app(full_run[0])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await _ready(app, pilot, until)
+        assert "Reward, solve" not in shown(app)
+        await pilot.resize_terminal(140, 40)
+        await until(pilot, lambda: "Reward, solve" in shown(app), "the second reward plot on a wide screen")
+        await pilot.resize_terminal(60, 18)
+        await until(pilot, lambda: "Reward, solve" not in shown(app), "one reward plot on a narrow screen")
+        await pilot.press("o")
+        await until(pilot, lambda: "Reward, solve" in shown(app), "the other role after o")
+
+
+async def test_tab_walks_through_the_panes(full_run: Any, make_app: Make, until: Any) -> None:
+    app = make_app(full_run[0])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await _ready(app, pilot, until)
+        seen = []
+        for _ in range(5):
+            seen.append(_main(app).pane.id)
+            await pilot.press("tab")
+        assert seen == ["overview", "training", "samples", "alerts", "log"]
+        await pilot.press("shift+tab")
+        assert _main(app).pane.id == "log"
+        await pilot.press("a")
+        assert _main(app).pane.id == "alerts"
+
+
+async def test_a_click_on_a_pane_name_goes_there(full_run: Any, make_app: Make, until: Any) -> None:
+    app = make_app(full_run[0])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await _ready(app, pilot, until)
+        await pilot.click("#panes", offset=(32, 0))
+        await until(pilot, lambda: _main(app).pane.id == "samples", "the samples pane")
+
+
+async def test_enter_on_the_overview_leads_to_the_sentence_that_raised_the_worst_alert(
+    full_run: Any, make_app: Make, until: Any, shown: Shown
+) -> None:
+    app = make_app(full_run[0])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await _ready(app, pilot, until)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, SampleScreen), "the sample's page")
+        await until(pilot, lambda: "BLOCKED" in shown(app), "its verdict")
+        text = shown(app)
+        assert "✖ BLOCKED (pause)" in text and "▲ critical  trace.outsmart" in text
+        assert _marked(app).startswith("The aim is to outsmart all these groups of intelligent machines")
+        await pilot.press("escape")
+        assert isinstance(app.screen, MainScreen)
+
+
+async def test_the_flagged_words_are_marked_in_the_program(
+    full_run: Any, make_app: Make, until: Any, shown: Shown
+) -> None:
+    app = make_app(full_run[0])
+    async with app.run_test(size=(80, 40)) as pilot:
+        await _ready(app, pilot, until)
+        await pilot.press("a", "down", "down", "enter")
+        await until(pilot, lambda: isinstance(app.screen, SampleScreen), "the sample's page")
+        await until(pilot, lambda: "1 │ import os" in shown(app), "the program with line numbers")
+        page = app.screen.query_one(MarkedText)
+        marked = {line.text[mark.start : mark.end] for line in page.lines for mark in line.marks if line.stop}
+        assert marked == {"import os", "os.system"}
+        assert "nothing was run" in [line.text for line in page.lines]
+
+
+async def test_n_jumps_from_mark_to_mark_and_says_when_there_is_no_further(
+    open_run: Any, make_app: Make, until: Any
+) -> None:
+    folder, run = open_run()
+    run.begin()
+    run.state("running", "propose")
+    sentence = "I will hide this from the monitor."
+    run.blocked_trace(1, reasoning="filler\n" * 60 + sentence + "\nfiller" * 60, sentence=sentence)
+    app = make_app(folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await _ready(app, pilot, until)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, SampleScreen), "the sample's page")
+        page = app.screen.query_one(MarkedText)
+        await until(pilot, lambda: page.virtual_size.height > 100, "the page laid out")
+        assert page.scroll_offset.y == 0
+        await pilot.press("n")
+        await until(pilot, lambda: page.scroll_offset.y > 40, "a jump")
+        top = page.scroll_offset.y
+        rows = ["".join(segment.text for segment in page.render_line(y)) for y in range(page.size.height)]
+        assert any(sentence in row for row in rows)
+        await pilot.press("n")
+        await pilot.pause()
+        assert page.scroll_offset.y == top
+        assert any("No further mark" in note.message for note in app._notifications)
+
+
+async def test_samples_are_paged_never_loaded_whole(open_run: Any, make_app: Make, until: Any, shown: Shown) -> None:
+    folder, run = open_run()
+    run.begin()
+    run.state("running")
+    for step in range(1, 11):
+        run.step(step, per_group=4)
+    app = make_app(folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await _ready(app, pilot, until)
+        await pilot.press("3")
+        table = app.screen.query_one("#samples DataTable", DataTable)
+        await until(pilot, lambda: table.row_count == PAGE, "a first page")
+        assert "240-141" in shown(app) and "following" in shown(app)
+        await pilot.press("n")
+        await until(pilot, lambda: "140-41" in shown(app), "the second page")
+        await pilot.press("n")
+        await until(pilot, lambda: "40-1 " in shown(app), "the last page")
+        assert table.row_count == 40 and "end" in shown(app)
+        await pilot.press("n")
+        await pilot.press("N")
+        await until(pilot, lambda: "140-41" in shown(app), "back on the second page")
+        assert table.cursor_row == PAGE - 1
+        await pilot.press("g")
+        await until(pilot, lambda: "240-141" in shown(app), "the newest page")
+
+
+async def test_filters_narrow_by_role_kind_and_verdict(full_run: Any, make_app: Make, until: Any, shown: Shown) -> None:
+    app = make_app(full_run[0])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await _ready(app, pilot, until)
+        await pilot.press("3", "v")
+        table = app.screen.query_one("#samples DataTable", DataTable)
+        await until(pilot, lambda: table.row_count == 2, "the two blocked samples")
+        assert "verdict: blocked" in shown(app)
+        await pilot.press("k")
+        await until(pilot, lambda: table.row_count == 1, "the blocked deduction sample")
+        assert "kind: deduction" in shown(app)
+        await pilot.press("o", "o")
+        await until(pilot, lambda: table.row_count == 0, "no blocked solver")
+        assert "role: solve" in shown(app) and "no such sample" in shown(app)
+        await pilot.press("v", "v", "o", "k", "k", "k")
+        await until(pilot, lambda: table.row_count == PAGE, "everything again")
+
+
+async def test_the_cursor_stays_on_its_sample_while_new_ones_arrive(full_run: Any, make_app: Make, until: Any) -> None:
+    folder, run = full_run
+    app = make_app(folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await _ready(app, pilot, until)
+        await pilot.press("3")
+        table = app.screen.query_one("#samples DataTable", DataTable)
+        await until(pilot, lambda: table.row_count == PAGE, "a first page")
+        await pilot.press("down", "down", "down")
+        chosen = str(table.get_row_at(table.cursor_row)[0])
+        run.step(43)
+        await until(pilot, lambda: str(table.get_row_at(0)[0]) == "518", "the new samples")
+        assert str(table.get_row_at(table.cursor_row)[0]) == chosen
+
+
+async def test_a_new_alert_raises_a_toast_and_old_ones_do_not(full_run: Any, make_app: Make, until: Any) -> None:
+    folder, run = full_run
+    app = make_app(folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await _ready(app, pilot, until)
+        assert not list(app._notifications)
+        run.alert(42, 4, "trace.escape", "the reasoning plans to leave the jail")
+        await until(pilot, lambda: list(app._notifications), "a toast")
+        (note,) = app._notifications
+        assert "trace.escape" in note.message and note.severity == "error" and not note.markup
+
+
+async def test_the_run_is_followed_while_it_is_written(full_run: Any, make_app: Make, until: Any, shown: Shown) -> None:
+    folder, run = full_run
+    app = make_app(folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await _ready(app, pilot, until)
+        run.step(43)
+        await until(pilot, lambda: "step 43/60" in shown(app), "the next step")
+        run.state("finished")
+        await until(pilot, lambda: "✔ finished" in shown(app), "the end")
+        assert "ETA" not in shown(app)
+
+
+async def test_a_run_without_a_step_is_shown_empty(open_run: Any, make_app: Make, until: Any, shown: Shown) -> None:
+    folder, run = open_run()
+    run.begin()
+    app = make_app(folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await _ready(app, pilot, until)
+        for key, words in (
+            ("1", "no step yet"),
+            ("2", "No step is done yet"),
+            ("3", "no sample yet"),
+            ("4", "nothing to show"),
+            ("5", "self-attack"),
+        ):
+            await pilot.press(key)
+            await until(pilot, lambda words=words: words in shown(app), f"{words} in pane {key}")
+
+
+async def test_it_waits_for_a_run_that_has_not_begun(
+    tmp_path: Path, open_run: Any, make_app: Make, until: Any, shown: Shown
+) -> None:
+    app = make_app(tmp_path / "later")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "waiting for the run to begin" in shown(app), "a line that says so")
+        _, run = open_run("later")
+        run.begin()
+        await until(pilot, lambda: app.view.snapshot is not None, "the run")
+        await until(pilot, lambda: "waiting" not in shown(app), "the line gone")
+
+
+async def test_an_interrupted_run_says_so(full_run: Any, make_app: Make, until: Any, shown: Shown) -> None:
+    folder, run = full_run
+    run.writer.close()
+    app = make_app(folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await _ready(app, pilot, until)
+        assert "✖ interrupted" in shown(app) and "read-only: no supervisor" in shown(app)
+
+
+async def test_a_broken_ledger_is_a_line_not_a_crash(full_run: Any, make_app: Make, until: Any, shown: Shown) -> None:
+    folder, run = full_run
+    run.writer.close()
+    app = make_app(folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await _ready(app, pilot, until)
+        whole = (folder / "ledger.db").read_bytes()
+        (folder / "ledger.db").write_bytes(b"no database" * 5000)
+        await until(pilot, lambda: app.view.trouble, "trouble reported")
+        assert "▲" in shown(app) and "cannot be used" in shown(app)
+        (folder / "ledger.db").write_bytes(whole)
+        await until(pilot, lambda: not app.view.trouble, "recovery")
+
+
+async def test_a_ledger_without_its_tables_is_a_line_not_a_crash(
+    tmp_path: Path, make_app: Make, until: Any, shown: Shown
+) -> None:
+    connection = sqlite3.connect(tmp_path / "ledger.db")
+    connection.execute("CREATE TABLE run (other TEXT)")
+    connection.close()
+    app = make_app(tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.view.trouble, "trouble reported")
+        assert "cannot be used" in shown(app)
+
+
+async def test_the_dashboard_changes_no_byte_of_the_run(full_run: Any, make_app: Make, until: Any) -> None:
+    folder, run = full_run
+    run.writer.close()
+    before = (folder / "ledger.db").read_bytes()
+    app = make_app(folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await _ready(app, pilot, until)
+        for key in "12345":
+            await pilot.press(key)
+            await pilot.pause()
+    assert (folder / "ledger.db").read_bytes() == before
+
+
+async def test_without_colours_the_cursor_and_the_marks_are_reversed(
+    full_run: Any, make_app: Make, until: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    app = make_app(full_run[0])
+    async with app.run_test(size=(80, 40)) as pilot:
+        await _ready(app, pilot, until)
+        await pilot.press("4")
+        await pilot.pause(0.2)
+        cursor = [row for row in app.screen._compositor.render_strips() if "metrics.length" in row.text][0]
+        assert any(segment.style and segment.style.reverse for segment in cursor)
+        await pilot.press("1", "enter")
+        await until(pilot, lambda: isinstance(app.screen, SampleScreen), "the sample's page")
+        await until(pilot, lambda: _marked(app), "a reversed mark")
+
+
+async def test_unknown_metrics_are_listed(full_run: Any, make_app: Make, until: Any, shown: Shown) -> None:
+    app = make_app(full_run[0])
+    async with app.run_test(size=(80, 80)) as pilot:
+        await _ready(app, pilot, until)
+        await pilot.press("2")
+        await until(pilot, lambda: "of_a_later_versio" in shown(app), "the unknown metric")
+
+
+async def test_help_opens_from_any_pane_and_closes(full_run: Any, make_app: Make, until: Any) -> None:
+    app = make_app(full_run[0])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await _ready(app, pilot, until)
+        for key in "12345":
+            await pilot.press(key, "?")
+            assert isinstance(app.screen, HelpScreen)
+            await pilot.press("escape")
+            assert isinstance(app.screen, MainScreen)
+
+
+async def test_neighbours_of_a_sample_and_a_missing_one(full_run: Any, make_app: Make, until: Any) -> None:
+    app = make_app(full_run[0])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await _ready(app, pilot, until)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, SampleScreen), "the sample's page")
+        screen = app.screen
+        assert isinstance(screen, SampleScreen) and screen.number == 506
+        await pilot.press("left_square_bracket")
+        await until(pilot, lambda: screen.number == 505, "the older sample")
+        await pilot.press("right_square_bracket")
+        await until(pilot, lambda: screen.number == 506, "the newer sample")
+        await pilot.press("right_square_bracket")
+        await until(pilot, lambda: list(app._notifications), "a word that there is none")
+        assert screen.number == 506
+
+
+async def test_controls_are_listed_in_the_log(full_run: Any, make_app: Make, until: Any, shown: Shown) -> None:
+    folder, run = full_run
+    arguments = json.dumps({"step": 20})
+    row = {"time": 1_700_000_600.0, "who": "reaction", "action": "rollback", "arguments": arguments}
+    run.writer.append("controls", {**row, "why": "3 high findings", "outcome": "branch 2"})
+    app = make_app(folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await _ready(app, pilot, until)
+        await pilot.press("5")
+        await until(pilot, lambda: "rollback step=20 by reaction" in shown(app), "the rollback")
+        assert "why: 3 high findings" in shown(app) and "outcome: branch 2" in shown(app)
+
+
+async def _ready(app: AzrApp, pilot: Pilot[None], until: Any) -> None:
+    await until(pilot, lambda: app.view.snapshot is not None, "a first reading of the ledger")
+    await pilot.pause(0.1)
+
+
+def _main(app: AzrApp) -> MainScreen:
+    assert isinstance(app.screen, MainScreen)
+    return app.screen
+
+
+def _marked(app: AzrApp) -> str:
+    """The text drawn reversed, row after row."""
+    page = app.screen.query_one(MarkedText)
+    text = ""
+    for row in range(page.size.height):
+        text += "".join(segment.text for segment in page.render_line(row) if segment.style and segment.style.reverse)
+    return text.replace("“", "")
