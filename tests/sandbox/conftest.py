@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
+
 from azr_sandbox.execution import Execution, Request
 from azr_sandbox.jail import JailUnavailable
 from azr_sandbox.pool import JailPool

@@ -8,9 +8,10 @@ import time
 from typing import Any
 
 import pytest
-from azr_sandbox.values import MAX_CHARS, MAX_DEPTH, NotALiteral, Value, parse, same
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from azr_sandbox.values import MAX_CHARS, MAX_DEPTH, NotALiteral, Value, parse, same
 
 scalars = (
     st.none()
