@@ -4,6 +4,7 @@ Passed to the interpreter with ``-c``, so nothing of ours has to lie in the jail
 from the supervisor before any program does, and are the only thing ever executed here that way.
 """
 
+import builtins
 import json
 import os
 import sys
@@ -24,6 +25,8 @@ def _boot(socket_fd: int) -> None:
     package = json.loads(_receive(socket_fd, int.from_bytes(_receive(socket_fd, 8), "little")))
     for name, source in package["modules"]:
         module = types.ModuleType(name)
+        # A copy of the builtins of its own: a program that patches them changes nothing for these modules.
+        module.__dict__["__builtins__"] = dict(vars(builtins))
         sys.modules[name] = module
         exec(compile(source, f"<{name}>", "exec", dont_inherit=True), module.__dict__)  # noqa: S102
     sys.modules["azr_sandbox.guest.zygote"].main(socket_fd, package["settings"])

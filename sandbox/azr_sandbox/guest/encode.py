@@ -1,13 +1,12 @@
 """Write a value as literal text, inside the jail. Exact builtin types only; bounded in size, depth and digits.
 
-The text is not trusted outside: the supervisor parses it with a parser of its own. Builtins are bound here at
-import, before any program runs, so a program that patches ``repr`` or ``type`` changes nothing.
+The text is not trusted outside: the supervisor parses it with a parser of its own. These modules have builtins of
+their own (see boot.py), so a program that patches ``repr`` or ``type`` changes nothing.
 """
 
 import collections
 from typing import Any
 
-_type, _len, _repr, _dict, _list = type, len, repr, dict, list
 _DICT_LIKE = frozenset({collections.Counter, collections.OrderedDict, collections.defaultdict})
 _DEQUE = collections.deque
 MAX_DEPTH = 100
@@ -32,7 +31,7 @@ class Encoder:
         self.room = room
 
     def put(self, text: str) -> None:
-        self.room -= _len(text)
+        self.room -= len(text)
         if self.room < 0:
             raise TooLarge("the value is larger than the output limit")
         self.pieces.append(text)
@@ -46,7 +45,7 @@ class Encoder:
 
     def pairs(self, mapping: Any, depth: int) -> None:
         self.put("{")
-        for key, item in _dict.items(mapping):
+        for key, item in dict.items(mapping):
             self.value(key, depth)
             self.put(":")
             self.value(item, depth)
@@ -54,17 +53,17 @@ class Encoder:
         self.put("}")
 
     def value(self, value: Any, depth: int = 0) -> None:
-        kind = _type(value)
+        kind = type(value)
         if kind is str or kind is bytes:
-            if _len(value) > self.room:  # before repr builds it
+            if len(value) > self.room:  # before repr builds it
                 raise TooLarge("the value is larger than the output limit")
-            self.put(_repr(value))
+            self.put(repr(value))
         elif kind is int:
             if value.bit_length() > MAX_INT_BITS:
                 raise TooLarge(f"an integer of more than {MAX_INT_BITS} bits")
-            self.put(_repr(value))
+            self.put(repr(value))
         elif value is None or kind is bool or kind is float or kind is complex:
-            self.put(_repr(value))
+            self.put(repr(value))
         elif depth >= MAX_DEPTH:
             raise NotAValue(f"nested deeper than {MAX_DEPTH}")
         elif kind is list:
@@ -76,9 +75,9 @@ class Encoder:
         elif kind is set or kind is frozenset:
             self.hash_set(value, "frozenset(" if kind is frozenset else "", depth + 1)
         elif kind is _DEQUE:
-            self.items("[", _list(value), "]", depth + 1)
+            self.items("[", list(value), "]", depth + 1)
         else:
-            raise NotAValue(f"a value of type {_type.__getattribute__(kind, '__name__')} is not a literal")
+            raise NotAValue(f"a value of type {type.__getattribute__(kind, '__name__')} is not a literal")
 
     def hash_set(self, value: object, call: str, depth: int) -> None:
         if not value:
