@@ -1,16 +1,18 @@
 """Tamper evidence: each ledger row is hashed together with the digest before it.
 
 ``digest_n = BLAKE2b-256(digest_{n-1} || table || id || canonical JSON of the columns)``. Whoever edits, removes,
-inserts or reorders rows breaks the chain at that place. It cannot prove that nobody rewrote the *whole* file
-and recomputed every digest; for that, compare the head with one noted elsewhere (`train` prints it).
+inserts or reorders rows breaks the chain at that place. There is no secret in it, so two forgeries look intact
+by themselves: cutting off the newest rows together with their links, and recomputing every digest from the
+place of an edit on. A head noted elsewhere (`train` prints it) finds both: ``verify(..., expected_head=...)``.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 
 import msgspec
@@ -38,43 +40,93 @@ def digest(previous: bytes, table: str, row: int, values: Sequence[object]) -> b
     return blake2b(previous + content.encode("ascii"), digest_size=32).digest()
 
 
-def storable(value: object) -> object:
-    """What SQLite gives back for a value: booleans become integers, NaN and infinities NULL."""
-    if isinstance(value, bool):
-        return int(value)
-    if isinstance(value, int):
-        return int(value)
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, str):
-        # A lone surrogate cannot be stored as UTF-8; it is kept visible as an escape.
+def storable(value: object, kind: type) -> object:
+    """What SQLite gives back for a value kept in a column of a kind (int, float or str), so that it hashes alike.
+
+    Booleans become integers; NaN and infinities NULL; an integer beyond 64 bits the nearest one that fits; -0.0
+    is 0.0; a lone surrogate, which UTF-8 has no bytes for, its escape.
+
+    Raises:
+        TypeError: the value does not belong in such a column.
+    """
+    if value is None:
+        return None
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if kind is str and isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode("utf-8")
-    return value
+    if kind is int and isinstance(value, int):
+        return max(-(2**63), min(2**63 - 1, int(value)))
+    if kind is int and isinstance(value, float) and value.is_integer():
+        return storable(int(value), int)
+    if kind is float and isinstance(value, int | float):
+        try:
+            return float(value) + 0.0
+        except OverflowError:
+            return None
+    raise TypeError(f"{value!r} is no {kind.__name__}")
 
 
-def verify(connection: sqlite3.Connection) -> Verification:
-    """Walk the whole chain and name the first row that is not as it was written."""
-    previous, expected, seen = GENESIS, 1, dict.fromkeys(TABLES, 0)
-    for seq, table, row, stored in connection.execute("SELECT id, tbl, row, digest FROM chain ORDER BY id"):
-        if seq != expected:
-            return Verification(expected - 1, previous.hex(), f"chain link {expected} is missing")
-        if table not in TABLES:
-            return Verification(seq - 1, previous.hex(), f"chain link {seq} names no known table")
-        seen[table] += 1
-        columns = ", ".join(TABLES[table])
-        found = connection.execute(f"SELECT {columns} FROM {table} WHERE id = ?", (row,)).fetchone()  # noqa: S608 table is one of ours
-        if found is None:
-            return Verification(seq - 1, previous.hex(), f"{table} row {row} was removed")
-        previous_next = digest(previous, table, row, found)
-        if previous_next != stored:
-            return Verification(seq - 1, previous.hex(), f"{table} row {row} was changed (chain link {seq})")
-        previous, expected = previous_next, seq + 1
-    for table, count in seen.items():
-        (present,) = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608 table is one of ours
-        if present != count:
-            return Verification(
-                expected - 1,
-                previous.hex(),
-                f"{table} holds {present} rows, the chain {count}: rows were inserted",
-            )
-    return Verification(expected - 1, previous.hex())
+def verify(connection: sqlite3.Connection, expected_head: str = "") -> Verification:
+    """Walk the whole chain and name the first row that is not as it was written.
+
+    Args:
+        expected_head: hex digest noted earlier, at any time in the run's life; it must be on the chain.
+    """
+    walk = _Walk(expected_head.strip().lower())
+    try:
+        # One transaction: rows that a live supervisor adds meanwhile are no insertions.
+        with _snapshot(connection):
+            problem = walk.links(connection) or walk.counts(connection)
+    except sqlite3.Error as error:
+        problem = f"after chain link {walk.rows} it cannot be read ({error})"
+    if not problem and not walk.passed:
+        problem = f"the chain does not hold the noted head {expected_head}: the newest rows were cut off or rewritten"
+    return Verification(walk.rows, walk.head.hex(), problem)
+
+
+class _Walk:
+    """How far along the chain everything is as it was written."""
+
+    def __init__(self, expected_head: str) -> None:
+        self.head = GENESIS
+        self.rows = 0
+        self.passed = expected_head in ("", GENESIS.hex())
+        self._expected_head = expected_head
+        self._seen = dict.fromkeys(TABLES, 0)
+
+    def links(self, connection: sqlite3.Connection) -> str:
+        """Check every link against its row; returns the first problem."""
+        for seq, table, row, stored in connection.execute("SELECT id, tbl, row, digest FROM chain ORDER BY id"):
+            if seq != self.rows + 1:
+                return f"chain link {self.rows + 1} is missing"
+            if table not in TABLES:
+                return f"chain link {seq} names no known table"
+            columns = ", ".join(TABLES[table])
+            found = connection.execute(f"SELECT {columns} FROM {table} WHERE id = ?", (row,)).fetchone()  # noqa: S608 table is one of ours
+            if found is None:
+                return f"{table} row {row} was removed"
+            # Nothing of ours is a blob, and none could be hashed.
+            if any(isinstance(value, bytes) for value in found) or digest(self.head, table, row, found) != stored:
+                return f"{table} row {row} was changed (chain link {seq})"
+            self._seen[table] += 1
+            self.head, self.rows = stored, seq
+            self.passed = self.passed or self.head.hex() == self._expected_head
+        return ""
+
+    def counts(self, connection: sqlite3.Connection) -> str:
+        """Check that no table holds rows that the chain does not know; returns the first problem."""
+        for table, count in self._seen.items():
+            (present,) = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608 table is one of ours
+            if present != count:
+                return f"{table} holds {present} rows, the chain {count}: rows were inserted"
+        return ""
+
+
+@contextlib.contextmanager
+def _snapshot(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.rollback()

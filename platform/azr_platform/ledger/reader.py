@@ -59,9 +59,13 @@ class LedgerReader:
             raise UnknownRun(run)
         try:
             self._connection = connect(str(self.path), read_only=True)
-            self._connection.execute("SELECT 1 FROM run LIMIT 1").fetchone()
         except sqlite3.Error as error:
             raise LedgerBroken(self.path, str(error)) from error
+        try:
+            self._query("SELECT 1 FROM run LIMIT 1").fetchone()
+        except LedgerBroken:
+            self.close()
+            raise
 
     def close(self) -> None:
         self._connection.close()
@@ -342,9 +346,9 @@ class LedgerReader:
         """(rule, highest severity, findings), most frequent first."""
         return list(self._query("SELECT rule, max(severity), count(*) FROM findings GROUP BY rule ORDER BY 3 DESC, 1"))
 
-    def verify(self) -> chain.Verification:
-        """Walk the hash chain; see chain.py for what it can and cannot prove."""
-        return chain.verify(self._connection)
+    def verify(self, expected_head: str = "") -> chain.Verification:
+        """Walk the hash chain; see chain.py for what it can and cannot prove without a head noted earlier."""
+        return chain.verify(self._connection, expected_head)
 
     # -- plumbing ----------------------------------------------------------------------------------------
 

@@ -170,8 +170,13 @@ def connect(path: str, *, read_only: bool) -> sqlite3.Connection:
         connection = sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, timeout=10, check_same_thread=False)
     else:
         connection = sqlite3.connect(path, timeout=10, check_same_thread=False)
-        connection.execute("PRAGMA journal_mode=WAL")
-        # FULL: a committed row survives a power cut, which is what "row first" means.
-        connection.execute("PRAGMA synchronous=FULL")
-    connection.execute("PRAGMA busy_timeout=10000")
+    try:
+        connection.execute("PRAGMA busy_timeout=10000")
+        if not read_only:
+            connection.execute("PRAGMA journal_mode=WAL")
+            # FULL: a committed row survives a power cut, which is what "row first" means.
+            connection.execute("PRAGMA synchronous=FULL")
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection

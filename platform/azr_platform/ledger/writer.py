@@ -17,25 +17,30 @@ from typing import IO
 from sqlite_utils import Database
 
 from azr_platform.ledger import chain
-from azr_platform.ledger.errors import LedgerBroken, LedgerBusy
+from azr_platform.ledger.errors import LedgerBroken, LedgerBusy, UnknownRun
 from azr_platform.ledger.schema import TABLES, connect, migrations
 
 Row = Mapping[str, object]
+
+LOCK_ATTEMPTS = 5
+LOCK_WAIT_SECONDS = 0.05
 
 
 class LedgerWriter:
     """Appends rows to ``RUN/ledger.db`` and to its hash chain.
 
     Raises:
+        UnknownRun: the folder does not exist.
         LedgerBusy: another supervisor writes this run.
-        LedgerBroken: the file is not a ledger, or SQLite refused it.
+        LedgerBroken: the file is not a ledger, or SQLite or the system refused it.
     """
 
     def __init__(self, run: Path) -> None:
         self.path = run / "ledger.db"
         self._lock = _take_lock(run / "supervisor.lock")
+        connection = None
         try:
-            self._connection = connect(str(self.path), read_only=False)
+            self._connection = connection = connect(str(self.path), read_only=False)
             migrations.apply(Database(self._connection))
             self._next = {
                 name: 1 + (self._connection.execute(f"SELECT max(id) FROM {name}").fetchone()[0] or 0)  # noqa: S608 our own table names
@@ -43,6 +48,8 @@ class LedgerWriter:
             }
             last = self._connection.execute("SELECT digest FROM chain ORDER BY id DESC LIMIT 1").fetchone()
         except sqlite3.Error as error:
+            if connection is not None:
+                connection.close()
             self._lock.close()
             raise LedgerBroken(self.path, str(error)) from error
         self._head: bytes = last[0] if last else chain.GENESIS
@@ -69,9 +76,11 @@ class LedgerWriter:
                 self._connection.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)  # noqa: S608 our own table names
             self._connection.executemany("INSERT INTO chain VALUES (?,?,?,?)", batch.links)
             self._connection.execute("COMMIT")
-        except sqlite3.Error as error:
+        except BaseException as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
+            if not isinstance(error, sqlite3.Error):
+                raise
             raise LedgerBroken(self.path, str(error)) from error
         self._next, self._head = batch.next_ids, batch.head
 
@@ -96,12 +105,16 @@ class Batch:
         self.links: list[tuple[int, str, int, bytes]] = []
 
     def add(self, table: str, row: Row) -> int:
-        """Queue one row; a missing column is NULL, an unknown one is a programming error (KeyError)."""
+        """Queue one row; a missing column is NULL. Returns the row's id.
+
+        Raises:
+            KeyError, TypeError: no such column, or a value that does not belong in it; a programming error.
+        """
         columns = TABLES[table]
         if unknown := row.keys() - columns.keys():
             raise KeyError(f"ledger table {table} has no column {sorted(unknown)}")
         number = self.next_ids[table]
-        values = [chain.storable(row.get(column)) for column in columns]
+        values = [_storable(table, column, row.get(column)) for column in columns]
         self.head = chain.digest(self.head, table, number, values)
         self.rows.setdefault(table, []).append([number, *values])
         self.links.append((self.next_ids["chain"], table, number, self.head))
@@ -110,16 +123,34 @@ class Batch:
         return number
 
 
+def _storable(table: str, column: str, value: object) -> object:
+    try:
+        return chain.storable(value, TABLES[table][column])
+    except TypeError as error:
+        raise TypeError(f"ledger column {table}.{column}: {error}") from None
+
+
 def _take_lock(path: Path) -> IO[str]:
     """One supervisor a run. The kernel drops the lock when its holder dies, however it dies."""
-    handle = path.open("a+")
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        handle.seek(0)
-        holder = handle.read().strip() or "unknown"
-        handle.close()
-        raise LedgerBusy(path.parent, holder) from None
+        handle = path.open("a+")
+    except FileNotFoundError:
+        raise UnknownRun(path.parent) from None
+    except OSError as error:
+        raise LedgerBroken(path, error.strerror or str(error)) from error
+    for attempt in reversed(range(LOCK_ATTEMPTS)):
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            # A reader that asks whether a supervisor lives holds the lock for a moment.
+            if attempt:
+                time.sleep(LOCK_WAIT_SECONDS)
+                continue
+            handle.seek(0)
+            holder = handle.read().strip() or "unknown"
+            handle.close()
+            raise LedgerBusy(path.parent, holder) from None
     handle.truncate(0)
     handle.write(f"pid {os.getpid()} since {time.strftime('%Y-%m-%d %H:%M:%S')}")
     handle.flush()
