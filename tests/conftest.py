@@ -1,0 +1,27 @@
+"""Fixtures for all tests: one torch thread, reproducible property tests, and folders for runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# Before anything imports torch: its threads would fight over the cores with the jails.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+# The same examples every time, and no verdict on how busy the machine is.
+settings.register_profile("azr", derandomize=True, deadline=None)
+settings.load_profile("azr")
+
+
+@pytest.fixture
+def run_folder(tmp_path: Path) -> Iterator[Path]:
+    """An empty folder for a run, with the mode that runs have."""
+    run = tmp_path / "run"
+    run.mkdir(mode=0o700)
+    yield run
