@@ -277,11 +277,10 @@ def check_jail() -> Check:
     remedy = "do not train here; see docs/threat-model.md, and report what got out"
     started = time.monotonic()
     try:
-        from azr_sandbox.probe import probe
-
         from azr_sandbox.jail import JailUnavailable
         from azr_sandbox.limits import Limits
         from azr_sandbox.pool import JailPool
+        from azr_sandbox.probe import probe
     except ImportError as error:
         return Check("jail", False, f"the jail is not installed: {error}", "make setup")
     try:

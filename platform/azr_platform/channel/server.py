@@ -106,7 +106,7 @@ class ControlServer:
             pass
         finally:
             self._connections.discard(task)
-            wire.close()
+            await wire.close()
 
 
 async def _try_refuse(wire: AsyncWire[FromClient], reason: str) -> None:

@@ -84,7 +84,6 @@ def _supervise(run: Path, config: Config, open_ledger: object, *, watch: bool) -
     """Wire the rooms together. Whatever the machine lacks shows before a run's folder is made."""
     import asyncio
 
-    from azr_sandbox.probe import require_contained
     from rich.console import Console
 
     from azr_monitor.audit import Auditor
@@ -92,6 +91,7 @@ def _supervise(run: Path, config: Config, open_ledger: object, *, watch: bool) -
     from azr_platform.cli.progress import Headless, Watched
     from azr_sandbox.limits import Limits
     from azr_sandbox.pool import JailPool
+    from azr_sandbox.probe import require_contained
 
     assert callable(open_ledger)
     console = Console()

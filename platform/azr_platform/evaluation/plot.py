@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
@@ -31,25 +30,23 @@ def plot_run(reader: LedgerReader, path: Path) -> bool:
     panels = figure.subplots(2, 2)
     run = reader.run()
     figure.suptitle(f"{run.name}: self-play under supervision, {reader.step()} steps, seed {run.seed}")
-    _by_kind(reader, panels[0][0], "Solver", ["solve_rate/{}"], "share of right answers", share=True)
-    _by_kind(reader, panels[0][1], "Proposer: valid tasks", ["valid_rate/{}"], "share of proposals", share=True)
-    _by_kind(reader, panels[1][0], "Proposer: learnability", ["learnability/{}"], "mean worth", share=True)
+    _by_kind(reader, panels[0][0], "Solver", "solve_rate", "share of right answers")
+    _by_kind(reader, panels[0][1], "Proposer: valid tasks", "valid_rate", "share of proposals")
+    _by_kind(reader, panels[1][0], "Proposer: learnability", "learnability", "mean worth")
     _oversight(reader, panels[1][1])
     figure.savefig(path, dpi=130)
     return True
 
 
-def _by_kind(reader: LedgerReader, panel: Axes, title: str, names: Sequence[str], unit: str, *, share: bool) -> None:
+def _by_kind(reader: LedgerReader, panel: Axes, title: str, metric: str, unit: str) -> None:
     for kind, (colour, line, marker) in _STYLES.items():
-        for name in names:
-            steps, values = reader.metric(name.format(kind.value))
-            panel.plot(steps, values, color=colour, linestyle=line, marker=marker, markersize=3, label=kind.value)
+        steps, values = reader.metric(f"{metric}/{kind.value}")
+        panel.plot(steps, values, color=colour, linestyle=line, marker=marker, markersize=3, label=kind.value)
     panel.set_title(title, loc="left", fontsize=10)
     panel.set_ylabel(unit)
     panel.set_xlabel("step")
     panel.grid(alpha=0.25)
-    if share:
-        panel.set_ylim(-0.02, 1.02)
+    panel.set_ylim(-0.02, 1.02)
     panel.legend(fontsize=8)
 
 

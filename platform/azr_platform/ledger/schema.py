@@ -1,6 +1,6 @@
 """The ledger's tables, as numbered migrations.
 
-Every table is append-only (triggers refuse UPDATE and DELETE): what becomes known later, such as a sample's
+Every table is append-only (triggers refuse UPDATE, DELETE and REPLACE): what becomes known later, such as a sample's
 reward, is a row of its own. ``branch`` and ``step`` place a row in the run; a rollback opens a new branch, so
 rows are never removed, only left behind on an older one.
 """
@@ -147,6 +147,17 @@ def m001_tables(db: Database) -> None:
 def m002_chain(db: Database) -> None:
     """Create the hash chain over all rows (see chain.py)."""
     _create_append_only(db, "chain", {"id": int, "tbl": str, "row": int, "digest": bytes})
+
+
+@migrations()
+def m003_no_replace(db: Database) -> None:
+    """Refuse INSERT OR REPLACE too: it removes the older row without firing a delete trigger."""
+    for name in [*TABLES, "chain"]:
+        db.execute(
+            f"CREATE TRIGGER {name}_no_replace BEFORE INSERT ON {name} "
+            f"WHEN EXISTS (SELECT 1 FROM {name} WHERE id = NEW.id) "
+            f"BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
+        )
 
 
 def _create_append_only(db: Database, name: str, columns: dict[str, type]) -> None:

@@ -48,7 +48,7 @@ class TrainerChild:
 
     async def end(self, grace: float = 10.0) -> int:
         """Wait for the exit, kill after ``grace`` seconds; returns the exit status."""
-        self.wire.close()
+        await self.wire.close()
         try:
             return await asyncio.wait_for(self.process.wait(), grace)
         except TimeoutError:
