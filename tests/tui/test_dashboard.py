@@ -319,7 +319,7 @@ async def test_without_colours_the_cursor_and_the_marks_are_reversed(
         await _ready(app, pilot, until)
         await pilot.press("4")
         await pilot.pause(0.2)
-        cursor = [row for row in app.screen._compositor.render_strips() if "metrics.length" in row.text][0]
+        cursor = next(row for row in app.screen._compositor.render_strips() if "metrics.length" in row.text)
         assert any(segment.style and segment.style.reverse for segment in cursor)
         await pilot.press("1", "enter")
         await until(pilot, lambda: isinstance(app.screen, SampleScreen), "the sample's page")
@@ -331,7 +331,7 @@ async def test_unknown_metrics_are_listed(full_run: Any, make_app: Make, until: 
     async with app.run_test(size=(80, 80)) as pilot:
         await _ready(app, pilot, until)
         await pilot.press("2")
-        await until(pilot, lambda: "of_a_later_versio" in shown(app), "the unknown metric")
+        await until(pilot, lambda: "of_a_later_versi…" in shown(app), "the unknown metric")
 
 
 async def test_help_opens_from_any_pane_and_closes(full_run: Any, make_app: Make, until: Any) -> None:

@@ -41,7 +41,7 @@ def test_every_binding_has_a_unique_id_a_label_and_a_tooltip() -> None:
 
 def test_every_class_binds_what_the_list_says_and_has_the_action() -> None:
     for owner, bindings in OWNERS.items():
-        assert owner.BINDINGS == bindings, owner
+        assert bindings == owner.BINDINGS, owner
         for binding in bindings:
             assert hasattr(owner, f"action_{binding.action.split('(')[0]}"), binding
 

@@ -52,6 +52,8 @@ def split(
 ) -> list[Line]:
     """The lines of ``text`` with each span cut to the lines it covers; ``numbered`` puts line numbers before them."""
     texts = text.split("\n")
+    if not (colours or marks or numbered):
+        return [Line(line, gutter, style) for line in texts]
     digits = len(str(len(texts)))
     lines: list[Line] = []
     start = 0
@@ -101,6 +103,9 @@ def wrap(lines: Sequence[Line], width: int) -> list[Row]:
     rows: list[Row] = []
     for number, line in enumerate(lines):
         room = max(1, width - len(line.gutter))
+        if len(line.text) <= room and line.text.isascii():
+            rows.append(Row(number, 0, len(line.text)))
+            continue
         rows.extend(Row(number, start, end) for start, end in _breaks(line.text, room))
     return rows
 
@@ -112,8 +117,6 @@ def _breaks(text: str, room: int) -> list[tuple[int, int]]:
 
 
 def _break_ascii(text: str, room: int) -> list[tuple[int, int]]:
-    if len(text) <= room:
-        return [(0, len(text))]
     pieces: list[tuple[int, int]] = []
     start = 0
     while len(text) - start > room:

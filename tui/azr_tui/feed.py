@@ -90,6 +90,7 @@ class Feed:
             self._report("")
 
     def _report(self, trouble: str) -> None:
+        trouble = trouble.replace(f"{self._run}/", "")
         if trouble != self._trouble:
             self._trouble = trouble
             self._post(LedgerTrouble(trouble))

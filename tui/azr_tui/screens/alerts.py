@@ -16,6 +16,7 @@ from azr_tui.messages import AcknowledgeWanted, SampleWanted
 from azr_tui.screens.live import Pane
 from azr_tui.view import View
 from azr_tui.widgets.alert_lines import severity_style
+from azr_tui.widgets.plain import Plain
 
 _FIXED = (("severity", 10), ("age", 4), ("step", 5), ("sample", 7), ("state", 6))
 
@@ -27,7 +28,7 @@ class AlertsPane(Pane):
 
     def __init__(self) -> None:
         super().__init__(id="alerts")
-        self._head = Static("", id="alerts-head", markup=False)
+        self._head = Plain(id="alerts-head")
         self._table: DataTable[Text] = DataTable(cursor_type="row", zebra_stripes=True)
         self._message = Static("", id="alert-message", markup=False)
         self._alerts: list[AlertRow] = []
@@ -113,7 +114,7 @@ class AlertsPane(Pane):
             text.append(f"   the newest {len(view.snapshot.alerts)} are listed", style="dim")
         if not self._alerts:
             text.append("   ● nothing to show", style="green")
-        self._head.update(text)
+        self._head.put(text)
 
     def _draw_message(self) -> None:
         alert = self._chosen()

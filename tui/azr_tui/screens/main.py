@@ -8,7 +8,7 @@ from rich.text import Text
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.widgets import ContentSwitcher, Static
+from textual.widgets import ContentSwitcher
 
 from azr_tui import keys
 from azr_tui.messages import PageRead
@@ -19,17 +19,17 @@ from azr_tui.screens.overview import OverviewPane
 from azr_tui.screens.samples import SamplesPane
 from azr_tui.screens.training import TrainingPane
 from azr_tui.view import View
-
+from azr_tui.widgets.plain import Plain
 
 _AGES_GO_STALE = 10.0
 """Seconds after which a pane is drawn again though nothing new was recorded."""
 
 
-class PaneLine(Static):
+class PaneLine(Plain):
     """``1 Overview  2 Training …``; the one in sight is in brackets and reversed. A click goes there."""
 
     def __init__(self, names: list[str]) -> None:
-        super().__init__("", id="panes", markup=False)
+        super().__init__(id="panes")
         self._names = names
         self._places: list[tuple[int, int]] = []
 
@@ -45,7 +45,7 @@ class PaneLine(Static):
             )
             self._places.append((start, len(text)))
             text.append(" ")
-        self.update(text)
+        self.put(text)
 
     async def on_click(self, event: events.Click) -> None:
         column = event.x - self.styles.padding.left

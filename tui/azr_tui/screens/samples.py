@@ -7,7 +7,7 @@ from typing import ClassVar
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.widgets import DataTable, Static
+from textual.widgets import DataTable
 
 from azr_platform.ledger.records import SampleRow
 from azr_platform.records import Kind, Role
@@ -17,6 +17,7 @@ from azr_tui.messages import PageRead, PageRequest, PageWanted, SampleFilter, Sa
 from azr_tui.screens.live import Pane
 from azr_tui.view import View
 from azr_tui.widgets.alert_lines import severity_style
+from azr_tui.widgets.plain import Plain
 
 PAGE = 100
 _VERDICTS = ((False, False), (True, False), (False, True))
@@ -42,7 +43,7 @@ class SamplesPane(Pane):
 
     def __init__(self) -> None:
         super().__init__(id="samples")
-        self._head = Static("", id="samples-head", markup=False)
+        self._head = Plain(id="samples-head")
         self._table: DataTable[Text] = DataTable(cursor_type="row", zebra_stripes=True)
         self._filter = SampleFilter()
         self._starts: list[int | None] = [None]
@@ -161,7 +162,7 @@ class SamplesPane(Pane):
             text.append(f"{self._rows[0].id}-{self._rows[-1].id}", style="bold")
             text.append("  following" if len(self._starts) == 1 else f"  page {len(self._starts)}")
             text.append("  n: older" if self._more else "  end", style="dim")
-        self._head.update(text)
+        self._head.put(text)
 
 
 def verdict_cell(row: SampleRow) -> Text:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from rich.text import Text
-from textual.widgets import Static
 
 from azr_monitor.records import Severity
 from azr_platform.ledger.records import AlertRow
 from azr_tui import wording
 from azr_tui.escape import visible_line
 from azr_tui.view import View
+from azr_tui.widgets.plain import Plain
 
 
-class AlertLines(Static):
+class AlertLines(Plain):
     """As many open alerts as it has lines, the worst first and among equals the newest."""
 
     DEFAULT_CSS = """
@@ -20,7 +20,7 @@ class AlertLines(Static):
     """
 
     def __init__(self) -> None:
-        super().__init__("", markup=False)
+        super().__init__()
         self._view: View | None = None
 
     def show(self, view: View) -> None:
@@ -37,14 +37,14 @@ class AlertLines(Static):
         waiting = worst_first(view)
         if not waiting:
             seen = wording.count(len(view.snapshot.alerts), "alert")
-            self.update(Text(f"● no open alerts ({seen} on record)" if view.snapshot.alerts else "● no alerts so far"))
+            self.put(Text(f"● no open alerts ({seen} on record)" if view.snapshot.alerts else "● no alerts so far"))
             return
         shown = waiting[: max(2, self.size.height) - 1]
         head = Text("Open alerts, worst first", style="bold underline")
         head.append(f"  ({len(shown)} of {len(waiting)}; 4 or a: all)", style="not bold not underline dim")
         lines = Text("\n").join([head, *(alert_line(alert, view.now) for alert in shown)])
         lines.no_wrap, lines.overflow = True, "ellipsis"
-        self.update(lines)
+        self.put(lines)
 
 
 def worst_first(view: View | None) -> list[AlertRow]:

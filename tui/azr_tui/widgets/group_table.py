@@ -6,16 +6,16 @@ A proposer succeeds with a valid proposal, a solver with a right answer.
 from __future__ import annotations
 
 from rich.text import Text
-from textual.widgets import Static
 
 from azr_platform.records import Kind, Role
 from azr_tui import wording
 from azr_tui.view import Series, Snapshot
+from azr_tui.widgets.plain import Plain
 
 _FIGURES_WIDTH = 62
 
 
-class GroupTable(Static):
+class GroupTable(Plain):
     """One line a group; the trends fill what width is left."""
 
     DEFAULT_CSS = """
@@ -23,7 +23,7 @@ class GroupTable(Static):
     """
 
     def __init__(self) -> None:
-        super().__init__("", markup=False)
+        super().__init__()
         self._snapshot: Snapshot | None = None
 
     def show(self, snapshot: Snapshot) -> None:
@@ -45,7 +45,7 @@ class GroupTable(Static):
         lines.extend(self._line(self._snapshot, role, kind, trend) for role, kind in wording.GROUPS)
         table = Text("\n", no_wrap=True, overflow="crop").join(lines)
         table.no_wrap, table.overflow = True, "crop"
-        self.update(table)
+        self.put(table)
 
     def _line(self, snapshot: Snapshot, role: Role, kind: Kind, trend: int) -> Text:
         red, green, blue = wording.KIND_COLOURS[kind]

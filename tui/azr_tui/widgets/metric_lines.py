@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rich.text import Text
-from textual.widgets import Static
 
 from azr_tui import wording
 from azr_tui.escape import visible_line
 from azr_tui.view import Series, Snapshot
+from azr_tui.widgets.plain import Plain
 
 # (heading, metrics with a short name and a unit); what is recorded but not named here comes under "Other".
 _SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
@@ -43,7 +43,7 @@ _BAR_WIDTH = 24
 _PREFIX_WIDTH = 43
 
 
-class MetricLines(Static):
+class MetricLines(Plain):
     """``brief``: only the six vital ones."""
 
     DEFAULT_CSS = """
@@ -51,7 +51,7 @@ class MetricLines(Static):
     """
 
     def __init__(self, *, brief: bool = False) -> None:
-        super().__init__("", markup=False)
+        super().__init__()
         self._brief = brief
         self._snapshot: Snapshot | None = None
 
@@ -69,7 +69,7 @@ class MetricLines(Static):
         lines = list(_brief(self._snapshot, trend) if self._brief else _full(self._snapshot, trend))
         text = Text("\n").join(lines)
         text.no_wrap, text.overflow = True, "crop"
-        self.update(text)
+        self.put(text)
 
 
 def _heading(title: str) -> Text:

@@ -9,12 +9,12 @@ from typing import Any, cast
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Vertical
-from textual.widgets import Static
 from textual_plotext import PlotextPlot
 
 from azr_platform.records import Kind
 from azr_tui import wording
 from azr_tui.view import Series
+from azr_tui.widgets.plain import Plain
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class KindPlot(Vertical):
         self._floor = floor
         self._ceiling = ceiling
         self._curves: Sequence[Curve] = ()
-        self._head = Static("", classes="caption", markup=False)
+        self._head = Plain(classes="caption")
         self._plot = PlotextPlot()
 
     def compose(self) -> ComposeResult:
@@ -64,7 +64,7 @@ class KindPlot(Vertical):
         plt.yaxes(True, False)
         caption = Text(self._caption, style="bold")
         caption.append(f" ({self._unit})" if self._curves else ": no step yet", style="not bold dim")
-        self._head.update(caption)
+        self._head.put(caption)
         if self._curves:
             self._draw(plt)
         else:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from rich.cells import cell_len
 from rich.text import Text
-from textual.widgets import Static
 
 from azr_monitor.records import Severity
 from azr_tui import wording
 from azr_tui.escape import visible_line
 from azr_tui.view import View
+from azr_tui.widgets.plain import Plain
 
 
-class StatusBar(Static):
+class StatusBar(Plain):
     """Handed a ``View`` about once a second."""
 
     DEFAULT_CSS = """
@@ -27,7 +27,7 @@ class StatusBar(Static):
     """
 
     def __init__(self) -> None:
-        super().__init__("", markup=False)
+        super().__init__()
         self._view: View | None = None
 
     def show(self, view: View) -> None:
@@ -41,7 +41,7 @@ class StatusBar(Static):
         if self._view is None:
             return
         width = max(20, self.size.width - 2)
-        self.update(Text("\n").join([self._progress(self._view, width), self._safety(self._view, width)]))
+        self.put(Text("\n").join([self._progress(self._view, width), self._safety(self._view, width)]))
 
     def _progress(self, view: View, width: int) -> Text:
         style = {"good": "bold green", "bad": "bold red", "done": "bold", "busy": "bold yellow"}
