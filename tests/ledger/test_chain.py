@@ -111,8 +111,11 @@ def delete_a_row_and_its_link(connection: sqlite3.Connection, rng: random.Random
 def edit_a_link(connection: sqlite3.Connection, rng: random.Random) -> bool:
     link = _row(connection, rng, "chain")
     column, value = rng.choice(
-        [("digest", rng.randbytes(32)), ("digest", None), ("digest", "text"), ("tbl", "chain"), ("tbl", b"run")]
-        + [("tbl", "nothing"), ("row", 77), ("row", None), ("row", 1.5), ("row", "x")]
+        [
+            *(("digest", value) for value in (rng.randbytes(32), None, "text")),
+            *(("tbl", value) for value in ("chain", b"run", "nothing")),
+            *(("row", value) for value in (77, None, 1.5, "x")),
+        ]
     )
     connection.execute(f"UPDATE chain SET {column} = ? WHERE id = ?", (value, link))
     return True
