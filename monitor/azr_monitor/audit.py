@@ -44,9 +44,7 @@ class Auditor:
         notices: one line for each thing the policy asked for and this machine lacks.
     """
 
-    def __init__(
-        self, policy: Policy, classifiers: Sequence[Classifier] = (), notices: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, policy: Policy, classifiers: Sequence[Classifier] = (), notices: Sequence[str] = ()) -> None:
         """Judge by ``policy`` with these loaded classifiers; each takes its settings from the policy by name.
 
         Raises:

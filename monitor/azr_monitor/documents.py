@@ -31,7 +31,9 @@ def read_yaml(text: str, name: str) -> Document:
     try:
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
             if isinstance(event, yaml.AliasEvent):
-                raise DocumentError(f"{name}:{event.start_mark.line + 1}: aliases (*name) are not accepted; repeat the text")
+                raise DocumentError(
+                    f"{name}:{event.start_mark.line + 1}: aliases (*name) are not accepted; repeat the text"
+                )
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         lines: dict[tuple[str | int, ...], int] = {}
         if root is not None:
@@ -59,7 +61,9 @@ def _lines(node: yaml.Node, path: tuple[str | int, ...], lines: dict[tuple[str |
             line = key.start_mark.line + 1
             label = str(key.value)
             if label in seen:
-                raise DocumentError(f"{name}:{line}: {label!r} was already given on line {seen[label]}; keep one of them")
+                raise DocumentError(
+                    f"{name}:{line}: {label!r} was already given on line {seen[label]}; keep one of them"
+                )
             seen[label] = line
             lines[(*path, label)] = line
             _lines(value, (*path, label), lines, name)

@@ -1,7 +1,7 @@
 """A policy: which findings matter and what is done about them. YAML in, frozen typed models out.
 
-    load_policy("default")            one of the shipped policies
-    load_policy("my/policy.yaml")     your own; every key is checked, an unknown one is refused with a suggestion
+load_policy("default")            one of the shipped policies
+load_policy("my/policy.yaml")     your own; every key is checked, an unknown one is refused with a suggestion
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ class Rules(_Model):
     """Which rules apply. All shipped ones do unless disabled."""
 
     disabled: tuple[str, ...] = Field(default=(), description="rule ids, or patterns such as trace.harm.*")
-    severities: dict[str, SeverityName] = Field(default={}, description="rule id (or pattern) -> severity instead of its own")
+    severities: dict[str, SeverityName] = Field(
+        default={}, description="rule id (or pattern) -> severity instead of its own"
+    )
     actions: dict[str, ActionName] = Field(
         default={}, description="rule id (or pattern) -> action instead of the one its severity has"
     )
@@ -344,7 +346,9 @@ def _check_rule_ids(policy: Policy, place: str, lines: Mapping[tuple[str | int, 
 
 
 def _names(policy: Policy) -> list[str]:
-    return [re.escape(entry.name) for entry in policy.classifiers if isinstance(entry, TransformerSettings)] or ["detoxify"]
+    return [re.escape(entry.name) for entry in policy.classifiers if isinstance(entry, TransformerSettings)] or [
+        "detoxify"
+    ]
 
 
 # -- checking -------------------------------------------------------------------------------------------
@@ -365,7 +369,9 @@ def check_policy(name_or_path: str | Path) -> list[str]:
         warnings.append(f"rules.disabled: {pattern} turns off {len(off)} rule{'s' if len(off) != 1 else ''}")
     for entry in policy.classifiers:
         if entry.enabled and not entry.thresholds:
-            warnings.append(f"classifiers: {entry.kind} has no thresholds, so its scores are recorded and decide nothing")
+            warnings.append(
+                f"classifiers: {entry.kind} has no thresholds, so its scores are recorded and decide nothing"
+            )
     for rate in policy.rates:
         if rate.count == 1 and policy.actions[rate.severity] >= rate.action:
             warnings.append(f"rates: 1 {rate.severity.label} -> {rate.action.label} adds nothing to actions")

@@ -10,6 +10,7 @@ Where it differs from ``Detoxify(...)`` itself, and why:
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,15 @@ _OFFLINE = "unset HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE, or set checkpoint: an
 _ARCHITECTURES = ("Bert", "Albert", "Roberta", "XLMRoberta")
 _MODELS = frozenset(f"{name}ForSequenceClassification" for name in _ARCHITECTURES)
 _TOKENIZERS = frozenset(f"{name}Tokenizer{fast}" for name in _ARCHITECTURES for fast in ("", "Fast"))
+_RELEASES = "https://github.com/unitaryai/detoxify/releases/download/"
+# As detoxify.MODEL_URLS, here so that missing weights are noticed before torch is imported.
+FILES = {
+    "original": "v0.1-alpha/toxic_original-c1212f89.ckpt",
+    "unbiased": "v0.3-alpha/toxic_debiased-c7548aa0.ckpt",
+    "multilingual": "v0.4-alpha/multilingual_debiased-0b549669.ckpt",
+    "original-small": "v0.1.2/original-albert-0e1d6498.ckpt",
+    "unbiased-small": "v0.1.2/unbiased-albert-c8519128.ckpt",
+}
 # As detoxify.load_checkpoint renames them.
 _CATEGORIES = {"toxic": "toxicity", "identity_hate": "identity_attack", "severe_toxic": "severe_toxicity"}
 
@@ -36,13 +46,14 @@ def load_detoxify(settings: DetoxifySettings, folder: str = "") -> EncoderClassi
     Raises:
         ClassifierUnavailable: a package, the checkpoint, the config or the network is missing, or they do not fit.
     """
-    torch, _ = libraries()
-    try:
-        package = importlib.import_module("detoxify.detoxify")
-    except ImportError as error:
-        raise ClassifierUnavailable(f"{error.name or 'detoxify'} is not installed", INSTALL) from error
+    for name in ("torch", "transformers", "detoxify"):
+        if importlib.util.find_spec(name) is None:
+            raise ClassifierUnavailable(f"{name} is not installed", INSTALL)
     config = _config_folder(settings, folder)
-    loaded = load_tensors(_checkpoint(settings, folder, package, torch), torch)
+    checkpoint = _checkpoint(settings, folder)
+    torch, _ = libraries()
+    package = importlib.import_module("detoxify.detoxify")
+    loaded = load_tensors(checkpoint, torch)
     arguments, classes, state = _parts(loaded)
     hub_name = arguments["model_type"]
     if config is not None:
@@ -50,7 +61,9 @@ def load_detoxify(settings: DetoxifySettings, folder: str = "") -> EncoderClassi
     elif not Path(str(hub_name)).is_dir():
         arguments["model_type"] = config = _cached_or_reachable(str(hub_name), settings)
     try:
-        model, tokenizer = package.get_model_and_tokenizer(**arguments, state_dict=state, huggingface_config_path=config)
+        model, tokenizer = package.get_model_and_tokenizer(
+            **arguments, state_dict=state, huggingface_config_path=config
+        )
     except (OSError, ValueError, KeyError, RuntimeError, TypeError, ImportError) as error:
         why = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ClassifierUnavailable(f"detoxify cannot be built: {why}", _REMEDY) from error
@@ -70,19 +83,23 @@ def _config_folder(settings: DetoxifySettings, folder: str) -> str | None:
         return None
     path = resolve(settings.config, folder)
     if not (path / "config.json").is_file():
-        raise ClassifierUnavailable(f"{path} holds no config.json", "point config: of detoxify to a folder with config and tokenizer")
+        raise ClassifierUnavailable(
+            f"{path} holds no config.json", "point config: of detoxify to a folder with config and tokenizer"
+        )
     return str(path)
 
 
-def _checkpoint(settings: DetoxifySettings, folder: str, package: Any, torch: Any) -> Path:
+def _checkpoint(settings: DetoxifySettings, folder: str) -> Path:
     """The checkpoint file: the policy's, the one downloaded before, or a fresh download."""
     if settings.checkpoint is not None:
         path = resolve(settings.checkpoint, folder)
         if not path.is_file():
-            raise ClassifierUnavailable(f"{path} does not exist", "point checkpoint: of detoxify to a Detoxify checkpoint")
+            raise ClassifierUnavailable(
+                f"{path} does not exist", "point checkpoint: of detoxify to a Detoxify checkpoint"
+            )
         return path
-    url = str(package.MODEL_URLS[settings.model])
-    target = Path(torch.hub.get_dir(), "checkpoints", url.rsplit("/", 1)[1])
+    url = _RELEASES + FILES[settings.model]
+    target = _hub_dir() / "checkpoints" / url.rsplit("/", 1)[1]
     if not target.is_file():
         if not settings.download:
             raise ClassifierUnavailable(f"{target} does not exist and download: is false", _REMEDY)
@@ -93,6 +110,12 @@ def _checkpoint(settings: DetoxifySettings, folder: str, package: Any, torch: An
             reach(_hub(), _REMEDY)
         download(url, target, _REMEDY)
     return target
+
+
+def _hub_dir() -> Path:
+    """torch.hub.get_dir(), where Detoxify itself keeps its downloads, without importing torch."""
+    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    return Path(os.environ.get("TORCH_HOME", f"{cache}/torch")).expanduser() / "hub"
 
 
 def _parts(loaded: Any) -> tuple[dict[str, Any], list[str], Any]:
@@ -113,17 +136,29 @@ def _parts(loaded: Any) -> tuple[dict[str, Any], list[str], Any]:
 def _cached_or_reachable(hub_name: str, settings: DetoxifySettings) -> str:
     """The local folder of a hub config and tokenizer, from the cache or fetched once, without a retry storm."""
     hub = importlib.import_module("huggingface_hub")
-    wanted = ["config.json", "tokenizer*", "vocab*", "spiece.model", "sentencepiece*", "special_tokens_map.json", "merges.txt"]
+    wanted = [
+        "config.json",
+        "tokenizer*",
+        "vocab*",
+        "spiece.model",
+        "sentencepiece*",
+        "special_tokens_map.json",
+        "merges.txt",
+    ]
     try:
         return str(hub.snapshot_download(hub_name, allow_patterns=wanted, local_files_only=True))
     except Exception as missing:  # the hub client has many errors for "not in the cache"
         if offline() or not settings.download:
-            raise ClassifierUnavailable(f"{hub_name}'s tokenizer is not downloaded and the network is off", _OFFLINE) from missing
+            raise ClassifierUnavailable(
+                f"{hub_name}'s tokenizer is not downloaded and the network is off", _OFFLINE
+            ) from missing
     reach(_hub(), _REMEDY)
     try:
         return str(hub.snapshot_download(hub_name, allow_patterns=wanted, etag_timeout=8))
     except Exception as error:  # as above; one line for the user, the cause chained for the log
-        raise ClassifierUnavailable(f"{hub_name}'s tokenizer cannot be downloaded ({type(error).__name__})", _REMEDY) from error
+        raise ClassifierUnavailable(
+            f"{hub_name}'s tokenizer cannot be downloaded ({type(error).__name__})", _REMEDY
+        ) from error
 
 
 def _hub() -> str:

@@ -75,7 +75,8 @@ class EncoderClassifier:
         outputs = int(model.config.num_labels)
         if outputs != len(self.categories):
             raise ClassifierUnavailable(
-                f"{name} has {outputs} outputs and {len(self.categories)} categories", "use a matching checkpoint and config"
+                f"{name} has {outputs} outputs and {len(self.categories)} categories",
+                "use a matching checkpoint and config",
             )
         if len(tokenizer) > int(model.config.vocab_size):
             raise ClassifierUnavailable(
@@ -85,7 +86,9 @@ class EncoderClassifier:
         try:
             self._model = model.to(device).eval()
         except (RuntimeError, AssertionError) as error:
-            raise ClassifierUnavailable(f"{name}: no device {device!r} here", "set device: cpu in the policy") from error
+            raise ClassifierUnavailable(
+                f"{name}: no device {device!r} here", "set device: cpu in the policy"
+            ) from error
         self._device = device
 
     def windows(self, text: str) -> list[tuple[int, int]]:

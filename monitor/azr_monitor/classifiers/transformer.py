@@ -15,7 +15,9 @@ def load_transformer(settings: TransformerSettings, folder: str = "") -> Encoder
     """
     path = resolve(settings.path, folder)
     if not (path / "config.json").is_file():
-        raise ClassifierUnavailable(f"{path} holds no config.json", f"point classifiers path of {settings.name} to a model")
+        raise ClassifierUnavailable(
+            f"{path} holds no config.json", f"point classifiers path of {settings.name} to a model"
+        )
     _, transformers = libraries()
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
@@ -24,7 +26,9 @@ def load_transformer(settings: TransformerSettings, folder: str = "") -> Encoder
         )
     except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
         why = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ClassifierUnavailable(f"{path} cannot be loaded: {why}", "save the model as safetensors with its tokenizer") from error
+        raise ClassifierUnavailable(
+            f"{path} cannot be loaded: {why}", "save the model as safetensors with its tokenizer"
+        ) from error
     labels = [str(model.config.id2label[at]).lower() for at in range(int(model.config.num_labels))]
     multi_label = settings.multi_label
     if multi_label is None:

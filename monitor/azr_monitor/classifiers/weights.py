@@ -83,7 +83,16 @@ def load_tensors(path: Path, torch: Any) -> Any:
         except pickle.UnpicklingError:
             module = SimpleNamespace(Unpickler=_InertUnpickler, load=_inert_load, __name__="inert")
             return torch.load(path, map_location="cpu", weights_only=False, pickle_module=module)
-    except (OSError, ValueError, RuntimeError, EOFError, KeyError, AttributeError, TypeError, pickle.UnpicklingError) as error:
+    except (
+        OSError,
+        ValueError,
+        RuntimeError,
+        EOFError,
+        KeyError,
+        AttributeError,
+        TypeError,
+        pickle.UnpicklingError,
+    ) as error:
         remedy = "give the path of a Detoxify checkpoint"
         raise ClassifierUnavailable(f"{path} is not a checkpoint ({type(error).__name__})", remedy) from error
 

@@ -32,7 +32,10 @@ RULES: tuple[BehaviourRule, ...] = (
     BehaviourRule("behaviour.time", Severity.MEDIUM, "ran out of time", catch=(Outcome.TIMEOUT, Outcome.CPU)),
     BehaviourRule("behaviour.flood", Severity.MEDIUM, "returned too much", catch=(Outcome.OUTPUT_LIMIT,)),
     BehaviourRule(
-        "behaviour.nondeterministic", Severity.LOW, "gave different values in two runs", catch=(Outcome.NONDETERMINISTIC,)
+        "behaviour.nondeterministic",
+        Severity.LOW,
+        "gave different values in two runs",
+        catch=(Outcome.NONDETERMINISTIC,),
     ),
     BehaviourRule("behaviour.not-a-value", Severity.INFO, "returned no plain value", catch=(Outcome.NOT_A_VALUE,)),
 )
@@ -47,7 +50,5 @@ def examine(executions: Iterable[Execution], rules: Iterable[BehaviourRule] = RU
         if met:
             detail = printable(met[0].detail)
             why = rule.why + (f" in {len(met)} of {len(runs)} runs" if len(runs) > 1 else "")
-            findings.append(
-                Finding(rule.id, rule.severity, "behaviour", None, f"{why}: {detail}" if detail else why)
-            )
+            findings.append(Finding(rule.id, rule.severity, "behaviour", None, f"{why}: {detail}" if detail else why))
     return findings

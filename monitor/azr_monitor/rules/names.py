@@ -142,15 +142,13 @@ class Names:
             case _:
                 pass
 
-    def _bind_target(
-        self, target: ast.expr, value: ast.expr, scope: Scope, line: int, certain: bool
-    ) -> None:
+    def _bind_target(self, target: ast.expr, value: ast.expr, scope: Scope, line: int, certain: bool) -> None:
         match target, value:
             case ast.Name(id=name), _:
                 scope.bind(name, line, certain, value)
-            case (ast.Tuple(elts=left) | ast.List(elts=left), ast.Tuple(elts=right) | ast.List(elts=right)) if (
-                len(left) == len(right)
-            ):
+            case (ast.Tuple(elts=left) | ast.List(elts=left), ast.Tuple(elts=right) | ast.List(elts=right)) if len(
+                left
+            ) == len(right):
                 for one, what in zip(left, right, strict=True):
                     for name in _targets(one):
                         scope.bind(name, line, certain, what)

@@ -17,7 +17,7 @@ cannot make it slow. Regular expressions are not used for this on purpose.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -32,11 +32,72 @@ class PhraseError(ValueError):
     """A pattern or word list is malformed; the message names the item."""
 
 
-class Item(NamedTuple):
-    """One element of a pattern: phrases by their first word, and how many words may stand before it."""
+class Trie:
+    """Phrases by their words: ``next`` leads on, ``ends`` says that a phrase may end here."""
 
-    phrases: Mapping[str, tuple[Phrase, ...]]
+    __slots__ = ("ends", "next")
+
+    def __init__(self) -> None:
+        self.next: dict[str, Trie] = {}
+        self.ends = False
+
+    def add(self, phrase: Phrase) -> None:
+        """Put one phrase in."""
+        node = self
+        for word in phrase:
+            node = node.next.setdefault(word, Trie())
+        node.ends = True
+
+    def words(self) -> Iterator[str]:
+        """Every word of every phrase."""
+        stack = [self]
+        while stack:
+            node = stack.pop()
+            yield from node.next
+            stack.extend(node.next.values())
+
+
+class Item(NamedTuple):
+    """One element of a pattern: its phrases, and how many words may stand before it."""
+
+    phrases: Trie
     gap: int
+
+
+class Sentence:
+    """The words of one sentence, indexed; where each item stands is worked out once for all patterns."""
+
+    def __init__(self, words: Sequence[Word]) -> None:
+        self.words = words
+        self._texts = [word.text for word in words]
+        self._index: dict[str, list[int]] = {}
+        for at, text in enumerate(self._texts):
+            self._index.setdefault(text, []).append(at)
+        self._places: dict[Trie, list[tuple[int, int]]] = {}
+
+    def places(self, phrases: Trie) -> list[tuple[int, int]]:
+        """Where any of the phrases stands: (first word, last word + 1), sorted."""
+        known = self._places.get(phrases)
+        if known is None:
+            known = [
+                (at, end)
+                for first in phrases.next.keys() & self._index.keys()
+                for at in self._index[first]
+                for end in self._ends(phrases, at)
+            ]
+            known.sort()
+            self._places[phrases] = known
+        return known
+
+    def _ends(self, node: Trie, at: int) -> Iterator[int]:
+        texts = self._texts
+        for position in range(at, len(texts)):
+            following = node.next.get(texts[position])
+            if following is None:
+                return
+            node = following
+            if node.ends:
+                yield position + 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,12 +107,12 @@ class Pattern:
     items: tuple[Item, ...]
     trigger: frozenset[str]
 
-    def find(self, sentence: Sequence[Word], index: Mapping[str, Sequence[int]]) -> tuple[int, int] | None:
-        """The first match as (first word, last word + 1) in ``sentence``; ``index`` maps words to positions."""
+    def find(self, sentence: Sentence) -> tuple[int, int] | None:
+        """The first match as (first word, last word + 1) in ``sentence``, or None."""
         starts: list[int] = []
         ends: list[int] = []
         for number, item in enumerate(self.items):
-            places = _places(item, sentence, index)
+            places = sentence.places(item.phrases)
             if number == 0:
                 starts, ends = [start for start, _ in places], [end for _, end in places]
             else:
@@ -61,26 +122,7 @@ class Pattern:
         return starts[0], ends[0]
 
 
-def _places(item: Item, sentence: Sequence[Word], index: Mapping[str, Sequence[int]]) -> list[tuple[int, int]]:
-    """Where an item stands: (first, last + 1), sorted."""
-    found: list[tuple[int, int]] = []
-    for first in item.phrases.keys() & index.keys():
-        for phrase in item.phrases[first]:
-            if len(phrase) == 1:
-                found.extend((at, at + 1) for at in index[first])
-                continue
-            for at in index[first]:
-                if at + len(phrase) <= len(sentence) and all(
-                    sentence[at + step].text == word for step, word in enumerate(phrase)
-                ):
-                    found.append((at, at + len(phrase)))
-    found.sort()
-    return found
-
-
-def _extend(
-    starts: list[int], ends: list[int], places: list[tuple[int, int]], gap: int
-) -> tuple[list[int], list[int]]:
+def _extend(starts: list[int], ends: list[int], places: list[tuple[int, int]], gap: int) -> tuple[list[int], list[int]]:
     """Ends reachable through one more item, each with the start it came from; the nearest earlier end serves."""
     order = sorted(range(len(ends)), key=ends.__getitem__)
     sorted_ends = [ends[at] for at in order]
@@ -98,7 +140,7 @@ class Lexicon:
     def __init__(self, lists: Mapping[str, Sequence[str]]) -> None:
         self._lists = lists
         self._expanded: dict[str, list[Phrase]] = {}
-        self._items: dict[str, Mapping[str, tuple[Phrase, ...]]] = {}
+        self._items: dict[str, Trie] = {}
 
     def pattern(self, text: str) -> Pattern:
         """Compile one pattern.
@@ -112,6 +154,8 @@ class Lexicon:
             if token.startswith("~"):
                 if not token[1:].isdigit() or not 1 <= int(token[1:]) <= _MAX_GAP:
                     raise PhraseError(f"{token!r} in {text!r} is not a gap of ~1 to ~{_MAX_GAP} words")
+                if not items or gap:
+                    break
                 gap = int(token[1:])
                 continue
             items.append(Item(self._item(token), gap))
@@ -120,13 +164,13 @@ class Lexicon:
             raise PhraseError(f"{text!r} must begin and end with a word or a list")
         return Pattern(tuple(items), _trigger(items))
 
-    def _item(self, token: str) -> Mapping[str, tuple[Phrase, ...]]:
-        """The phrases of one item by their first word."""
+    def _item(self, token: str) -> Trie:
+        """The phrases of one item, shared by all patterns that use it."""
         if token not in self._items:
-            by_first: dict[str, list[Phrase]] = {}
+            trie = Trie()
             for phrase in self._phrases(token, ()):
-                by_first.setdefault(phrase[0], []).append(phrase)
-            self._items[token] = {first: tuple(dict.fromkeys(phrases)) for first, phrases in by_first.items()}
+                trie.add(phrase)
+            self._items[token] = trie
         return self._items[token]
 
     def _phrases(self, token: str, inside: tuple[str, ...]) -> list[Phrase]:
@@ -164,7 +208,7 @@ class Lexicon:
 
 def _trigger(items: Sequence[Item]) -> frozenset[str]:
     """The first words of the item least likely to stand in ordinary text."""
-    return min((frozenset(item.phrases) for item in items), key=lambda words: (bool(words & _COMMON), len(words)))
+    return min((frozenset(item.phrases.next) for item in items), key=lambda words: (len(words & _COMMON), len(words)))
 
 
 def _forms(word: str) -> list[str]:
@@ -183,10 +227,8 @@ def _forms(word: str) -> list[str]:
 
 def vocabulary(patterns: Sequence[Pattern]) -> frozenset[str]:
     """Every word that any of the patterns knows."""
-    tables = {id(item.phrases): item.phrases for pattern in patterns for item in pattern.items}
-    return frozenset(
-        word for table in tables.values() for phrases in table.values() for phrase in phrases for word in phrase
-    )
+    tries = {item.phrases for pattern in patterns for item in pattern.items}
+    return frozenset(word for trie in tries for word in trie.words())
 
 
 _COMMON = frozenset(

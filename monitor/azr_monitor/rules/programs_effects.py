@@ -184,7 +184,9 @@ def _calls_itself_first(definition: ast.FunctionDef) -> bool:
     stack: list[ast.AST] = [body[0].value]
     while stack:
         node = stack.pop()
-        if isinstance(node, ast.IfExp | ast.BoolOp | ast.Lambda | ast.ListComp | ast.GeneratorExp | ast.SetComp | ast.DictComp):
+        if isinstance(
+            node, ast.IfExp | ast.BoolOp | ast.Lambda | ast.ListComp | ast.GeneratorExp | ast.SetComp | ast.DictComp
+        ):
             continue
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == definition.name:
             return True
@@ -291,7 +293,7 @@ RULES: tuple[ProgramRule, ...] = (
     ProgramRule(
         "program.bomb.endless",
         Severity.MEDIUM,
-        "never ends",
+        "runs without a way to end",
         catch=(
             "def f(x):\n    while True:\n        x += 1",
             "def f(x):\n    while 1:\n        for i in x:\n            break",

@@ -35,7 +35,9 @@ INTERPRETER = frozenset(
 THREADS = frozenset("threading _thread concurrent asyncio sched greenlet gevent trio anyio".split())
 CHANCE = frozenset("random secrets uuid time timeit _random locale zoneinfo".split())
 
-EXAMPLE_IMPORTS = frozenset({"math", "collections", "typing", "datetime", "copy", "io", "re", "json", "dataclasses", "operator"})
+EXAMPLE_IMPORTS = frozenset(
+    {"math", "collections", "typing", "datetime", "copy", "io", "re", "json", "dataclasses", "operator"}
+)
 """The imports that the rules' own examples take for allowed, whatever a policy allows."""
 
 FAMILIES = (PROCESS, NETWORK, NATIVE, FILES, DYNAMIC, INTERPRETER, THREADS, CHANCE)
@@ -71,7 +73,12 @@ def _most_specific(name: str) -> frozenset[str] | None:
 
 def _unlisted(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     for name, node in program.modules:
-        if name and _most_specific(name) is None and not _listed(name, allowed) and not _listed(name, frozenset({"__future__"})):
+        if (
+            name
+            and _most_specific(name) is None
+            and not _listed(name, allowed)
+            and not _listed(name, frozenset({"__future__"}))
+        ):
             yield Hit(node, name)
     for node in program.all(ast.ImportFrom):
         if node.level:
@@ -127,7 +134,10 @@ RULES: tuple[ProgramRule, ...] = (
         "program.import.native",
         Severity.HIGH,
         "brings in native code or raw memory",
-        catch=("import ctypes\ndef f(x):\n    return ctypes.string_at(x)", "from mmap import mmap\ndef f(x):\n    return x"),
+        catch=(
+            "import ctypes\ndef f(x):\n    return ctypes.string_at(x)",
+            "from mmap import mmap\ndef f(x):\n    return x",
+        ),
         spare=("def f(ctypes):\n    return len(ctypes)", "import math\ndef f(mmap):\n    return math.prod(mmap)"),
         check=_family(NATIVE),
     ),

@@ -235,7 +235,9 @@ RULES: tuple[ProgramRule, ...] = (
             "class A:\n    @property\n    def __class__(self):\n        return int\ndef f(x):\n    return A()",
             "class A:\n    pass\ndef f(x):\n    a = A()\n    a.__class__ = type(x)\n    return a",
         ),
-        spare=("class A:\n    def kind(self):\n        return self.__class__\ndef f(x):\n    return A().kind().__name__",),
+        spare=(
+            "class A:\n    def kind(self):\n        return self.__class__\ndef f(x):\n    return A().kind().__name__",
+        ),
         check=_reclass,
     ),
     ProgramRule(
@@ -243,7 +245,10 @@ RULES: tuple[ProgramRule, ...] = (
         Severity.LOW,
         "ends the interpreter instead of returning",
         catch=("def f(x):\n    exit(0)", "import sys\ndef f(x):\n    sys.exit(x)", "def f(x):\n    raise SystemExit"),
-        spare=("def f(exit):\n    return exit + 1", "class M:\n    def quit(self):\n        return 1\ndef f(x):\n    return M().quit()"),
+        spare=(
+            "def f(exit):\n    return exit + 1",
+            "class M:\n    def quit(self):\n        return 1\ndef f(x):\n    return M().quit()",
+        ),
         check=_quit,
     ),
 )

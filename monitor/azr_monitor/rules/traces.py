@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from azr_monitor.documents import DocumentError, read_yaml
 from azr_monitor.records import Finding, Part, Severity
-from azr_monitor.rules.phrases import Lexicon, Pattern, PhraseError, vocabulary
+from azr_monitor.rules.phrases import Lexicon, Pattern, PhraseError, Sentence, vocabulary
 from azr_monitor.rules.words import Word, sentences
 
 MAX_HITS = 5
@@ -109,33 +109,35 @@ class TraceRules:
 
     def examine(self, text: str, part: Part, base: int = 0) -> list[Finding]:
         """All findings on ``text``; spans count in ``text`` plus ``base``."""
-        findings: list[Finding] = []
-        counts: dict[int, int] = {}
+        found: dict[tuple[int, tuple[int, int]], None] = {}
+        counts = [0] * len(self.rules)
         for sentence in sentences(text, self._vocabulary):
-            for number, (first, last) in self._matches(sentence):
-                rule = self.rules[number]
-                counts[number] = counts.get(number, 0) + 1
-                if counts[number] <= MAX_HITS:
-                    span = (base + sentence[first].start, base + sentence[last - 1].end)
-                    findings.append(Finding(rule.id, rule.severity, part, span, rule.why))
+            for number, (first, last) in self._matches(sentence, counts):
+                key = (number, (base + sentence[first].start, base + sentence[last - 1].end))
+                if key not in found:
+                    found[key] = None
+                    counts[number] += 1
+        findings = [
+            Finding(self.rules[number].id, self.rules[number].severity, part, span, self.rules[number].why)
+            for number, span in found
+        ]
         findings.extend(self._characters(text, part, base))
         return findings
 
-    def _matches(self, sentence: Sequence[Word]) -> list[tuple[int, tuple[int, int]]]:
-        """The rules that fire on a sentence, each once, with the words of the match."""
+    def _matches(self, sentence: Sequence[Word], counts: Sequence[int]) -> list[tuple[int, tuple[int, int]]]:
+        """The rules that fire on a sentence, each once, with the words of the match; sated rules are left out."""
         candidates: dict[int, dict[Pattern, None]] = {}
         for word in {word.text for word in sentence} & self._by_trigger.keys():
             for number, pattern in self._by_trigger[word]:
-                candidates.setdefault(number, {})[pattern] = None
+                if counts[number] < MAX_HITS:
+                    candidates.setdefault(number, {})[pattern] = None
         if not candidates:
             return []
-        index: dict[str, list[int]] = {}
-        for at, word_ in enumerate(sentence):
-            index.setdefault(word_.text, []).append(at)
+        indexed = Sentence(sentence)
         found: list[tuple[int, tuple[int, int]]] = []
         for number in sorted(candidates):
-            places = [place for pattern in candidates[number] if (place := pattern.find(sentence, index))]
-            if places and not any(spare.find(sentence, index) for spare in self.rules[number].unless):
+            places = [place for pattern in candidates[number] if (place := pattern.find(indexed))]
+            if places and not any(spare.find(indexed) for spare in self.rules[number].unless):
                 found.append((number, min(places)))
         return found
 

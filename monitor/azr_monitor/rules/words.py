@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -26,6 +26,9 @@ _DIGITS = str.maketrans("013457@$", "oieasta" + "s")
 _DIGITS_L = str.maketrans("013457@$", "oleasta" + "s")
 _MAX_WORD = 64
 _MIN_SENTENCE = 3
+_MAX_SENTENCE = 240
+_OVERLAP = 40
+_SPELLED_MIN, _SPELLED_MAX = 4, 14
 
 
 class Word(NamedTuple):
@@ -64,15 +67,26 @@ def sentences(text: str, vocabulary: Collection[str]) -> list[list[Word]]:
     row are joined to one word when that is a word of ``vocabulary``.
     """
     found: list[list[Word]] = [[]]
-    last = 0
+    last = stopped = 0
     pattern = _PLAIN if text.isascii() and "_" not in text and "$" not in text and "@" not in text else _WORD
     for match in pattern.finditer(text):
         start, end = match.span()
-        if len(found[-1]) >= _MIN_SENTENCE and start - last > 1 and _BREAK.search(text, last, min(start, last + 40)):
-            found.append([])
+        if start - last > 1 and _BREAK.search(text, last, min(start, last + 40)):
+            if len(found[-1]) >= _MIN_SENTENCE and len(found[-1]) - stopped >= 2:
+                found.append([])
+            stopped = len(found[-1])
         last = end
         found[-1].extend(_split(match.group(), start, end, vocabulary))
-    return [_rejoin(sentence, vocabulary) for sentence in found if sentence]
+    return [part for sentence in found if sentence for part in _bounded(_rejoin(sentence, vocabulary))]
+
+
+def _bounded(sentence: list[Word]) -> Iterator[list[Word]]:
+    """An overlong sentence as overlapping stretches, so that what is matched at once stays small."""
+    if len(sentence) <= _MAX_SENTENCE:
+        yield sentence
+        return
+    for first in range(0, len(sentence) - _OVERLAP, _MAX_SENTENCE - _OVERLAP):
+        yield sentence[first : first + _MAX_SENTENCE]
 
 
 def _split(written: str, start: int, end: int, vocabulary: Collection[str]) -> list[Word]:
@@ -121,11 +135,14 @@ def _rejoin(sentence: list[Word], vocabulary: Collection[str]) -> list[Word]:
 
 def _spelled(run: list[Word], vocabulary: Collection[str]) -> list[Word]:
     """Read a run of single letters as the words it spells, longest first; letters left over stay letters."""
+    letters = "".join(word.text for word in run)
+    if len(letters) < _SPELLED_MIN or (letters.count(letters[0]) == len(letters)):
+        return run
     words: list[Word] = []
     at = 0
     while at < len(run):
-        for size in range(min(16, len(run) - at), 3, -1):
-            text = undisguised("".join(word.text for word in run[at : at + size]), vocabulary)
+        for size in range(min(_SPELLED_MAX, len(run) - at), _SPELLED_MIN - 1, -1):
+            text = undisguised(letters[at : at + size], vocabulary)
             if text in vocabulary:
                 words.append(Word(text, run[at].start, run[at + size - 1].end))
                 at += size
