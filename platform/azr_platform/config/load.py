@@ -60,13 +60,13 @@ def _read_preset(name: str) -> dict[str, Any]:
         close = difflib.get_close_matches(name, presets(), n=1)
         hint = f" Did you mean {close[0]}?" if close else ""
         raise ConfigError(f"no preset is called {name!r}.{hint} There are: {', '.join(presets())}.")
-    text = resources.files("azr_platform.config").joinpath("presets", f"{name}.toml").read_text()
+    text = resources.files("azr_platform.config").joinpath("presets", f"{name}.toml").read_text("utf-8")
     return tomllib.loads(text)
 
 
 def _read_file(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text())
+        return tomllib.loads(file.read_text("utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"{file}: no such configuration file.") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -81,7 +81,8 @@ def _read_override(text: str) -> dict[str, Any]:
     if not equals or len(keys) < 2 or not all(keys):
         raise ConfigError(f"--set {text}: write it as section.key=value, for example --set run.steps=100.")
     try:
-        parsed: Any = tomllib.loads(f"value = {value}")["value"]
+        line = tomllib.loads(f"value = {value}")
+        parsed: Any = line["value"] if len(line) == 1 else value
     except tomllib.TOMLDecodeError:
         parsed = value.strip()  # a bare word is a string
     for key in reversed(keys):
@@ -130,5 +131,5 @@ def _toml(value: object) -> str:
         return "[" + ", ".join(_toml(item) for item in value) + "]"
     if isinstance(value, float):
         return repr(value)
-    # JSON's spelling of strings, integers and booleans is TOML's.
-    return json.dumps(value, ensure_ascii=False)
+    # JSON's spelling of strings, integers and booleans is TOML's, but for one character.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

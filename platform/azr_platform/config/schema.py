@@ -11,10 +11,15 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    """A table of the configuration. Values keep their TOML type: no text becomes a number, no NaN is one."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 class RunConfig(Section):
@@ -44,6 +49,7 @@ class ModelConfig(Section):
     max_response_tokens: Positive = 8096
     """Sampling stops here; a response cut off is malformed."""
     temperature: Annotated[float, Field(gt=0)] = 1.0
+    """Of sampling, and of the log-probabilities that train."""
     batch: Positive = 64
     """Sequences sampled together."""
 
@@ -90,13 +96,17 @@ class RewardsConfig(Section):
 
 class OptimizerConfig(Section):
     learning_rate: Annotated[float, Field(gt=0)] = 1e-6
+    """AdamW's, at its highest."""
     warmup_steps: Annotated[int, Field(ge=0)] = 0
     """Linear warm-up."""
     final_fraction: Fraction = 1.0
     """Learning rate at the last step, as a fraction: 1 keeps it constant, less decays it linearly."""
-    betas: tuple[Fraction, Fraction] = (0.9, 0.99)
+    betas: Annotated[tuple[Decay, Decay], Field(strict=False)] = (0.9, 0.99)
+    """AdamW's decay rates of the first and the second moment."""
     epsilon: Annotated[float, Field(gt=0)] = 1e-8
+    """AdamW's term that keeps a division from going by 0."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    """AdamW's, decoupled from the gradient."""
     grad_clip: Annotated[float, Field(gt=0)] = 1.0
     """Largest norm of the gradient."""
 
@@ -105,9 +115,11 @@ class UpdateConfig(Section):
     minibatches: Positive = 1
     """Optimizer steps per update; the samples are dealt to them at random."""
     clip_low: Fraction = 0.2
+    """How far below 1 the ratio counts."""
     clip_high: Annotated[float, Field(ge=0)] = 0.2
     """PPO clip range: the ratio counts between 1 - clip_low and 1 + clip_high."""
     entropy_coefficient: Annotated[float, Field(ge=0)] = 0.001
+    """Weight of the entropy bonus in the loss; 0 turns it off."""
     aggregation: Literal["token_mean", "sequence_mean"] = "token_mean"
     """Mean over all tokens of a minibatch, or over each sequence first."""
     advantage: Literal["task_relative", "global"] = "task_relative"
@@ -124,6 +136,7 @@ class JailConfig(Section):
     cpu_seconds: Annotated[int, Field(gt=0, le=600)] = 8
     """Below the wall time, so that a loop (``cpu``) can be told from a sleep (``timeout``)."""
     memory_mb: Annotated[int, Field(ge=64)] = 512
+    """Address space of a program, in MiB."""
     workers: Annotated[int, Field(ge=0, le=512)] = 0
     """Warm jails; 0 means one a core."""
 
