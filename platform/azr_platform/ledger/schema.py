@@ -153,9 +153,9 @@ def m002_chain(db: Database) -> None:
 def m003_no_replace(db: Database) -> None:
     """Refuse INSERT OR REPLACE too: it removes the older row without firing a delete trigger."""
     for name in [*TABLES, "chain"]:
+        taken = f"EXISTS (SELECT 1 FROM {name} WHERE id = NEW.id)"  # noqa: S608 our own table names
         db.execute(
-            f"CREATE TRIGGER {name}_no_replace BEFORE INSERT ON {name} "
-            f"WHEN EXISTS (SELECT 1 FROM {name} WHERE id = NEW.id) "
+            f"CREATE TRIGGER {name}_no_replace BEFORE INSERT ON {name} WHEN {taken} "
             f"BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
         )
 
