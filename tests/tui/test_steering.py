@@ -1,0 +1,226 @@
+"""Commands from the keys to a real control socket and back; nothing is sent that was not confirmed."""
+
+from __future__ import annotations
+
+import getpass
+import time
+from collections.abc import Callable
+from typing import Any
+
+from textual.pilot import Pilot
+from textual.widgets import Input, OptionList
+
+from azr_platform.channel.messages import Action, Command, Outcome
+from azr_tui import steer
+from azr_tui.app import AzrApp
+from azr_tui.screens.confirm import ConfirmScreen
+from azr_tui.screens.main import MainScreen
+from azr_tui.screens.rollback import RollbackScreen
+
+Make = Callable[..., AzrApp]
+
+
+async def test_pause_is_two_keys_and_is_answered(
+    full_run: Any, supervise: Any, make_app: Make, until: Any, shown: Any
+) -> None:
+    supervisor = supervise(full_run[0])
+    app = make_app(full_run[0])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await _live(app, pilot, until)
+        assert "generate 12/32" in shown(app) and "read-only" not in shown(app)
+        await pilot.press("p")
+        assert isinstance(app.screen, ConfirmScreen) and not supervisor.commands
+        await pilot.press("enter")
+        await until(pilot, lambda: supervisor.commands, "the command")
+        assert supervisor.commands == [Command(action=Action.PAUSE, who=steer.me())]
+        await until(pilot, lambda: "‖ paused" in shown(app), "the new state")
+        assert any(note.message == "pause: done" for note in app._notifications)
+        assert getpass.getuser() in supervisor.commands[0].who
+
+
+async def test_resume_carries_its_reason(full_run: Any, supervise: Any, make_app: Make, until: Any) -> None:
+    supervisor = supervise(full_run[0])
+    supervisor.state = "paused"
+    app = make_app(full_run[0])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await _live(app, pilot, until)
+        await pilot.press("r", *"looked", "space", *"fine", "enter")
+        await until(pilot, lambda: supervisor.commands, "the command")
+        assert supervisor.commands == [Command(action=Action.RESUME, who=steer.me(), why="looked fine")]
+
+
+async def test_stop_needs_a_reason(full_run: Any, supervise: Any, make_app: Make, until: Any, shown: Any) -> None:
+    supervisor = supervise(full_run[0])
+    app = make_app(full_run[0])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await _live(app, pilot, until)
+        await pilot.press("s", "enter", "space", "enter")
+        assert isinstance(app.screen, ConfirmScreen) and "Say why" in shown(app)
+        app.screen.query_one(Input).value = ""
+        await pilot.press(*"done", "enter")
+        await until(pilot, lambda: supervisor.commands, "the command")
+        assert supervisor.commands == [Command(action=Action.STOP, who=steer.me(), why="done")]
+
+
+async def test_rollback_picks_a_checkpoint_shows_what_is_undone_and_asks(
+    full_run: Any, supervise: Any, make_app: Make, until: Any, shown: Any
+) -> None:
+    supervisor = supervise(full_run[0])
+    app = make_app(full_run[0])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await _live(app, pilot, until)
+        await pilot.press("b")
+        assert isinstance(app.screen, RollbackScreen)
+        assert app.screen.query_one(OptionList).option_count == 4
+        text = shown(app)
+        assert "step 40" in text and "leaves behind 2 steps, 1 alert" in text
+        assert "step 30" in text and "leaves behind 12 steps, 3 alerts" in text
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: "Roll back to step 30?" in shown(app), "the question")
+        await pilot.press("enter")
+        assert "Say why" in shown(app) and not supervisor.commands
+        await pilot.press(*"deceit", "enter")
+        await until(pilot, lambda: supervisor.commands, "the command")
+        assert supervisor.commands == [Command(action=Action.ROLLBACK, who=steer.me(), why="deceit", step=30)]
+
+
+async def test_escape_and_cancel_send_nothing(full_run: Any, supervise: Any, make_app: Make, until: Any) -> None:
+    supervisor = supervise(full_run[0])
+    app = make_app(full_run[0])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await _live(app, pilot, until)
+        for key in "prbs":
+            await pilot.press(key)
+            assert app.screen.is_modal
+            await pilot.press("escape")
+            assert isinstance(app.screen, MainScreen)
+        await pilot.press("s")
+        app.screen.query_one(Input).value = "why"
+        await pilot.click("#cancel")
+        assert isinstance(app.screen, MainScreen)
+        await pilot.press("b", "enter", "escape")
+        assert isinstance(app.screen, MainScreen)
+        await pilot.pause(0.3)
+    assert supervisor.commands == []
+
+
+async def test_keys_typed_into_a_reason_steer_nothing(
+    full_run: Any, supervise: Any, make_app: Make, until: Any
+) -> None:
+    supervisor = supervise(full_run[0])
+    app = make_app(full_run[0])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await _live(app, pilot, until)
+        await pilot.press("p", *"prbsq12345?")
+        assert isinstance(app.screen, ConfirmScreen)
+        assert app.screen.query_one(Input).value == "prbsq12345?"
+        await pilot.press("escape")
+    assert supervisor.commands == []
+
+
+async def test_a_refusal_is_shown_as_one(full_run: Any, supervise: Any, make_app: Make, until: Any) -> None:
+    supervisor = supervise(full_run[0])
+    supervisor.answer = lambda command: Outcome(ok=False, detail="no checkpoint at step 7 [red]\x1b[31m")
+    app = make_app(full_run[0])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await _live(app, pilot, until)
+        await pilot.press("p", "enter")
+        await until(pilot, lambda: list(app._notifications), "the refusal")
+        (note,) = app._notifications
+        assert note.severity == "error" and note.title == "✖ Pause failed"
+        assert note.message == "no checkpoint at step 7 [red]␛[31m" and not note.markup
+
+
+async def test_alerts_are_acknowledged_one_or_all(full_run: Any, supervise: Any, make_app: Make, until: Any) -> None:
+    supervisor = supervise(full_run[0])
+    app = make_app(full_run[0])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await _live(app, pilot, until)
+        await pilot.press("a", "down", "x")
+        await until(pilot, lambda: supervisor.commands, "the command")
+        assert supervisor.commands.pop() == Command(action=Action.ACKNOWLEDGE, who=steer.me(), alert=3)
+        await pilot.press("down", "down", "x")
+        await pilot.press("X")
+        assert isinstance(app.screen, ConfirmScreen)
+        await pilot.press("enter")
+        await until(pilot, lambda: supervisor.commands, "the command for all")
+        assert supervisor.commands == [Command(action=Action.ACKNOWLEDGE, who=steer.me(), alert=0)]
+
+
+async def test_without_a_supervisor_the_keys_only_say_so(full_run: Any, make_app: Make, until: Any, shown: Any) -> None:
+    folder, run = full_run
+    run.writer.close()
+    app = make_app(folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.view.snapshot is not None, "the run")
+        for count, key in enumerate("prbs", 1):
+            await pilot.press(key)
+            assert isinstance(app.screen, MainScreen)
+            assert len(list(app._notifications)) == count
+        (note, *_) = app._notifications
+        assert note.title == "Read-only" and "azr-platform train --resume" in note.message
+
+
+async def test_a_supervisor_that_goes_turns_it_read_only_and_one_that_comes_back_does_not(
+    full_run: Any, supervise: Any, make_app: Make, until: Any, shown: Any
+) -> None:
+    supervisor = supervise(full_run[0])
+    app = make_app(full_run[0])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await _live(app, pilot, until)
+        supervisor.close()
+        await until(pilot, lambda: "read-only" in shown(app), "read-only")
+        supervise(full_run[0])
+        await until(pilot, lambda: "read-only" not in shown(app), "steerable again")
+
+
+async def test_a_supervisor_gone_between_question_and_answer_is_told(
+    full_run: Any, supervise: Any, make_app: Make, until: Any
+) -> None:
+    supervisor = supervise(full_run[0])
+    app = make_app(full_run[0])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await _live(app, pilot, until)
+        await pilot.press("p")
+        supervisor.close()
+        await pilot.press("enter")
+        await until(pilot, lambda: list(app._notifications), "the failure")
+        (note,) = app._notifications
+        assert note.severity == "error" and "no supervisor is running" in note.message
+
+
+async def test_a_slow_answer_stops_neither_the_screen_nor_the_way_out(
+    full_run: Any, supervise: Any, make_app: Make, until: Any
+) -> None:
+    def slowly(command: Command) -> Outcome:
+        time.sleep(2.0)
+        return Outcome(ok=True, detail="at last")
+
+    supervisor = supervise(full_run[0])
+    supervisor.answer = slowly
+    app = make_app(full_run[0])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await _live(app, pilot, until)
+        await pilot.press("p", "enter")
+        await until(pilot, lambda: supervisor.commands, "the command on its way")
+        await pilot.press("3")
+        assert isinstance(app.screen, MainScreen) and app.screen.pane.id == "samples"
+        assert not list(app._notifications)
+        await pilot.press("q")
+
+
+async def test_quitting_sends_no_command_and_says_that_the_run_goes_on(
+    full_run: Any, supervise: Any, make_app: Make, until: Any
+) -> None:
+    supervisor = supervise(full_run[0])
+    app = make_app(full_run[0])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await _live(app, pilot, until)
+        await pilot.press("q")
+        assert any("The run goes on" in str(text) for text in app._exit_renderables)
+    assert supervisor.commands == []
+
+
+async def _live(app: AzrApp, pilot: Pilot[None], until: Any) -> None:
+    await until(pilot, lambda: app.view.snapshot is not None and app.view.steerable, "a live run")
+    await pilot.pause(0.1)
