@@ -6,6 +6,7 @@ log-probabilities with the real model.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from azr_platform.rollout.scoring import Pair, score
 
 
 class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Prompts that contain ``match`` are answered with ``responses`` in turn, round and round."""
+    """Prompts that contain ``match`` are answered with ``responses`` in turn, from the first in each call."""
 
     match: str
     responses: list[str]
@@ -47,7 +48,6 @@ class ScriptedEngine:
         self._model = model
         self._tokenizer = tokenizer
         self._temperature = temperature
-        self._used = [0] * len(script)
 
     def encode(self, prompt: str) -> list[int]:
         return self._behind.encode(prompt)
@@ -60,12 +60,13 @@ class ScriptedEngine:
     ) -> list[list[Completion]]:
         results: list[list[Completion]] = [[] for _ in prompts]
         unmatched: list[int] = []
+        turns = [itertools.cycle(line.responses) for line in self._script]
         for index, prompt in enumerate(prompts):
             number = next((i for i, line in enumerate(self._script) if line.match in prompt), None)
             if number is None:
                 unmatched.append(index)
             else:
-                results[index] = [self._say(prompt, number) for _ in range(samples)]
+                results[index] = [self._say(prompt, next(turns[number])) for _ in range(samples)]
         if unmatched:
             sampled = self._behind.generate(
                 [prompts[index] for index in unmatched], samples=samples, seed=seed, progress=progress
@@ -74,10 +75,7 @@ class ScriptedEngine:
                 results[index] = completions
         return results
 
-    def _say(self, prompt: str, number: int) -> Completion:
-        line = self._script[number]
-        text = line.responses[self._used[number] % len(line.responses)]
-        self._used[number] += 1
+    def _say(self, prompt: str, text: str) -> Completion:
         tokens = [*self._tokenizer(text, add_special_tokens=False)["input_ids"], self._tokenizer.eos_token_id]
         (log_probs,) = score(self._model, [Pair(self.encode(prompt), tokens)], self._temperature)
         return Completion(tokens, log_probs, text, finished=True)

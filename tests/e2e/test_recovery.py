@@ -1,0 +1,246 @@
+"""Stops, kills, crashes and rollbacks: afterwards the weights are those of an undisturbed run, bit for bit."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from azr_platform.channel.client import ControlClient
+from azr_platform.channel.messages import Action, Command, Status
+from azr_platform.config.schema import Config
+from azr_platform.ledger.errors import LedgerBusy
+from azr_platform.ledger.reader import LedgerReader
+from azr_platform.ledger.writer import LedgerWriter
+from azr_platform.supervisor.process import Supervisor
+from azr_platform.trainer.checkpoint import verify
+
+Query = Callable[..., list[tuple[Any, ...]]]
+Supervise = Callable[..., int]
+STEPS = 3
+DEADLINE = 120.0
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory, small_config: Callable[..., Config], say: Any) -> Config:
+    """Three steps in which something is learnt: some proposals are valid, some answers right."""
+    path = tmp_path_factory.mktemp("script") / "script.json"
+    programs = ["return x * 3 + 1", "return x + x", "return 7 - x"]
+    proposals = [say.proposal(f"def f(x):\n    {body}", str(number)) for number, body in enumerate(programs, 2)]
+    lines = [
+        {"match": "# propose deduce", "responses": [*proposals, "no format at all"]},
+        {"match": "# propose abduce", "responses": ["no format", *proposals]},
+        {"match": "# propose induce", "responses": [say.inputs(["1", "2", "3", "4", "5", "6"]), "nothing"]},
+        {"match": "# deduce", "responses": [say.answer("output", text) for text in ("7", "6", "3")]},
+        {"match": "# abduce", "responses": [say.answer("input", text) for text in ("2", "3", "4")]},
+        {"match": "# induce", "responses": [say.answer("python", f"def f(x):\n    {body}") for body in programs]},
+    ]
+    path.write_text(json.dumps(lines))
+    return small_config(f"run.steps={STEPS}", "model.engine=scripted", f"model.script={json.dumps(str(path))}")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, supervise: Supervise, config: Config) -> Path:
+    run = tmp_path_factory.mktemp("undisturbed") / "run"
+    assert supervise(run, config) == 0
+    return run
+
+
+def final_files(run: Path) -> dict[str, str]:
+    """Digests of the last checkpoint's files: weights, optimizer, buffers."""
+    with LedgerReader(run) as reader:
+        last = reader.line_checkpoints()[-1]
+        assert last.step == STEPS
+        return verify(run / last.path, last.digest).files
+
+
+def rewards_of(run: Path) -> list[tuple[Any, ...]]:
+    """What was learnt from along the current line: (step, uid, response, reward, advantage)."""
+    with LedgerReader(run) as reader:
+        line = reader.lineage()
+    sql = (
+        "SELECT r.step, s.uid, s.response, r.reward, r.advantage FROM rewards r "
+        "JOIN samples s ON s.id = r.sample WHERE r.branch = ? AND r.step <= ? ORDER BY r.step, s.id"
+    )
+    with sqlite3.connect(run / "ledger.db") as connection:
+        found = [row for branch, last in line for row in connection.execute(sql, (branch, last))]
+    connection.close()
+    return found
+
+
+def wait_for(run: Path, condition: Callable[[Status], bool]) -> Status:
+    """Ask the live supervisor until the condition holds."""
+    deadline = time.monotonic() + DEADLINE
+    while time.monotonic() < deadline:
+        try:
+            with ControlClient(run) as client:
+                status = client.status()
+                if condition(status):
+                    return status
+        except Exception:
+            pass
+        time.sleep(0.02)
+    raise AssertionError("the condition never held")
+
+
+def order(run: Path, action: Action, step: int | None = None, why: str = "") -> Any:
+    with ControlClient(run) as client:
+        return client.command(Command(action=action, who="test", why=why, step=step))
+
+
+def test_something_was_learnt(undisturbed: Path) -> None:
+    first = verify(undisturbed / "checkpoints/step-000000").files["model.safetensors"]
+    assert final_files(undisturbed)["model.safetensors"] != first
+    assert any(advantage for *_, advantage in rewards_of(undisturbed))
+
+
+def test_the_same_seed_gives_the_same_weights(
+    tmp_path: Path, supervise: Supervise, config: Config, undisturbed: Path
+) -> None:
+    assert supervise(tmp_path / "run", config) == 0
+    assert final_files(tmp_path / "run") == final_files(undisturbed)
+    assert rewards_of(tmp_path / "run") == rewards_of(undisturbed)
+
+
+@pytest.mark.slow
+def test_a_trainer_killed_mid_step_is_restarted_and_ends_the_same(
+    tmp_path: Path, supervise: Supervise, config: Config, undisturbed: Path, query: Query
+) -> None:
+    run = tmp_path / "run"
+    killed: list[int] = []
+
+    def kill(_: Supervisor) -> None:
+        status = wait_for(run, lambda s: s.step == 2 and s.where != "between steps" and s.trainer_pid > 0)
+        os.kill(status.trainer_pid, signal.SIGKILL)
+        killed.append(status.trainer_pid)
+
+    assert supervise(run, config, kill) == 0
+    assert killed
+    assert final_files(run) == final_files(undisturbed)
+    assert rewards_of(run) == rewards_of(undisturbed)
+    alerts = query(run, "SELECT message FROM alerts WHERE rule = 'supervisor.trainer'")
+    assert len(alerts) == 1
+    assert "signal 9" in alerts[0][0]
+    with LedgerReader(run) as reader:
+        assert reader.verify().intact
+
+
+@pytest.mark.slow
+def test_a_trainer_that_always_crashes_fails_the_run_after_bounded_restarts(
+    tmp_path: Path, supervise: Supervise, config: Config, query: Query
+) -> None:
+    run = tmp_path / "run"
+    broken = config.model_copy(
+        update={
+            "model": config.model.model_copy(update={"path": str(tmp_path / "gone")}),
+            "supervisor": config.supervisor.model_copy(update={"max_restarts": 1}),
+        }
+    )
+    assert supervise(run, broken) == 1
+    assert query(run, "SELECT state FROM states ORDER BY id DESC LIMIT 1") == [("failed",)]
+    assert len(query(run, "SELECT id FROM alerts WHERE rule = 'supervisor.trainer'")) == 2
+    (message,) = query(run, "SELECT reason FROM states ORDER BY id DESC LIMIT 1")[0]
+    assert "cannot be loaded" in message
+
+
+@pytest.mark.slow
+def test_stopped_and_resumed_ends_the_same(
+    tmp_path: Path, supervise: Supervise, config: Config, undisturbed: Path, query: Query
+) -> None:
+    run = tmp_path / "run"
+
+    def stop(_: Supervisor) -> None:
+        wait_for(run, lambda s: s.step == 2)
+        assert order(run, Action.STOP, why="enough for today").ok
+
+    assert supervise(run, config, stop) == 0
+    with LedgerReader(run) as reader:
+        assert reader.state().state == "stopped"
+        assert reader.step() < STEPS
+        assert reader.checkpoints()
+    assert supervise(run) == 0
+    assert final_files(run) == final_files(undisturbed)
+    assert rewards_of(run) == rewards_of(undisturbed)
+    assert query(run, "SELECT action, why FROM controls") == [("stop", "enough for today")]
+
+
+@pytest.mark.slow
+def test_pause_waits_at_a_safe_point_and_resume_changes_nothing(
+    tmp_path: Path, supervise: Supervise, config: Config, undisturbed: Path, query: Query
+) -> None:
+    run = tmp_path / "run"
+    seen: list[Status] = []
+
+    def pause(_: Supervisor) -> None:
+        wait_for(run, lambda s: s.step >= 1)
+        assert order(run, Action.PAUSE, why="look").ok
+        wait_for(run, lambda s: s.state == "paused")
+        before = len(query(run, "SELECT id FROM samples"))
+        time.sleep(1.5)
+        assert len(query(run, "SELECT id FROM samples")) == before
+        seen.append(wait_for(run, lambda s: s.state == "paused"))
+        assert not order(run, Action.PAUSE).ok
+        assert order(run, Action.RESUME).ok
+
+    assert supervise(run, config, pause) == 0
+    assert seen[0].reason == "look"
+    assert seen[0].beat_age < 10
+    assert final_files(run) == final_files(undisturbed)
+    where = query(run, "SELECT where_at FROM states WHERE state = 'paused'")
+    assert where[0][0].startswith("step ")
+
+
+@pytest.mark.slow
+def test_rollback_restores_everything_and_opens_a_branch(
+    tmp_path: Path, supervise: Supervise, config: Config, undisturbed: Path, query: Query
+) -> None:
+    run = tmp_path / "run"
+
+    def back(_: Supervisor) -> None:
+        wait_for(run, lambda s: s.step == 3)
+        refused = order(run, Action.ROLLBACK, step=99)
+        assert not refused.ok
+        assert "0, 1, 2" in refused.detail
+        assert order(run, Action.ROLLBACK, step=1, why="try again").ok
+
+    assert supervise(run, config, back) == 0
+    assert query(run, "SELECT parent, from_step, reason FROM branches WHERE id = 2") == [(1, 1, "rollback")]
+    # Nothing is excluded, so the replay is the same, and nothing of the first branch is gone.
+    assert final_files(run) == final_files(undisturbed)
+    assert rewards_of(run) == rewards_of(undisturbed)
+    steps = query(run, "SELECT branch, step FROM steps ORDER BY id")
+    assert steps[:2] == [(1, 1), (1, 2)]
+    assert steps[-2:] == [(2, 2), (2, 3)]
+    outcomes = [row[0] for row in query(run, "SELECT outcome FROM controls ORDER BY id")]
+    assert [outcome.split(":")[0] for outcome in outcomes] == ["refused", "done"]
+    with LedgerReader(run) as reader:
+        assert reader.verify().intact
+
+
+@pytest.mark.slow
+def test_a_finished_run_can_be_rolled_back_and_resumed(
+    tmp_path: Path, supervise: Supervise, config: Config, undisturbed: Path
+) -> None:
+    from azr_platform.supervisor.runfolder import steer_ended
+
+    run = tmp_path / "run"
+    assert supervise(run, config) == 0
+    outcome = steer_ended(run, Command(action=Action.ROLLBACK, who="test", why="again", step=2))
+    assert outcome.ok
+    with LedgerReader(run) as reader:
+        assert reader.step() == 2
+        assert reader.branch() == 2
+    assert supervise(run) == 0
+    assert final_files(run) == final_files(undisturbed)
+
+
+def test_only_one_supervisor_may_have_a_run(tmp_path: Path, undisturbed: Path) -> None:
+    with LedgerWriter(undisturbed), pytest.raises(LedgerBusy, match="another supervisor"):
+        LedgerWriter(undisturbed)
