@@ -35,20 +35,34 @@ class ControlClient:
                 f"{run}: no supervisor is running this run. Continue it with `azr-platform train --resume {run}`."
             ) from error
         self._wire: Wire[ToClient] = Wire(sock, ToClient)
-        reply = self._ask(Hello(peer="client", pid=os.getpid()))
+        try:
+            reply = self._ask(Hello(peer="client", pid=os.getpid()))
+        except NotSupervised:
+            self.close()
+            raise
         if not isinstance(reply, Welcome):
             self.close()
             raise NotSupervised(f"{run}: the supervisor refused: {getattr(reply, 'reason', reply)}")
 
     def command(self, command: Command) -> Outcome:
-        """Carry out one act; waits until the supervisor says what became of it."""
+        """Carry out one act; waits until the supervisor says what became of it.
+
+        Raises:
+            NotSupervised: the supervisor went away, or did not say.
+        """
         reply = self._ask(command)
         if isinstance(reply, Refused):
             return Outcome(ok=False, detail=reply.reason)
-        assert isinstance(reply, Outcome)
+        if not isinstance(reply, Outcome):
+            raise NotSupervised(f"{self._run}: the supervisor did not say what became of it")
         return reply
 
     def status(self) -> Status:
+        """What the supervisor and its trainer do right now.
+
+        Raises:
+            NotSupervised: the supervisor went away, or gave no status.
+        """
         reply = self._ask(Ask())
         if not isinstance(reply, Status):
             raise NotSupervised(f"{self._run}: the supervisor gave no status")

@@ -27,7 +27,15 @@ class Disconnected(Exception):
 
 
 def frame(message: msgspec.Struct) -> bytes:
-    body = _encode(message)
+    """One message as it goes over the socket.
+
+    Raises:
+        WireError: it is too long, or holds what has no encoding (a lone surrogate, an integer beyond 64 bits).
+    """
+    try:
+        body = _encode(message)
+    except (UnicodeEncodeError, OverflowError) as error:
+        raise WireError(f"a {type(message).__name__} cannot be sent: {error}") from error
     if len(body) > MAX_FRAME:
         raise WireError(f"a message of {len(body)} bytes is over the limit of {MAX_FRAME}")
     return _LENGTH.pack(len(body)) + body
@@ -36,7 +44,7 @@ def frame(message: msgspec.Struct) -> bytes:
 def _decode(decoder: msgspec.msgpack.Decoder[Any], body: bytes) -> Any:
     try:
         return decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise WireError(f"not a message of this protocol: {error}") from error
 
 
