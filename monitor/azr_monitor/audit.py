@@ -219,7 +219,8 @@ class Auditor:
                 for part, base, text in texts:
                     ranges = windows[text]
                     if settings.max_windows and len(ranges) > settings.max_windows:
-                        why = f"{part} needs {len(ranges)} windows of {classifier.name}, at most {settings.max_windows} are read"
+                        most = settings.max_windows
+                        why = f"{part} needs {len(ranges)} windows, {classifier.name} reads at most {most}"
                         evidence.findings.append(Finding(LIMIT, Severity.MEDIUM, part, None, why))
                     for start, end in ranges:
                         values = self._scored[classifier.name, text[start:end]]

@@ -31,9 +31,8 @@ def read_yaml(text: str, name: str) -> Document:
     try:
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
             if isinstance(event, yaml.AliasEvent):
-                raise DocumentError(
-                    f"{name}:{event.start_mark.line + 1}: aliases (*name) are not accepted; repeat the text"
-                )
+                line = event.start_mark.line + 1 if event.start_mark is not None else 1
+                raise DocumentError(f"{name}:{line}: aliases (*name) are not accepted; repeat the text")
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         lines: dict[tuple[str | int, ...], int] = {}
         if root is not None:

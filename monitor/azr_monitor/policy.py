@@ -21,7 +21,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 from azr_monitor.documents import DocumentError, read_yaml
 from azr_monitor.records import Action, Part, Severity
 from azr_monitor.rules import behaviour, programs
-from azr_monitor.rules.traces import RulePackError, TraceRule, compile_packs, shipped_rules
+from azr_monitor.rules.base import ProgramRule
+from azr_monitor.rules.traces import RulePackError, TraceRule, TraceRules, compile_packs, shipped_rules
+from azr_monitor.rules.tree import Program
+from azr_sandbox.execution import Execution
 
 POLICIES = ("default", "strict", "observe")
 """The shipped policies, package data of ``azr_policies``."""
@@ -189,7 +192,7 @@ class Policy(_Model):
         """
         return tuple(rule for rule in _all_trace_rules(self) if self.applies(rule.id))
 
-    def program_rules(self) -> tuple[programs.ProgramRule, ...]:
+    def program_rules(self) -> tuple[ProgramRule, ...]:
         """The program rules in force."""
         return tuple(rule for rule in programs.RULES if self.applies(rule.id))
 
@@ -200,7 +203,12 @@ class Policy(_Model):
     def fingerprint(self) -> str:
         """A short digest of everything that judges under this policy, rules included, for the record."""
         digest = hashlib.sha256(self.model_dump_json().encode())
-        for rule in (*_all_trace_rules(self), *programs.RULES, *behaviour.RULES):
+        rules: list[TraceRule | ProgramRule | behaviour.BehaviourRule] = [
+            *_all_trace_rules(self),
+            *programs.RULES,
+            *behaviour.RULES,
+        ]
+        for rule in rules:
             digest.update(f"{rule.id}|{rule.severity}|{rule.why}|{rule.catch}|{rule.spare}".encode())
         return digest.hexdigest()[:16]
 
@@ -290,18 +298,16 @@ def _problem(problem: Any, place: str, lines: Mapping[tuple[str | int, ...], int
 
 def _fields_at(location: Sequence[str | int]) -> list[str]:
     """The field names of the model at a location, for suggestions."""
-    model: Any = Policy
+    model: type[BaseModel] = Policy
     for step in location:
         if step in ("detoxify", "transformer"):
             model = DetoxifySettings if step == "detoxify" else TransformerSettings
-        elif isinstance(step, str) and isinstance(model, type) and step in model.model_fields:
-            annotation = model.model_fields[step].annotation
-            models = [kind for kind in _models(annotation) if kind is not None]
-            model = models[0] if models else model
+        elif isinstance(step, str) and step in model.model_fields:
+            model = next(_models(model.model_fields[step].annotation), model)
     return sorted(name for name in model.model_fields if name != "folder")
 
 
-def _models(annotation: Any) -> Iterator[Any]:
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for inner in get_args(annotation):
@@ -331,24 +337,17 @@ def rule_ids(policy: Policy) -> list[str]:
 def _check_rule_ids(policy: Policy, place: str, lines: Mapping[tuple[str | int, ...], int]) -> None:
     """Refuse a rule id or pattern that means no rule, or it would silently do nothing."""
     known = rule_ids(policy)
-    classified = re.compile(r"^(?:detoxify|" + "|".join(_names(policy)) + r")\.\S+$")
+    own = [re.escape(entry.name) for entry in policy.classifiers if isinstance(entry, TransformerSettings)]
+    classified = re.compile(rf"(?:{'|'.join(['detoxify', *own])})\.\S+")
     named: list[tuple[str, tuple[str | int, ...]]] = [
         *((pattern, ("rules", "disabled", at)) for at, pattern in enumerate(policy.rules.disabled)),
         *((pattern, ("rules", "severities", pattern)) for pattern in policy.rules.severities),
         *((pattern, ("rules", "actions", pattern)) for pattern in policy.rules.actions),
     ]
     for pattern, path in named:
-        if not any(fnmatchcase(rule, pattern) for rule in known) and not classified.match(pattern):
-            raise PolicyError(
-                f"{place}:{lines.get(path, 1)}: {'.'.join(map(str, path[:2]))}: no rule {pattern!r}{_close(pattern, known)}; "
-                "`policy show` lists all rules"
-            )
-
-
-def _names(policy: Policy) -> list[str]:
-    return [re.escape(entry.name) for entry in policy.classifiers if isinstance(entry, TransformerSettings)] or [
-        "detoxify"
-    ]
+        if not any(fnmatchcase(rule, pattern) for rule in known) and not classified.fullmatch(pattern):
+            where = f"{place}:{lines.get(path, 1)}: {'.'.join(map(str, path[:2]))}"
+            raise PolicyError(f"{where}: no rule {pattern!r}{_close(pattern, known)}; `policy show` lists all rules")
 
 
 # -- checking -------------------------------------------------------------------------------------------
@@ -389,13 +388,11 @@ class RuleTest(NamedTuple):
 
 def test_policy(policy: Policy) -> list[RuleTest]:
     """Try every rule in force on its own texts: each must catch what it says it catches and spare the rest."""
-    from azr_monitor.rules.traces import TraceRules
-
     results: list[RuleTest] = []
     for rule in policy.program_rules():
         for expected, texts in (("catch", rule.catch), ("spare", rule.spare)):
             for text in texts:
-                found = bool(rule.examine(programs.Program(text), programs.EXAMPLE_IMPORTS))
+                found = bool(rule.examine(Program(text), programs.EXAMPLE_IMPORTS))
                 results.append(_result(rule.id, expected, text, found))
     rules = policy.trace_rules()
     reader = TraceRules(rules)
@@ -407,7 +404,7 @@ def test_policy(policy: Policy) -> list[RuleTest]:
     for behaviour_rule in policy.behaviour_rules():
         for expected, outcomes in (("catch", behaviour_rule.catch), ("spare", behaviour_rule.spare)):
             for outcome in outcomes:
-                found = bool(behaviour.examine([behaviour.Execution(outcome)], [behaviour_rule]))
+                found = bool(behaviour.examine([Execution(outcome)], [behaviour_rule]))
                 results.append(_result(behaviour_rule.id, expected, outcome.value, found))
     return results
 

@@ -133,4 +133,4 @@ def printable(text: str, limit: int = 80) -> str:
     Everything outside printable ASCII is escaped, so no control sequence or look-alike survives.
     """
     cut = text if len(text) <= limit else text[: limit - 1] + "…"
-    return "".join(c if c.isascii() and c.isprintable() or c == "…" else ascii(c)[1:-1] for c in cut)
+    return "".join(c if (c.isascii() and c.isprintable()) or c == "…" else ascii(c)[1:-1] for c in cut)

@@ -1,14 +1,17 @@
 """Programs: attacks are seen through their disguises, honest programs that look alike are spared."""
 
+# ruff: noqa: E501 - programs and messages as they are
+
 from __future__ import annotations
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
 from azr_monitor.audit import Auditor
 from azr_monitor.policy import load_policy
 from azr_monitor.records import Subject, Verdict
 from azr_monitor.rules.tree import Program, Unparsable, is_plain_call
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
 
 POLICY = load_policy("default")
 AUDITOR = Auditor(POLICY)
@@ -225,8 +228,56 @@ def test_any_text_as_a_program_gets_a_verdict_with_true_spans(text: str) -> None
 
 
 PIECES = st.sampled_from(
-    "eval open __import__('os') x f . ( ) [ ] = : , 'a' + lambda x: \n def \n    class A: import os as o from os import path "
-    "getattr __builtins__ if else for in while True return {} f'{x}' ** 10 # é".split(" ")
+    [
+        "eval",
+        "open",
+        "__import__('os')",
+        "x",
+        "f",
+        ".",
+        "(",
+        ")",
+        "[",
+        "]",
+        "=",
+        ":",
+        ",",
+        "'a'",
+        "+",
+        "lambda",
+        "x:",
+        "\n",
+        "def",
+        "\n",
+        "",
+        "",
+        "",
+        "class",
+        "A:",
+        "import",
+        "os",
+        "as",
+        "o",
+        "from",
+        "os",
+        "import",
+        "path",
+        "getattr",
+        "__builtins__",
+        "if",
+        "else",
+        "for",
+        "in",
+        "while",
+        "True",
+        "return",
+        "{}",
+        "f'{x}'",
+        "**",
+        "10",
+        "#",
+        "é",
+    ]
 )
 
 

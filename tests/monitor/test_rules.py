@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from azr_monitor.audit import Auditor
 from azr_monitor.policy import RuleTest, load_policy
 from azr_monitor.policy import test_policy as try_rules

@@ -5,14 +5,15 @@ from __future__ import annotations
 import time
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from azr_monitor.audit import Auditor
 from azr_monitor.policy import load_policy
 from azr_monitor.records import Subject, Verdict
 from azr_monitor.rules.phrases import Lexicon, PhraseError, Sentence
 from azr_monitor.rules.traces import RulePackError, TraceRules, compile_packs, shipped_rules
 from azr_monitor.rules.words import sentences
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 AUDITOR = Auditor(load_policy("default"))
 RULES = TraceRules(shipped_rules())
@@ -201,9 +202,32 @@ def test_any_text_is_read_and_spans_lie_within_it(text: str) -> None:
 
 
 WORDS = st.sampled_from(
-    "i will deceive the user . ! \u200b d3ceive hide_from monitor not never 'll outsmart humans $ é ' \n\n - a b c".split(
-        " "
-    )
+    [
+        "i",
+        "will",
+        "deceive",
+        "the",
+        "user",
+        ".",
+        "!",
+        "\u200b",
+        "d3ceive",
+        "hide_from",
+        "monitor",
+        "not",
+        "never",
+        "'ll",
+        "outsmart",
+        "humans",
+        "$",
+        "é",
+        "'",
+        "\n\n",
+        "-",
+        "a",
+        "b",
+        "c",
+    ]
 )
 
 

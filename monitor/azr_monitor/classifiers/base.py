@@ -19,7 +19,7 @@ class Classifier(Protocol):
         """For each text every category's value in 0..1, in order; a long text's values are its windows' highest."""
 
 
-class ClassifierUnavailable(RuntimeError):  # noqa: N818 - a state, not a fault: the run goes on without it
+class ClassifierUnavailable(RuntimeError):
     """A classifier cannot be loaded here. ``reason`` says why and ``remedy`` what would mend it, a line each."""
 
     def __init__(self, reason: str, remedy: str) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import pickle  # noqa: S403 - subclassed below to refuse what pickle would otherwise run
+import pickle
 import socket
 import urllib.error
 import urllib.request
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -78,11 +79,14 @@ def load_tensors(path: Path, torch: Any) -> Any:
         ClassifierUnavailable: not a checkpoint.
     """
     try:
-        try:
-            return torch.load(path, map_location="cpu", weights_only=True)
-        except pickle.UnpicklingError:
-            module = SimpleNamespace(Unpickler=_InertUnpickler, load=_inert_load, __name__="inert")
-            return torch.load(path, map_location="cpu", weights_only=False, pickle_module=module)
+        with warnings.catch_warnings():
+            # torch warns of odd pickle protocols; whatever is odd about the file is settled here.
+            warnings.simplefilter("ignore")
+            try:
+                return torch.load(path, map_location="cpu", weights_only=True)
+            except pickle.UnpicklingError:
+                module = SimpleNamespace(Unpickler=_InertUnpickler, load=_inert_load, __name__="inert")
+                return torch.load(path, map_location="cpu", weights_only=False, pickle_module=module)
     except (
         OSError,
         ValueError,
@@ -102,6 +106,9 @@ class Inert:
 
     def __init__(self, *_: Any, **__: Any) -> None:
         pass
+
+    def __call__(self, *_: Any, **__: Any) -> Inert:
+        return Inert()
 
     def __setstate__(self, state: Any) -> None:
         pass
@@ -125,8 +132,14 @@ _SAFE = {
     ("torch._utils", "_rebuild_tensor_v2"),
     ("torch._utils", "_rebuild_parameter"),
     ("torch", "Size"),
-    *(("torch", f"{kind}Storage") for kind in "Float Double Half BFloat16 Long Int Short Char Byte Bool".split()),
-    *(("torch", kind) for kind in "float32 float64 float16 bfloat16 int64 int32 int16 int8 uint8 bool".split()),
+    *(
+        ("torch", f"{kind}Storage")
+        for kind in ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")
+    ),
+    *(
+        ("torch", kind)
+        for kind in ("float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool")
+    ),
 }
 
 

@@ -25,6 +25,11 @@ Check = Callable[[Program, frozenset[str]], Iterable[Hit]]
 """A check reads a program and the imports the policy allows, and yields the places it objects to."""
 
 
+def words(text: str) -> frozenset[str]:
+    """The words of a text, for lists of names."""
+    return frozenset(text.split())
+
+
 @dataclass(frozen=True, slots=True)
 class ProgramRule:
     """One rule on the syntax tree of a program.

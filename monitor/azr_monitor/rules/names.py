@@ -270,8 +270,8 @@ class Names:
             case ast.Subscript(
                 value=value, slice=ast.Slice(lower=None, upper=None, step=ast.UnaryOp(ast.USub(), ast.Constant(1)))
             ):
-                text = self.fold(value, depth + 1)
-                return text[::-1] if text is not None else None
+                forward = self.fold(value, depth + 1)
+                return forward[::-1] if forward is not None else None
             case ast.Call(func=ast.Name(id="chr"), args=[ast.Constant(value=int(code))]) if 0 <= code < 0x110000:
                 return chr(code)
             case ast.Call(func=ast.Attribute(value=value, attr="join"), args=[ast.List() | ast.Tuple() as parts]):

@@ -231,9 +231,9 @@ def vocabulary(patterns: Sequence[Pattern]) -> frozenset[str]:
     return frozenset(word for trie in tries for word in trie.words())
 
 
-_COMMON = frozenset(
-    "i we my me our let the a an to of in is that it for you are be was on and or not no this with as at by from so "
-    "will would can could should may might must want need try going plan make get use do have has answer test tests "
-    "output code function program value input result all any one them they it its user users people human humans "
-    "monitor if when".split()
-)
+_COMMON_WORDS = """
+i we my me our let the a an to of in is that it for you are be was on and or not no this with as at by from so if when
+will would can could should may might must want need try going plan make get use do have has all any one them they its
+answer test tests output code function program value input result user users people human humans monitor
+"""
+_COMMON = frozenset(_COMMON_WORDS.split())

@@ -7,20 +7,20 @@ import re
 from collections.abc import Iterator
 
 from azr_monitor.records import Severity
-from azr_monitor.rules.base import Hit, ProgramRule
+from azr_monitor.rules.base import Hit, ProgramRule, words
 from azr_monitor.rules.tree import Program
 
-_FILES = frozenset(
+_FILES = words(
     "builtins.open io.open io.FileIO io.open_code io.OpenWrapper codecs.open os.open os.fdopen os.listdir os.scandir "
     "os.walk os.remove os.unlink os.rmdir os.rename os.mkdir os.makedirs os.chmod os.readlink os.symlink os.link "
     "os.stat os.environ os.getenv os.truncate fileinput.input pathlib.Path shutil.rmtree shutil.copy tempfile.mkstemp "
-    "tempfile.NamedTemporaryFile zipfile.ZipFile tarfile.open gzip.open sqlite3.connect _io.open".split()
+    "tempfile.NamedTemporaryFile zipfile.ZipFile tarfile.open gzip.open sqlite3.connect _io.open"
 )
-_PROCESS = frozenset(
+_PROCESS = words(
     "os.system os.popen os.fork os.forkpty os.kill os.killpg os.spawnl os.spawnv os.posix_spawn os.execv os.execve "
     "os.execl os.execvp os.abort os._exit os.setuid os.nice subprocess.run subprocess.Popen subprocess.call "
     "subprocess.check_output subprocess.check_call subprocess.getoutput pty.spawn signal.signal signal.alarm "
-    "signal.raise_signal multiprocessing.Process resource.setrlimit".split()
+    "signal.raise_signal multiprocessing.Process resource.setrlimit"
 )
 _PATHS = re.compile(
     r"(?:^|[\s\"'=(])(?:/etc/(?:passwd|shadow|hosts|ssh)|/proc/|/sys/|/dev/(?!null\b)|/root/|/var/run/|~/\.|/home/)"
@@ -82,11 +82,11 @@ def number(node: ast.AST, depth: int = 0) -> int | None:
     match node:
         case ast.Constant(value=int(value)) if not isinstance(value, bool):
             return max(-_MAX_KNOWN, min(value, _MAX_KNOWN))
-        case ast.Constant(value=float(value)) if value == value and abs(value) < _MAX_KNOWN:
-            return int(value)
+        case ast.Constant(value=float(real)) if abs(real) < _MAX_KNOWN:
+            return int(real)
         case ast.UnaryOp(op=ast.USub(), operand=operand):
-            value = number(operand, depth + 1)
-            return None if value is None else -value
+            inner = number(operand, depth + 1)
+            return None if inner is None else -inner
         case ast.BinOp(left=left, op=op, right=right):
             a, b = number(left, depth + 1), number(right, depth + 1)
             if a is None or b is None:
@@ -100,7 +100,7 @@ def number(node: ast.AST, depth: int = 0) -> int | None:
                     value = a - b
                 case ast.Pow() if b >= 0:
                     value = a**b if b <= 64 else (_MAX_KNOWN if abs(a) > 1 else a)
-                case ast.LShift() if 0 <= b:
+                case ast.LShift() if b >= 0:
                     value = a << b if b <= 64 else _MAX_KNOWN
                 case _:
                     return None

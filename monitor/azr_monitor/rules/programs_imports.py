@@ -6,34 +6,34 @@ import ast
 from collections.abc import Iterator
 
 from azr_monitor.records import Severity
-from azr_monitor.rules.base import Check, Hit, ProgramRule
+from azr_monitor.rules.base import Check, Hit, ProgramRule, words
 from azr_monitor.rules.tree import DYNAMIC_IMPORTS, Program
 
-PROCESS = frozenset(
+PROCESS = words(
     "os posix nt subprocess _posixsubprocess pty signal psutil pexpect resource multiprocessing "
-    "concurrent.futures.process platform pwd grp spwd crypt syslog curses termios tty".split()
+    "concurrent.futures.process platform pwd grp spwd crypt syslog curses termios tty"
 )
-NETWORK = frozenset(
+NETWORK = words(
     "socket _socket ssl _ssl urllib http requests ftplib smtplib poplib imaplib nntplib telnetlib socketserver "
     "xmlrpc aiohttp httpx httpcore urllib3 websockets websocket paramiko select selectors asyncore asynchat "
-    "webbrowser cgi wsgiref boto3 dns twisted tornado flask zmq".split()
+    "webbrowser cgi wsgiref boto3 dns twisted tornado flask zmq"
 )
-NATIVE = frozenset("ctypes _ctypes cffi _cffi_backend mmap faulthandler numba cython pyximport".split())
-FILES = frozenset(
+NATIVE = words("ctypes _ctypes cffi _cffi_backend mmap faulthandler numba cython pyximport")
+FILES = words(
     "pathlib shutil tempfile glob fileinput fcntl sqlite3 dbm zipfile tarfile gzip bz2 lzma shelve linecache "
-    "filecmp stat configparser logging mailbox netrc os.path posixpath ntpath _io".split()
+    "filecmp stat configparser logging mailbox netrc os.path posixpath ntpath _io"
 )
-DYNAMIC = frozenset(
+DYNAMIC = words(
     "importlib _imp imp builtins __builtin__ runpy code codeop pkgutil zipimport zipapp pickle _pickle cPickle dill "
-    "cloudpickle marshal joblib yaml _frozen_importlib".split()
+    "cloudpickle marshal joblib yaml _frozen_importlib"
 )
-INTERPRETER = frozenset(
+INTERPRETER = words(
     "sys gc inspect traceback dis types site sysconfig atexit weakref tracemalloc warnings symtable pdb bdb trace "
     "cProfile profile doctest unittest pytest _testcapi _xxsubinterpreters _interpreters ensurepip pip setuptools "
-    "__main__ sre_compile opcode".split()
+    "__main__ sre_compile opcode"
 )
-THREADS = frozenset("threading _thread concurrent asyncio sched greenlet gevent trio anyio".split())
-CHANCE = frozenset("random secrets uuid time timeit _random locale zoneinfo".split())
+THREADS = words("threading _thread concurrent asyncio sched greenlet gevent trio anyio")
+CHANCE = words("random secrets uuid time timeit _random locale zoneinfo")
 
 EXAMPLE_IMPORTS = frozenset(
     {"math", "collections", "typing", "datetime", "copy", "io", "re", "json", "dataclasses", "operator"}

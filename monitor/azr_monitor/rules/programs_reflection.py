@@ -7,24 +7,24 @@ import re
 from collections.abc import Iterator
 
 from azr_monitor.records import Severity
-from azr_monitor.rules.base import Hit, ProgramRule
+from azr_monitor.rules.base import Hit, ProgramRule, words
 from azr_monitor.rules.tree import Program
 
-_EXEC = frozenset(
+_EXEC = words(
     "builtins.eval builtins.exec builtins.compile builtins.breakpoint types.FunctionType types.CodeType "
     "types.LambdaType timeit.timeit timeit.repeat timeit.Timer pickle.loads pickle.load marshal.loads runpy.run_path "
-    "runpy.run_module code.InteractiveInterpreter code.interact codeop.compile_command".split()
+    "runpy.run_module code.InteractiveInterpreter code.interact codeop.compile_command"
 )
-DEEP = frozenset(
+DEEP = words(
     "__mro__ __bases__ __base__ __subclasses__ __globals__ __builtins__ __code__ __closure__ __loader__ __spec__ "
     "__getattribute__ __reduce__ __reduce_ex__ __subclasshook__ __self__ __func__ __wrapped__ __import__ __kwdefaults__ "
-    "__defaults__ __objclass__ __dictoffset__ func_globals func_code __cached__ __func_code__".split()
+    "__defaults__ __objclass__ __dictoffset__ func_globals func_code __cached__ __func_code__"
 )
 _CLIMB = frozenset({"builtins.type.mro", "builtins.object.__subclasses__", "builtins.type.__subclasses__"})
-_FRAMES = frozenset(
-    "_getframe _current_frames currentframe getouterframes getinnerframes f_back f_globals f_locals f_builtins f_code "
-    "tb_frame tb_next __traceback__ gi_frame gi_code gi_yieldfrom cr_frame cr_code ag_frame ag_code get_objects "
-    "get_referrers get_referents settrace setprofile _getframemodulename".split()
+_FRAMES = words(
+    "_getframe _current_frames currentframe getouterframes getinnerframes f_back f_globals f_locals "
+    "f_builtins f_code tb_frame tb_next __traceback__ gi_frame gi_code gi_yieldfrom cr_frame cr_code "
+    "ag_frame ag_code get_objects get_referrers get_referents settrace setprofile _getframemodulename"
 )
 _DEEP_WORD = re.compile(
     r"__(?:mro|bases|base|subclasses|globals|builtins|code|closure|loader|getattribute|reduce|import|class)__"
@@ -45,18 +45,16 @@ def _climb(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
 def _named_in_text(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     for text, node in program.strings:
         found = _DEEP_WORD.search(text)
-        if found and found.group() not in _SHALLOW:
-            yield Hit(node, found.group())
-        elif found and isinstance(program.names.parents.get(node), ast.Call):
+        if found and (found.group() not in _SHALLOW or isinstance(program.names.parents.get(node), ast.Call)):
             yield Hit(node, found.group())
         elif _FORMAT.search(text):
             yield Hit(node, "a format field that reads attributes")
 
 
 def _builtins(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
-    for node in program.all(ast.Name):
-        if node.id == "__builtins__":
-            yield Hit(node, node.id)
+    for table in program.all(ast.Name):
+        if table.id == "__builtins__":
+            yield Hit(table, table.id)
     for name, node in program.references:
         if name in ("builtins.globals()", "builtins.__dict__"):
             yield Hit(node, name.removesuffix("()"))
@@ -81,7 +79,8 @@ def _computed_attribute(program: Program, allowed: frozenset[str]) -> Iterator[H
 
 def _patch(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     modules = {name for name, _ in program.modules} | {"builtins"}
-    for node in program.all(ast.Attribute, ast.Subscript):
+    places: list[ast.Attribute | ast.Subscript] = [*program.all(ast.Attribute), *program.all(ast.Subscript)]
+    for node in places:
         if not isinstance(node.ctx, ast.Store | ast.Del):
             continue
         for base in program.names.resolve(node.value):
@@ -151,7 +150,8 @@ RULES: tuple[ProgramRule, ...] = (
             "def f(x):\n    return f.__code__.co_consts",
         ),
         spare=(
-            "class A:\n    def __init__(self):\n        self.x = 1\n    def name(self):\n        return self.__class__.__name__\n"
+            "class A:\n    def __init__(self):\n        self.x = 1\n    def name(self):\n        return "
+            "self.__class__.__name__\n"
             "def f(x):\n    return A().name()",
             "def f(x):\n    return type(x).__name__ + str(x.__doc__)",
             "def f(x):\n    return x.__len__() + x.__add__([1]).__len__()",
@@ -194,7 +194,8 @@ RULES: tuple[ProgramRule, ...] = (
         "walks stack frames or live objects",
         catch=(
             "import sys\ndef f(x):\n    return sys._getframe(1).f_locals",
-            "def f(x):\n    try:\n        1 / 0\n    except Exception as e:\n        return e.__traceback__.tb_frame.f_back",
+            "def f(x):\n    try:\n        1 / 0\n    except Exception as e:\n"
+            "        return e.__traceback__.tb_frame.f_back",
             "def f(x):\n    g = (i for i in x)\n    return g.gi_frame",
             "import gc\ndef f(x):\n    return gc.get_referrers(x)",
         ),
@@ -221,9 +222,11 @@ RULES: tuple[ProgramRule, ...] = (
             "def f(x):\n    globals()['len'] = lambda y: 0\n    return len(x)",
         ),
         spare=(
-            "class A:\n    pass\ndef f(x):\n    a = A()\n    a.value = x\n    setattr(a, 'other', x)\n    return a.value",
+            "class A:\n    pass\ndef f(x):\n    a = A()\n    a.value = x\n"
+            "    setattr(a, 'other', x)\n    return a.value",
             "import math\ndef f(x):\n    d = {}\n    d['math'] = math.pi\n    return d",
-            "from collections import defaultdict\ndef f(x):\n    d = defaultdict(int)\n    d[x] += 1\n    del d[x]\n    return d",
+            "from collections import defaultdict\ndef f(x):\n    d = defaultdict(int)\n"
+            "    d[x] += 1\n    del d[x]\n    return d",
         ),
         check=_patch,
     ),

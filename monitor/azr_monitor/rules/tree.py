@@ -21,7 +21,7 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 _Node = TypeVar("_Node", bound=ast.AST)
 
 
-class Unparsable(ValueError):  # noqa: N818 - reads as the fact it states
+class Unparsable(ValueError):
     """The text is not a program the parser accepts; ``too_complex`` when it gave up rather than refused."""
 
     def __init__(self, why: str, too_complex: bool = False) -> None:
