@@ -58,7 +58,13 @@ class TaskBuffer:
         self._insert(Entry(task, 0))
 
     def restore(self, entries: Sequence[Entry]) -> None:
-        """Replace the content by a checkpoint's, whose entries came through ``add`` once."""
+        """Replace the content by a checkpoint's, whose entries came through ``add`` once.
+
+        Raises:
+            NotAllowed: an entry of another kind, or more than ``cap``: not what this buffer has held.
+        """
+        if any(entry.task.kind is not self.kind for entry in entries) or len(entries) > self.cap:
+            raise NotAllowed(f"the entries are not those of a {self.kind} buffer of at most {self.cap}")
         self._entries = OrderedDict((entry.task.id, entry) for entry in entries)
 
     def _insert(self, entry: Entry) -> bool:

@@ -27,7 +27,9 @@ def half_new(entries: Sequence[Entry], count: int, step: int, rng: random.Random
     """Up to half of this step's tasks, the rest uniform over the older ones."""
     new = [entry for entry in entries if entry.step == step]
     old = [entry for entry in entries if entry.step != step]
-    return _fill(_pick(new, (count + 1) // 2, rng), old or new, count, rng)
+    if not old:
+        return _fill([], new, count, rng)
+    return _fill(_pick(new, (count + 1) // 2, rng), old, count, rng)
 
 
 def by_step(entries: Sequence[Entry], count: int, step: int, rng: random.Random) -> list[Task]:
@@ -42,8 +44,13 @@ DRAWS: dict[str, Draw] = {"uniform": uniform, "max_new": max_new, "half_new": ha
 
 
 def references(entries: Sequence[Entry], count: int, recent: int, rng: random.Random) -> list[Task]:
-    """Tasks to show a proposer: distinct, from the ``recent`` newest (0: from all); fewer when there are fewer."""
-    pool = list(entries[-recent:] if recent else entries)
+    """Tasks to show a proposer: distinct, from the ``recent`` newest (0: from all); fewer when there are fewer.
+
+    ``entries`` may be those of several buffers, one after the other; newest is by the step that proposed them.
+    """
+    pool = list(entries)
+    if recent:
+        pool = sorted(pool, key=lambda entry: entry.step)[-recent:]
     return [entry.task for entry in rng.sample(pool, min(count, len(pool)))]
 
 

@@ -59,7 +59,7 @@ def token_weights(lengths: list[int], aggregation: str) -> list[float]:
     if any(length < 1 for length in lengths):
         raise ValueError("a sequence has no tokens")
     if aggregation == "token_mean":
-        return [1.0 / sum(lengths)] * len(lengths)
+        return [1.0 / sum(lengths) for _ in lengths]
     if aggregation == "sequence_mean":
         return [1.0 / (length * len(lengths)) for length in lengths]
     raise ValueError(f"unknown aggregation {aggregation!r}: token_mean or sequence_mean")
