@@ -120,6 +120,11 @@ def explain_failure(log: str) -> JailUnavailable:
             continue
         if setting == bad:
             return JailUnavailable(f"{reason} (nsjail: {tail})", remedy)
+    if "seccomp violation" in log:
+        return JailUnavailable(
+            f"this Python ({platform.python_version()}) makes a system call the jail's policy does not list",
+            "`dmesg | tail` names the call. CPython 3.11 to 3.13 on glibc are known to work.",
+        )
     return JailUnavailable(
         f"nsjail did not start a jail (nsjail: {tail or 'no message'})",
         "In a container allow user namespaces and mounts (for Docker: --security-opt seccomp=unconfined "

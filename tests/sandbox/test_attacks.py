@@ -135,6 +135,11 @@ def test_the_kernel_refuses(run: Run, name: str, number: int) -> None:
     assert run(program, verify=False).outcome is DENIED, name
 
 
+def test_the_old_open_call_cannot_write_either(run: Run) -> None:
+    program = "import ctypes\ndef f(x):\n    return ctypes.CDLL(None).syscall(2, b'/x', 0o101, 0o644)"
+    assert run(program, verify=False).outcome is DENIED
+
+
 @pytest.mark.parametrize("number", [435, 437, 291], ids=["clone3", "openat2", "epoll_create1"])
 def test_calls_with_hidden_flags_do_not_exist(run: Run, number: int) -> None:
     program = (

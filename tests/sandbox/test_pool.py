@@ -256,6 +256,13 @@ def test_an_nsjail_that_fails_is_quoted(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert descriptors_open() == descriptors
 
 
+def test_a_python_the_policy_does_not_know_is_said_to_be_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = nsjail.seccomp_policy()
+    monkeypatch.setattr(nsjail, "seccomp_policy", lambda: policy.replace("getrandom, ", ""))
+    with pytest.raises(JailUnavailable, match="a system call the jail's policy does not list"):
+        JailPool(workers=1).open()
+
+
 def test_a_machine_without_a_policy_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platform.machine", lambda: "riscv64")
     with pytest.raises(JailUnavailable, match="riscv64"):
