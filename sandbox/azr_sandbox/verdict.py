@@ -53,7 +53,7 @@ def _classify(report: Report, limits: Limits) -> tuple[Outcome, str | None, str]
         return Outcome.TIMEOUT, None, f"more than {limits.wall_s:g} s of wall clock"
     if report.end == FLOOD:
         return Outcome.OUTPUT_LIMIT, None, f"more than {limits.output_bytes} bytes of output"
-    if report.cpu_ms > limits.cpu_s * 1000 + 100:  # a program may catch SIGXCPU, not this
+    if report.cpu_ms > limits.cpu_s * 1000:  # a program may catch SIGXCPU, not this
         return Outcome.CPU, None, f"more than {limits.cpu_s} s of CPU time"
     if report.status != 0:
         return _died(report, limits)
