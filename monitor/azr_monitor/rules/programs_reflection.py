@@ -17,8 +17,8 @@ _EXEC = words(
 )
 DEEP = words(
     "__mro__ __bases__ __base__ __subclasses__ __globals__ __builtins__ __code__ __closure__ __loader__ __spec__ "
-    "__getattribute__ __reduce__ __reduce_ex__ __subclasshook__ __self__ __func__ __wrapped__ __import__ __kwdefaults__ "
-    "__defaults__ __objclass__ __dictoffset__ func_globals func_code __cached__ __func_code__"
+    "__getattribute__ __reduce__ __reduce_ex__ __subclasshook__ __self__ __func__ __wrapped__ __import__ "
+    "__kwdefaults__ __defaults__ __objclass__ __dictoffset__ func_globals func_code __cached__ __func_code__"
 )
 _CLIMB = frozenset({"builtins.type.mro", "builtins.object.__subclasses__", "builtins.type.__subclasses__"})
 _FRAMES = words(
