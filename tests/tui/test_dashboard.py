@@ -21,7 +21,7 @@ from azr_tui.widgets.marked_text import MarkedText
 
 Make = Callable[..., AzrApp]
 Shown = Callable[[AzrApp], str]
-SIZES = [(80, 24), (60, 18), (120, 40), (250, 80)]
+SIZES = [(80, 24), (60, 18), (120, 40), pytest.param((250, 80), marks=pytest.mark.slow)]
 
 
 async def test_the_overview_tells_state_progress_rewards_and_alerts(

@@ -62,7 +62,7 @@ def test_the_live_status_goes_before_the_record() -> None:
 
 
 def test_without_an_answer_it_is_read_only_and_says_why() -> None:
-    assert View(Path("run"), 0.0, snapshot()).why_read_only == "the supervisor does not answer"
+    assert View(Path("run"), 0.0, snapshot()).why_read_only == "supervisor silent"
     alone = snapshot()
     ended = Snapshot(run=alone.run, state=alone.state, summary=_unsupervised(alone.summary))
     assert View(Path("run"), 0.0, ended).why_read_only == "no supervisor"

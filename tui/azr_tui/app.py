@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -35,7 +36,7 @@ from azr_tui.screens.live import LiveScreen
 from azr_tui.screens.main import MainScreen
 from azr_tui.screens.rollback import RollbackScreen
 from azr_tui.screens.sample import SampleScreen
-from azr_tui.view import Snapshot, View, undone
+from azr_tui.view import SILENT, Snapshot, View, undone
 
 _MOST_TOASTS = 3
 
@@ -50,10 +51,11 @@ class AzrApp(App[None]):
     CSS_PATH = "app.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [*keys.RUN]
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012 declared by Textual without ClassVar
-    VERTICAL_BREAKPOINTS = [(0, "-short"), (32, "-tall")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-tiny"), (22, "-short"), (32, "-tall")]  # noqa: RUF012
 
     def __init__(self, run: Path, *, clock: Callable[[], float] = time.time, poll: float = 1.0) -> None:
-        super().__init__()
+        # With NO_COLOR the terminal's own two colours are used; otherwise Textual would turn red into near black.
+        super().__init__(ansi_color="NO_COLOR" in os.environ)
         self._run_folder = run
         self._clock = clock
         self._poll = poll
@@ -223,9 +225,12 @@ class AzrApp(App[None]):
     def _may_steer(self) -> bool:
         reason = self._view.why_read_only
         if reason:
+            folder = visible_line(str(self._run_folder), 200)
+            remedy = f"To continue the run: azr-platform train --resume {folder}"
+            if reason == SILENT:
+                remedy = f"It may be starting or very busy; if it stays so, look into {folder}/logs."
             self.notify(
-                f"{reason.capitalize()}, so nothing can be changed. "
-                f"To continue the run: azr-platform train --resume {visible_line(str(self._run_folder), 200)}",
+                f"{reason.capitalize()}, so nothing can be changed. {remedy}",
                 title="Read-only",
                 severity="warning",
                 markup=False,

@@ -51,7 +51,7 @@ ALERTS = [
         "enter",
         "open",
         "Open",
-        "Show the sample that raised the alert, at the marked place",
+        "Show the sample that raised the alert, its words marked",
         name="alerts.open",
         show=False,
     ),

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pygments.lexers.python import PythonLexer  # type: ignore[import-untyped]
 from pygments.token import Token  # type: ignore[import-untyped]
 
+from azr_monitor.records import Severity
 from azr_platform.ledger.records import ExecutionRow, FindingRow, SampleDetail
 from azr_tui import wording
 from azr_tui.document import Line, Span, split
@@ -92,12 +93,18 @@ def _findings(findings: list[FindingRow], texts: dict[str, str]) -> list[Line]:
     for finding in sorted(findings, key=lambda each: -each.severity):
         label = wording.severity_label(finding.severity)
         head = f"{label}  {visible_line(finding.rule, 60)}"
-        lines.append(Line(head, colours=(Span(0, len(label), "bad" if finding.severity >= 3 else "name"),)))
+        lines.append(Line(head, colours=(Span(0, len(label), _severity_style(finding.severity)),)))
         lines.append(Line(f"{visible_line(finding.why, 600)} (in the {visible_line(finding.part, 20)})", "    "))
         quote = _quoted(finding, texts)
         if quote:
             lines.append(Line(quote, "    ", marks=(Span(1, len(quote) - 1, "mark"),)))
     return lines
+
+
+def _severity_style(severity: int) -> str:
+    if severity >= Severity.HIGH:
+        return "bad"
+    return "number" if severity == Severity.MEDIUM else "name"
 
 
 def _span(finding: FindingRow, text: str) -> tuple[int, int] | None:

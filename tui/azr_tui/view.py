@@ -24,8 +24,8 @@ from azr_platform.ledger.records import (
     Summary,
 )
 
-ENDED = frozenset({"stopped", "finished", "failed", "interrupted"})
-CLAIMED_ONLY_BY_A_LIVE_RUN = "the supervisor does not answer"
+SILENT = "supervisor silent"
+"""Somebody holds the run's lock, but nobody answers on its socket."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class View:
         if self.steerable:
             return ""
         if self.snapshot is not None and self.snapshot.summary.supervised:
-            return CLAIMED_ONLY_BY_A_LIVE_RUN
+            return SILENT
         return "no supervisor"
 
     @property

@@ -37,9 +37,10 @@ class GroupTable(Plain):
         if self._snapshot is None:
             return
         trend = max(0, (self.size.width - _FIGURES_WIDTH) // 2)
+        label = "trend" if trend >= 5 else ""
         head = (
-            f"{'group':<18}{'reward':>7} {'min':>6} {'max':>6}  {'trend':<{trend}.{trend}}  "
-            f"{'success':>7} {'min':>4} {'max':>4}  {'trend':<{trend}.{trend}}"
+            f"{'group':<18}{'reward':>7} {'min':>6} {'max':>6}  {label:<{trend}}  "
+            f"{'success':>7} {'min':>4} {'max':>4}  {label:<{trend}}"
         )
         lines = [Text(head, style="bold underline")]
         lines.extend(self._line(self._snapshot, role, kind, trend) for role, kind in wording.GROUPS)

@@ -1,0 +1,149 @@
+"""The feed: answers what was asked, reads only when something was committed, and never holds the writer up."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.message import Message
+
+from azr_platform.records import Kind, Role
+from azr_tui.feed import Feed, PulseTaker
+from azr_tui.messages import (
+    LedgerTrouble,
+    PageRead,
+    PageRequest,
+    Pulse,
+    SampleFilter,
+    SampleRead,
+    SampleRequest,
+    SnapshotTaken,
+)
+
+
+class Inbox:
+    """Collects what the threads post."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+
+    def post(self, message: Message) -> bool:
+        self.messages.append(message)
+        return True
+
+    def of(self, kind: type[Any]) -> list[Any]:
+        return [message for message in self.messages if isinstance(message, kind)]
+
+    def wait(self, kind: type[Any], count: int = 1) -> Any:
+        """The ``count``-th message of a kind, once it is there."""
+        deadline = time.monotonic() + 20
+        while len(self.of(kind)) < count:
+            assert time.monotonic() < deadline, f"no {kind.__name__} number {count}: {self.messages}"
+            time.sleep(0.01)
+        return self.of(kind)[count - 1]
+
+
+@pytest.fixture
+def started() -> Iterator[Callable[..., tuple[Feed, Inbox]]]:
+    """Starts feeds in threads and ends them."""
+    running: list[tuple[Feed, threading.Thread]] = []
+
+    def start(run: Path, poll: float = 0.05) -> tuple[Feed, Inbox]:
+        inbox = Inbox()
+        feed = Feed(run, inbox.post, poll)
+        thread = threading.Thread(target=feed.work)
+        thread.start()
+        running.append((feed, thread))
+        return feed, inbox
+
+    yield start
+    for feed, thread in running:
+        feed.stop()
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+def test_nothing_is_read_again_until_something_was_committed(full_run: Any, started: Any) -> None:
+    folder, run = full_run
+    _, inbox = started(folder)
+    inbox.wait(SnapshotTaken)
+    time.sleep(0.5)
+    assert len(inbox.of(SnapshotTaken)) == 1
+    run.step(43)
+    assert inbox.wait(SnapshotTaken, 2).snapshot.summary.step == 43
+
+
+def test_the_end_of_the_supervisor_is_noticed_without_a_commit(full_run: Any, started: Any) -> None:
+    folder, run = full_run
+    _, inbox = started(folder)
+    assert inbox.wait(SnapshotTaken).snapshot.summary.supervised
+    run.writer.close()
+    snapshot = inbox.wait(SnapshotTaken, 2).snapshot
+    assert snapshot.state.state == "interrupted" and not snapshot.summary.supervised
+
+
+def test_a_snapshot_is_whole(full_run: Any, started: Any) -> None:
+    _, inbox = started(full_run[0])
+    snapshot = inbox.wait(SnapshotTaken).snapshot
+    assert len(snapshot.series("loss").steps) == 42 and not snapshot.series("never heard of").values
+    assert [alert.id for alert in snapshot.alerts] == [4, 3, 2, 1]
+    assert [row.step for row in snapshot.checkpoints] == [10, 20, 30, 40]
+    assert snapshot.step_seconds[-1] == 12.5 and snapshot.notices and snapshot.controls
+
+
+def test_questions_are_answered_between_polls(full_run: Any, started: Any) -> None:
+    feed, inbox = started(full_run[0], poll=30.0)
+    inbox.wait(SnapshotTaken)
+    feed.ask(SampleRequest(506))
+    feed.ask(SampleRequest(99_999))
+    feed.ask(PageRequest(SampleFilter(Role.SOLVE, Kind.INDUCTION), before=100, size=5))
+    assert inbox.wait(SampleRead).detail.sample.id == 506
+    assert inbox.wait(SampleRead, 2).detail is None
+    page = inbox.wait(PageRead)
+    assert page.more and len(page.rows) == 5
+    assert all(row.id < 100 and (row.role, row.kind) == ("solve", "induction") for row in page.rows)
+
+
+def test_trouble_is_told_once_and_its_end_too(tmp_path: Path, open_run: Any, started: Any) -> None:
+    _, inbox = started(tmp_path / "late")
+    assert "waiting for the run to begin" in inbox.wait(LedgerTrouble).text
+    time.sleep(0.3)
+    assert len(inbox.of(LedgerTrouble)) == 1
+    _, run = open_run("late")
+    run.begin()
+    inbox.wait(SnapshotTaken)
+    assert inbox.of(LedgerTrouble)[-1].text == ""
+
+
+def test_the_writer_does_not_wait_for_the_feed(full_run: Any, started: Any) -> None:
+    folder, run = full_run
+    feed, inbox = started(folder, poll=0.0)
+    inbox.wait(SnapshotTaken)
+    for number in range(1, 200):
+        feed.ask(SampleRequest(number))
+    for step in range(43, 53):
+        run.step(step)  # the writer raises LedgerBroken if a reader locks it out
+    assert inbox.wait(SampleRead, 199).detail is not None
+
+
+def test_the_pulse_is_none_without_a_supervisor_and_its_status_with_one(full_run: Any, supervise: Any) -> None:
+    folder, _ = full_run
+    inbox = Inbox()
+    pulse = PulseTaker(folder, inbox.post, poll=0.05)
+    thread = threading.Thread(target=pulse.work)
+    thread.start()
+    try:
+        assert inbox.wait(Pulse).status is None
+        supervise(folder)
+        deadline = time.monotonic() + 10
+        while inbox.of(Pulse)[-1].status is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert inbox.of(Pulse)[-1].status.where == "generate"
+    finally:
+        pulse.stop()
+        thread.join(10)
+    assert not thread.is_alive()
