@@ -43,11 +43,15 @@ class Engine(Protocol):
 
 
 def encode_prompt(tokenizer: Any, prompt: str, *, chat: bool) -> list[int]:
-    """Prompt text to tokens: through the chat template, or plain with the begin token where there is one."""
+    """Prompt text to tokens: through the chat template, or plain with the begin token where there is one.
+
+    A prompt quotes text that a model wrote; where it spells out a special token (``<eos>``), plain encoding keeps
+    it text. A chat template cannot tell such text from its own tokens.
+    """
     if chat:
         message = [{"role": "user", "content": prompt}]
         return list(tokenizer.apply_chat_template(message, add_generation_prompt=True, return_dict=False))
-    tokens = list(tokenizer(prompt)["input_ids"])
+    tokens = list(tokenizer(prompt, split_special_tokens=True)["input_ids"])
     begin = tokenizer.bos_token_id
     if begin is not None and tokens[:1] != [begin]:
         tokens.insert(0, begin)

@@ -10,7 +10,7 @@ import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -22,7 +22,7 @@ class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Prompts that contain ``match`` are answered with ``responses`` in turn, from the first in each call."""
 
     match: str
-    responses: list[str]
+    responses: Annotated[list[str], msgspec.Meta(min_length=1)]
 
 
 class ScriptError(Exception):

@@ -36,6 +36,8 @@ Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 class StaticEngine:
     """Samples from a snapshot of a ``LlamaForCausalLM`` without biases; ``refresh`` renews the snapshot.
 
+    The snapshot is float32 on the CPU, wherever and in whatever format the model trains.
+
     Raises:
         ValueError: the model is not of that architecture.
     """
@@ -49,6 +51,8 @@ class StaticEngine:
                 f"the static engine samples Llama models without biases, not {config.model_type}: "
                 'set model.engine = "transformers"'
             )
+        if config.hidden_act != "silu":
+            raise ValueError(f'the static engine knows no {config.hidden_act}: set model.engine = "transformers"')
         self._model = model
         self._tokenizer = tokenizer
         self._batch = batch
@@ -74,27 +78,34 @@ class StaticEngine:
             qkv = torch.cat([attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight])
             self._layers.append(
                 _Layer(
-                    layer.input_layernorm.weight.detach().clone(),
-                    qkv.t().contiguous(),
-                    attention.o_proj.weight.detach().t().contiguous(),
-                    layer.post_attention_layernorm.weight.detach().clone(),
-                    torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight]).t().contiguous(),
-                    mlp.down_proj.weight.detach().t().contiguous(),
+                    _copy(layer.input_layernorm.weight),
+                    _copy(qkv.t()),
+                    _copy(attention.o_proj.weight.t()),
+                    _copy(layer.post_attention_layernorm.weight),
+                    _copy(torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight]).t()),
+                    _copy(mlp.down_proj.weight.t()),
                 )
             )
-        self._embedding = inner.embed_tokens.weight.detach().clone()
-        self._norm = inner.norm.weight.detach().clone()
-        self._unembedding = self._model.lm_head.weight.detach().t().contiguous()
+        self._embedding = _copy(inner.embed_tokens.weight)
+        self._norm = _copy(inner.norm.weight)
+        self._unembedding = _copy(self._model.lm_head.weight.t())
         positions = torch.arange(self._model.config.max_position_embeddings).float()
         angles = torch.outer(positions, inner.rotary_emb.inv_freq.float().cpu())
         angles = torch.cat([angles, angles], dim=-1)
-        self._cos, self._sin = angles.cos(), angles.sin()
+        scaling = inner.rotary_emb.attention_scaling
+        self._cos, self._sin = angles.cos() * scaling, angles.sin() * scaling
 
     @torch.inference_mode()
     def generate(
         self, prompts: Sequence[str], *, samples: int, seed: int, progress: Progress | None = None
     ) -> list[list[Completion]]:
         encoded = [self.encode(prompt) for prompt in prompts]
+        longest = max(map(len, encoded), default=0)
+        if longest >= len(self._cos):
+            raise ValueError(
+                f"a prompt of {longest} tokens leaves no room in the model's {len(self._cos)} positions: "
+                f"set model.max_prompt_tokens below that"
+            )
         order = sorted(range(len(prompts)), key=lambda index: (len(encoded[index]), index))
         generator = torch.Generator().manual_seed(seed)
         results: list[list[Completion]] = [[] for _ in prompts]
@@ -260,6 +271,10 @@ class _Cache:
 
     def bias(self) -> Tensor:
         return self._bias[:, :, :, : self._slot + 1]
+
+
+def _copy(weight: Tensor) -> Tensor:
+    return weight.detach().to("cpu", torch.float32, copy=True).contiguous()
 
 
 def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from transformers import GenerationConfig
 
 from azr_platform.rollout.engine import Completion, Progress, decode_response, encode_prompt, end_tokens
 from azr_platform.rollout.scoring import Pair, score
@@ -65,20 +66,24 @@ class TransformersEngine:
             tokens[row, longest - len(prompt) :] = torch.tensor(prompt)
             mask[row, longest - len(prompt) :] = 1
         device = next(self._model.parameters()).device
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            output = self._model.generate(
-                input_ids=tokens.to(device),
-                attention_mask=mask.to(device),
-                do_sample=True,
-                temperature=self._temperature,
-                top_k=0,
-                top_p=1.0,
-                num_return_sequences=samples,
-                max_new_tokens=self._max_tokens,
-                eos_token_id=self._end,
-                pad_token_id=pad,
-            )
+        plain = GenerationConfig(  # type: ignore[no-untyped-call]
+            do_sample=True,
+            temperature=self._temperature,
+            top_k=0,
+            top_p=1.0,
+            num_return_sequences=samples,
+            max_new_tokens=self._max_tokens,
+            eos_token_id=self._end,
+            pad_token_id=pad,
+        )
+        # What a model's own settings add (penalties, cut-offs) would make it sample what it is not scored by.
+        own, self._model.generation_config = self._model.generation_config, plain
+        try:
+            with torch.random.fork_rng():
+                torch.manual_seed(seed)
+                output = self._model.generate(input_ids=tokens.to(device), attention_mask=mask.to(device))
+        finally:
+            self._model.generation_config = own
         rows = [self._cut(row) for row in output[:, longest:].tolist()]
         return [rows[start : start + samples] for start in range(0, len(rows), samples)]
 
