@@ -203,13 +203,13 @@ class Policy(_Model):
     def fingerprint(self) -> str:
         """A short digest of everything that judges under this policy, rules included, for the record."""
         digest = hashlib.sha256(self.model_dump_json().encode())
-        rules: list[TraceRule | ProgramRule | behaviour.BehaviourRule] = [
-            *_all_trace_rules(self),
-            *programs.RULES,
-            *behaviour.RULES,
-        ]
-        for rule in rules:
-            digest.update(f"{rule.id}|{rule.severity}|{rule.why}|{rule.catch}|{rule.spare}".encode())
+        for package, ending in (("azr_monitor", ".py"), ("azr_policies", ".yaml")):
+            folder = resources.files(package).joinpath("rules")
+            for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
+                if entry.name.endswith(ending):
+                    digest.update(entry.read_bytes())
+        for text in _own_packs(self).values():
+            digest.update(text.encode())
         return digest.hexdigest()[:16]
 
 
@@ -219,7 +219,8 @@ def _lookup(table: Mapping[str, Any], rule: str) -> Any:
     return next((value for pattern, value in table.items() if fnmatchcase(rule, pattern)), None)
 
 
-def _all_trace_rules(policy: Policy) -> tuple[TraceRule, ...]:
+def _own_packs(policy: Policy) -> dict[str, str]:
+    """The texts of the policy's own rule packs, by path."""
     own: dict[str, str] = {}
     for pack in policy.rules.packs:
         path = Path(policy.folder, pack)
@@ -227,6 +228,11 @@ def _all_trace_rules(policy: Policy) -> tuple[TraceRule, ...]:
             own[str(path)] = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise PolicyError(f"policy {policy.name}: rules.packs: cannot read {path}: {error}") from error
+    return own
+
+
+def _all_trace_rules(policy: Policy) -> tuple[TraceRule, ...]:
+    own = _own_packs(policy)
     try:
         if not own:
             return shipped_rules()
