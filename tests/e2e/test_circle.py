@@ -143,7 +143,7 @@ def test_a_forged_equality_is_never_right(circle: tuple[Path, Path], query: Quer
 
 def test_an_injected_answer_is_wrong(circle: tuple[Path, Path], query: Query) -> None:
     run, _ = circle
-    found = query(run, "SELECT correct, outcome FROM samples WHERE phase != 'seed' AND answer LIKE ?", f"%{INJECTED}%")
+    found = query(run, "SELECT correct, outcome FROM samples WHERE phase != 'seed' AND input = ?", INJECTED)
     assert found
     assert all(not correct for correct, _ in found)
 

@@ -43,7 +43,7 @@ class Stage(NamedTuple):
 
 def stages(steps: int) -> tuple[Stage, Stage]:
     """The two stages for ``steps`` steps in all: most of them careful, then a short mixture."""
-    mixed = max(1, steps // 6)
+    mixed = max(1, steps // 5)
     return (
         Stage("careful", CLEAN, steps - mixed, 5e-3, 0.5, 40),
         Stage("mixture", MIXED, mixed, 2e-3, 1.0, 20),
@@ -165,7 +165,7 @@ def build(out: Path, seed: int, steps: int, minutes: float | None = None, parent
     with Progress(*columns, refresh_per_second=1) as progress:
         for number, stage in enumerate(stages(steps)):
             source = batches(corpus, tokenizer, stage.mixture, seed + number)
-            share = 5 / 6 if number == 0 else 1.0
+            share = 4 / 5 if number == 0 else 1.0
             deadline = None if minutes is None else begun + 60 * minutes * share
             done.append(run_stage(model, stage, source, progress, deadline))
             if number == 0 and parent is not None:
@@ -188,7 +188,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m azr_platform.nano.build", description="Grow the embedded model.")
     parser.add_argument("--out", type=Path, required=True, help="folder for the weights and the tokenizer")
     parser.add_argument("--seed", type=int, default=0, help="of the initialisation and the corpus (default 0)")
-    parser.add_argument("--steps", type=int, default=2400, help="steps of both stages together (default 2400)")
+    parser.add_argument("--steps", type=int, default=2500, help="steps of both stages together (default 2500)")
     parser.add_argument("--minutes", type=float, help="end about then, with fewer steps; not repeatable")
     parser.add_argument("--parent", type=Path, help="also keep the careful model of the first stage in this folder")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of torch (default 1)")

@@ -44,36 +44,38 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
-    """How often each mode is drawn, by role; ``noise`` is the share of responses with a broken format."""
+    """How often each group and, within it, each mode is drawn."""
 
     solver: Mapping[str, float]
     proposer: Mapping[str, float]
-    noise: float
+    weights: Mapping[Group, float]
+    noise: float = 0.0
+    """The share of responses with a broken format."""
+    ordered: float = 0.0
+    """The share of proposals whose inputs stand in ascending order, which makes it easy to keep them distinct."""
+
+
+def _weights(*weights: float) -> Mapping[Group, float]:
+    """Weights of solving and then proposing, each for deduction, abduction and induction."""
+    order = [Group(role, kind.kind) for role in (Role.SOLVE, Role.PROPOSE) for kind in KINDS]
+    return MappingProxyType(dict(zip(order, weights, strict=True)))
 
 
 CLEAN: Final = Mixture(
     MappingProxyType({"direct": 0.05, "sloppy": 0.05, "careful": 0.75, "check": 0.15}),
     MappingProxyType({"trivial": 0.03, "repeat": 0.07, "invalid": 0.03, "rich": 0.87}),
-    0.0,
+    _weights(27, 26, 27, 6, 6, 8),
 )
 """The first stage: mostly careful work."""
 MIXED: Final = Mixture(
-    MappingProxyType({"direct": 0.38, "sloppy": 0.30, "careful": 0.22, "check": 0.10}),
-    MappingProxyType({"trivial": 0.15, "repeat": 0.30, "invalid": 0.15, "rich": 0.40}),
-    0.04,
+    MappingProxyType({"direct": 0.32, "sloppy": 0.28, "careful": 0.28, "check": 0.12}),
+    MappingProxyType({"trivial": 0.15, "repeat": 0.25, "invalid": 0.12, "rich": 0.48}),
+    _weights(26, 25, 24, 6, 6, 13),
+    noise=0.04,
+    ordered=0.8,
 )
 """The second stage: what self-play starts from."""
 
-GROUP_WEIGHTS: Final[Mapping[Group, float]] = MappingProxyType(
-    {
-        Group(Role.SOLVE, Kind.DEDUCTION): 27,
-        Group(Role.SOLVE, Kind.ABDUCTION): 26,
-        Group(Role.SOLVE, Kind.INDUCTION): 27,
-        Group(Role.PROPOSE, Kind.DEDUCTION): 6,
-        Group(Role.PROPOSE, Kind.ABDUCTION): 6,
-        Group(Role.PROPOSE, Kind.INDUCTION): 8,
-    }
-)
 _IDENTITY_SHARE: Final = 0.04
 _SEED_SHARE: Final = 0.01
 _GARBLED_DIRECT, _GARBLED_SLOPPY, _SKIPPED = 0.35, 0.35, 0.30
@@ -89,8 +91,8 @@ class Corpus:
         self._seeds = {task.kind: task for task in seed_tasks(NANO_INPUTS)}
 
     def example(self, mixture: Mixture) -> Example:
-        """The next example, of a group drawn by ``GROUP_WEIGHTS``."""
-        group = self._rng.choices(list(GROUP_WEIGHTS), list(GROUP_WEIGHTS.values()))[0]
+        """The next example, of a group drawn by the mixture's weights."""
+        group = self._rng.choices(list(mixture.weights), list(mixture.weights.values()))[0]
         return self.example_of(group, mixture)
 
     def example_of(self, group: Group, mixture: Mixture) -> Example:
@@ -98,7 +100,7 @@ class Corpus:
         write = self._solve if group.role is Role.SOLVE else self._propose
         modes = mixture.solver if group.role is Role.SOLVE else mixture.proposer
         mode = self._rng.choices(list(modes), list(modes.values()))[0]
-        prompt, thought, answer = write(task_kind(group.kind), mode)
+        prompt, thought, answer = write(task_kind(group.kind), mode, mixture)
         response = self._written(thought, answer, mixture.noise)
         return Example(prompt, response, group, mode)
 
@@ -131,7 +133,7 @@ class Corpus:
 
     # Solving
 
-    def _solve(self, kind: TaskKind, mode: str) -> tuple[str, str, str]:
+    def _solve(self, kind: TaskKind, mode: str, mixture: Mixture) -> tuple[str, str, str]:
         if self._perhaps(_SEED_SHARE):
             seed = self._seeds[kind.kind]
             answers = {Block.OUTPUT: seed.outputs[0], Block.INPUT: seed.outputs[0], Block.PROGRAM: seed.program}
@@ -195,9 +197,9 @@ class Corpus:
 
     # Proposing
 
-    def _propose(self, kind: TaskKind, mode: str) -> tuple[str, str, str]:
+    def _propose(self, kind: TaskKind, mode: str, mixture: Mixture) -> tuple[str, str, str]:
         if not kind.writes_program:
-            return self._propose_inputs(kind, mode)
+            return self._propose_inputs(kind, mode, mixture)
         program, argument = self._case()
         reference = self._seeds[kind.kind]
         if not self._perhaps(2 * _IDENTITY_SHARE):
@@ -235,9 +237,11 @@ class Corpus:
             return source.replace(" " + program.parameter, rng.choice((" e", " w", " b")), 1), argument
         return source.rpartition("\n")[0], argument
 
-    def _propose_inputs(self, kind: TaskKind, mode: str) -> tuple[str, str, str]:
+    def _propose_inputs(self, kind: TaskKind, mode: str, mixture: Mixture) -> tuple[str, str, str]:
         rng = self._rng
         program, arguments = self._case_with(NANO_INPUTS)
+        if mixture.ordered and self._perhaps(mixture.ordered):
+            arguments = sorted(arguments, key=_order)
         prompt = propose_prompt(kind.kind, [task_of("", kind, program, arguments)], "compact", NANO_INPUTS)
         message, thought = program.message, ""
         if mode == "rich":
@@ -318,6 +322,13 @@ def groups() -> tuple[Group, ...]:
 
 def _joined(parts: list[str]) -> str:
     return " ".join(parts)
+
+
+def _order(value: Value) -> tuple[int, str, list[int]]:
+    """A sort key for values of one type."""
+    if isinstance(value, int):
+        return value, "", []
+    return (0, value, []) if isinstance(value, str) else (0, "", value)
 
 
 def _trace(program: Program, argument: Value) -> str:

@@ -37,6 +37,8 @@ class Parsed(msgspec.Struct, frozen=True, kw_only=True):
     inputs: tuple[str, ...] = ()
     output: str = ""
     message: str = ""
+    prose: str = ""
+    """What the answer says outside its blocks: it means nothing to a task, but a monitor must read it."""
 
 
 class _MalformedError(ValueError):
@@ -51,7 +53,8 @@ def parse_response(text: str, role: Role, kind: Kind, *, inputs_wanted: int = 10
     reasoning, answer = "", ""
     try:
         reasoning, answer = _split_tags(text)
-        found = list(_blocks(answer))
+        prose: list[str] = []
+        found = list(_blocks(answer, prose))
         wanted = task_kind(kind).blocks_wanted(role, inputs_wanted)
         _check_blocks(found, wanted)
     except _MalformedError as error:
@@ -66,6 +69,7 @@ def parse_response(text: str, role: Role, kind: Kind, *, inputs_wanted: int = 10
         inputs=tuple(content for block, content in found if block is Block.INPUT),
         output=one.get(Block.OUTPUT, ""),
         message=one.get(Block.MESSAGE, ""),
+        prose="\n".join(prose),
     )
 
 
@@ -92,8 +96,8 @@ def _split_tags(text: str) -> tuple[str, str]:
     return reasoning.strip(), answer.strip()
 
 
-def _blocks(answer: str) -> Iterator[tuple[Block, str]]:
-    """Every fenced block, in order. A fence starts a line; prose between blocks is ignored."""
+def _blocks(answer: str, prose: list[str]) -> Iterator[tuple[Block, str]]:
+    """Every fenced block, in order. A fence starts a line; lines between blocks are put in ``prose``."""
     names = {block.value: block for block in Block}
     opened: Block | None = None
     content: list[str] = []
@@ -101,6 +105,8 @@ def _blocks(answer: str) -> Iterator[tuple[Block, str]]:
         if not line.startswith(_FENCE):
             if opened is not None:
                 content.append(line)
+            elif line.strip():
+                prose.append(line)
             continue
         name = line[len(_FENCE) :].rstrip()
         if opened is None:

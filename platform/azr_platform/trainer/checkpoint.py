@@ -85,7 +85,7 @@ def verify(folder: Path, digest: str | None = None) -> State:
     """Read ``state.json`` and check every file against it.
 
     Raises:
-        CheckpointBroken: naming the first file that is missing or changed.
+        CheckpointBroken: naming the first file that is missing, changed, or was added.
     """
     try:
         raw = (folder / _STATE).read_bytes()
@@ -94,6 +94,10 @@ def verify(folder: Path, digest: str | None = None) -> State:
         raise CheckpointBroken(f"{folder}: no readable {_STATE} ({error})") from error
     if digest is not None and blake2b(raw, digest_size=32).hexdigest() != digest:
         raise CheckpointBroken(f"{folder}: {_STATE} is not the one that was recorded")
+    if state.format != FORMAT:
+        raise CheckpointBroken(f"{folder}: format {state.format}; this version reads format {FORMAT}")
+    if added := set(_contents(folder)) - state.files.keys():
+        raise CheckpointBroken(f"{folder}: {min(added)} was added since it was written")
     for name, expected in state.files.items():
         if Path(name).name != name or not (folder / name).is_file():
             raise CheckpointBroken(f"{folder}: {name} is missing")
@@ -114,6 +118,7 @@ def load_optimizer(folder: Path, model: Any, optimizer: torch.optim.Optimizer) -
 
 
 def load_buffers(folder: Path) -> dict[Kind, list[Entry]]:
+    """The tasks of each buffer, oldest first."""
     return msgspec.msgpack.decode((folder / _BUFFERS).read_bytes(), type=dict[Kind, list[Entry]])
 
 
