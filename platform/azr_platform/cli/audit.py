@@ -226,11 +226,11 @@ def _audit_run(run: Path, policy: str, as_json: bool) -> None:
     from azr_platform.ledger.writer import LedgerWriter
     from azr_platform.supervisor.posthoc import record_audit, rejudge
 
-    loaded = load_policy(policy)
-    auditor = Auditor.from_policy(loaded)
-    for notice in auditor.notices:
-        typer.echo(f"note: {notice}", err=True)
     with LedgerReader(run) as reader:
+        loaded = load_policy(policy)
+        auditor = Auditor.from_policy(loaded)
+        for notice in auditor.notices:
+            typer.echo(f"note: {notice}", err=True)
         found = reader.verify()
         total = reader.summary().samples
         with Progress(console=Console(stderr=True), disable=as_json) as progress:

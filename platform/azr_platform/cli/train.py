@@ -147,9 +147,8 @@ async def _serve(
     with LedgerReader(run) as reader:
         tasks = list(reader.tasks())
     gate = Gate(auditor, jail, config.tasks.inputs, tasks)
-    supervisor = Supervisor(
-        run, config, writer, gate, rates=auditor.policy.rates, notices=auditor.notices, observer=observer
-    )
+    notices = [f"policy {auditor.policy.name} {auditor.policy.fingerprint()}", *auditor.notices]
+    supervisor = Supervisor(run, config, writer, gate, rates=auditor.policy.rates, notices=notices, observer=observer)
     loop = asyncio.get_running_loop()
     pressed = 0
 

@@ -26,7 +26,7 @@ from azr_platform.nano.grammar import (
 )
 from azr_platform.nano.heldout import NANO_INPUTS, held_out_keys, task_of
 from azr_platform.nano.operations import Arithmetic, Call, Step, Value, ValueType
-from azr_platform.records import Group, Kind, Role, Task
+from azr_platform.records import Group, Role, Task
 from azr_platform.tasks.kinds import KINDS, Block, TaskKind, task_kind
 from azr_platform.tasks.prompts import propose_prompt, solve_prompt
 from azr_platform.tasks.seeds import seed_tasks
