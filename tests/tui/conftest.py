@@ -210,6 +210,9 @@ def metrics_of(step: int) -> dict[str, float]:
         "seconds/checkpoint": 0.4,
         "blocked": 1.0,
         "samples": 12.0,
+        "trained": 11.0,
+        "repeats": 2.0,
+        "ratio_max": 1.08,
         "of_a_later_version": 3.0,
     }
     for index, kind in enumerate(Kind):

@@ -110,6 +110,13 @@ class View:
         return self.snapshot.state.where_at if self.snapshot else ""
 
     @property
+    def reason(self) -> str:
+        """Why it is in this state: who paused it, what it failed of; often empty."""
+        if self.status is not None:
+            return self.status.reason
+        return self.snapshot.state.reason if self.snapshot else ""
+
+    @property
     def step(self) -> int:
         recorded = self.snapshot.summary.step if self.snapshot else 0
         return self.status.step if self.status is not None else recorded

@@ -20,6 +20,7 @@ _SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("entropy", "entropy", "nats"),
             ("approx_kl", "KL", "nats"),
             ("clip_fraction", "clipped", "share"),
+            ("ratio_max", "largest ratio", ""),
             ("grad_norm", "gradient", "norm"),
             ("learning_rate", "rate", ""),
         ),
@@ -33,6 +34,8 @@ _SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("tokens_per_second", "speed", "tok/s"),
             ("samples", "samples", "a step"),
             ("blocked", "blocked", "a step"),
+            ("trained", "trained", "a step"),
+            ("repeats", "repeats", "a step"),
         ),
     ),
 )
@@ -104,8 +107,9 @@ def _full(snapshot: Snapshot, trend: int) -> Iterable[Text]:
             yield _line(label, unit, snapshot.series(name), trend)
         yield Text("")
     for title, prefix, unit in _BARS:
-        bars = {name: series.last or 0.0 for name, series in snapshot.metrics.items() if name.startswith(prefix)}
-        told.update(bars)
+        told.update(name for name in snapshot.metrics if name.startswith(prefix))
+        newest = snapshot.summary.metrics.items()
+        bars = {name: value for name, value in newest if name.startswith(prefix) and value is not None}
         if bars:
             yield Text(title, style="bold underline")
             yield from _bars(bars, prefix, unit)

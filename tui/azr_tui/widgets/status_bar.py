@@ -55,6 +55,8 @@ class StatusBar(Plain):
             parts.append(Text(f"{wording.number(view.seconds_per_step)} s/step"))
         if view.eta is not None:
             parts.append(Text(f"ETA {wording.duration(view.eta)}"))
+        if view.reason:
+            parts.append(Text(visible_line(view.reason, 300), style="dim"))
         return _fit(parts, width)
 
     def _safety(self, view: View, width: int) -> Text:
