@@ -107,19 +107,31 @@ def verify(folder: Path, digest: str | None = None) -> State:
 
 
 def load_optimizer(folder: Path, model: Any, optimizer: torch.optim.Optimizer) -> None:
-    """Restore the optimizer's moments and step counts for the model's parameters, by name."""
-    tensors = load_file(folder / _OPTIMIZER)
-    names = [name for name, _ in model.named_parameters()]
+    """Restore the optimizer's moments and step counts for the model's parameters, by name.
+
+    Raises:
+        CheckpointBroken: it holds moments of a parameter that the model does not have.
+    """
+    numbers = {name: number for number, (name, _) in enumerate(model.named_parameters())}
     state: dict[int, dict[str, torch.Tensor]] = {}
-    for key, tensor in tensors.items():
+    for key, tensor in load_file(folder / _OPTIMIZER).items():
         name, _, part = key.rpartition("/")
-        state.setdefault(names.index(name), {})[part] = tensor
+        if name not in numbers:
+            raise CheckpointBroken(f"{folder}: {_OPTIMIZER} is another model's, there is no such parameter: {name}")
+        state.setdefault(numbers[name], {})[part] = tensor
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
 def load_buffers(folder: Path) -> dict[Kind, list[Entry]]:
-    """The tasks of each buffer, oldest first."""
-    return msgspec.msgpack.decode((folder / _BUFFERS).read_bytes(), type=dict[Kind, list[Entry]])
+    """The tasks of each buffer, oldest first.
+
+    Raises:
+        CheckpointBroken: the file is not one of buffers.
+    """
+    try:
+        return msgspec.msgpack.decode((folder / _BUFFERS).read_bytes(), type=dict[Kind, list[Entry]])
+    except (OSError, msgspec.DecodeError) as error:
+        raise CheckpointBroken(f"{folder}: {_BUFFERS} cannot be read ({error})") from error
 
 
 def _optimizer_tensors(model: Any, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:

@@ -72,12 +72,14 @@ class Updater:
             group["lr"] = rate
         order = list(range(len(rewarded)))
         rng.shuffle(order)
-        self._model.train()
         totals = _Totals()
         count = min(self._update.minibatches, len(order))
-        for number in range(count):
-            self._minibatch([(rewarded[i], advantages[i]) for i in order[number::count]], totals)
-        self._model.eval()
+        self._model.train()
+        try:
+            for number in range(count):
+                self._minibatch([(rewarded[i], advantages[i]) for i in order[number::count]], totals)
+        finally:
+            self._model.eval()
         tokens = max(1, totals.tokens)
         return UpdateStats(
             advantages=advantages,
