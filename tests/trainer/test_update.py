@@ -1,0 +1,250 @@
+"""The update against a naive implementation of the same mathematics, and what it does when numbers go bad."""
+
+from __future__ import annotations
+
+import copy
+import math
+import random
+import statistics
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+import torch
+
+from azr_platform.config.schema import OptimizerConfig, UpdateConfig
+from azr_platform.trainer.rollouts import Rewarded
+from azr_platform.trainer.update import NotFinite, Updater
+
+Policy = Callable[..., Any]
+Make = Callable[..., list[Rewarded]]
+
+# With a small epsilon AdamW divides a gradient that is all but zero by itself, and rounding decides its sign.
+OPTIMIZER = OptimizerConfig(
+    learning_rate=0.01, betas=(0.9, 0.95), epsilon=1e-3, weight_decay=0.1, grad_clip=0.5, warmup_steps=0
+)
+
+
+def _updater(model: Any, optimizer: OptimizerConfig = OPTIMIZER, *, steps: int = 10, **update: Any) -> Updater:
+    return Updater(model, optimizer, UpdateConfig(**update), steps=steps, temperature=0.8)
+
+
+def _parameters(model: Any) -> dict[str, torch.Tensor]:
+    return {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+
+
+def _distance(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> float:
+    return max(float((a[name] - b[name]).abs().max()) for name in a)
+
+
+class Naive:
+    """The same update written a second time: whole sequences, one at a time, AdamW by hand from its paper."""
+
+    def __init__(self, model: Any, optimizer: OptimizerConfig, update: UpdateConfig, temperature: float) -> None:
+        self.model, self.optimizer, self.settings, self.temperature = model, optimizer, update, temperature
+        self.first = {name: torch.zeros_like(p) for name, p in model.named_parameters()}
+        self.second = copy.deepcopy(self.first)
+        self.count = 0
+
+    def update(self, rewarded: list[Rewarded], rng: random.Random) -> tuple[list[float], float]:
+        advantages = self.advantages(rewarded)
+        order = list(range(len(rewarded)))
+        rng.shuffle(order)
+        pieces = min(self.settings.minibatches, len(order))
+        norms = [self.minibatch(rewarded, advantages, order[number::pieces]) for number in range(pieces)]
+        return advantages, statistics.mean(norms)
+
+    def advantages(self, rewarded: list[Rewarded]) -> list[float]:
+        groups: dict[object, list[float]] = defaultdict(list)
+        keys = []
+        for item in rewarded:
+            submission = item.rollout.submission
+            keys.append((submission.role, submission.kind) if self.settings.advantage == "task_relative" else None)
+            groups[keys[-1]].append(item.reward)
+        advantages = []
+        for key, item in zip(keys, rewarded, strict=True):
+            rewards = groups[key]
+            spread = statistics.stdev(rewards) if len(rewards) > 1 else 0.0
+            centred = item.reward - statistics.mean(rewards)
+            advantages.append(centred / max(spread, self.settings.std_floor) if spread else 0.0)
+        return advantages
+
+    def minibatch(self, rewarded: list[Rewarded], advantages: list[float], chosen: list[int]) -> float:
+        settings = self.settings
+        total = torch.zeros(())
+        tokens = sum(len(rewarded[i].rollout.completion.tokens) for i in chosen)
+        for i in chosen:
+            completion, prompt = rewarded[i].rollout.completion, rewarded[i].rollout.prompt_tokens
+            logits = self.model(torch.tensor([[*prompt, *completion.tokens]])).logits[0] / self.temperature
+            for place, (token, old) in enumerate(zip(completion.tokens, completion.log_probs, strict=True)):
+                log_probs = torch.log_softmax(logits[len(prompt) + place - 1], -1)
+                ratio = torch.exp(log_probs[token] - old)
+                clipped = torch.clamp(ratio, 1 - settings.clip_low, 1 + settings.clip_high)
+                objective = torch.min(ratio * advantages[i], clipped * advantages[i])
+                entropy = -(log_probs.exp() * log_probs).sum()
+                share = {"token_mean": tokens, "sequence_mean": len(completion.tokens) * len(chosen)}
+                bonus = settings.entropy_coefficient * entropy
+                total = total - (objective + bonus) / share[settings.aggregation]
+        names = dict(self.model.named_parameters())
+        gradients = dict(zip(names, torch.autograd.grad(total, list(names.values())), strict=True))
+        norm = math.sqrt(sum(float((g.double() ** 2).sum()) for g in gradients.values()))
+        scale = min(1.0, self.optimizer.grad_clip / (norm + 1e-6))
+        self.count += 1
+        beta1, beta2 = self.optimizer.betas
+        with torch.no_grad():
+            for name, p in names.items():
+                g = gradients[name] * scale
+                self.first[name] = beta1 * self.first[name] + (1 - beta1) * g
+                self.second[name] = beta2 * self.second[name] + (1 - beta2) * g * g
+                m = self.first[name] / (1 - beta1**self.count)
+                v = self.second[name] / (1 - beta2**self.count)
+                p -= self.optimizer.learning_rate * self.optimizer.weight_decay * p
+                p -= self.optimizer.learning_rate * m / (v.sqrt() + self.optimizer.epsilon)
+        return norm
+
+
+@pytest.mark.parametrize(
+    "update",
+    [
+        {"entropy_coefficient": 0.0},
+        {"entropy_coefficient": 0.01, "aggregation": "sequence_mean"},
+        {"minibatches": 3, "clip_high": 0.28, "entropy_coefficient": 0.0},
+        {"minibatches": 2, "advantage": "global", "std_floor": 2.0, "clip_low": 0.05, "clip_high": 0.05},
+    ],
+    ids=str,
+)
+def test_updates_are_those_of_a_naive_implementation(update: dict[str, Any], policy: Policy, rewarded: Make) -> None:
+    model, other = policy(), policy()
+    updater = _updater(model, **update)
+    naive = Naive(other, OPTIMIZER, UpdateConfig(**update), 0.8)
+    start = _parameters(model)
+    for step in (1, 2):
+        items = rewarded(model, 14, seed=step, temperature=0.8)
+        stats = updater.update(items, step, random.Random(step))
+        advantages, norm = naive.update(items, random.Random(step))
+        assert stats.advantages == pytest.approx(advantages)
+        assert stats.grad_norm == pytest.approx(norm, rel=1e-4)
+        assert stats.clip_fraction > 0.0
+    assert _distance(_parameters(model), _parameters(other)) < 1e-6
+    assert _distance(start, _parameters(model)) > 0.005
+
+
+@pytest.mark.parametrize("aggregation", ["token_mean", "sequence_mean"])
+@pytest.mark.parametrize("entropy", [0.0, 0.01])
+def test_the_microbatch_size_does_not_change_the_result(
+    aggregation: str, entropy: float, policy: Policy, rewarded: Make
+) -> None:
+    results = []
+    for tokens in (1, 40, 100_000):
+        model = policy()
+        settings = {"aggregation": aggregation, "entropy_coefficient": entropy, "minibatches": 2}
+        updater = _updater(model, tokens_per_microbatch=tokens, **settings)
+        stats = updater.update(rewarded(model, 16, temperature=0.8), 1, random.Random(0))
+        results.append((_parameters(model), stats))
+    for parameters, stats in results[1:]:
+        assert _distance(parameters, results[0][0]) < 1e-6
+        for name in ("loss", "entropy", "clip_fraction", "approx_kl", "ratio_max", "grad_norm"):
+            assert getattr(stats, name) == pytest.approx(getattr(results[0][1], name), rel=1e-4, abs=1e-7), name
+
+
+def test_the_same_update_is_the_same_bit_for_bit(policy: Policy, rewarded: Make) -> None:
+    results = []
+    for _ in range(2):
+        model = policy()
+        _updater(model, minibatches=2).update(rewarded(model, 12), 1, random.Random(0))
+        results.append(_parameters(model))
+    assert _distance(*results) == 0.0
+
+
+def test_a_right_answer_becomes_likelier_and_a_wrong_one_less_so(policy: Policy, rewarded: Make) -> None:
+    from azr_platform.rollout.scoring import score
+
+    model = policy()
+    items = [replace(item, reward=1.0 if n % 2 else -1.0) for n, item in enumerate(rewarded(model, 8, temperature=0.8))]
+    pairs = [item.rollout.pair for item in items]
+    before = [sum(values) for values in score(model, pairs, 0.8)]
+    _updater(model, advantage="global", entropy_coefficient=0.0).update(items, 1, random.Random(0))
+    after = [sum(values) for values in score(model, pairs, 0.8)]
+    for number, (earlier, later) in enumerate(zip(before, after, strict=True)):
+        assert later > earlier if number % 2 else later < earlier
+
+
+def test_without_any_advantage_nothing_moves(policy: Policy, rewarded: Make) -> None:
+    model = policy()
+    before = _parameters(model)
+    items = [replace(item, reward=0.5) for item in rewarded(model, 6)]
+    stats = _updater(model, entropy_coefficient=0.0).update(items, 1, random.Random(0))
+    assert stats.advantages == [0.0] * 6
+    assert (stats.loss, stats.entropy, stats.grad_norm) == (0.0, 0.0, 0.0)
+    assert _distance(before, _parameters(model)) == 0.0
+
+
+def test_fewer_samples_than_minibatches_is_no_trouble(policy: Policy, rewarded: Make) -> None:
+    model = policy()
+    stats = _updater(model, minibatches=9, advantage="global").update(rewarded(model, 2), 1, random.Random(0))
+    assert math.isfinite(stats.loss)
+
+
+@pytest.mark.parametrize("bad", [math.nan, -math.inf])
+def test_a_gradient_that_is_no_number_leaves_the_weights_as_they_were(
+    bad: float, policy: Policy, rewarded: Make
+) -> None:
+    model = policy()
+    items = rewarded(model, 6)
+    updater = _updater(model)
+    updater.update(items, 1, random.Random(0))  # so that there are moments, which must not move anything either
+    before, state = _parameters(model), copy.deepcopy(updater.optimizer.state_dict()["state"])
+    old = items[2].rollout.completion
+    completion = msgspec.structs.replace(old, log_probs=[bad] * len(old.tokens))
+    items[2] = replace(items[2], rollout=replace(items[2].rollout, completion=completion))
+    with pytest.raises(NotFinite, match="left as they were"):
+        updater.update(items, 2, random.Random(0))
+    assert _distance(before, _parameters(model)) == 0.0
+    for number, moments in updater.optimizer.state_dict()["state"].items():
+        assert all(torch.equal(value, state[number][name]) for name, value in moments.items())
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert not model.training
+
+
+def test_a_reward_that_is_no_number_is_refused_before_anything_moves(policy: Policy, rewarded: Make) -> None:
+    model = policy()
+    before = _parameters(model)
+    items = rewarded(model, 4)
+    items[1] = replace(items[1], reward=math.nan)
+    with pytest.raises(ValueError, match="not a finite number"):
+        _updater(model).update(items, 1, random.Random(0))
+    assert _distance(before, _parameters(model)) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("warmup", "final", "expected"),
+    [
+        (0, 1.0, [1.0] * 5),
+        (0, 0.0, [1.0, 0.75, 0.5, 0.25, 0.0]),
+        (0, 0.2, [1.0, 0.8, 0.6, 0.4, 0.2]),
+        (2, 1.0, [0.5, 1.0, 1.0, 1.0, 1.0]),
+        (4, 0.2, [0.25, 0.4, 0.45, 0.4, 0.2]),
+    ],
+)
+def test_the_learning_rate_warms_up_and_decays(
+    warmup: int, final: float, expected: list[float], policy: Policy
+) -> None:
+    optimizer = OptimizerConfig(learning_rate=2.0, warmup_steps=warmup, final_fraction=final)
+    updater = _updater(policy(), optimizer, steps=5)
+    assert [updater.learning_rate(step) for step in range(1, 6)] == pytest.approx([2 * value for value in expected])
+
+
+def test_a_run_of_one_step_has_a_learning_rate(policy: Policy) -> None:
+    assert _updater(policy(), steps=1).learning_rate(1) == OPTIMIZER.learning_rate
+
+
+def test_the_learning_rate_is_the_one_that_steps(policy: Policy, rewarded: Make) -> None:
+    model = policy()
+    optimizer = OptimizerConfig(learning_rate=1.0, final_fraction=0.0)
+    before = _parameters(model)
+    stats = _updater(model, optimizer, steps=4).update(rewarded(model, 6), 4, random.Random(0))
+    assert stats.learning_rate == 0.0
+    assert _distance(before, _parameters(model)) == 0.0
