@@ -323,7 +323,7 @@ def test_code_beside_the_weights_is_not_run(trained: Trained, tmp_path: Path, mo
     config["model_type"] = "attack"
     config["auto_map"] = {"AutoConfig": "attack.Config", "AutoModelForCausalLM": "attack.Model"}
     (target / "config.json").write_text(json.dumps(config))
-    (target / "attack.py").write_text(f"open({str(mark)!r}, 'w')\nclass Config: pass\nclass Model: pass\n")
+    (target / "attack.py").write_text(f"open({str(mark)!r}, 'w').close()\nclass Config: pass\nclass Model: pass\n")
     with pytest.raises(ModelUnavailable):
         load_policy(ModelConfig(dtype="float32"), target)
     assert not mark.exists()
