@@ -31,12 +31,12 @@ def print_summary(run: Path, console: Console, head: str) -> None:
     if summary.state == "failed":
         console.print(f"it failed: {summary.reason}; see {run}/logs/trainer.log", highlight=False, markup=False)
     table = Table(box=None, header_style="bold")
-    for name in ("role", "kind", "samples", "trained", "blocked", "well-formed", "right or valid", "reward first→last"):
-        table.add_column(name, justify="left" if name in ("role", "kind") else "right")
+    table.add_column("group")
+    for name in ("samples", "trained", "blocked", "format", "right", "reward, first to last third"):
+        table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(
-            row.role,
-            row.kind,
+            f"{row.role} {row.kind}",
             str(row.samples),
             str(row.trained),
             str(row.blocked),

@@ -55,6 +55,7 @@ def _oversight(reader: LedgerReader, panel: Axes) -> None:
     panel.bar(steps, blocked, color="#CC79A7", label="blocked samples")
     panel.set_title("Supervision and speed", loc="left", fontsize=10)
     panel.set_ylabel("blocked samples a step")
+    panel.set_ylim(0, max(1.0, *blocked) * 1.2)
     panel.set_xlabel("step")
     panel.grid(alpha=0.25)
     twin = panel.twinx()
