@@ -13,7 +13,7 @@ from azr_platform.records import Group, Kind, Role, Task
 from azr_platform.tasks.parse import Parsed, parse_response
 from azr_platform.tasks.seeds import IDENTITY
 
-CAREFUL = Mixture({"careful": 0.6, "check": 0.4}, {"rich": 1.0}, 0.0)
+CAREFUL = Mixture({"careful": 0.6, "check": 0.4}, {"rich": 1.0}, CLEAN.weights, ordered=0.5)
 
 
 def read(example: Example) -> Parsed:
