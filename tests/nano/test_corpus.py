@@ -88,7 +88,7 @@ def check(group: Group, example: Example, parsed: Parsed) -> None:
 def test_no_held_out_program_occurs_up_to_renaming(mixture: Mixture) -> None:
     held = {shape(task.program) for task in held_out_tasks()}
     corpus = Corpus(2)
-    for _ in range(6000):
+    for _ in range(2500):
         example = corpus.example(mixture)
         leaked = held.intersection(programs(example.prompt) + programs(example.response))
         assert not leaked, (example.mode, leaked)
@@ -98,7 +98,7 @@ def test_the_ban_is_what_keeps_them_out() -> None:
     held = {shape(task.program) for task in held_out_tasks()}
     corpus = Corpus(2)
     corpus._banned = frozenset()
-    drawn = [corpus.example(MIXED) for _ in range(6000)]
+    drawn = [corpus.example(MIXED) for _ in range(2500)]
     assert any(held.intersection(programs(e.prompt) + programs(e.response)) for e in drawn)
 
 
