@@ -98,8 +98,9 @@ def _supervise(run: Path, config: Config, open_ledger: object, *, watch: bool) -
     _check_model(config)
     auditor = Auditor.from_policy(load_policy(config.supervisor.policy))
     limits = Limits(wall_s=config.jail.wall_seconds, cpu_s=config.jail.cpu_seconds, memory_mb=config.jail.memory_mb)
-    with console.status("opening the jail and attacking it"), JailPool(limits, config.jail.workers or None) as jail:
-        require_contained(jail)
+    with JailPool(limits, config.jail.workers or None) as jail:
+        with console.status("attacking our own jail"):
+            require_contained(jail)
         with open_ledger() as writer:
             observer = Watched() if watch else Headless(console, config.run.steps)
             with observer:

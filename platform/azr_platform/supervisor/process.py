@@ -137,8 +137,11 @@ class Supervisor:
         final = ""
         try:
             final = await self._converse(child)
-        except (Disconnected, WireError) as error:
-            self._error = self._error or str(error)
+        except Disconnected:
+            pass  # how it ended says more
+        except WireError as error:
+            self._error = str(error)
+            child.kill()
         except TimeoutError:
             self._error = f"no sign of life for {self._config.supervisor.beat_timeout_seconds:.0f} s"
             child.kill()
@@ -150,7 +153,7 @@ class Supervisor:
         status = await child.end()
         self._child = None
         if final:
-            await self._set_state(final, f"step {self._beat.step}", self._stop)
+            await self._set_state(final, "", self._stop)
             return final
         return await self._after_crash(status)
 

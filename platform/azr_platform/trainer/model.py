@@ -41,7 +41,11 @@ def load_policy(config: ModelConfig, folder: Path | None = None) -> tuple[Any, A
             f"model.path = {config.path!r}: cannot be loaded ({first_line}). "
             f"Give a local folder in Hugging Face layout, or connect to the hub once to download it."
         ) from error
-    return model.to(best_device()), tokenizer
+    model.to(best_device())
+    for parameter in model.parameters():
+        # On CPU a loaded parameter is a view of the file: one overwritten meanwhile would kill the process (SIGBUS).
+        parameter.data = parameter.data.clone()
+    return model, tokenizer
 
 
 def best_device() -> str:
