@@ -24,22 +24,15 @@ from azr_tui.escape import visible
 MAX_ALERT_LINES = 20
 
 
-class Watched(Observer):
-    """The dashboard shows everything; nothing is printed beside it."""
-
-    def __enter__(self) -> Watched:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return None
-
-
 class Headless(Observer):
-    """Prints as the run goes; every text that a model may have written is made visible and inert first."""
+    """Prints as the run goes; every text that a model may have written is made visible and inert first.
 
-    def __init__(self, console: Console, steps: int) -> None:
+    A ``quiet`` one prints nothing until ``speak``: the dashboard has the screen meanwhile.
+    """
+
+    def __init__(self, console: Console, steps: int, *, quiet: bool = False) -> None:
         self._console = console
-        self._steps = steps
+        self._quiet = quiet
         self._alert_lines = 0
         self._progress = Progress(
             TextColumn("[bold]{task.description}"),
@@ -57,8 +50,14 @@ class Headless(Observer):
         self._task = self._progress.add_task("step", total=steps, where="starting")
 
     def __enter__(self) -> Headless:
-        self._progress.start()
+        if not self._quiet:
+            self._progress.start()
         return self
+
+    def speak(self) -> None:
+        """The screen is free again."""
+        self._quiet = False
+        self._progress.start()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -90,6 +89,8 @@ class Headless(Observer):
         self._say(f"note: {_clean(message)}")
 
     def _say(self, line: str) -> None:
+        if self._quiet:
+            return
         self._progress.console.print(escape(line), highlight=False, soft_wrap=True)
 
 

@@ -88,7 +88,7 @@ def _supervise(run: Path, config: Config, open_ledger: object, *, watch: bool) -
 
     from azr_monitor.audit import Auditor
     from azr_monitor.policy import load_policy
-    from azr_platform.cli.progress import Headless, Watched
+    from azr_platform.cli.progress import Headless
     from azr_sandbox.limits import Limits
     from azr_sandbox.pool import JailPool
     from azr_sandbox.probe import require_contained
@@ -102,7 +102,7 @@ def _supervise(run: Path, config: Config, open_ledger: object, *, watch: bool) -
         with console.status("attacking our own jail"):
             require_contained(jail)
         with open_ledger() as writer:
-            observer = Watched() if watch else Headless(console, config.run.steps)
+            observer = Headless(console, config.run.steps, quiet=watch)
             with observer:
                 status = asyncio.run(_serve(run, config, writer, auditor, jail, observer, watch=watch))
             head = writer.head
@@ -138,13 +138,13 @@ async def _serve(
     import asyncio
     import signal
 
+    from azr_platform.cli.progress import Headless
     from azr_platform.ledger.reader import LedgerReader
     from azr_platform.supervisor.gate import Gate
-    from azr_platform.supervisor.observer import Observer
     from azr_platform.supervisor.process import Supervisor
     from azr_sandbox.pool import JailPool
 
-    assert isinstance(jail, JailPool) and isinstance(observer, Observer)
+    assert isinstance(jail, JailPool) and isinstance(observer, Headless)
     with LedgerReader(run) as reader:
         tasks = list(reader.tasks())
     gate = Gate(auditor, jail, config.tasks.inputs, tasks)
@@ -169,5 +169,6 @@ async def _serve(
 
     supervising = asyncio.create_task(supervisor.run())
     await AzrApp(run).run_async()
-    typer.echo("The dashboard is closed; the run goes on here. Ctrl-C stops it safely.")
+    observer.speak()
+    observer.notice("the dashboard is closed; the run goes on here; Ctrl-C stops it safely")
     return await supervising
