@@ -53,29 +53,36 @@ def _case(line: str) -> tuple[object, Task | None, Parsed]:
     """(id, the task, the answer); no task when the line does not describe one."""
     nothing = Parsed(well_formed=False)
     try:
-        row = json.loads(line)
-        kind = Kind(row["kind"])
-        answer = _text(row["answer"])
-        if task_kind(kind).many_inputs:
-            pairs = [(_text(given), _text(wanted)) for given, wanted in row["pairs"]]
-            inputs, outputs = tuple(p[0] for p in pairs), tuple(p[1] for p in pairs)
-        else:
-            inputs, outputs = (_text(row.get("input", "")),), (_text(row["output"]),)
-        task = Task(id="", kind=kind, program=_text(row.get("program", "")), inputs=inputs, outputs=outputs, shown=0)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        number = row.get("id") if "row" in locals() and isinstance(row, dict) else None
-        return number, None, nothing
+        row = json.loads(line, parse_constant=str)  # a NaN in a line must not come back as invalid JSON
+    except (ValueError, RecursionError):
+        return None, None, nothing
+    if not isinstance(row, dict):
+        return None, None, nothing
+    try:
+        return row.get("id"), *_read(row)
+    except (ValueError, KeyError, TypeError):
+        return row.get("id"), None, nothing
+
+
+def _read(row: dict[str, Any]) -> tuple[Task, Parsed]:
+    """Raises ValueError, KeyError or TypeError when the row is no case."""
+    kind = Kind(row["kind"])
+    answer = _text(row["answer"])
+    if task_kind(kind).many_inputs:
+        pairs = [(_text(given), _text(wanted)) for given, wanted in row["pairs"]]
+        if not pairs:
+            raise ValueError("no pairs to test the answer on")
+        inputs, outputs = tuple(pair[0] for pair in pairs), tuple(pair[1] for pair in pairs)
+    else:
+        inputs, outputs = (_text(row.get("input", "")),), (_text(row["output"]),)
+    task = Task(id="", kind=kind, program=_text(row.get("program", "")), inputs=inputs, outputs=outputs, shown=0)
     asked = task_kind(kind).asked
-    return (
-        row.get("id"),
-        task,
-        Parsed(
-            well_formed=True,
-            answer=answer,
-            output=answer if asked is Block.OUTPUT else "",
-            inputs=(answer,) if asked is Block.INPUT else (),
-            program=answer if asked is Block.PROGRAM else "",
-        ),
+    return task, Parsed(
+        well_formed=True,
+        answer=answer,
+        output=answer if asked is Block.OUTPUT else "",
+        inputs=(answer,) if asked is Block.INPUT else (),
+        program=answer if asked is Block.PROGRAM else "",
     )
 
 

@@ -20,6 +20,7 @@ def audit(
     jsonl: Annotated[Path | None, typer.Option(help="Judge this JSONL file instead; - is standard input.")] = None,
     policy: Annotated[str, typer.Option(help="default, strict, observe or a YAML file.")] = "default",
     verify: Annotated[bool, typer.Option("--verify", help="Only walk the run's hash chain.")] = False,
+    head: Annotated[str, typer.Option(help="With --verify: a head noted earlier must still be on the chain.")] = "",
     no_run: Annotated[bool, typer.Option("--no-run", help="Judge the texts, run nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line each instead of tables.")] = False,
 ) -> None:
@@ -36,8 +37,10 @@ def audit(
         if verify:
             raise BadInput("--verify walks a run's hash chain; give a run's folder")
         _audit_file(jsonl, policy, no_run, as_json)
+    elif head and not verify:
+        raise BadInput("--head goes with --verify")
     elif run is not None and verify:
-        _verify(run, as_json)
+        _verify(run, head, as_json)
     elif run is not None:
         _audit_run(run, policy, as_json)
 
@@ -196,18 +199,19 @@ def _table(title: str, unit: str, rows: Any) -> Any:
 # -- a run -----------------------------------------------------------------------------------------------
 
 
-def _verify(run: Path, as_json: bool) -> None:
+def _verify(run: Path, head: str, as_json: bool) -> None:
     from azr_platform.ledger.reader import LedgerReader
 
     with LedgerReader(run) as reader:
-        found = reader.verify()
+        found = reader.verify(head)
     if as_json:
         typer.echo(
             json.dumps({"intact": found.intact, "rows": found.rows, "head": found.head, "problem": found.problem})
         )
     elif found.intact:
         typer.echo(f"intact: {found.rows} rows, head {found.head}")
-        typer.echo("This shows that no row was changed since; compare the head with the one noted when the run ended.")
+        if not head:
+            typer.echo("A whole record made anew shows only against a head noted earlier: give it with --head.")
     else:
         typer.echo(f"NOT intact after {found.rows} good rows: {found.problem}", err=True)
     raise typer.Exit(0 if found.intact else 1)
