@@ -23,6 +23,9 @@ from azr_platform.channel.messages import (
 )
 from azr_platform.channel.wire import AsyncWire, Disconnected, WireError
 
+# A client that says nothing for so long has hung, or is none of ours.
+HELLO_SECONDS = 10.0
+
 
 class SocketOccupied(Exception):
     """Another process listens on this run's control socket."""
@@ -86,7 +89,7 @@ class ControlServer:
         self._connections.add(task)
         wire: AsyncWire[FromClient] = AsyncWire(reader, writer, FromClient)
         try:
-            hello = await wire.receive()
+            hello = await asyncio.wait_for(wire.receive(), HELLO_SECONDS)
             if not isinstance(hello, Hello) or hello.protocol != PROTOCOL:
                 await wire.send(Refused(reason=f"this supervisor speaks protocol {PROTOCOL}; use the same version"))
                 return
@@ -102,6 +105,8 @@ class ControlServer:
                     return
         except WireError as error:
             await _try_refuse(wire, str(error))
+        except TimeoutError:
+            await _try_refuse(wire, "say Hello first")
         except (Disconnected, asyncio.CancelledError):
             pass
         finally:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 import struct
 import threading
@@ -12,6 +11,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 MAX_FRAME = 256 * 1024 * 1024
+CLOSE_SECONDS = 2.0
 _LENGTH = struct.Struct("<I")
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -120,6 +120,10 @@ class AsyncWire(Generic[In]):
         return received
 
     async def close(self) -> None:
+        """Hang up; what the peer has not read after ``CLOSE_SECONDS`` is dropped."""
         self._writer.close()
-        with contextlib.suppress(OSError):
-            await self._writer.wait_closed()
+        try:
+            await asyncio.wait_for(self._writer.wait_closed(), CLOSE_SECONDS)
+        except OSError:  # broken already, or (a TimeoutError is an OSError) never read to its end
+            self._writer.transport.abort()
+            await asyncio.sleep(0)  # the loop closes the socket in its next round
