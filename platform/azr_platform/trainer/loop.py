@@ -247,8 +247,8 @@ class SelfPlay:
         return Rewarded(rollout, reward)
 
     def _flagged(self, rollout: Rollout) -> list[Rewarded]:
-        """A flagged sample is dropped, unless the run was told to punish it."""
-        if self._config.rewards.punish_flagged:
+        """A flagged sample is dropped, unless the run was told to punish it; one without a ledger row always is."""
+        if self._config.rewards.punish_flagged and rollout.judgement.sample > 0:
             return [Rewarded(rollout, self._config.rewards.malformed)]
         return []
 
