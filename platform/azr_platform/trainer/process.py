@@ -19,8 +19,10 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--fd", type=int, required=True)
     arguments = parser.parse_args()
-    # Ctrl-C reaches the whole foreground group; the supervisor decides what it means.
+    # A service manager tells every process of a run to end; the supervisor decides what that means, and a trainer
+    # without one ends by itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sys.exit(train(arguments.run, socket.socket(fileno=arguments.fd)))
 
 

@@ -71,6 +71,7 @@ class Session:
                 done = step
                 if step % config.run.checkpoint_every == 0 or step == config.run.steps:
                     saver.save(step)
+            link.safe_point("after the last step")
             link.finished()
         except HaltRequested as request:
             # Mid-step the weights are still those of the last finished step, and so are the settled buffers.
