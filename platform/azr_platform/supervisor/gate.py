@@ -22,6 +22,7 @@ from azr_platform.channel.messages import Judgement, Review, Reviewed, Submissio
 from azr_platform.ledger.writer import Batch, LedgerWriter
 from azr_platform.records import Role, Task
 from azr_platform.tasks import check
+from azr_platform.tasks.kinds import task_kind
 from azr_platform.tasks.parse import Parsed, parse_response
 from azr_sandbox.execution import Execution, Outcome, Request
 from azr_sandbox.jail import Jail
@@ -235,7 +236,7 @@ def _request(draft: Draft) -> tuple[Request | None, str]:
     """(what to run, why nothing can be)."""
     sample, parsed = draft.submission, draft.parsed
     if sample.role is Role.PROPOSE:
-        if sample.task and draft.task is None:
+        if draft.task is None and (sample.task or not task_kind(sample.kind).writes_program):
             return None, f"no task {sample.task} is on record"
         return check.validation_request(sample.kind, parsed, draft.task), ""
     if draft.task is None or draft.task.kind is not sample.kind:
