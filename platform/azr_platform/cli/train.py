@@ -153,16 +153,17 @@ async def _serve(
     loop = asyncio.get_running_loop()
     pressed = 0
 
-    def interrupted() -> None:
+    def interrupted(number: signal.Signals) -> None:
         nonlocal pressed
         pressed += 1
-        supervisor.request_stop("interrupted" if pressed == 1 else "interrupted twice")
-        observer.notice("stopping at the next safe point; interrupt again to end the trainer at once")
         if pressed > 1:
             supervisor.kill_trainer()
+        else:
+            supervisor.interrupt(f"signal {number.name}", "interrupted")
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, interrupted)
+    # SIGHUP: the terminal is gone, and with it whoever would have watched.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, interrupted, number)
     if not watch:
         return await supervisor.run()
     from azr_tui.app import AzrApp

@@ -8,10 +8,13 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from azr_platform.channel.messages import FromTrainer
 from azr_platform.channel.wire import AsyncWire
+
+TRAINER = (sys.executable, "-m", "azr_platform.trainer.process")
 
 
 class TrainerChild:
@@ -22,23 +25,28 @@ class TrainerChild:
         self.wire = wire
 
     @classmethod
-    async def start(cls, run: Path) -> TrainerChild:
+    async def start(cls, run: Path, command: Sequence[str] = TRAINER) -> TrainerChild:
+        (run / "logs").mkdir(exist_ok=True)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        with (run / "logs" / "trainer.log").open("ab") as log, theirs:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "azr_platform.trainer.process",
-                "--run",
-                str(run.resolve()),
-                "--fd",
-                str(theirs.fileno()),
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env={**os.environ, "TOKENIZERS_PARALLELISM": "false"},
-            )
+        try:
+            with (run / "logs" / "trainer.log").open("ab") as log, theirs:
+                process = await asyncio.create_subprocess_exec(
+                    *command,
+                    "--run",
+                    str(run.resolve()),
+                    "--fd",
+                    str(theirs.fileno()),
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    env={**os.environ, "TOKENIZERS_PARALLELISM": "false"},
+                    # Signals of the terminal are for the supervisor, which decides what they mean.
+                    start_new_session=True,
+                )
+        except BaseException:
+            ours.close()
+            raise
         reader, writer = await asyncio.open_unix_connection(sock=ours)
         return cls(process, AsyncWire(reader, writer, FromTrainer))
 
@@ -47,13 +55,16 @@ class TrainerChild:
         return self.process.pid
 
     async def end(self, grace: float = 10.0) -> int:
-        """Wait for the exit, kill after ``grace`` seconds; returns the exit status."""
-        await self.wire.close()
+        """Hang up and wait for the exit, kill after ``grace`` seconds; returns the exit status."""
         try:
-            return await asyncio.wait_for(self.process.wait(), grace)
+            return await asyncio.wait_for(self._hang_up(), grace)
         except TimeoutError:
             self.kill()
             return await self.process.wait()
+
+    async def _hang_up(self) -> int:
+        await self.wire.close()
+        return await self.process.wait()
 
     def kill(self) -> None:
         if self.process.returncode is None:

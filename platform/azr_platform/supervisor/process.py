@@ -18,6 +18,7 @@ from typing import TypeVar
 
 import msgspec
 
+from azr_monitor.decide import FAILURE
 from azr_monitor.records import Action as Act
 from azr_monitor.records import Severity
 from azr_platform.channel.messages import (
@@ -49,9 +50,9 @@ from azr_platform.ledger.errors import LedgerBroken
 from azr_platform.ledger.reader import LedgerReader
 from azr_platform.ledger.records import CheckpointRow
 from azr_platform.ledger.writer import LedgerWriter
-from azr_platform.supervisor.child import TrainerChild
+from azr_platform.supervisor.child import TRAINER, TrainerChild
 from azr_platform.supervisor.gate import Gate, RaisedAlert, blocked_reply
-from azr_platform.supervisor.observer import Observer
+from azr_platform.supervisor.observer import Guarded, Observer
 from azr_platform.supervisor.reactions import Rate, react
 from azr_platform.supervisor.runfolder import (
     Continuation,
@@ -59,8 +60,10 @@ from azr_platform.supervisor.runfolder import (
     arguments_of,
     checkpoint_at,
     continuation,
+    open_branch,
     present_checkpoints,
     record_control,
+    warnings_of,
 )
 
 T = TypeVar("T")
@@ -68,6 +71,8 @@ T = TypeVar("T")
 # A trainer that does not say Hello within this many seconds (imports on a cold disk) never will.
 HELLO_SECONDS = 180.0
 LEDGER_RETRY_SECONDS = 2.0
+# A part that failed in so many reviews in a row is broken, not unlucky: the run pauses, whatever the policy.
+PERSISTENT_FAILURES = 3
 
 
 class Supervisor:
@@ -83,14 +88,17 @@ class Supervisor:
         rates: Sequence[Rate] = (),
         notices: Sequence[str] = (),
         observer: Observer | None = None,
+        trainer: Sequence[str] = TRAINER,
     ) -> None:
+        """``trainer`` is the command that starts a trainer; ``--run`` and ``--fd`` are appended to it."""
         self._run = run
         self._config = config
         self._writer = writer
         self._gate = gate
         self._rates = rates
-        self._notices = list(notices)
-        self._observer = observer or Observer()
+        self._notices = [*notices, *warnings_of(config)]
+        self._observer = Guarded(observer or Observer())
+        self._trainer = trainer
         self._judging = ThreadPoolExecutor(1, thread_name_prefix="judge")
         self._recording = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._state, self._where, self._reason = "starting", "", ""
@@ -99,12 +107,16 @@ class Supervisor:
         self._pause = ""  # why a pause is wanted; empty when none is
         self._stop = ""
         self._rollback: RollBack | None = None
+        self._final = ""  # the state the run ends in, as soon as nothing can change it
         self._changed = asyncio.Event()
-        self._gone = asyncio.Event()
+        self._lost: Exception | None = None  # why the trainer is not heard any more
+        self._background: set[asyncio.Task[None]] = set()
         self._child: TrainerChild | None = None
         self._error = ""
         self._restarts = 0
         self._alerts: list[RaisedAlert] = []
+        self._failing = 0  # reviews in a row in which a part of the supervisor failed
+        self._retried: set[int] = set()  # steps that the policy rolled back to
 
     # -- life --------------------------------------------------------------------------------------------
 
@@ -126,30 +138,34 @@ class Supervisor:
                     return 0 if ended != "failed" else 1
         finally:
             await server.close()
+            await asyncio.gather(*self._background, return_exceptions=True)
             self._judging.shutdown()
             self._recording.shutdown()
 
     async def _supervise_one(self) -> str:
         """One trainer's life; returns the final state, or nothing when another trainer should be started."""
-        self._gone, self._error = asyncio.Event(), ""
+        self._lost, self._error = None, ""
         await self._set_state("starting", "", self._reason)
-        self._child = child = await TrainerChild.start(self._run)
+        self._beat, self._beat_at = Beat(step=self._at.step, where="starting"), time.monotonic()
+        self._child = child = await TrainerChild.start(self._run, self._trainer)
         final = ""
         try:
             final = await self._converse(child)
-        except Disconnected:
-            pass  # how it ended says more
+        except (Disconnected, TimeoutError):
+            pass  # how it ended says more, or `_read` has said it
         except WireError as error:
-            self._error = str(error)
-            child.kill()
-        except TimeoutError:
-            self._error = f"no sign of life for {self._config.supervisor.beat_timeout_seconds:.0f} s"
+            self._error = self._error or str(error)
             child.kill()
         except LedgerBroken as error:
             self._observer.notice(str(error))
             child.kill()
             await child.end()
             return "failed"
+        except BaseException:
+            # A bug, or this task is cancelled: no trainer goes on without its supervisor.
+            child.kill()
+            await child.end()
+            raise
         status = await child.end()
         self._child = None
         if final:
@@ -190,19 +206,20 @@ class Supervisor:
                 if reply is not None:
                     await child.wire.send(reply)
                 if isinstance(reply, Halt):
-                    final = "stopped"
                     # The trainer may still save a checkpoint; then it hangs up.
-                    return await self._drain(child, inbox, final)
+                    return await self._drain(child, inbox)
                 if isinstance(message, Finished):
-                    return "finished"
+                    return self._final
         finally:
             reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
 
-    async def _drain(self, child: TrainerChild, inbox: asyncio.Queue[FromTrainer | Exception], final: str) -> str:
+    async def _drain(self, child: TrainerChild, inbox: asyncio.Queue[FromTrainer | Exception]) -> str:
+        """What a halted trainer still has to say; nothing is returned when it failed at its last act."""
         while True:
             message = await inbox.get()
             if isinstance(message, Disconnected):
-                return final
+                return "" if self._error else "stopped"
             if isinstance(message, Exception):
                 raise message
             reply = await self._answer(message)
@@ -211,28 +228,33 @@ class Supervisor:
 
     async def _read(self, child: TrainerChild, inbox: asyncio.Queue[FromTrainer | Exception]) -> None:
         timeout = HELLO_SECONDS
-        while True:
-            try:
+        try:
+            while True:
                 message = await asyncio.wait_for(child.wire.receive(), timeout)
-            except (Disconnected, WireError, TimeoutError) as error:
-                self._gone.set()
-                self._changed.set()
-                await inbox.put(error)
-                return
-            timeout = self._config.supervisor.beat_timeout_seconds
-            self._beat_at = time.monotonic()
-            if isinstance(message, Beat):
-                self._beat = message
-                self._observer.beat(message.step, message.where, message.done, message.total)
-            else:
-                await inbox.put(message)
+                timeout = self._config.supervisor.beat_timeout_seconds
+                self._beat_at = time.monotonic()
+                if isinstance(message, Beat):
+                    self._beat = message
+                    self._observer.beat(message.step, message.where, message.done, message.total)
+                else:
+                    await inbox.put(message)
+        except Exception as error:  # whatever it is must reach `_converse`, or nobody would ever answer again
+            if not isinstance(error, Disconnected):
+                silent = isinstance(error, TimeoutError)
+                self._error = f"no sign of life for {timeout:.0f} s" if silent else str(error)
+                # At once: an answer may be stuck on its way to a trainer that reads no more.
+                child.kill()
+            self._lost = error
+            self._changed.set()
+            await inbox.put(error)
 
     # -- the trainer's questions -------------------------------------------------------------------------
 
     async def _answer(self, message: FromTrainer) -> ToTrainer | None:
         match message:
             case Hello():
-                await self._set_state("running", "", "")
+                state = "stopping" if self._stop else "pausing" if self._pause else "running"
+                await self._set_state(state, "", self._stop or self._pause)
                 return Welcome(branch=self._at.branch, checkpoint=self._at.checkpoint)
             case Review():
                 return await self._review(message)
@@ -249,7 +271,9 @@ class Supervisor:
             case Notice():
                 await self._notice("trainer", message.message)
                 return None
-            case Finished() | Beat():
+            case Finished():
+                self._final = "finished"
+            case Beat():
                 pass
         return Noted()
 
@@ -268,19 +292,33 @@ class Supervisor:
         for alert in alerts:
             self._observer.alert(alert.severity, f"{alert.rule}: {alert.message}")
         await self._react(alerts, review.step)
+        await self._count_failures([*judged.failures, *(a.message for a in alerts if a.rule == FAILURE)])
         return reply
+
+    async def _count_failures(self, failures: Sequence[str]) -> None:
+        """Pause when a part keeps failing; its samples were blocked already."""
+        self._failing = self._failing + 1 if failures else 0
+        if self._failing < PERSISTENT_FAILURES or self._pause:
+            return
+        why = f"in {self._failing} reviews in a row: {failures[0]}"[:500]
+        self._failing = 0
+        await self._request_pause(why)
+        outcome = Outcome(ok=True, detail="pausing at the next safe point")
+        await self._record_control("supervisor", Action.PAUSE, {}, why, outcome)
 
     async def _safe_point(self, message: SafePoint) -> ToTrainer:
         while True:
             self._changed.clear()  # before the checks: a change from here on ends the wait below
-            if self._gone.is_set():
+            if self._lost is not None:
                 raise Disconnected("the trainer went away while it waited")
             if self._stop:
                 await self._set_state("stopping", message.where, self._stop)
                 return Halt()
             if self._rollback is not None:
                 order, self._rollback = self._rollback, None
-                return await self._roll_back(order)
+                if (reply := await self._roll_back(order)) is not None:
+                    return reply
+                continue
             if not self._pause:
                 if self._state != "running":
                     await self._set_state("running", message.where, "")
@@ -289,10 +327,13 @@ class Supervisor:
                 await self._set_state("paused", f"step {message.step}: {message.where}", self._pause)
             await self._changed.wait()
 
-    async def _roll_back(self, order: RollBack) -> RollBack:
+    async def _roll_back(self, order: RollBack) -> RollBack | None:
+        """Open the branch that the trainer goes on with; nothing when another rollback left the checkpoint behind."""
         await self._set_state("rolling back", f"to step {order.step}", self._reason)
-        row = {"created_at": time.time(), "parent": self._at.branch, "from_step": order.step, "reason": "rollback"}
-        branch = await self._write(lambda: self._writer.append("branches", row))
+        branch = await self._write(lambda: open_branch(self._run, self._writer, order))
+        if branch is None:
+            await self._notice("supervisor", f"no rollback to step {order.step}: it is no longer on the run's line")
+            return None
         self._at = Continuation(branch, order.step, order.checkpoint)
         self._alerts.clear()
         return RollBack(checkpoint=order.checkpoint, step=order.step, branch=branch)
@@ -314,13 +355,22 @@ class Supervisor:
 
     async def command(self, command: Command) -> Outcome:
         """Carry out a command and record it with its outcome, also when it is refused."""
-        outcome = await self._carry_out(command)
-        await self._record_control(command.who, command.action, arguments_of(command), command.why, outcome)
+        try:
+            outcome = await self._carry_out(command)
+            await self._record_control(command.who, command.action, arguments_of(command), command.why, outcome)
+        except LedgerBroken as error:
+            outcome = Outcome(ok=False, detail=f"it cannot be put on record: {error}")
         self._changed.set()
         return outcome
 
     async def _carry_out(self, command: Command) -> Outcome:
         why = command.why or f"asked by {command.who}"
+        if command.action is Action.ACKNOWLEDGE:
+            return await self._acknowledge(command)
+        if self._final:
+            return Outcome(ok=False, detail=f"the run has {self._final}")
+        if self._stop:
+            return Outcome(ok=False, detail=f"already stopping: {self._stop}")
         match command.action:
             case Action.PAUSE if self._pause:
                 return Outcome(ok=False, detail=f"already {self._state}")
@@ -333,22 +383,41 @@ class Supervisor:
                 self._pause = ""
                 return Outcome(ok=True, detail="resumed")
             case Action.STOP:
-                self.request_stop(why)
-                return Outcome(ok=True, detail="stopping at the next safe point, with a checkpoint")
+                return await self._request_stop(why)
             case Action.ROLLBACK:
-                return await self._request_rollback(command.step, why)
-            case Action.ACKNOWLEDGE:
-                return await self._acknowledge(command)
+                outcome = await self._request_rollback(command.step, why)
+                if outcome.ok:
+                    self._pause = ""  # a paused run is rolled back and runs on, unless it is paused again
+                return outcome
 
     async def _request_pause(self, why: str) -> None:
         self._pause = why
         if self._state == "running":
             await self._set_state("pausing", self._beat.where, why)
 
-    def request_stop(self, why: str) -> None:
-        """Stop at the next safe point. Safe to call from a signal handler of the loop."""
+    async def _request_stop(self, why: str) -> Outcome:
         self._stop = why
         self._changed.set()
+        await self._set_state("stopping", self._beat.where, why)
+        return Outcome(ok=True, detail="stopping at the next safe point, with a checkpoint")
+
+    def interrupt(self, who: str, why: str) -> None:
+        """A stop from a signal handler of the loop: at once, and on record soon after. A second one does nothing."""
+        if self._stop or self._final:
+            return
+        self._stop = why  # also when the ledger keeps the record waiting
+        self._observer.notice("stopping at the next safe point; interrupt again to end the trainer at once")
+        order = Command(action=Action.STOP, who=who, why=why)
+        task = asyncio.get_running_loop().create_task(self._record_interrupt(order))
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def _record_interrupt(self, order: Command) -> None:
+        try:
+            outcome = await self._request_stop(order.why)
+            await self._record_control(order.who, order.action, {}, order.why, outcome)
+        except LedgerBroken as error:
+            self._observer.notice(str(error))
 
     def kill_trainer(self) -> None:
         """End the trainer at once; the newest checkpoint stands."""
@@ -365,8 +434,6 @@ class Supervisor:
             return Outcome(ok=False, detail=problem)
         self._rollback = RollBack(checkpoint=chosen.path, step=chosen.step, branch=0)
         self._reason = why
-        # A paused run is rolled back and runs on, unless it is paused again.
-        self._pause = ""
         return Outcome(ok=True, detail=f"rolling back to step {chosen.step} at the next safe point")
 
     async def _acknowledge(self, command: Command) -> Outcome:
@@ -400,16 +467,26 @@ class Supervisor:
             return
         self._alerts.clear()
         if reaction.action is Act.STOP:
-            self.request_stop(reaction.why)
-            outcome = Outcome(ok=True, detail="stopping at the next safe point")
+            outcome = await self._request_stop(reaction.why)
         elif reaction.action is Act.ROLLBACK:
-            outcome = await self._request_rollback(await self._write(lambda: self._step_before(step)), reaction.why)
-            if not outcome.ok:
-                await self._request_pause(reaction.why)
+            outcome = await self._roll_back_or_pause(step, reaction.why)
         else:
             await self._request_pause(reaction.why)
             outcome = Outcome(ok=True, detail="pausing at the next safe point")
         await self._record_control("policy", reaction.action.name.lower(), {}, reaction.why, outcome)
+
+    async def _roll_back_or_pause(self, step: int, why: str) -> Outcome:
+        """What the policy asks for, once a step: the same draws would bring the same samples again, for ever."""
+        target = await self._write(lambda: self._step_before(step))
+        if target in self._retried:
+            outcome = Outcome(ok=False, detail=f"step {target} was rolled back to before, and it came again: pausing")
+        else:
+            outcome = await self._request_rollback(target, why)
+        if not outcome.ok:
+            await self._request_pause(why)
+        elif target is not None:
+            self._retried.add(target)
+        return outcome
 
     def _step_before(self, step: int) -> int | None:
         """The newest checkpointed step before ``step``."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from azr_platform import __version__
-from azr_platform.channel.messages import Action, Command, Outcome
+from azr_platform.channel.messages import Action, Command, Outcome, RollBack
 from azr_platform.config.load import ConfigError, dump, load
 from azr_platform.config.schema import Config
 from azr_platform.ledger.errors import UnknownRun
@@ -100,6 +100,16 @@ def reopen(run: Path) -> tuple[LedgerWriter, Config]:
     return LedgerWriter(run), config
 
 
+def warnings_of(config: Config) -> list[str]:
+    """One line for each setting that should not be on without a thought; they go on record with the run."""
+    if config.rewards.punish_flagged:
+        return [
+            "rewards.punish_flagged is on: training against the monitor teaches a model to hide what it looks for "
+            "(arXiv 2503.11926)"
+        ]
+    return []
+
+
 def continuation(run: Path, writer: LedgerWriter, reason: str) -> Continuation:
     """Where to continue after a stop or a crash: the newest checkpoint on the line.
 
@@ -150,6 +160,17 @@ def _roll_back_ended(run: Path, reader: LedgerReader, writer: LedgerWriter, step
             {"time": time.time(), "state": "stopped", "where_at": f"step {chosen.step}", "reason": "rolled back"},
         )
     return Outcome(ok=True, detail=f"rolled back to step {chosen.step}; go on with `azr-platform train --resume {run}`")
+
+
+def open_branch(run: Path, writer: LedgerWriter, order: RollBack) -> int | None:
+    """The branch that a rollback goes on with; None when its checkpoint is not on the current line any more."""
+    with LedgerReader(run) as reader:
+        chosen, _ = checkpoint_at(run, reader, order.step)
+        parent = reader.branch()
+    if chosen is None or chosen.path != order.checkpoint:
+        return None
+    row = {"created_at": time.time(), "parent": parent, "from_step": order.step, "reason": "rollback"}
+    return writer.append("branches", row)
 
 
 def checkpoint_at(run: Path, reader: LedgerReader, step: int | None) -> tuple[CheckpointRow | None, str]:
