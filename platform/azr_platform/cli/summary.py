@@ -31,8 +31,8 @@ def print_summary(run: Path, console: Console, head: str) -> None:
     if summary.state == "failed":
         console.print(f"it failed: {summary.reason}; see {run}/logs/trainer.log", highlight=False, markup=False)
     table = Table(box=None, header_style="bold")
-    table.add_column("group")
-    for name in ("samples", "trained", "blocked", "format", "right", "reward, first to last third"):
+    table.add_column("group", no_wrap=True)
+    for name in ("samples", "trained", "blocked", "format", "good", "reward"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(
@@ -45,6 +45,7 @@ def print_summary(run: Path, console: Console, head: str) -> None:
             f"{row.reward_first:+.2f} → {row.reward_last:+.2f}",
         )
     console.print(table)
+    console.print("good: valid proposals, right answers; reward: mean of the first and the last third of the steps")
     if rules:
         found = ", ".join(f"{rule} ×{count}" for rule, _, count in rules[:8])
         console.print(f"findings: {found}", highlight=False, markup=False)
