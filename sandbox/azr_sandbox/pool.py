@@ -32,17 +32,19 @@ from azr_sandbox.execution import Execution, Outcome, Request
 from azr_sandbox.jail import JailUnavailable
 from azr_sandbox.limits import Limits
 from azr_sandbox.rootfs import python_root
-from azr_sandbox.verdict import combine, judge, order_sensitive
+from azr_sandbox.verdict import chancy, combine, judge, order_sensitive
 from azr_sandbox.warmjail import JailBroken, Lane, WarmJail
 
-_DAY_S = 86_400
+_DAY_S, _HOUR_S = 86_400, 3_600
 MAIN = Lane("main", hash_seed=0)
 VERIFIERS = (
-    Lane("verifier 1", hash_seed=528, clock_shift_s=413 * _DAY_S, pid_shift=7),
-    Lane("verifier 2", hash_seed=1357, clock_shift_s=1_000 * _DAY_S, pid_shift=13),
-    Lane("verifier 3", hash_seed=313, clock_shift_s=2_000 * _DAY_S, pid_shift=19),
+    Lane("verifier 1", hash_seed=528, clock_shift_s=414 * _DAY_S + 12 * _HOUR_S + 1_043, pid_shift=7),
+    Lane("verifier 2", hash_seed=1357, clock_shift_s=1_004 * _DAY_S + 5 * _HOUR_S + 2_146, pid_shift=13),
+    Lane("verifier 3", hash_seed=313, clock_shift_s=2_006 * _DAY_S + 9 * _HOUR_S + 607, pid_shift=19),
 )
-"""The first verifies every run; the others only programs that touch sets, hashes or addresses.
+"""The first verifies every run; the others only programs that touch sets, hashes, addresses, dates or chance.
+
+The first clock differs from the real one in year, month, day, weekday, hour, minute and second, whatever the date.
 
 Of all 2,701 pairs among common short strings, iteration order differs from the main lane's under the first seed
 for 67 %, under one of the first two for 90 %, under one of the three for 98 % (the best found among 1,500;
@@ -218,8 +220,7 @@ class _Batch:
                 continue
             lanes: deque[Lane] = deque()
             if request.verify:
-                careful = order_sensitive(request.program) or order_sensitive(text)
-                lanes.extend(VERIFIERS if careful else VERIFIERS[:1])
+                lanes.extend(_verifiers(request.program + "\n" + text))
             self.queues[MAIN].append(_Job((number, position), program, arguments, lanes))
             self.unfinished += 1
 
@@ -331,6 +332,13 @@ class _Batch:
             self.queues[jail.lane].appendleft(job)
         else:
             self.finish(job, Execution(Outcome.CRASH, detail=f"two jails failed on it, the last: {why}"))
+
+
+def _verifiers(text: str) -> tuple[Lane, ...]:
+    """Where to run a program and its input again. One that draws lots is run often: two coins may agree."""
+    if chancy(text):
+        return VERIFIERS * 2
+    return VERIFIERS if order_sensitive(text) else VERIFIERS[:1]
 
 
 def _encoded(text: str, most: int) -> tuple[bytes, str]:

@@ -13,7 +13,11 @@ from azr_sandbox.warmjail import FLOOD, TIMEOUT, Report
 _DETAIL_CHARS = 300
 _MEMORY_KILL_SHARE = 0.8
 # Words after which two hash seeds may leave an unlucky order unnoticed; see `order_sensitive`.
-_HASHY = re.compile(r"\b(?:set|frozenset|hash|id|__hash__|dir|vars|globals)\b|\.(?:keys|items)\(\)\s*[-&|^]")
+_HASHY = re.compile(
+    r"\b(?:set|frozenset|hash|id|__hash__|dir|vars|globals|time|datetime|clock_gettime)\b"
+    r"|\.(?:keys|items)\(\)\s*[-&|^]"
+)
+_CHANCY = re.compile(r"\b(?:random|secrets|urandom|getrandom|uuid\w*)\b")
 # Unterminated strings match to the end, so that scanning is linear in any text.
 _BRACE_OR_STRING = re.compile(
     r"'''(?:[^\\]|\\.)*?(?:'''|\Z)|\"\"\"(?:[^\\]|\\.)*?(?:\"\"\"|\Z)"
@@ -49,12 +53,12 @@ def judge(report: Report, limits: Limits) -> Execution:
 
 
 def _classify(report: Report, limits: Limits) -> tuple[Outcome, str | None, str]:
-    if report.end == TIMEOUT:
-        return Outcome.TIMEOUT, None, f"more than {limits.wall_s:g} s of wall clock"
     if report.end == FLOOD:
         return Outcome.OUTPUT_LIMIT, None, f"more than {limits.output_bytes} bytes of output"
     if report.cpu_ms > limits.cpu_s * 1000:  # a program may catch SIGXCPU, not this
         return Outcome.CPU, None, f"more than {limits.cpu_s} s of CPU time"
+    if report.end == TIMEOUT:
+        return Outcome.TIMEOUT, None, f"more than {limits.wall_s:g} s of wall clock"
     if report.status != 0:
         return _died(report, limits)
     return _payload(report.payload, limits)
@@ -128,8 +132,13 @@ def combine(first: Execution, again: Execution) -> Execution:
     )
 
 
+def chancy(text: str) -> bool:
+    """Whether the text names a source of randomness, whose few possible values would often agree by luck."""
+    return _CHANCY.search(text) is not None
+
+
 def order_sensitive(text: str) -> bool:
-    """Whether the text touches sets, hashing or addresses, so that two seeds are too few to trust.
+    """Whether the text touches sets, hashing, addresses or dates, so that two seeds and clocks are too few.
 
     A heuristic over characters, deliberately without parsing model text here: it decides how often to
     verify, nothing else.

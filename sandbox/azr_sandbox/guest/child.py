@@ -4,6 +4,7 @@ The payload it writes is ``kind byte + UTF-8 text``. Nothing in it is trusted: a
 what returning that value, or raising that error, would have achieved.
 """
 
+import builtins
 import gc
 import os
 import sys
@@ -18,6 +19,7 @@ _ONLY_AST = 0x400  # ast.PyCF_ONLY_AST, without importing ast
 _DETAIL_CHARS = 300
 _COMPILE_ERRORS = (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError, UnicodeError)
 _write, _exit, _close, _read = os.write, os._exit, os.close, os.read
+_class_name = type.__dict__["__name__"].__get__
 
 
 class Silence:
@@ -48,12 +50,13 @@ class Silence:
 
 def describe(error: BaseException) -> bytes:
     """``TypeName: message``, bounded; the message may run the program's own code, which stays confined."""
-    name = type(error).__name__
+    # The class's own name, not what a metaclass says; and an exact str, not a subclass with methods of its own.
+    name: str = _class_name(type(error))
     try:
-        message = str(error)
+        message = str.__str__(str(error))
     except BaseException:
         message = ""
-    text = f"{name}: {message}" if message else str(name)
+    text = f"{name}: {message[:_DETAIL_CHARS]}" if message else name
     return text[:_DETAIL_CHARS].encode("utf-8", "backslashreplace")
 
 
@@ -82,6 +85,8 @@ def evaluate(program: str, arguments: str, room: int) -> tuple[bytes, bytes]:
     main = types.ModuleType("__main__")
     sys.modules["__main__"] = main
     namespace = main.__dict__
+    # The interpreter's own builtins, as for any script; the guest's modules have copies that nothing patches.
+    namespace["__builtins__"] = builtins
     try:
         exec(code, namespace)  # noqa: S102  # this is what the jail is for
         if not callable(namespace.get("f")):

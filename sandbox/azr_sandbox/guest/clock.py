@@ -1,30 +1,42 @@
 """A shifted wall clock for verifier zygotes, so that a value that depends on today's date does not verify.
 
-Time since boot cannot lie (programs measuring durations disagree with themselves anyway); what is shifted is
-every way to read the calendar. ``datetime`` is taken in its Python form, which reads the shifted clock.
+Both kinds of clock are shifted, the calendar and the time since boot, so that not even a coarse reading of either
+verifies; durations stay true. ``datetime`` is taken in its Python form, which reads the shifted clock. Out of
+reach is the C library's own ``time()``, called through ctypes.
 """
 
 import sys
 import time
+from collections.abc import Callable
 
 
 def shift(seconds: int) -> None:
     """Move `time` and `datetime` ahead by ``seconds`` in this process and all its children."""
-    real = {name: getattr(time, name) for name in ("time", "time_ns", "clock_gettime", "clock_gettime_ns")}
+    plain = ("time", "monotonic", "perf_counter")
+    real = {name: getattr(time, name) for clock in plain for name in (clock, f"{clock}_ns")}
+    real |= {name: getattr(time, name) for name in ("clock_gettime", "clock_gettime_ns")}
     formats = {name: getattr(time, name) for name in ("localtime", "gmtime", "ctime", "asctime", "strftime", "mktime")}
 
     def now() -> float:
         return float(real["time"]()) + seconds
 
+    def ahead(name: str) -> Callable[[], float]:
+        read = real[name]
+        return lambda: float(read()) + seconds
+
+    def ahead_ns(name: str) -> Callable[[], int]:
+        read = real[name]
+        return lambda: int(read()) + seconds * 10**9
+
     def clock_gettime(clock: int, /) -> float:
-        return float(real["clock_gettime"](clock)) + (seconds if clock == time.CLOCK_REALTIME else 0)
+        return float(real["clock_gettime"](clock)) + (0 if _is_cpu_clock(clock) else seconds)
 
     def clock_gettime_ns(clock: int, /) -> int:
-        return int(real["clock_gettime_ns"](clock)) + (seconds * 10**9 if clock == time.CLOCK_REALTIME else 0)
+        return int(real["clock_gettime_ns"](clock)) + (0 if _is_cpu_clock(clock) else seconds * 10**9)
 
     replacements = {
-        "time": now,
-        "time_ns": lambda: real["time_ns"]() + seconds * 10**9,
+        **{name: ahead(name) for name in plain},
+        **{f"{name}_ns": ahead_ns(f"{name}_ns") for name in plain},
         "clock_gettime": clock_gettime,
         "clock_gettime_ns": clock_gettime_ns,
         "localtime": lambda at=None: formats["localtime"](now() if at is None else at),
@@ -39,3 +51,8 @@ def shift(seconds: int) -> None:
         setattr(time, name, function)
     sys.modules["_datetime"] = None  # type: ignore[assignment]  # the import system reads this as "absent"
     import datetime  # noqa: F401
+
+
+def _is_cpu_clock(clock: int) -> bool:
+    """Those of processes and threads; negative ids are other processes' own."""
+    return clock < 0 or clock in (time.CLOCK_PROCESS_CPUTIME_ID, time.CLOCK_THREAD_CPUTIME_ID)

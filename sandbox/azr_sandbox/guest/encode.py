@@ -7,8 +7,9 @@ their own (see boot.py), so a program that patches ``repr`` or ``type`` changes 
 import collections
 from typing import Any
 
-_DICT_LIKE = frozenset({collections.Counter, collections.OrderedDict, collections.defaultdict})
+_COUNTER, _ORDERED, _DEFAULT = collections.Counter, collections.OrderedDict, collections.defaultdict
 _DEQUE = collections.deque
+_class_name = type.__dict__["__name__"].__get__
 MAX_DEPTH = 100
 MAX_INT_BITS = 14_000
 
@@ -53,7 +54,7 @@ class Encoder:
         self.put("}")
 
     def value(self, value: Any, depth: int = 0) -> None:
-        kind = type(value)
+        kind = type(value)  # compared by identity alone: a metaclass may define equality and hashing
         if kind is str or kind is bytes:
             if len(value) > self.room:  # before repr builds it
                 raise TooLarge("the value is larger than the output limit")
@@ -70,14 +71,14 @@ class Encoder:
             self.items("[", value, "]", depth + 1)
         elif kind is tuple:
             self.items("(", value, ")", depth + 1)
-        elif kind is dict or kind in _DICT_LIKE:
+        elif kind is dict or kind is _COUNTER or kind is _ORDERED or kind is _DEFAULT:
             self.pairs(value, depth + 1)
         elif kind is set or kind is frozenset:
             self.hash_set(value, "frozenset(" if kind is frozenset else "", depth + 1)
         elif kind is _DEQUE:
             self.items("[", list(value), "]", depth + 1)
         else:
-            raise NotAValue(f"a value of type {type.__getattribute__(kind, '__name__')} is not a literal")
+            raise NotAValue(f"a value of type {_class_name(kind)} is not a literal")
 
     def hash_set(self, value: object, call: str, depth: int) -> None:
         if not value:

@@ -34,7 +34,7 @@ DONE, TIMEOUT, FLOOD = 0, 1, 2
 _PAYLOAD_SLACK = 4096
 _KILL = 9
 _GRACE_MS = 50
-_STARVED_SHARE = 0.1
+_STARVED_SHARE = 0.02  # of a window; a program that waits uses next to nothing
 _EXTENSIONS = 4  # the host allows for wall_s * (1 + this); see warmjail.py
 
 
