@@ -45,7 +45,7 @@ def run_lines(lines: Iterable[str], pool: Jail) -> Iterator[dict[str, object]]:
 
 def _read(number: int, text: str) -> _Line:
     try:
-        row = json.loads(text)
+        row = json.loads(text, parse_constant=str)  # NaN in an id must not come back as invalid JSON
     except (ValueError, RecursionError):
         return _refused(None, Outcome.INVALID_INPUT, f"line {number} is not JSON")
     if not isinstance(row, dict):

@@ -208,3 +208,22 @@ def test_tasks_of_the_reference_implementation_are_judged_as_it_judged_them(jail
     assert len(unsure) < len(rows) / 10
     found = _judge(jail, *({**row, "kind": "abduction", "answer": row["input"]} for row in right))
     assert sum(result["correct"] for result in found) > 0.85 * len(rows)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "correct", "outcome"),
+    [
+        ([{"input": "1", "output": "2"}], True, "ok"),
+        ([{"input": "1", "output": "3"}], False, "ok"),
+        (["12"], False, "invalid_input"),
+        ([{"1": "a", "2": "b"}], False, "invalid_input"),
+        ([["1", "2", "3"]], False, "invalid_input"),
+        ({"12": "x"}, False, "invalid_input"),
+    ],
+)
+def test_pairs_are_lists_or_named_and_nothing_else_passes_for_one(
+    jail: Watched, pairs: object, correct: bool, outcome: str
+) -> None:
+    """Unpacked carelessly, the text "12" is the pair 1, 2, and an object is its two names."""
+    (row,) = _judge(jail, {"id": 1, "kind": "induction", "pairs": pairs, "answer": ADD})
+    assert (row["correct"], row["outcome"]) == (correct, outcome)

@@ -143,6 +143,33 @@ def test_bad_jsonl_is_named_by_line(cli: Cli, tmp_path: Path) -> None:
     assert "Traceback" not in result.stderr
 
 
+def test_one_bad_line_is_blocked_and_the_others_are_judged(cli: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "f.jsonl"
+    fine = b'{"id": "%d", "trace": "The sum of the list is three."}\n'
+    file.write_bytes(fine % 1 + b'\xff\xfe\n' + fine % 2 + b'{"id": [7], "trace": 5}\n' + fine % 3)
+    result = cli("audit", "--jsonl", str(file), "--no-run", "--json")
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [(row["id"], row["verdict"]) for row in rows] == [
+        ("1", "allow"),
+        (None, "block"),
+        ("2", "allow"),
+        ([7], "block"),
+        ("3", "allow"),
+    ]
+    assert "line 4" in rows[3]["findings"][0]["why"]
+    assert result.returncode == 2
+
+
+def test_bytes_that_are_not_text_disturb_only_their_own_line(cli: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "f.jsonl"
+    good = json.dumps({"id": 1, "program": "def f(x):\n    return x", "input": "1"}).encode()
+    file.write_bytes(good + b'\n\xff\n{"id": 2, "program": "#\xe9", "input": "1"}\n' + good)
+    result = cli("sandbox", "run", "--jsonl", str(file), "--workers", "1")
+    outcomes = [json.loads(line)["outcome"] for line in result.stdout.splitlines()]
+    assert outcomes == ["ok", "invalid_input", "invalid_program", "ok"]
+    assert result.returncode == 0
+
+
 # -- what scripts rely on --------------------------------------------------------------------------------
 
 

@@ -69,9 +69,7 @@ def _read(row: dict[str, Any]) -> tuple[Task, Parsed]:
     kind = Kind(row["kind"])
     answer = _text(row["answer"])
     if task_kind(kind).many_inputs:
-        pairs = [(_text(given), _text(wanted)) for given, wanted in row["pairs"]]
-        if not pairs:
-            raise ValueError("no pairs to test the answer on")
+        pairs = _pairs(row["pairs"])
         inputs, outputs = tuple(pair[0] for pair in pairs), tuple(pair[1] for pair in pairs)
     else:
         inputs, outputs = (_text(row.get("input", "")),), (_text(row["output"]),)
@@ -84,6 +82,22 @@ def _read(row: dict[str, Any]) -> tuple[Task, Parsed]:
         inputs=(answer,) if asked is Block.INPUT else (),
         program=answer if asked is Block.PROGRAM else "",
     )
+
+
+def _pairs(value: object) -> list[tuple[str, str]]:
+    """Hidden pairs: ``[[input, output], ...]``, or objects with those two names, at least one.
+
+    Raises ValueError, KeyError or TypeError for anything else; unpacking alone would take ``"12"`` for a pair.
+    """
+    if not isinstance(value, list) or not value:
+        raise ValueError("no pairs to test the answer on")
+    pairs = []
+    for item in value:
+        two = [item["input"], item["output"]] if isinstance(item, dict) else item
+        if not isinstance(two, list) or len(two) != 2:
+            raise ValueError("a pair is an input and an output")
+        pairs.append((_text(two[0]), _text(two[1])))
+    return pairs
 
 
 def _text(value: object) -> str:

@@ -6,13 +6,15 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import typer
 
 if TYPE_CHECKING:
     from azr_monitor.records import Verdict
     from azr_platform.supervisor.posthoc import Case, Judged
+
+_UNREAD: Final = "audit.unreadable"
 
 
 def audit(
@@ -56,43 +58,64 @@ def _audit_file(file: Path, policy: str, no_run: bool, as_json: bool) -> None:
 
     from azr_monitor.audit import Auditor
     from azr_monitor.policy import load_policy
+    from azr_platform.cli.input import BadInput
     from azr_platform.supervisor.posthoc import judge_cases
     from azr_sandbox.pool import JailPool
 
     auditor = Auditor.from_policy(load_policy(policy))
     for notice in auditor.notices:
         typer.echo(f"note: {notice}", err=True)
-    cases = list(_cases(file))
+    entries = list(_entries(file))
+    cases = [entry for entry in entries if not isinstance(entry, _BadLine)]
+    bad = [entry for entry in entries if isinstance(entry, _BadLine)]
     tally = _Tally()
     bar = Console(stderr=True)
     with nullcontext() if no_run else JailPool() as jail:
         judged_cases = judge_cases(cases, auditor, jail)
-        for judged in track(
-            judged_cases, "judging", total=len(cases), console=bar, disable=as_json or not bar.is_terminal
-        ):
-            tally.add(judged)
+        for entry in track(entries, "judging", console=bar, disable=as_json or not bar.is_terminal):
+            if isinstance(entry, _BadLine):
+                tally.add_unread()
+                row = _unread_row(entry)
+            else:
+                judged = next(judged_cases)
+                tally.add(judged)
+                row = _row(judged)
             if as_json:
-                typer.echo(json.dumps(_row(judged)))
+                typer.echo(json.dumps(row))
     if not as_json:
         tally.show(ran=not no_run)
+    if bad:
+        more = f", and {len(bad) - 1} more such lines" if len(bad) > 1 else ""
+        raise BadInput(f"{file}: {bad[0].why}{more}; each is answered with block")
 
 
-def _cases(file: Path) -> Iterator[Case]:
+class _BadLine(NamedTuple):
+    """A line that holds nothing to judge: it is blocked, and the lines around it are judged all the same."""
+
+    id: object
+    why: str
+
+
+def _entries(file: Path) -> Iterator[Case | _BadLine]:
     from azr_monitor.records import Subject
-    from azr_platform.cli.input import BadInput, read_objects
+    from azr_platform.cli.input import read_lines, read_object
     from azr_platform.supervisor.posthoc import Case
 
-    for number, row in read_objects(file):
+    for number, line in enumerate(read_lines(file), 1):
+        row: dict[str, Any] = {}
         try:
+            row = read_object(number, line)
             program = _text(row, "program") or _text(row, "snippet")
             imports = "\n".join(_texts(row, "imports"))
             trace = _text(row, "trace")
             if not program and not trace:
-                raise ValueError('it has neither "program" nor "trace"')
+                raise ValueError(f'line {number} has neither "program" nor "trace"')
             inputs = tuple(_texts(row, "inputs")) if "inputs" in row else tuple(_texts(row, "input"))
             outputs = tuple(_texts(row, "outputs")) if "outputs" in row else tuple(_texts(row, "output"))
         except ValueError as error:
-            raise BadInput(f"{file}: line {number}: {error}") from error
+            why = str(error)
+            yield _BadLine(row.get("id"), why if why.startswith("line ") else f"line {number}: {why}")
+            continue
         identity = row.get("id", number)
         subject = Subject(
             id=str(identity),
@@ -139,6 +162,11 @@ def _row(judged: Judged) -> dict[str, Any]:
     return row
 
 
+def _unread_row(line: _BadLine) -> dict[str, Any]:
+    finding = {"rule": _UNREAD, "severity": "high", "part": "line", "span": None, "why": line.why}
+    return {"id": line.id, "verdict": "block", "score": 1.0, "severity": "high", "findings": [finding]}
+
+
 def _word(verdict: Verdict) -> str:
     from azr_monitor.records import Action
 
@@ -164,6 +192,10 @@ class _Tally:
             self.outcomes["blocked" if not judged.verdict.allowed else "not run"] += 1
         words = {True: "same as recorded", False: "differs from recorded", None: "nothing to compare"}
         self.agreement.update(words[agrees] for agrees in judged.agrees)
+
+    def add_unread(self) -> None:
+        self.verdicts["block"] += 1
+        self.rules[_UNREAD, "high"] += 1
 
     def show(self, *, ran: bool) -> None:
         from rich.console import Console

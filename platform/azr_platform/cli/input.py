@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,30 +16,41 @@ class BadInput(Exception):
 def read_lines(file: Path) -> Iterator[str]:
     """The non-empty lines of a text file; ``-`` is standard input.
 
+    Bytes that are not UTF-8 become lone surrogates, which whoever reads the line refuses: one bad line does not
+    take the others with it.
+
     Raises:
-        BadInput: no such file, or not text.
+        BadInput: no such file, or one that cannot be read.
     """
     try:
         if str(file) == "-":
-            yield from (line for line in sys.stdin if line.strip())
+            yield from _decoded(sys.stdin.buffer)
             return
-        with file.open(encoding="utf-8") as handle:
-            yield from (line for line in handle if line.strip())
-    except (OSError, UnicodeDecodeError) as error:
+        with file.open("rb") as handle:
+            yield from _decoded(handle)
+    except OSError as error:
         raise BadInput(f"{file}: cannot be read ({error})") from error
 
 
-def read_objects(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line number, object) of each line of a JSONL file.
+def _decoded(lines: Iterable[bytes]) -> Iterator[str]:
+    for number, line in enumerate(lines):
+        text = line.decode("utf-8", "surrogateescape")
+        if number == 0:
+            text = text.removeprefix("\ufeff")
+        if text.strip():
+            yield text
+
+
+def read_object(number: int, line: str) -> dict[str, Any]:
+    """The JSON object on a line of a JSONL file.
 
     Raises:
-        BadInput: naming the line that is no JSON object.
+        ValueError: the line is no JSON object; the text names it by number.
     """
-    for number, line in enumerate(read_lines(file), 1):
-        try:
-            value = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise BadInput(f"{file}: line {number} is not JSON ({error})") from error
-        if not isinstance(value, dict):
-            raise BadInput(f"{file}: line {number} is not a JSON object")
-        yield number, value
+    try:
+        value = json.loads(line, parse_constant=str)  # a NaN must not come back as invalid JSON
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"line {number} is not JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"line {number} is not a JSON object")
+    return value
