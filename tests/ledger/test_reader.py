@@ -99,20 +99,20 @@ def test_a_state_without_a_supervisor_is_interrupted(run_folder: Path) -> None:
             assert reader.state().state == final
 
 
-def test_rows_after_a_moment_make_a_branch_dirty(
+def test_rows_after_a_step_make_a_branch_dirty(
     ledger: tuple[LedgerWriter, LedgerReader], ledger_tools: ModuleType
 ) -> None:
     writer, reader = ledger
     _branch(writer, None, 0)
     assert not reader.recorded_after(1, None)
-    writer.append("samples", ledger_tools.sample_row(1))  # at 101
+    writer.append("samples", {**ledger_tools.sample_row(1), "step": 3})
     assert reader.recorded_after(1, None)
-    assert reader.recorded_after(1, 100.5)
-    assert not reader.recorded_after(1, 101.0)
+    assert reader.recorded_after(1, 2)
+    assert not reader.recorded_after(1, 3)
     assert not reader.recorded_after(2, None)
-    _steps(writer, 1, [1])  # began at 101, took 0.5
-    assert reader.recorded_after(1, 101.4)
-    assert not reader.recorded_after(1, 101.5)
+    _steps(writer, 1, [4])
+    assert reader.recorded_after(1, 3)
+    assert not reader.recorded_after(1, 4)
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ DEADLINE = 60.0
 
 PRELUDE = """
 import os, signal, socket, sys, time
+from hashlib import blake2b
 from pathlib import Path
 from azr_platform.channel.messages import Notice, Submission, ToTrainer
 from azr_platform.channel.wire import Wire, frame
@@ -48,7 +49,7 @@ def checkpoint(step, branch=1):
     folder = run / "checkpoints" / f"step-{step}-branch-{branch}"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "state.json").write_text("{}")
-    link.saved(str(folder.relative_to(run)), "digest")
+    link.saved(str(folder.relative_to(run)), blake2b(b"{}", digest_size=32).hexdigest())
 
 def answer(text, kind=Kind.DEDUCTION, block="output", task="seed-deduction"):
     response = f"<think>so</think>\\n<answer>\\n```{block}\\n{text}\\n```\\n</answer>"

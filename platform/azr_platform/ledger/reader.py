@@ -152,11 +152,11 @@ class LedgerReader:
             current = by_id.get(current.parent) if current.parent else None
         return line[::-1]
 
-    def recorded_after(self, branch: int, moment: float | None) -> bool:
-        """Whether a branch has samples or steps later than a moment (None: at all)."""
-        since = -1.0 if moment is None else moment
-        samples = self._value("SELECT count(*) FROM samples WHERE branch = ? AND time > ?", branch, since)
-        steps = self._value("SELECT count(*) FROM steps WHERE branch = ? AND started_at + seconds > ?", branch, since)
+    def recorded_after(self, branch: int, step: int | None) -> bool:
+        """Whether a branch has samples or steps later than a step (None: at all)."""
+        since = -1 if step is None else step
+        samples = self._value("SELECT EXISTS (SELECT 1 FROM samples WHERE branch = ? AND step > ?)", branch, since)
+        steps = self._value("SELECT EXISTS (SELECT 1 FROM steps WHERE branch = ? AND step > ?)", branch, since)
         return bool(samples or steps)
 
     # -- metrics -----------------------------------------------------------------------------------------

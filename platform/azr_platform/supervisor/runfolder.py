@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+import tomllib
+from hashlib import blake2b
 from pathlib import Path
 
 import msgspec
@@ -55,8 +57,17 @@ def create(run: Path, config: Config) -> LedgerWriter:
     run.chmod(0o700)
     (run / "logs").mkdir(exist_ok=True)
     writer = LedgerWriter(run)
+    try:
+        _write_first_rows(run, config, writer)
+    except BaseException:
+        writer.close()
+        raise
+    return writer
+
+
+def _write_first_rows(run: Path, config: Config, writer: LedgerWriter) -> None:
     text = dump(config)
-    (run / "run.toml").write_text(text)
+    (run / "run.toml").write_text(text, "utf-8")
     now = time.time()
     with writer.batch() as batch:
         batch.add(
@@ -74,7 +85,6 @@ def create(run: Path, config: Config) -> LedgerWriter:
         batch.add("states", {"time": now, "state": "starting", "where_at": "", "reason": ""})
         for task in seed_tasks(config.tasks.inputs):
             batch.add("tasks", task_row(task, sample=None, branch=1, step=0))
-    return writer
 
 
 def reopen(run: Path) -> tuple[LedgerWriter, Config]:
@@ -90,7 +100,8 @@ def reopen(run: Path) -> tuple[LedgerWriter, Config]:
         if not (run / "run.toml").is_file():
             raise UnknownRun(run)
         config = load(file=run / "run.toml")
-        if dump(config) != reader.run().config:
+        # As values: settings that a later version added have their defaults in neither.
+        if tomllib.loads((run / "run.toml").read_text("utf-8")) != tomllib.loads(reader.run().config):
             raise ConfigError(
                 f"{run / 'run.toml'}: differs from the configuration the ledger recorded. "
                 f"A run keeps its settings; restore the file, or start a new run with `--config`."
@@ -111,22 +122,26 @@ def warnings_of(config: Config) -> list[str]:
 
 
 def continuation(run: Path, writer: LedgerWriter, reason: str) -> Continuation:
-    """Where to continue after a stop or a crash: the newest checkpoint on the line.
+    """Where to continue after a stop or a crash: the newest good checkpoint on the line.
 
-    When rows were recorded after that checkpoint, a branch is opened from it, so that a step is never
-    recorded twice on one branch.
+    When later steps have rows, also of a step that was cut short, a branch is opened from the checkpoint, so that a
+    step is never recorded twice on one branch.
     """
     with LedgerReader(run) as reader:
         present = present_checkpoints(run, reader)
         newest = present[-1] if present else None
         step = newest.step if newest else 0
         branch = reader.branch()
-        dirty = reader.recorded_after(branch, newest.time if newest else None)
-    if not dirty:
-        return Continuation(branch, step, newest.path if newest else "")
-    branch = writer.append(
-        "branches", {"created_at": time.time(), "parent": branch, "from_step": step, "reason": reason}
-    )
+        dirty = reader.recorded_after(branch, newest.step if newest else None)
+        passed_over = [row.path for row in reader.line_checkpoints() if newest is None or row.id > newest.id]
+    now = time.time()
+    with writer.batch() as batch:
+        for path in passed_over:
+            message = f"{path} is missing or was changed: going on from step {step}"
+            batch.add("notices", {"time": now, "source": "supervisor", "message": message})
+        if dirty:
+            row = {"created_at": now, "parent": branch, "from_step": step, "reason": reason}
+            branch = batch.add("branches", row)
     return Continuation(branch, step, newest.path if newest else "")
 
 
@@ -184,8 +199,18 @@ def checkpoint_at(run: Path, reader: LedgerReader, step: int | None) -> tuple[Ch
 
 
 def present_checkpoints(run: Path, reader: LedgerReader) -> list[CheckpointRow]:
-    """Checkpoints of the current line whose files are still there, oldest first."""
-    return [row for row in reader.line_checkpoints() if (run / row.path / "state.json").is_file()]
+    """Checkpoints of the current line whose ``state.json`` is still the recorded one, oldest first.
+
+    That file holds the digests of all others, which the trainer checks before it loads any.
+    """
+    return [row for row in reader.line_checkpoints() if _is_as_recorded(run / row.path / "state.json", row.digest)]
+
+
+def _is_as_recorded(state: Path, digest: str) -> bool:
+    try:
+        return blake2b(state.read_bytes(), digest_size=32).hexdigest() == digest
+    except OSError:
+        return False
 
 
 def acknowledge(reader: LedgerReader, writer: LedgerWriter, command: Command) -> Outcome:
