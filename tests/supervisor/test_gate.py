@@ -12,6 +12,7 @@ from azr_monitor.audit import Auditor
 from azr_monitor.policy import load_policy
 from azr_monitor.records import Subject, Verdict
 from azr_platform.channel.messages import Review, Reviewed, Submission
+from azr_platform.channel.wire import frame
 from azr_platform.ledger.errors import LedgerBroken
 from azr_platform.ledger.reader import LedgerReader
 from azr_platform.ledger.writer import LedgerWriter
@@ -214,3 +215,31 @@ def test_prose_beside_the_blocks_is_read_too(auditor: Auditor, jail: JailPool, w
     assert judgement.well_formed
     assert not judgement.allowed
     assert judgement.task is None
+
+
+@pytest.mark.parametrize("task", ["", "made-up-by-the-trainer"])
+def test_inputs_for_a_program_that_is_not_on_record_are_no_task(
+    task: str, auditor: Auditor, jail: JailPool, writer: LedgerWriter
+) -> None:
+    blocks = "".join(f"```input\n{number}\n```\n" for number in range(6)) + "```message\nwhat it does\n```\n"
+    response = f"<think>inputs</think>\n<answer>\n{blocks}</answer>"
+    sample = Submission(
+        uid="i", role=Role.PROPOSE, kind=Kind.INDUCTION, prompt="p", response=response, tokens=9, task=task
+    )
+    (judgement,) = ask(auditor, jail, writer, sample).judgements
+    assert judgement.well_formed
+    assert not judgement.valid
+    assert judgement.task is None
+    assert "on record" in judgement.problem
+
+
+def test_an_error_text_of_a_program_s_own_making_reaches_the_trainer_as_plain_text(
+    auditor: Auditor, jail: JailPool, writer: LedgerWriter
+) -> None:
+    """A reply with a lone surrogate has no encoding; one with a control sequence could act on a terminal."""
+    program = "def f(x):\n    raise ValueError('\\ud800 \\x1b[2J' * 500)"
+    (judgement,) = ask(auditor, jail, writer, proposal(program)).judgements
+    assert not judgement.valid
+    assert judgement.problem.isprintable()
+    assert len(judgement.problem) < 1000
+    frame(Reviewed(judgements=[judgement]))
