@@ -77,8 +77,11 @@ def _usable_cache(explicit: Path | None) -> Path:
     """A directory of ours that the jail's user can traverse; an unprivileged jail keeps our own user."""
     home = os.environ.get("XDG_CACHE_HOME") or str(Path("~/.cache").expanduser())
     candidates = [explicit] if explicit else [Path(home) / "azr-platform"]
-    if os.geteuid() == 0 and not explicit:
-        candidates += [Path("/var/cache/azr-platform"), Path(tempfile.gettempdir()) / "azr-platform-root"]
+    if not explicit:
+        # For root, whose home the jail's user may not enter; and for users without a home of their own.
+        candidates += [Path("/var/cache/azr-platform")] if os.geteuid() == 0 else []
+        owner = "root" if os.geteuid() == 0 else str(os.geteuid())
+        candidates.append(Path(tempfile.gettempdir()) / f"azr-platform-{owner}")
     refused: list[str] = []
     for candidate in candidates:
         try:

@@ -1,0 +1,140 @@
+"""Ends that are easy to confuse: each program here looked like another kind of end, or passed for a value."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from azr_sandbox.execution import Execution, Outcome, Request
+from azr_sandbox.limits import Limits
+from azr_sandbox.pool import VERIFIERS, JailPool
+from azr_sandbox.rootfs import _usable_cache
+from azr_sandbox.verdict import judge
+from azr_sandbox.warmjail import FLOOD, TIMEOUT, Report
+
+Run = Callable[..., Execution]
+
+METACLASS_EQUAL = """
+import collections
+class Meta(type):
+    def __hash__(cls): return hash(collections.Counter)
+    def __eq__(cls, other): return True
+class Forged(dict, metaclass=Meta): pass
+def f(x): return Forged(a=1)
+"""
+METACLASS_RAISES = """
+class Meta(type):
+    def __hash__(cls): raise SystemExit
+class Forged(list, metaclass=Meta): pass
+def f(x): return Forged()
+"""
+NAMELESS_ERROR = """
+class Meta(type):
+    __name__ = property(lambda cls: 1 / 0)
+class E(Exception, metaclass=Meta): pass
+def f(x): raise E('why')
+"""
+HOSTILE_MESSAGE = """
+class S(str):
+    def __format__(self, spec): raise RuntimeError
+    def __len__(self): raise RuntimeError
+class E(Exception):
+    def __str__(self): return S('why')
+def f(x): raise E
+"""
+
+
+@pytest.mark.parametrize("program", [METACLASS_EQUAL, METACLASS_RAISES], ids=["equal", "raises"])
+def test_a_class_that_claims_to_be_a_builtin_one_is_not_a_value(run: Run, program: str) -> None:
+    assert run(program).outcome is Outcome.NOT_A_VALUE
+
+
+@pytest.mark.parametrize("program", [NAMELESS_ERROR, HOSTILE_MESSAGE], ids=["name", "message"])
+def test_an_error_that_hinders_its_own_description_is_still_an_error(run: Run, program: str) -> None:
+    execution = run(program)
+    assert (execution.outcome, execution.detail) == (Outcome.ERROR, "E: why")
+
+
+@pytest.mark.parametrize("line", ["os.abort()", "ctypes.pythonapi.Py_FatalError(b'x')"])
+def test_an_abort_is_a_crash_and_no_policy_violation(run: Run, line: str) -> None:
+    assert run(f"import os, ctypes\ndef f(x):\n    {line}", verify=False).outcome is Outcome.CRASH
+
+
+def test_builtins_are_those_of_a_script(run: Run) -> None:
+    program = "import builtins\nbuiltins.extra = 5\ndef f(x):\n    return extra, __builtins__.len([1])"
+    assert run(program).value == "(5, 1)"
+
+
+@pytest.mark.parametrize(
+    ("imports", "reading"),
+    [
+        ("datetime", "datetime.date.today().weekday()"),
+        ("datetime", "datetime.datetime.now().hour"),
+        ("time", "time.asctime()[:3]"),
+        ("time", "int(time.monotonic()) // 3600"),
+        ("time", "int(time.perf_counter()) // 3600"),
+        ("time", "int(time.clock_gettime(time.CLOCK_BOOTTIME)) // 3600"),
+    ],
+)
+def test_no_coarse_reading_of_a_clock_verifies(run: Run, imports: str, reading: str) -> None:
+    assert run(f"import {imports}\ndef f(x):\n    return {reading}").outcome is Outcome.NONDETERMINISTIC
+
+
+def test_every_part_of_the_calendar_differs_on_the_first_verifier_whatever_the_date() -> None:
+    shift = timedelta(seconds=VERIFIERS[0].clock_shift_s)
+    start = datetime(2026, 1, 1)
+    for hours in range(0, 8 * 366 * 24, 7):
+        now = start + timedelta(hours=hours)
+        then = now + shift
+        for part in ("year", "month", "day", "hour", "minute", "second"):
+            assert getattr(now, part) != getattr(then, part), (now, part)
+        assert now.weekday() != then.weekday(), now
+
+
+def test_a_coin_does_not_pass_for_a_constant(pool: JailPool) -> None:
+    """One more run alone would catch each of these half the time."""
+    coins = [Request(f"import random\ndef f(x):\n    return random.choice([0, {n + 1}])", ("0",)) for n in range(16)]
+    caught = sum(end.outcome is Outcome.NONDETERMINISTIC for (end,) in pool.run(coins))
+    assert caught >= 13
+
+
+def test_the_hosts_uptime_and_memory_are_not_told(run: Run) -> None:
+    program = (
+        "import ctypes\ndef f(x):\n    seen = (ctypes.c_long * 20)()\n"
+        "    return ctypes.CDLL(None).sysinfo(seen), any(seen)"
+    )
+    assert run(program).value == "(-1, False)"
+
+
+def test_a_loop_on_a_busy_machine_is_over_its_cpu_limit_not_late() -> None:
+    late = Report(TIMEOUT, 9, cpu_ms=1_200.0, wall_ms=10_000.0, memory_kb=9_000, payload=b"")
+    assert judge(late, Limits()).outcome is Outcome.CPU
+    asleep = Report(TIMEOUT, 9, cpu_ms=3.0, wall_ms=2_000.0, memory_kb=9_000, payload=b"")
+    assert judge(asleep, Limits()).outcome is Outcome.TIMEOUT
+    flood = Report(FLOOD, 9, cpu_ms=1_200.0, wall_ms=2_000.0, memory_kb=9_000, payload=b"")
+    assert judge(flood, Limits()).outcome is Outcome.OUTPUT_LIMIT
+
+
+def test_a_user_without_a_home_has_a_place_for_the_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null/none")
+    with tempfile.TemporaryDirectory(dir="/tmp", ignore_cleanup_errors=True) as place:
+        Path(place).chmod(0o1777)
+        monkeypatch.setattr(tempfile, "tempdir", place)
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                if os.geteuid() == 0:
+                    os.setgroups([])
+                    os.setgid(65534)
+                    os.setuid(65534)
+                status = 0 if _usable_cache(None).parent == Path(place) else 2
+            finally:
+                os._exit(status)
+        _, ended = os.waitpid(child, 0)
+        assert os.waitstatus_to_exitcode(ended) == 0
