@@ -196,7 +196,48 @@ def test_acknowledged_alerts_are_no_longer_open(ledger: tuple[LedgerWriter, Ledg
     writer.append("alert_acks", {"time": 2.0, "alert": 2, "who": "me", "note": "seen"})
     assert [(row.id, row.acknowledged) for row in reader.alerts()] == [(3, 0), (2, 1), (1, 0)]
     assert [row.id for row in reader.alerts(after=2)] == [3]
+    assert [row.id for row in reader.alerts(open_only=True)] == [3, 1]
+    assert [row.id for row in reader.alerts(open_only=True, limit=1)] == [3]
+    assert reader.open_alerts() == [1, 3]
     assert reader.summary().alerts_open == 2
+
+
+def test_an_acknowledgement_of_no_alert_hides_none(ledger: tuple[LedgerWriter, LedgerReader]) -> None:
+    """NULL in a list makes `NOT IN` hold for nothing at all."""
+    writer, reader = ledger
+    writer.append("alerts", {"time": 1.0, "branch": 1, "step": 1, "severity": 3, "rule": "r", "message": "m"})
+    writer.append("alert_acks", {"time": 2.0, "who": "me", "note": ""})
+    assert [row.id for row in reader.alerts(open_only=True)] == [1]
+    assert reader.open_alerts() == [1]
+
+
+def test_the_newest_notices_come_oldest_first(ledger: tuple[LedgerWriter, LedgerReader]) -> None:
+    writer, reader = ledger
+    for number in range(5):
+        writer.append("notices", {"time": 1.0, "source": "s", "message": str(number)})
+    assert [row.message for row in reader.notices(limit=3)] == ["2", "3", "4"]
+    assert len(reader.notices()) == 5
+
+
+def test_blocked_samples_are_counted_without_reading_every_verdict(sampled: LedgerReader) -> None:
+    (plan,) = (row[3] for row in sampled._query("EXPLAIN QUERY PLAN SELECT count(*) FROM verdicts WHERE allowed = 0"))
+    assert "INDEX verdicts_blocked" in plan
+
+
+def test_a_page_that_is_damaged_is_a_broken_ledger_also_amid_the_rows(run_folder: Path) -> None:
+    with LedgerWriter(run_folder) as writer:
+        writer.append("run", {"name": "r", "steps": 1})
+        with writer.batch() as batch:
+            for number in range(2000):
+                batch.add("notices", {"time": 1.0, "source": "s", "message": f"{number:>200}"})
+    path = run_folder / "ledger.db"
+    content = bytearray(path.read_bytes())
+    place = content.index(f"{1500:>200}".encode())
+    page = place // 4096 * 4096
+    content[page : page + 4096] = b"\xff" * 4096
+    path.write_bytes(content)
+    with LedgerReader(run_folder) as reader, pytest.raises(LedgerBroken, match="malformed"):
+        reader.notices(limit=5000)
 
 
 def test_a_ledger_without_a_run_row_says_so(run_folder: Path) -> None:
@@ -212,4 +253,4 @@ def test_a_run_s_path_may_hold_characters_that_urls_read_otherwise(tmp_path: Pat
     with LedgerReader(run) as reader:
         assert reader.verify().intact
         with pytest.raises(LedgerBroken, match="readonly"):
-            reader._query("INSERT INTO notices (message) VALUES ('x')")
+            reader._first("INSERT INTO notices (message) VALUES ('x')")

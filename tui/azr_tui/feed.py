@@ -26,6 +26,7 @@ from azr_platform.channel.client import ControlClient, NotSupervised
 from azr_platform.channel.messages import Status
 from azr_platform.ledger.errors import LedgerError, UnknownRun
 from azr_platform.ledger.reader import LedgerReader
+from azr_platform.ledger.records import AlertRow
 from azr_tui.messages import LedgerTrouble, PageRead, PageRequest, Pulse, SampleRead, SampleRequest, SnapshotTaken
 from azr_tui.view import Series, Snapshot
 
@@ -124,7 +125,7 @@ class Feed:
                     summary=summary,
                     step_seconds=reader.step_seconds(),
                     metrics=self._metrics,
-                    alerts=reader.alerts(limit=ALERTS_ON_HAND),
+                    alerts=_alerts(reader),
                     checkpoints=reader.line_checkpoints(),
                     controls=reader.controls(),
                     notices=reader.notices()[::-1],
@@ -149,6 +150,13 @@ class Feed:
             flagged_only=wanted.flagged_only,
         )
         self._post(PageRead(request, rows[: request.size], more=len(rows) > request.size))
+
+
+def _alerts(reader: LedgerReader) -> list[AlertRow]:
+    """The newest alerts, and of the older ones those that still wait for somebody, newest first."""
+    newest = reader.alerts(limit=ALERTS_ON_HAND)
+    waiting = reader.alerts(limit=ALERTS_ON_HAND, open_only=True)
+    return sorted({alert.id: alert for alert in [*newest, *waiting]}.values(), key=lambda alert: -alert.id)
 
 
 class PulseTaker:

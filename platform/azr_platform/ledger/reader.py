@@ -42,6 +42,7 @@ _SAMPLE_COLUMNS = """
 _SAMPLE_FROM = """
     FROM samples s LEFT JOIN verdicts v ON v.sample = s.id LEFT JOIN rewards r ON r.sample = s.id
 """
+_OPEN_ALERTS = "FROM alerts WHERE NOT id IN (SELECT alert FROM alert_acks WHERE alert IS NOT NULL)"
 
 
 class LedgerReader:
@@ -62,7 +63,7 @@ class LedgerReader:
         except sqlite3.Error as error:
             raise LedgerBroken(self.path, str(error)) from error
         try:
-            self._query("SELECT 1 FROM run LIMIT 1").fetchone()
+            self._first("SELECT 1 FROM run LIMIT 1")
         except LedgerBroken:
             self.close()
             raise
@@ -133,7 +134,7 @@ class LedgerReader:
             branch=self.branch(),
             samples=int(self._value("SELECT count(*) FROM samples")),
             blocked=int(self._value("SELECT count(*) FROM verdicts WHERE allowed = 0")),
-            alerts_open=int(self._value("SELECT count(*) FROM alerts WHERE id NOT IN (SELECT alert FROM alert_acks)")),
+            alerts_open=int(self._value(f"SELECT count(*) {_OPEN_ALERTS}")),
             supervised=self.supervisor_alive(),
             metrics=self.last_metrics(),
         )
@@ -182,14 +183,15 @@ class LedgerReader:
 
     def last_metrics(self) -> dict[str, float | None]:
         last = self._value("SELECT coalesce(max(id), 0) FROM steps")
-        row = self._query("SELECT branch, step FROM steps WHERE id = ?", last).fetchone()
+        row = self._first("SELECT branch, step FROM steps WHERE id = ?", last)
         if row is None:
             return {}
-        return dict(self._query("SELECT name, value FROM metrics WHERE branch = ? AND step = ? ORDER BY id", *row))
+        query = "SELECT name, value FROM metrics WHERE branch = ? AND step = ? ORDER BY id"
+        return {name_value[0]: name_value[1] for name_value in self._query(query, *row)}
 
     def step_seconds(self, last: int = 20) -> list[float]:
         """Wall seconds of the newest steps, oldest first: for rates and the ETA."""
-        rows = self._query("SELECT seconds FROM steps ORDER BY id DESC LIMIT ?", last).fetchall()
+        rows = list(self._query("SELECT seconds FROM steps ORDER BY id DESC LIMIT ?", last))
         return [row[0] for row in rows][::-1]
 
     # -- samples -----------------------------------------------------------------------------------------
@@ -232,10 +234,10 @@ class LedgerReader:
     def sample(self, number: int) -> SampleDetail | None:
         """Everything on record about one sample, or None when there is no such sample."""
         rows = self._rows(SampleRow, f"SELECT {_SAMPLE_COLUMNS} {_SAMPLE_FROM} WHERE s.id = ?", number)
-        texts = self._query(
+        texts = self._first(
             "SELECT prompt, response, reasoning, program, input, message, answer FROM samples WHERE id = ?",
             number,
-        ).fetchone()
+        )
         if not rows or texts is None:
             return None
         verdicts = self._rows(
@@ -307,20 +309,21 @@ class LedgerReader:
 
     # -- oversight and control ---------------------------------------------------------------------------
 
-    def alerts(self, *, limit: int = 200, after: int = 0) -> list[AlertRow]:
-        """Newest first; only those with an id above ``after``."""
+    def alerts(self, *, limit: int = 200, after: int = 0, open_only: bool = False) -> list[AlertRow]:
+        """Newest first; only those with an id above ``after``, and on demand only those nobody has acknowledged."""
         return self._rows(
             AlertRow,
             "SELECT id, time, branch, step, severity, rule, sample, message, "
-            "id IN (SELECT alert FROM alert_acks) AS acknowledged FROM alerts WHERE id > ? ORDER BY id DESC LIMIT ?",
+            "id IN (SELECT alert FROM alert_acks WHERE alert IS NOT NULL) AS acknowledged "
+            "FROM alerts WHERE id > ? AND NOT (? AND acknowledged) ORDER BY id DESC LIMIT ?",
             after,
+            open_only,
             limit,
         )
 
     def open_alerts(self) -> list[int]:
         """Ids of the alerts that nobody has acknowledged, oldest first."""
-        rows = self._query("SELECT id FROM alerts WHERE id NOT IN (SELECT alert FROM alert_acks) ORDER BY id")
-        return [row[0] for row in rows]
+        return [row[0] for row in self._query(f"SELECT id {_OPEN_ALERTS} ORDER BY id")]
 
     def controls(self, limit: int = 200) -> list[ControlRow]:
         return self._rows(
@@ -339,12 +342,15 @@ class LedgerReader:
             row for row in self.checkpoints() if any(row.branch == branch and row.step <= last for branch, last in line)
         ]
 
-    def notices(self) -> list[NoticeRow]:
-        return self._rows(NoticeRow, "SELECT time, source, message FROM notices ORDER BY id")
+    def notices(self, limit: int = 200) -> list[NoticeRow]:
+        """The newest, oldest of them first."""
+        rows = self._rows(NoticeRow, "SELECT time, source, message FROM notices ORDER BY id DESC LIMIT ?", limit)
+        return rows[::-1]
 
     def rule_counts(self) -> list[tuple[str, int, int]]:
         """(rule, highest severity, findings), most frequent first."""
-        return list(self._query("SELECT rule, max(severity), count(*) FROM findings GROUP BY rule ORDER BY 3 DESC, 1"))
+        query = "SELECT rule, max(severity), count(*) FROM findings GROUP BY rule ORDER BY 3 DESC, 1"
+        return [(rule, severity, count) for rule, severity, count in self._query(query)]
 
     def verify(self, expected_head: str = "") -> chain.Verification:
         """Walk the hash chain; see chain.py for what it can and cannot prove without a head noted earlier."""
@@ -352,14 +358,20 @@ class LedgerReader:
 
     # -- plumbing ----------------------------------------------------------------------------------------
 
-    def _query(self, sql: str, *values: object) -> sqlite3.Cursor:
+    def _query(self, sql: str, *values: object) -> Iterator[tuple[Any, ...]]:
+        """Rows as they are asked for; a damaged page may come to light at any of them."""
         try:
-            return self._connection.execute(sql, values)
+            yield from self._connection.execute(sql, values)
         except sqlite3.Error as error:
             raise LedgerBroken(self.path, str(error)) from error
 
+    def _first(self, sql: str, *values: object) -> tuple[Any, ...] | None:
+        return next(self._query(sql, *values), None)
+
     def _value(self, sql: str, *values: object) -> Any:
-        return self._query(sql, *values).fetchone()[0]
+        row = self._first(sql, *values)
+        assert row is not None, "an aggregate always has a row"
+        return row[0]
 
     def _rows(self, kind: type[T], sql: str, *values: object) -> list[T]:
         return [kind(*row) for row in self._query(sql, *values)]

@@ -160,6 +160,12 @@ def m003_no_replace(db: Database) -> None:
         )
 
 
+@migrations()
+def m004_blocked(db: Database) -> None:
+    """Find blocked samples without reading every verdict: the dashboard counts them at each commit."""
+    db.execute("CREATE INDEX verdicts_blocked ON verdicts(sample) WHERE allowed = 0")
+
+
 def _create_append_only(db: Database, name: str, columns: dict[str, type]) -> None:
     db.table(name).create(columns, pk="id")
     for verb in ("UPDATE", "DELETE"):
