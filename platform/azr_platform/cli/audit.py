@@ -214,6 +214,8 @@ def _table(title: str, unit: str, rows: Any) -> Any:
     from rich.table import Table
     from rich.text import Text
 
+    from azr_tui.escape import visible_line
+
     rows = list(rows)
     total = sum(count for _, count in rows)
     table = Table("", title=title, title_justify="left", box=None, show_edge=False)
@@ -222,7 +224,7 @@ def _table(title: str, unit: str, rows: Any) -> Any:
     table.add_column(unit, justify="right")
     table.add_column("share", justify="right")
     for name, count in rows:
-        table.add_row(Text(name), str(count), f"{count / total:.1%}")
+        table.add_row(Text(visible_line(name)), str(count), f"{count / total:.1%}")
     if not rows:
         table.add_row(Text("none"), "0", "")
     return table
@@ -257,7 +259,7 @@ def _audit_run(run: Path, policy: str, as_json: bool) -> None:
 
     from azr_monitor.audit import Auditor
     from azr_monitor.policy import load_policy
-    from azr_platform.ledger.errors import LedgerBusy
+    from azr_platform.ledger.errors import LedgerBroken, LedgerBusy
     from azr_platform.ledger.reader import LedgerReader
     from azr_platform.ledger.writer import LedgerWriter
     from azr_platform.supervisor.posthoc import record_audit, rejudge
@@ -279,6 +281,8 @@ def _audit_run(run: Path, policy: str, as_json: bool) -> None:
         kept = f"kept in the ledger as audit {name}"
     except LedgerBusy:
         kept = "not kept: a supervisor is running this run and only it may write"
+    except LedgerBroken as error:
+        kept = f"not kept: {error}"
     newly_blocked = [r.sample for r in results if r.before and not r.verdict.allowed]
     newly_allowed = [r.sample for r in results if r.before is False and r.verdict.allowed]
     if as_json:

@@ -21,19 +21,20 @@ def status(run: Run, as_json: Json = False) -> None:
     import msgspec
 
     from azr_platform.ledger.reader import LedgerReader
+    from azr_tui.escape import visible_line
 
     with LedgerReader(run) as reader:
         summary = reader.summary()
     if as_json:
-        typer.echo(msgspec.json.encode(summary).decode())
+        typer.echo(json.dumps(msgspec.to_builtins(summary)))  # plain ASCII: no control character of any kind
         return
-    where = f" ({summary.where})" if summary.where else ""
-    reason = f": {summary.reason}" if summary.reason else ""
+    where = f" ({visible_line(summary.where)})" if summary.where else ""
+    reason = f": {visible_line(summary.reason)}" if summary.reason else ""
     typer.echo(f"{summary.run}: {summary.state}{where}{reason}")
     typer.echo(f"  step {summary.step} of {summary.steps} on branch {summary.branch}")
     typer.echo(f"  {summary.samples} samples, {summary.blocked} blocked, {summary.alerts_open} alerts open")
     for name, value in summary.metrics.items():
-        typer.echo(f"  {name:<32} {'–' if value is None else f'{value:.4g}'}")
+        typer.echo(f"  {visible_line(name):<32} {'–' if value is None else f'{value:.4g}'}")
 
 
 def pause(run: Run, why: Why = "", as_json: Json = False) -> None:
@@ -88,6 +89,7 @@ def _command(run: Path, action: Action, why: str, as_json: bool, *, step: int | 
     from azr_platform.channel.messages import Action, Command
     from azr_platform.ledger.errors import UnknownRun
     from azr_platform.supervisor.runfolder import steer_ended
+    from azr_tui.escape import visible_line
 
     if not (run / "ledger.db").is_file():
         raise UnknownRun(run)
@@ -102,5 +104,5 @@ def _command(run: Path, action: Action, why: str, as_json: bool, *, step: int | 
     if as_json:
         typer.echo(json.dumps({"ok": outcome.ok, "detail": outcome.detail}))
     else:
-        typer.echo(outcome.detail, err=not outcome.ok)
+        typer.echo(visible_line(outcome.detail), err=not outcome.ok)
     raise typer.Exit(0 if outcome.ok else 1)

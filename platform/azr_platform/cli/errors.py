@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+import errno
+
 from azr_monitor.classifiers.base import ClassifierUnavailable
 from azr_monitor.policy import PolicyError
 from azr_platform.channel.client import NotSupervised
@@ -17,6 +19,9 @@ from azr_platform.config.load import ConfigError
 from azr_platform.ledger.errors import LedgerBroken, LedgerBusy, UnknownRun
 from azr_platform.supervisor.runfolder import NothingToDo, RunExists
 from azr_sandbox.jail import JailLeaks, JailUnavailable
+
+# The system's own refusals: a path that was named wrongly, and what the machine lacks (space, memory, descriptors).
+_USAGE = {errno.EACCES, errno.EPERM, errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.EROFS}
 
 _STATUS: dict[type[Exception], int] = {
     BadInput: 2,
@@ -40,6 +45,8 @@ def exit_status(error: Exception) -> int | None:
     for kind, status in _STATUS.items():
         if isinstance(error, kind):
             return status
-    if isinstance(error, PermissionError | FileNotFoundError | IsADirectoryError | NotADirectoryError):
+    if isinstance(error, OSError) and error.errno in _USAGE:
         return 2
+    if isinstance(error, OSError) and error.errno is not None:
+        return 3
     return None

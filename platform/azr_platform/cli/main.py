@@ -55,9 +55,11 @@ def main() -> None:
         sys.exit(141)  # what a shell reports for a reader that hung up
     except Exception as error:
         from azr_platform.cli.errors import exit_status
+        from azr_tui.escape import visible_line
 
         code = exit_status(error)
         if code is None:
             raise
-        typer.echo(f"error: {error}", err=True)
+        # Files, ledgers and peers have their words in it: one line, and nothing that acts on a terminal.
+        typer.echo(f"error: {visible_line(str(error), 2000)}", err=True)
         sys.exit(code)

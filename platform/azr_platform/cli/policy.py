@@ -16,9 +16,10 @@ Json = Annotated[bool, typer.Option("--json", help="JSON instead of text.")]
 def check(name: Name) -> None:
     """Check a policy file: every key, value and rule name. Exit status 2 when it cannot be used."""
     from azr_monitor.policy import check_policy
+    from azr_tui.escape import visible_line
 
     for line in check_policy(name):
-        typer.echo(line)
+        typer.echo(visible_line(line))
     typer.echo(f"{name}: good")
 
 

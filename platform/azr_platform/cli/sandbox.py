@@ -51,6 +51,7 @@ def check(file: File, wall: Wall = 2.0, cpu: Cpu = 1, memory: Memory = 512, work
 def probe(as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False) -> None:
     """Attack our own jail. Exit status 1 when anything gets out."""
     from azr_sandbox.probe import probe as attack
+    from azr_tui.escape import visible_line
 
     with _pool(2.0, 1, 512, 1) as pool:
         results = attack(pool)
@@ -59,7 +60,8 @@ def probe(as_json: Annotated[bool, typer.Option("--json", help="JSON instead of 
         typer.echo(json.dumps(rows))
     else:
         for result in results:
-            typer.echo(f"{'✓ contained' if result.contained else '✗ LEAKS    '}  {result.name}: {result.detail}")
+            mark = "✓ contained" if result.contained else "✗ LEAKS    "
+            typer.echo(f"{mark}  {result.name}: {visible_line(result.detail)}")
     raise typer.Exit(0 if all(result.contained for result in results) else 1)
 
 
@@ -70,6 +72,8 @@ def _pool(wall: float, cpu: int, memory: int, workers: int) -> JailPool:
 
     try:
         limits = Limits(wall_s=wall, cpu_s=cpu, memory_mb=memory)
+        if workers < 0:
+            raise ValueError(f"--workers {workers}: give a number of jails, or 0 for one a core")
     except ValueError as error:
         raise BadInput(str(error)) from error
     return JailPool(limits, workers or None)

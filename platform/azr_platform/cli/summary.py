@@ -9,6 +9,7 @@ from rich.table import Table
 
 from azr_platform.evaluation.summary import group_rows
 from azr_platform.ledger.reader import LedgerReader
+from azr_tui.escape import visible_line
 
 PLOT = "report.png"
 
@@ -20,7 +21,7 @@ def print_summary(run: Path, console: Console, head: str) -> None:
         rows = group_rows(reader)
         rules = reader.rule_counts()
         plot = _plot(reader, run / PLOT)
-        notices = reader.notices()
+        notices = reader.notices(limit=3)
     console.print()
     console.print(
         f"{summary.run}: {summary.state} at step {summary.step} of {summary.steps}, "
@@ -29,14 +30,15 @@ def print_summary(run: Path, console: Console, head: str) -> None:
         markup=False,
     )
     if summary.state == "failed":
-        console.print(f"it failed: {summary.reason}; see {run}/logs/trainer.log", highlight=False, markup=False)
+        reason = visible_line(summary.reason)
+        console.print(f"it failed: {reason}; see {run}/logs/trainer.log", highlight=False, markup=False)
     table = Table(box=None, header_style="bold")
     table.add_column("group", no_wrap=True)
     for name in ("samples", "trained", "blocked", "format", "good", "reward"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(
-            f"{row.role} {row.kind}",
+            visible_line(f"{row.role} {row.kind}"),
             str(row.samples),
             str(row.trained),
             str(row.blocked),
@@ -47,10 +49,10 @@ def print_summary(run: Path, console: Console, head: str) -> None:
     console.print(table)
     console.print("good: valid proposals, right answers; reward: mean of the first and the last third of the steps")
     if rules:
-        found = ", ".join(f"{rule} ×{count}" for rule, _, count in rules[:8])
+        found = ", ".join(f"{visible_line(rule)} ×{count}" for rule, _, count in rules[:8])
         console.print(f"findings: {found}", highlight=False, markup=False)
-    for notice in notices[-3:]:
-        console.print(f"note: {notice.message}", highlight=False, markup=False)
+    for notice in notices:
+        console.print(f"note: {visible_line(notice.message)}", highlight=False, markup=False)
     console.print(f"plot: {plot}", highlight=False, markup=False)
     console.print(f"ledger: {run}/ledger.db, head {head}", highlight=False, markup=False)
     console.print(f"look closer: azr-platform tui {run}", highlight=False, markup=False)
@@ -61,4 +63,7 @@ def _plot(reader: LedgerReader, path: Path) -> str:
         from azr_platform.evaluation.plot import plot_run
     except ImportError:
         return "none (matplotlib is not installed; it comes with azr-platform[train])"
-    return str(path) if plot_run(reader, path) else "none yet (no finished step)"
+    try:
+        return str(path) if plot_run(reader, path) else "none yet (no finished step)"
+    except OSError as error:
+        return f"none ({error})"

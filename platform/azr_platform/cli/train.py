@@ -55,6 +55,7 @@ def train(
 def _start(
     preset: str | None, file: Path | None, overrides: list[str], run: Path | None, *, plan: bool, watch: bool
 ) -> int:
+    from azr_platform.cli.input import BadInput
     from azr_platform.config.load import load
 
     config = load(preset, file, overrides)
@@ -68,8 +69,11 @@ def _start(
     assert run is not None
     from azr_platform.supervisor.runfolder import RunExists, create
 
+    # Before the seconds that the jail and the classifiers take.
     if (run / "ledger.db").exists():
-        raise RunExists(run)  # before the seconds that the jail and the classifiers take
+        raise RunExists(run)
+    if run.exists() and not run.is_dir():
+        raise BadInput(f"{run}: a file is there; give a folder for the run")
     return _supervise(run, config, lambda: create(run, config), watch=watch)
 
 
@@ -120,6 +124,8 @@ def _check_model(config: Config) -> None:
     looks_local = path.startswith((".", "/", "~"))
     if looks_local and not Path(path).expanduser().joinpath("config.json").is_file():
         raise ConfigError(f"model.path = {path!r}: no model folder there (no config.json)")
+    if looks_local and not any(Path(path).expanduser().glob("tokenizer*")):
+        raise ConfigError(f"model.path = {path!r}: no tokenizer beside the model; save it into the same folder")
     if config.model.script and not Path(config.model.script).is_file():
         raise ConfigError(f"model.script = {config.model.script!r}: no such file")
     try:

@@ -167,6 +167,8 @@ class Config(Section):
     def _consistent(self) -> Config:
         if (self.model.engine == "scripted") != bool(self.model.script):
             raise ValueError('model.engine = "scripted" and model.script go together')
+        if self.jail.cpu_seconds >= self.jail.wall_seconds:
+            raise ValueError("jail.cpu_seconds must be below jail.wall_seconds, or a loop looks like a sleep")
         if self.rewards.malformed > self.rewards.wrong or self.rewards.wrong > 0:
             raise ValueError("rewards must keep malformed <= wrong <= 0")
         return self

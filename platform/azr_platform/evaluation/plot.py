@@ -29,7 +29,9 @@ def plot_run(reader: LedgerReader, path: Path) -> bool:
     figure = Figure(figsize=(10, 6.5), layout="constrained")
     panels = figure.subplots(2, 2)
     run = reader.run()
-    figure.suptitle(f"{run.name}: self-play under supervision, {reader.step()} steps, seed {run.seed}")
+    figure.suptitle(
+        f"{run.name}: self-play under supervision, {reader.step()} steps, seed {run.seed}", parse_math=False
+    )
     _by_kind(reader, panels[0][0], "Solver", "solve_rate", "share of right answers")
     _by_kind(reader, panels[0][1], "Proposer: valid tasks", "valid_rate", "share of proposals")
     _by_kind(reader, panels[1][0], "Proposer: learnability", "learnability", "mean worth")
@@ -55,7 +57,7 @@ def _oversight(reader: LedgerReader, panel: Axes) -> None:
     panel.bar(steps, blocked, color="#CC79A7", label="blocked samples")
     panel.set_title("Supervision and speed", loc="left", fontsize=10)
     panel.set_ylabel("blocked samples a step")
-    panel.set_ylim(0, max(1.0, *blocked) * 1.2)
+    panel.set_ylim(0, max([1.0, *blocked]) * 1.2)
     panel.set_xlabel("step")
     panel.grid(alpha=0.25)
     twin = panel.twinx()

@@ -29,7 +29,7 @@ def load_policy(config: ModelConfig, folder: Path | None = None) -> tuple[Any, A
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    source = str(folder or (weights_path() if config.path == "nano" else config.path))
+    source = str(folder or (weights_path() if config.path == "nano" else Path(config.path).expanduser()))
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
         model: Any = AutoModelForCausalLM.from_pretrained(
