@@ -157,6 +157,8 @@ def _changes(draw: st.DrawFn) -> dict[str, dict[str, Any]]:
         changes.setdefault(section, {})[key] = value
     # What belongs together.
     changes.pop("rewards", None)
+    for key in ("cpu_seconds", "wall_seconds"):
+        changes.get("jail", {}).pop(key, None)
     model = changes.get("model", {})
     model.pop("script", None)
     if model.get("engine") == "scripted":
@@ -183,7 +185,7 @@ def test_an_override_written_as_toml_says_is_what_is_loaded(
     setting: tuple[str, str, FieldInfo], data: st.DataObject
 ) -> None:
     section, key, field = setting
-    if (section, key) in {("model", "script"), ("model", "engine")} or section == "rewards":
+    if section == "rewards" or key in ("script", "engine", "cpu_seconds", "wall_seconds"):
         return
     value = data.draw(_values(field.annotation, field.metadata))
     text = dump(Config.model_validate({section: {key: value}}))
@@ -191,6 +193,17 @@ def test_an_override_written_as_toml_says_is_what_is_loaded(
     override = f"{section}.{line.replace(' = ', '=', 1)}"
     found = getattr(getattr(load(overrides=[override]), section), key)
     assert (list(found) if isinstance(found, tuple) else found) == value
+
+
+@pytest.mark.parametrize(("cpu", "wall", "fits"), [(1, 1.5, True), (2, 2.0, False), (9, 4.0, False)])
+def test_a_program_s_cpu_time_is_below_its_wall_time(cpu: int, wall: float, fits: bool) -> None:
+    overrides = [f"jail.cpu_seconds={cpu}", f"jail.wall_seconds={wall}"]
+    if fits:
+        jail = load(overrides=overrides).jail
+        assert (jail.cpu_seconds, jail.wall_seconds) == (cpu, wall)
+    else:
+        with pytest.raises(ConfigError, match=r"jail\.cpu_seconds must be below jail\.wall_seconds"):
+            load(overrides=overrides)
 
 
 @given(st.text())
