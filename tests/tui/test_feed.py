@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from textual.message import Message
 
+from azr_platform.ledger.writer import LedgerWriter
 from azr_platform.records import Kind, Role
 from azr_tui.feed import Feed, PulseTaker
 from azr_tui.messages import (
@@ -147,3 +148,18 @@ def test_the_pulse_is_none_without_a_supervisor_and_its_status_with_one(full_run
         pulse.stop()
         thread.join(10)
     assert not thread.is_alive()
+
+
+def test_old_alerts_that_still_wait_are_on_hand_beside_the_newest(
+    run_folder: Path, started: Callable[..., tuple[Feed, Inbox]]
+) -> None:
+    with LedgerWriter(run_folder) as writer, writer.batch() as batch:
+        batch.add("run", {"name": "r", "steps": 1, "seed": 0, "config": "", "version": "", "created_at": 1.0})
+        for number in range(1, 401):
+            batch.add("alerts", {"time": 1.0, "branch": 1, "step": number, "severity": 3, "rule": "r", "message": "m"})
+            if number not in (3, 5):
+                batch.add("alert_acks", {"time": 2.0, "alert": number, "who": "me", "note": ""})
+    _, inbox = started(run_folder)
+    alerts = inbox.wait(SnapshotTaken).snapshot.alerts
+    assert [alert.id for alert in alerts] == [*range(400, 200, -1), 5, 3]
+    assert [alert.id for alert in alerts if not alert.acknowledged] == [5, 3]
