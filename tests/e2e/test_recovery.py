@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sqlite3
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from azr_platform.channel.client import ControlClient
-from azr_platform.channel.messages import Action, Command, Status
+from azr_platform.channel.messages import Action, Command, Status, StepDone
 from azr_platform.config.schema import Config
 from azr_platform.ledger.errors import LedgerBusy
 from azr_platform.ledger.reader import LedgerReader
@@ -222,6 +223,32 @@ def test_rollback_restores_everything_and_opens_a_branch(
     assert [outcome.split(":")[0] for outcome in outcomes] == ["refused", "done"]
     with LedgerReader(run) as reader:
         assert reader.verify().intact
+
+
+@pytest.mark.slow
+def test_a_rollback_asked_for_while_the_last_step_is_saved_is_carried_out(
+    tmp_path: Path, supervise: Supervise, config: Config, query: Query
+) -> None:
+    run = tmp_path / "run"
+
+    def back(supervisor: Supervisor) -> None:
+        record, frozen = supervisor._record_step, threading.Event()
+
+        def record_and_freeze(done: StepDone) -> None:
+            record(done)
+            if done.step == STEPS and not frozen.is_set():
+                os.kill(supervisor.status().trainer_pid, signal.SIGSTOP)
+                frozen.set()
+
+        supervisor._record_step = record_and_freeze  # type: ignore[method-assign]
+        assert frozen.wait(DEADLINE)
+        assert order(run, Action.ROLLBACK, step=2).ok
+        os.kill(supervisor.status().trainer_pid, signal.SIGCONT)
+
+    assert supervise(run, config, back) == 0
+    assert query(run, "SELECT from_step FROM branches WHERE id = 2") == [(2,)]
+    assert query(run, "SELECT branch, step FROM steps ORDER BY id")[-2:] == [(1, 3), (2, 3)]
+    assert query(run, "SELECT state FROM states ORDER BY id DESC LIMIT 1") == [("finished",)]
 
 
 @pytest.mark.slow
