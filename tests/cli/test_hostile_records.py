@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import json
 from pathlib import Path
@@ -184,3 +185,16 @@ def test_what_the_machine_lacks_is_one_line_and_no_traceback(
         entry.main()
     assert ended.value.code == 3
     assert capsys.readouterr().err == f"error: [Errno {number}] the machine lacks it: 'runs/x'\n"
+
+
+def test_training_without_torch_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "torch" else find(name, *rest))
+    monkeypatch.setattr("sys.argv", ["azr-platform", "train", "--preset", "nano", "--run", str(tmp_path / "NEW")])
+    with pytest.raises(SystemExit) as ended:
+        entry.main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "error: training needs torch: install azr-platform[train]\n"
+    assert not (tmp_path / "NEW").exists()
