@@ -146,7 +146,7 @@ def test_bad_jsonl_is_named_by_line(cli: Cli, tmp_path: Path) -> None:
 def test_one_bad_line_is_blocked_and_the_others_are_judged(cli: Cli, tmp_path: Path) -> None:
     file = tmp_path / "f.jsonl"
     fine = b'{"id": "%d", "trace": "The sum of the list is three."}\n'
-    file.write_bytes(fine % 1 + b'\xff\xfe\n' + fine % 2 + b'{"id": [7], "trace": 5}\n' + fine % 3)
+    file.write_bytes(fine % 1 + b"\xff\xfe\n" + fine % 2 + b'{"id": [7], "trace": 5}\n' + fine % 3)
     result = cli("audit", "--jsonl", str(file), "--no-run", "--json")
     rows = [json.loads(line) for line in result.stdout.splitlines()]
     assert [(row["id"], row["verdict"]) for row in rows] == [

@@ -7,7 +7,7 @@ learnability/KIND       mean worth of the valid proposals         difficulty/I  
 buffer/KIND             tasks kept                                repeats             valid proposals seen before
 response_length/mean|min|max  tokens    samples, blocked, trained  counts             tokens_per_second  sampled
 loss  entropy (nats)  clip_fraction  approx_kl  ratio_max  grad_norm  learning_rate
-seconds/generate|review|update|checkpoint
+seconds/generate|review|update
 ```
 """
 
