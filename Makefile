@@ -77,6 +77,7 @@ setup-dev: $(VENV)/.ready-dev  ## the same, with the development tools
 
 # --- commands -----------------------------------------------------------------------------------------------
 
+# Offline, so that nothing but packages is downloaded: Detoxify's weights are used only where they already lie.
 # A run is never overwritten: without RUN, the first free of runs/demo, runs/demo-2, ... is taken.
 demo: $(VENV)/.ready-train  ## supervised self-play on the embedded model, on the CPU, in a few minutes
 	@run='$(RUN)'; \
@@ -86,7 +87,7 @@ demo: $(VENV)/.ready-train  ## supervised self-play on the embedded model, on th
 	fi; \
 	echo "demo: $(STEPS) steps into $$run; watch and steer it from another terminal:" \
 	     "$(VENV)/bin/azr-platform tui $$run"; \
-	$(VENV)/bin/azr-platform train --preset nano --run "$$run" --steps $(STEPS) --seed $(SEED) && \
+	HF_HUB_OFFLINE=1 $(VENV)/bin/azr-platform train --preset nano --run "$$run" --steps $(STEPS) --seed $(SEED) && \
 	echo "demo: done; look back at it with: $(VENV)/bin/azr-platform tui $$run"
 
 test: $(VENV)/.ready-dev  ## run the tests (PYTEST_ARGS='-m "not slow"' for the quick ones)
