@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+import os
 import random
+import resource
 import socket
 import stat
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,7 +20,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from azr_platform.channel.client import SOCKET, ControlClient, NotSupervised, connect_unix
+from azr_platform.channel.client import SOCKET, ControlClient, NotSupervised, connect_unix, short_path
 from azr_platform.channel.messages import PROTOCOL, Action, Ask, Command, Hello, Outcome, Refused, Status, Welcome
 from azr_platform.channel.server import ControlServer, SocketOccupied
 from azr_platform.channel.wire import Wire, frame
@@ -60,7 +64,11 @@ class LiveServer:
         return Outcome(ok=True, detail=f"{command.action.value} by {command.who}")
 
     def _call(self, coroutine: object) -> None:
-        asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout=20)  # type: ignore[arg-type]
+        asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout=60)  # type: ignore[arg-type]
+
+    def full(self) -> object:
+        """Whether it has ever found no descriptor for a client."""
+        return self._server._full
 
     def close(self) -> None:
         self._call(self._server.close())
@@ -82,13 +90,13 @@ def server(run_folder: Path) -> Iterator[LiveServer]:
 
 def _raw(run: Path) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    sock.settimeout(10)
+    sock.settimeout(60)
     connect_unix(sock, run / SOCKET)
     return sock
 
 
 def _answers(run: Path) -> None:
-    with ControlClient(run, timeout=10) as client:
+    with ControlClient(run, timeout=60) as client:
         assert client.status() == STATUS
 
 
@@ -115,8 +123,8 @@ def test_the_socket_is_this_user_s_alone_and_leaves_with_the_server(run_folder: 
 
 
 def test_a_stale_socket_is_replaced(run_folder: Path) -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as dead:
-        dead.bind(str(run_folder / SOCKET))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as dead, short_path(run_folder / SOCKET) as path:
+        dead.bind(path)
     with pytest.raises(NotSupervised):
         ControlClient(run_folder)
     live = LiveServer(run_folder)
@@ -272,3 +280,48 @@ def test_text_that_has_no_encoding_is_an_answer_not_a_crash(server: LiveServer) 
         with pytest.raises(NotSupervised, match="cannot be sent"):
             client.command(Command(action=Action.STOP, who="\udcff"))
         assert client.status() == STATUS
+
+
+@pytest.mark.parametrize("rounds", range(8))
+def test_a_client_that_connects_while_the_server_closes_is_hung_up_on(rounds: int, run_folder: Path) -> None:
+    """However far the server has come with taking it; one that is forgotten would wait for an answer for ever."""
+
+    async def connect_and_close(client: socket.socket) -> None:
+        server = ControlServer(run_folder, lambda _: _never(), lambda: STATUS)
+        await server.start()
+        connect_unix(client, run_folder / SOCKET)
+        for _ in range(rounds):
+            await asyncio.sleep(0)
+        await server.close()
+
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(60)
+        asyncio.run(connect_and_close(client))
+        with contextlib.suppress(ConnectionResetError):
+            assert client.recv(1) == b""
+    gc.collect()  # a transport or a socket left open would warn, and a warning is an error
+
+
+async def _never() -> Outcome:
+    raise AssertionError("nobody gave a command")
+
+
+def test_without_a_free_descriptor_the_server_waits_for_one(
+    server: LiveServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("azr_platform.channel.server.FULL_SECONDS", 0.01)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with socket.socket(socket.AF_UNIX) as client, short_path(server.run / SOCKET) as path:
+        client.settimeout(60)
+        free = os.dup(0)  # the lowest that is free
+        os.close(free)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
+        try:
+            client.connect(path)
+            client.sendall(frame(Hello(peer="client", pid=1)))
+            while not server.full():
+                time.sleep(0.001)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        wire: Wire[Welcome] = Wire(client, Welcome)
+        assert isinstance(wire.receive(), Welcome)

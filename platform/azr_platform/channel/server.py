@@ -25,6 +25,9 @@ from azr_platform.channel.wire import AsyncWire, Disconnected, WireError
 
 # A client that says nothing for so long has hung, or is none of ours.
 HELLO_SECONDS = 10.0
+BACKLOG = 100
+# How long to take no client when no descriptor is left for one.
+FULL_SECONDS = 1.0
 
 
 class SocketOccupied(Exception):
@@ -38,7 +41,10 @@ class SocketOccupied(Exception):
 
 
 class ControlServer:
-    """Listens on ``RUN/control.sock`` (mode 0600) and hands commands and questions to two callbacks."""
+    """Listens on ``RUN/control.sock`` (mode 0600) and hands commands and questions to two callbacks.
+
+    It takes its clients itself: asyncio's server can be closed with one half taken, who then waits in vain.
+    """
 
     def __init__(
         self,
@@ -49,8 +55,9 @@ class ControlServer:
         self._path = run / SOCKET
         self._on_command = on_command
         self._on_ask = on_ask
-        self._server: asyncio.Server | None = None
-        self._connections: set[asyncio.Task[None]] = set()
+        self._socket: socket.socket | None = None
+        self._full: asyncio.TimerHandle | None = None
+        self._connections: dict[asyncio.Task[None], socket.socket] = {}
 
     async def start(self) -> None:
         """Bind; a stale socket file of a dead supervisor is replaced.
@@ -73,21 +80,54 @@ class ControlServer:
                 sock.bind(short)
         finally:
             os.umask(mask)
-        self._server = await asyncio.start_unix_server(self._serve, sock=sock)
+        sock.listen(BACKLOG)
+        sock.setblocking(False)
+        self._socket = sock
+        self._listen(sock)
 
     async def close(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            for task in list(self._connections):
-                task.cancel()
-            await asyncio.gather(*self._connections, return_exceptions=True)
-            self._path.unlink(missing_ok=True)
+        """Hang up on every client, those included that have only just connected, and remove the socket."""
+        if self._socket is None:
+            return
+        asyncio.get_running_loop().remove_reader(self._socket)
+        if self._full is not None:
+            self._full.cancel()
+        self._socket.close()
+        self._socket = None
+        for task in self._connections:
+            task.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+        for client in self._connections.values():  # whose tasks had not yet begun
+            client.close()
+        self._connections.clear()
+        self._path.unlink(missing_ok=True)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _listen(self, sock: socket.socket) -> None:
+        asyncio.get_running_loop().add_reader(sock, self._accept, sock)
+
+    def _accept(self, sock: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            client, _ = sock.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return  # it went away again
+        except OSError:  # the socket stays readable, and the loop would spin
+            loop.remove_reader(sock)
+            self._full = loop.call_later(FULL_SECONDS, self._listen, sock)
+            return
+        self._connections[loop.create_task(self._serve(client))] = client
+
+    async def _serve(self, client: socket.socket) -> None:
         task = asyncio.current_task()
         assert task is not None
-        self._connections.add(task)
-        wire: AsyncWire[FromClient] = AsyncWire(reader, writer, FromClient)
+        try:
+            reader, writer = await asyncio.open_unix_connection(sock=client)
+            await self._talk(AsyncWire(reader, writer, FromClient))
+        finally:
+            client.close()
+            del self._connections[task]
+
+    async def _talk(self, wire: AsyncWire[FromClient]) -> None:
         try:
             hello = await asyncio.wait_for(wire.receive(), HELLO_SECONDS)
             if not isinstance(hello, Hello) or hello.protocol != PROTOCOL:
@@ -109,8 +149,10 @@ class ControlServer:
             await _try_refuse(wire, "say Hello first")
         except (Disconnected, asyncio.CancelledError):
             pass
+        except Exception as error:  # a bug of ours ends this connection and no other
+            report = {"message": "a client of the control socket could not be served", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(report)
         finally:
-            self._connections.discard(task)
             await wire.close()
 
 

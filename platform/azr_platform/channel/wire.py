@@ -124,6 +124,8 @@ class AsyncWire(Generic[In]):
         self._writer.close()
         try:
             await asyncio.wait_for(self._writer.wait_closed(), CLOSE_SECONDS)
-        except OSError:  # broken already, or (a TimeoutError is an OSError) never read to its end
-            self._writer.transport.abort()
-            await asyncio.sleep(0)  # the loop closes the socket in its next round
+        except OSError:
+            pass  # broken already, or (a TimeoutError is an OSError) never read to its end
+        finally:
+            self._writer.transport.abort()  # nothing left to do when it is closed
+        await asyncio.sleep(0)  # the loop closes the socket in its next round

@@ -53,12 +53,14 @@ class SupervisorLied(Exception):
 
 
 class Link:
-    """Questions to the supervisor, and a background pulse that says what the trainer is doing."""
+    """Questions to the supervisor, and beats that say what the trainer is doing: at each change of phase, and in a
+    background pulse between them."""
 
     def __init__(self, wire: Wire[ToTrainer], beat_seconds: float = 1.0) -> None:
         self._wire = wire
         self._beat_seconds = beat_seconds
         self._stop = threading.Event()
+        self._beating = threading.Lock()
         self.step = 0
         self.where = "starting"
         self.progress = (0, 0)
@@ -67,14 +69,16 @@ class Link:
         reply = self._wire.ask(Hello(peer="trainer", pid=os.getpid()))
         if not isinstance(reply, Welcome):
             raise SupervisorLied(f"expected a welcome, got {reply!r}")
-        threading.Thread(target=self._beat, name="pulse", daemon=True).start()
+        threading.Thread(target=self._pulse, name="pulse", daemon=True).start()
         return reply
 
     def at(self, where: str) -> None:
-        """Note what begins now; the next pulse tells it."""
+        """Tell what begins now."""
         self.where, self.progress = where, (0, 0)
+        self._beat()
 
     def on_progress(self, done: int, total: int) -> None:
+        """Note how far it is; the next pulse tells it."""
         self.progress = (done, total)
 
     def review(self, phase: Phase, samples: Sequence[Submission]) -> list[Judgement]:
@@ -129,10 +133,14 @@ class Link:
             raise SupervisorLied(f"expected a receipt, got {type(reply).__name__}")
 
     def _beat(self) -> None:
-        while not self._stop.wait(self._beat_seconds):
+        with self._beating:  # taken and sent in one go: no beat of an older phase comes after one of a newer
             done, total = self.progress
+            self._wire.send(Beat(step=self.step, where=self.where, done=done, total=total))
+
+    def _pulse(self) -> None:
+        while not self._stop.wait(self._beat_seconds):
             try:
-                self._wire.send(Beat(step=self.step, where=self.where, done=done, total=total))
+                self._beat()
             except Disconnected:
                 if not self._stop.is_set():
                     # Without a supervisor nothing is recorded, so nothing may go on.
