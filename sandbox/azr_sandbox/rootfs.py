@@ -1,7 +1,7 @@
 """The jail's file system: one checked copy of this Python, kept in a cache and shared by every jail of this user.
 
 ```
-<cache>/root-3.11-<digest>/            the directory jails chroot into, named by the interpreter it was copied from
+<cache>/root-3.11-<digest>/            what jails mount as their root, named by the interpreter it was copied from
 <cache>/.root-3.11-<digest>.manifest   what the copy was made from, and what it must hold
 <cache>/building-…  <cache>/stale-…    half-built and replaced copies; the next user removes them
 ```
@@ -33,7 +33,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from azr_sandbox import prefix
+from azr_sandbox import mountpoints, prefix
 from azr_sandbox.jail import JailUnavailable
 
 PYTHON = prefix.PYTHON
@@ -61,7 +61,7 @@ class _Unusable(Exception):
 
 
 def python_root(cache: Path | None = None) -> Path:
-    """The directory to chroot into: built if it is not there yet, checked if it is, and this process's to use.
+    """What a jail mounts as its root: built if it is not there yet, checked if it is, and this process's to use.
 
     ``cache`` overrides where copies are kept. Raises JailUnavailable when no copy can be had, with the reason.
     """
@@ -69,10 +69,13 @@ def python_root(cache: Path | None = None) -> Path:
     remedy = ""
     for directory in [cache] if cache else cache_directories():
         try:
-            return _take(_usable(directory))
+            root = _take(_usable(directory))
         except _Unusable as error:
             refused.append(f"{directory}: {error}")
             remedy = remedy or error.remedy
+            continue
+        mountpoints.hold()
+        return root
     raise JailUnavailable("no place to keep the jail's copy of Python (" + "; ".join(refused) + ")", remedy)
 
 
@@ -130,6 +133,8 @@ def _check_place(directory: Path) -> None:
         raise _Unusable("the jail's unprivileged user cannot enter it")
     if any(path.stat().st_mode & (stat.S_IWOTH | stat.S_ISVTX) == stat.S_IWOTH for path in above):
         raise _Unusable("everyone may replace a directory above it")
+    if ":" in str(existing):
+        raise _Unusable("nsjail cannot mount a path with a colon in it")
     if os.statvfs(existing).f_flag & os.ST_NOEXEC:
         raise _Unusable("nothing may be executed there (mounted noexec)", _REMEDIES[errno.EROFS])
 
