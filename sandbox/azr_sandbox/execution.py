@@ -45,11 +45,17 @@ class Request(msgspec.Struct, frozen=True):
     are compiled and evaluated inside the jail only. Each input runs in a process of its own, so one call's
     side effects cannot reach another. With ``verify`` each successful run is repeated under other hash seeds,
     addresses, pids and dates, and the values must agree.
+
+    With ``together`` the inputs of the program share one process, which costs a fraction: the program is executed
+    afresh for each input, and the verifying run takes them in the opposite order. Whatever does not come out as
+    a value on which all runs agree is run again, each input by itself, and only that counts. The limits are then
+    on all inputs together. Use it where a call that remembers an earlier one could gain nothing.
     """
 
     program: str
     inputs: tuple[str, ...]
     verify: bool = True
+    together: bool = False
 
 
 class Execution(msgspec.Struct, frozen=True):
@@ -57,7 +63,8 @@ class Execution(msgspec.Struct, frozen=True):
 
     ``value`` is canonical literal text when ``outcome`` is ``ok`` and None otherwise. ``detail`` is printable
     and bounded. CPU and wall time are milliseconds, memory is peak resident KiB; all three are measured by
-    the zygote on the first (unverified) run, never reported by the program.
+    the zygote on the first (unverified) run, never reported by the program. Of inputs run together, each is
+    charged an equal share of the time.
     """
 
     outcome: Outcome

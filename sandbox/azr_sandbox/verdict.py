@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import signal
+import struct
 
 from azr_sandbox import values
 from azr_sandbox.execution import Execution, Outcome
 from azr_sandbox.limits import Limits
-from azr_sandbox.warmjail import FLOOD, TIMEOUT, Report
+from azr_sandbox.warmjail import DONE, FLOOD, TIMEOUT, Report
 
+_FRAME = struct.Struct("<cI")  # the child's frames, see guest/child.py
 _DETAIL_CHARS = 300
 _MEMORY_KILL_SHARE = 0.8
 # Words after which two hash seeds may leave an unlucky order unnoticed; see `order_sensitive`.
@@ -45,11 +47,31 @@ def printable(text: str, limit: int = _DETAIL_CHARS) -> str:
 
 
 def judge(report: Report, limits: Limits) -> Execution:
-    """What one run came to."""
+    """What one run of one input came to."""
     outcome, value, detail = _classify(report, limits)
     return Execution(
         outcome, value, printable(detail), round(report.cpu_ms, 3), round(report.wall_ms, 3), report.memory_kb
     )
+
+
+def judge_together(report: Report, limits: Limits, count: int) -> list[Execution] | None:
+    """What one run of ``count`` inputs came to, or None unless every one of them is a value.
+
+    Only the end of the whole is known for certain, so nothing else is concluded from such a run.
+    """
+    if report.end != DONE or report.status != 0 or report.cpu_ms > limits.cpu_s * 1000:
+        return None
+    frames = _frames(report.payload)
+    if frames is None or len(frames) != count:
+        return None
+    executions = []
+    for kind, body in frames:
+        outcome, value, _ = _read(kind, body, limits)
+        if outcome is not Outcome.OK:
+            return None
+        cpu_ms, wall_ms = round(report.cpu_ms / count, 3), round(report.wall_ms / count, 3)
+        executions.append(Execution(outcome, value, "", cpu_ms, wall_ms, report.memory_kb))
+    return executions
 
 
 def _classify(report: Report, limits: Limits) -> tuple[Outcome, str | None, str]:
@@ -61,7 +83,27 @@ def _classify(report: Report, limits: Limits) -> tuple[Outcome, str | None, str]
         return Outcome.TIMEOUT, None, f"more than {limits.wall_s:g} s of wall clock"
     if report.status != 0:
         return _died(report, limits)
-    return _payload(report.payload, limits)
+    if not report.payload:
+        return Outcome.CRASH, None, "the process ended itself with status 0"
+    frames = _frames(report.payload)
+    if frames is None or len(frames) != 1:
+        return Outcome.CRASH, None, "a result out of protocol"
+    return _read(*frames[0], limits)
+
+
+def _frames(payload: bytes) -> list[tuple[bytes, bytes]] | None:
+    """(kind, text) of each, or None when the payload is not whole frames."""
+    frames, at = [], 0
+    while at < len(payload):
+        if len(payload) - at < _FRAME.size:
+            return None
+        kind, size = _FRAME.unpack_from(payload, at)
+        at += _FRAME.size
+        if size > len(payload) - at:
+            return None
+        frames.append((kind, payload[at : at + size]))
+        at += size
+    return frames
 
 
 def _died(report: Report, limits: Limits) -> tuple[Outcome, None, str]:
@@ -83,19 +125,19 @@ def _died(report: Report, limits: Limits) -> tuple[Outcome, None, str]:
     return Outcome.CRASH, None, f"the interpreter died of {name}"
 
 
-def _payload(payload: bytes, limits: Limits) -> tuple[Outcome, str | None, str]:
-    kind, body = payload[:1], payload[1:].decode("utf-8", "replace")
+def _read(kind: bytes, text: bytes, limits: Limits) -> tuple[Outcome, str | None, str]:
+    body = text.decode("utf-8", "replace")
     match kind:
         case b"v":
-            if len(payload) - 1 > limits.output_bytes:
+            if len(text) > limits.output_bytes:
                 return Outcome.OUTPUT_LIMIT, None, f"more than {limits.output_bytes} bytes of output"
             try:
-                text = values.parse(body).text
+                literal = values.parse(body).text
             except values.NotALiteral as error:
                 return Outcome.NOT_A_VALUE, None, f"not a literal: {error}"
-            if len(text) > values.MAX_CHARS:
+            if len(literal) > values.MAX_CHARS:
                 return Outcome.OUTPUT_LIMIT, None, f"more than {values.MAX_CHARS} characters"
-            return Outcome.OK, text, ""
+            return Outcome.OK, literal, ""
         case b"e":
             return Outcome.ERROR, None, body
         case b"p":
@@ -110,8 +152,6 @@ def _payload(payload: bytes, limits: Limits) -> tuple[Outcome, str | None, str]:
             return Outcome.MEMORY, None, body or "MemoryError"
         case b"h":
             return Outcome.CRASH, None, f"could not be confined, so was not run: {body}"
-        case b"":
-            return Outcome.CRASH, None, "the process ended itself with status 0"
         case _:
             return Outcome.CRASH, None, "a result out of protocol"
 

@@ -14,12 +14,13 @@ import socket
 import struct
 import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
 
-from azr_sandbox import nsjail
+from azr_sandbox import cgroup, nsjail
 from azr_sandbox.limits import Limits
 
 _MAGIC = b"AZR1"
@@ -27,6 +28,7 @@ _REQUEST = struct.Struct("<4sQdII")  # the zygote's REQUEST and REPLY, see guest
 _REPLY = struct.Struct("<4sQBiQQQI")
 _PAYLOAD_SLACK = 4096
 _EXTENSIONS = 4
+_PAGE = os.sysconf("SC_PAGE_SIZE")
 DONE, TIMEOUT, FLOOD = 0, 1, 2
 START_S = 30.0
 """Seconds a jail may take to become ready (about 0.1 on an idle machine)."""
@@ -83,7 +85,9 @@ class WarmJail:
         self.closed = False
         self.served = 0
         self.job_id: int | None = None
-        self.deadline = time.monotonic() + START_S
+        self.started = time.monotonic()
+        self.deadline = self.started + START_S
+        self._warm_pages: int | None = None
         self.outgoing = bytearray(self._greeting(limits, lane))
         self._incoming = bytearray()
         self._largest = limits.output_bytes + _PAYLOAD_SLACK
@@ -91,7 +95,8 @@ class WarmJail:
         self.socket.setblocking(False)
         self._log, log_fd = os.pipe()
         os.set_blocking(self._log, False)
-        argv = nsjail.command(binary, root, _boot_source(), theirs.fileno(), log_fd, lane.hash_seed, policy)
+        more = cgroup.flags(limits.memory_mb)
+        argv = nsjail.command(binary, root, _boot_source(), theirs.fileno(), log_fd, lane.hash_seed, policy, more)
         try:
             # Its own session: a Ctrl-C meant for us must not reach the jails first.
             self.process = subprocess.Popen(  # noqa: S603
@@ -133,14 +138,15 @@ class WarmJail:
     def idle(self) -> bool:
         return self.ready and self.job_id is None
 
-    def submit(self, job_id: int, wall_s: float, program: bytes, arguments: bytes) -> None:
-        """Queue one run; the jail must be idle. Call `on_writable` until ``outgoing`` is empty."""
+    def submit(self, job_id: int, wall_s: float, program: bytes, inputs: Sequence[bytes]) -> None:
+        """Queue one run of some inputs; the jail must be idle. Call `on_writable` until ``outgoing`` is empty."""
         assert self.idle, "a jail runs one program at a time"
         self.job_id = job_id
         self.deadline = time.monotonic() + wall_s * (1 + _EXTENSIONS) + GRACE_S
-        self.outgoing += _REQUEST.pack(_MAGIC, job_id, wall_s, len(program), len(arguments))
+        framed = b"".join(len(text).to_bytes(4, "little") + text for text in inputs)
+        self.outgoing += _REQUEST.pack(_MAGIC, job_id, wall_s, len(program), len(framed))
         self.outgoing += program
-        self.outgoing += arguments
+        self.outgoing += framed
         self.on_writable()
 
     def on_writable(self) -> None:
@@ -184,6 +190,22 @@ class WarmJail:
         self.deadline = float("inf")
         self.served += 1
         return Report(end, status, cpu_us / 1e3, wall_us / 1e3, rss_kb, payload)
+
+    def age_s(self) -> float:
+        """Seconds since it was started."""
+        return time.monotonic() - self.started
+
+    def growth_mb(self) -> float:
+        """MiB of resident memory that the zygote has gained since the first call; 0 where it cannot be read."""
+        pid = self.process.pid
+        try:
+            zygote = Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()[0]
+            pages = int(Path(f"/proc/{zygote}/statm").read_text("ascii").split()[1])
+        except (OSError, IndexError, ValueError):
+            return 0.0
+        if self._warm_pages is None:
+            self._warm_pages = pages
+        return (pages - self._warm_pages) * _PAGE / (1 << 20)
 
     def log(self) -> str:
         """What nsjail wrote before it ended (it is silent otherwise)."""

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from azr_sandbox.execution import Execution, Outcome, Request
+from azr_sandbox.lanes import VERIFIERS
 from azr_sandbox.limits import Limits
-from azr_sandbox.pool import VERIFIERS, JailPool
-from azr_sandbox.rootfs import _usable_cache
+from azr_sandbox.pool import JailPool
+from azr_sandbox.rootfs import preferred_cache
 from azr_sandbox.verdict import judge
 from azr_sandbox.warmjail import FLOOD, TIMEOUT, Report
 
@@ -133,7 +134,7 @@ def test_a_user_without_a_home_has_a_place_for_the_copy(monkeypatch: pytest.Monk
                     os.setgroups([])
                     os.setgid(65534)
                     os.setuid(65534)
-                status = 0 if _usable_cache(None).parent == Path(place) else 2
+                status = 0 if preferred_cache().parent == Path(place) else 2
             finally:
                 os._exit(status)
         _, ended = os.waitpid(child, 0)

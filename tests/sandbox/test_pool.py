@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 
 from azr_sandbox import nsjail, warmjail
-from azr_sandbox import pool as pool_module
+from azr_sandbox.dispatch import Wear
 from azr_sandbox.execution import Execution, Outcome, Request
 from azr_sandbox.jail import JailUnavailable
+from azr_sandbox.lanes import MAIN
 from azr_sandbox.limits import Limits
 from azr_sandbox.pool import JailPool
 from azr_sandbox.rootfs import python_root
@@ -35,9 +36,9 @@ def descendants(pid: int) -> list[int]:
     return [pid, *(below for child in children for below in descendants(int(child)))]
 
 
-def descriptors_open() -> set[str]:
-    """Names of this process's descriptors, without the one that lists them."""
-    return {path.name for path in Path("/proc/self/fd").iterdir() if path.exists()}
+def descriptors_open() -> list[str]:
+    """What this process's descriptors are open on, without the one that lists them."""
+    return sorted(os.readlink(path) for path in Path("/proc/self/fd").iterdir() if path.exists())
 
 
 def let_others_in(path: Path) -> None:
@@ -131,7 +132,7 @@ def test_a_jail_killed_while_idle_is_replaced_unnoticed() -> None:
 def test_a_jail_killed_at_work_is_replaced_and_its_run_repeated() -> None:
     with JailPool(workers=1) as lone:
         sleepy = Request("import time\ndef f(x):\n    time.sleep(1)\n    return x", ("5",), verify=False)
-        main = next(jail for jail in lone._all() if jail.lane is pool_module.MAIN)
+        main = next(jail for jail in lone.jails if jail.lane is MAIN)
         killer = threading.Timer(0.4, os.kill, (main.process.pid, signal.SIGKILL))
         killer.start()
         ((execution,),) = lone.run([sleepy])
@@ -146,7 +147,7 @@ def test_a_program_that_takes_two_jails_with_it_is_a_crash_naming_the_jail() -> 
 
         def kill_whatever_works() -> None:
             while not stop.wait(0.05):
-                for jail in lone._all():
+                for jail in lone.jails:
                     if jail.job_id is not None:
                         jail.process.kill()
 
@@ -163,7 +164,7 @@ def test_a_program_that_takes_two_jails_with_it_is_a_crash_naming_the_jail() -> 
 def test_a_stopped_jail_is_wedged_and_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(warmjail, "GRACE_S", 0.5)
     with JailPool(Limits(wall_s=0.1), workers=1) as lone:
-        main = next(jail for jail in lone._all() if jail.lane is pool_module.MAIN)
+        main = next(jail for jail in lone.jails if jail.lane is MAIN)
         frozen = descendants(main.process.pid)
         for pid in frozen:
             os.kill(pid, signal.SIGSTOP)
@@ -172,7 +173,7 @@ def test_a_stopped_jail_is_wedged_and_replaced(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_jails_are_recycled_after_their_share_of_runs() -> None:
-    with JailPool(workers=1, recycle_after=3) as lone:
+    with JailPool(workers=1, wear=Wear(runs=3)) as lone:
         before = set(lone.process_ids)
         values = [row[0].value for row in lone.run([Request(ECHO, (str(i),)) for i in range(10)])]
         assert values == [str(i) for i in range(10)]

@@ -87,38 +87,51 @@ def test_lying_classes_and_patched_builtins_do_not_change_a_value(run: Run) -> N
     assert run(program).value == "[7, 'a']"
 
 
-@pytest.mark.parametrize(
-    "payload",
-    [
-        "b'v1) or True'",
-        "b'v__import__(\"os\")'",
-        "b'vnan' + b'\\xff\\xfe'",
-        "b'v' + b'[' * 5000",
-        "b'z1'",
-        "b'v1\\n2'",
-        "b'v'",
-    ],
-)
-def test_a_forged_result_that_is_no_literal_is_refused(run: Run, payload: str) -> None:
-    execution = run(f"import os\ndef f(x):\n    os.write(FD, {payload})\n    os._exit(0)\n{FIND_FD}", verify=False)
-    assert execution.outcome in (Outcome.NOT_A_VALUE, Outcome.CRASH)
-    assert execution.value is None
+def framed(kind: bytes, text: bytes) -> bytes:
+    """A payload as the harness in the jail writes it: kind, length, text."""
+    return kind + len(text).to_bytes(4, "little") + text
 
 
 FIND_FD = "for FD in range(3, 64):\n    try: os.fstat(FD)\n    except OSError: continue\n    break"
 
 
+@pytest.mark.parametrize(
+    "payload",
+    [
+        framed(b"v", b"1) or True"),
+        framed(b"v", b'__import__("os")'),
+        framed(b"v", b"nan\xff\xfe"),
+        framed(b"v", b"[" * 5000),
+        framed(b"z", b"1"),
+        framed(b"v", b"1\n2"),
+        framed(b"v", b""),
+        b"v",
+        b"v1",
+        b"v\xff\xff\xff\xff1",
+        framed(b"v", b"1") + b"v",
+        framed(b"v", b"1") * 2,
+    ],
+)
+def test_a_forged_result_that_is_no_literal_is_refused(run: Run, payload: bytes) -> None:
+    execution = run(f"import os\ndef f(x):\n    os.write(FD, {payload})\n    os._exit(0)\n{FIND_FD}", verify=False)
+    assert execution.outcome in (Outcome.NOT_A_VALUE, Outcome.CRASH)
+    assert execution.value is None
+
+
 def test_a_forged_result_achieves_no_more_than_returning_it(run: Run) -> None:
-    assert run(f"import os\ndef f(x):\n    os.write(FD, b'v[1]')\n    os._exit(0)\n{FIND_FD}").value == "[1]"
+    forged = framed(b"v", b"[1]")
+    assert run(f"import os\ndef f(x):\n    os.write(FD, {forged})\n    os._exit(0)\n{FIND_FD}").value == "[1]"
 
 
 def test_a_result_forged_before_the_real_one_spoils_both(run: Run) -> None:
-    execution = run(f"import os\ndef f(x):\n    os.write(FD, b'v[1]')\n    return 2\n{FIND_FD}")
-    assert execution.outcome is Outcome.NOT_A_VALUE
+    forged = framed(b"v", b"[1]")
+    execution = run(f"import os\ndef f(x):\n    os.write(FD, {forged})\n    return 2\n{FIND_FD}")
+    assert execution.outcome is Outcome.CRASH
 
 
 def test_a_result_forged_by_a_process_that_stays_is_not_believed(run: Run) -> None:
-    program = f"import os\ndef f(x):\n    os.write(FD, b'v1')\n    os.close(FD)\n    while 1: pass\n{FIND_FD}"
+    forged = framed(b"v", b"1")
+    program = f"import os\ndef f(x):\n    os.write(FD, {forged})\n    os.close(FD)\n    while 1: pass\n{FIND_FD}"
     assert run(program, verify=False).outcome is Outcome.CRASH
 
 

@@ -1,12 +1,13 @@
-"""One program, one input, one process: what a forked child does before it exits.
+"""One program and its inputs in one process: what a forked child does before it exits.
 
-The payload it writes is ``kind byte + UTF-8 text``. Nothing in it is trusted: a program that forges it achieves
-what returning that value, or raising that error, would have achieved.
+The payload it writes is one frame for each input: kind byte, length, UTF-8 text. Nothing in it is trusted: a
+program that forges it achieves what returning that value, or raising that error, would have achieved.
 """
 
 import builtins
 import gc
 import os
+import struct
 import sys
 import types
 from _ast import Call, Name
@@ -15,9 +16,11 @@ from typing import Any
 from azr_sandbox.guest.encode import NotAValue, TooLarge, encode
 
 VALUE, ERROR, PROGRAM, INPUT, KIND, SIZE, MEMORY, HARNESS = b"v", b"e", b"p", b"i", b"n", b"o", b"m", b"h"
+_LENGTH = struct.Struct("<I")
 _ONLY_AST = 0x400  # ast.PyCF_ONLY_AST, without importing ast
 _DETAIL_CHARS = 300
 _COMPILE_ERRORS = (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError, UnicodeError)
+_NO_MEMORY = MEMORY + _LENGTH.pack(0)  # made while there is some
 _write, _exit, _close, _read = os.write, os._exit, os.close, os.read
 _class_name = type.__dict__["__name__"].__get__
 
@@ -72,12 +75,28 @@ def compile_call(arguments: str) -> Any:
     return compile(tree, "<input>", "eval", dont_inherit=True)
 
 
-def evaluate(program: str, arguments: str, room: int) -> tuple[bytes, bytes]:
-    """Run the program, call ``f`` and encode what it returns: (payload kind, UTF-8 text)."""
+def evaluate(program: str, inputs: list[str], room: int) -> bytes:
+    """Run the program and call ``f`` with each input in turn: the frames, up to the first that is no value.
+
+    Each input gets the program executed afresh, so globals do not carry over; what a program does to the modules
+    of the interpreter does. The values together may take ``room`` characters.
+    """
     try:
         code = compile(program, "<program>", "exec", dont_inherit=True)
     except _COMPILE_ERRORS as error:
-        return PROGRAM, describe(error)
+        return frame(PROGRAM, describe(error))
+    frames = []
+    for arguments in inputs:
+        kind, text = evaluate_one(code, arguments, room)
+        frames.append(frame(kind, text))
+        room -= len(text)
+        if kind is not VALUE:
+            break
+    return b"".join(frames)
+
+
+def evaluate_one(code: Any, arguments: str, room: int) -> tuple[bytes, bytes]:
+    """(kind, UTF-8 text) of one call."""
     try:
         call = compile_call(arguments)
     except _COMPILE_ERRORS as error:
@@ -103,6 +122,10 @@ def evaluate(program: str, arguments: str, room: int) -> tuple[bytes, bytes]:
         return ERROR, describe(error)
 
 
+def frame(kind: bytes, text: bytes) -> bytes:
+    return kind + _LENGTH.pack(len(text)) + text
+
+
 def describe_limit(error: Exception) -> bytes:
     return str(error)[:_DETAIL_CHARS].encode("utf-8", "backslashreplace")
 
@@ -118,23 +141,32 @@ def receive(socket_fd: int, size: int) -> bytes:
     return data
 
 
+def split(data: bytes) -> list[str]:
+    """The inputs: each a length and UTF-8 text."""
+    inputs, at = [], 0
+    while at < len(data):
+        (size,) = _LENGTH.unpack_from(data, at)
+        at += _LENGTH.size + size
+        inputs.append(data[at - size : at].decode())
+    return inputs
+
+
 def live(socket_fd: int, pipe_fd: int, sizes: tuple[int, int], confinement: Any, room: int) -> None:
     """The whole life of a child; never returns."""
     try:
         program = receive(socket_fd, sizes[0])
-        arguments = receive(socket_fd, sizes[1])
+        inputs = receive(socket_fd, sizes[1])
         _close(socket_fd)
         try:
             confinement.apply()
             gc.enable()
         except BaseException as error:
-            kind, text = HARNESS, describe(error)
+            payload = frame(HARNESS, describe(error))
         else:
-            kind, text = evaluate(program.decode(), arguments.decode(), room)
-        payload = kind + text
+            payload = evaluate(program.decode(), split(inputs), room)
         while payload:
             payload = payload[_write(pipe_fd, payload) :]
     except MemoryError:
-        _write(pipe_fd, MEMORY)
+        _write(pipe_fd, _NO_MEMORY)
     finally:
         _exit(0)

@@ -56,4 +56,4 @@ def rehearse() -> None:
     """Run every sample twice, output and all."""
     for _ in range(2):
         for program, arguments in _PROGRAMS:
-            child.evaluate(program, arguments, 65_536)
+            child.evaluate(program, [arguments], 65_536)

@@ -1,7 +1,7 @@
 """The warm process, pid 1 of the jail: forks one child per request and reports how it ended.
 
 ```
-supervisor ══ header, program, input ══► socket ──► zygote reads the header, forks
+supervisor ══ header, program, inputs ═► socket ──► zygote reads the header, forks
                                             └─────► the child reads the rest, closes the socket, runs
 supervisor ◄══ header, payload ═════════ socket ◄── zygote ◄── the child's own pipe
 ```
@@ -28,7 +28,7 @@ from typing import Any
 from azr_sandbox.guest import child, clock, confine, warm
 
 MAGIC = b"AZR1"
-REQUEST = struct.Struct("<4sQdII")  # magic, id, wall seconds, bytes of program, bytes of input
+REQUEST = struct.Struct("<4sQdII")  # magic, id, wall seconds, bytes of program, bytes of inputs
 REPLY = struct.Struct("<4sQBiQQQI")  # magic, id, end, wait status, cpu us, wall us, peak KiB, payload bytes
 DONE, TIMEOUT, FLOOD = 0, 1, 2
 _PAYLOAD_SLACK = 4096
