@@ -23,7 +23,7 @@ GIB = 1024**3
 MIB = 1024**2
 
 RUNS_NEED = 1 * GIB  # a demo run with its checkpoints takes tens of MB; a longer one hundreds
-CACHE_NEEDS = 200 * MIB  # the jail's copied Python prefix is about 70 MB
+CACHE_NEEDS = 200 * MIB  # the jail's copy of Python is about 90 MB
 MEMORY_NEEDED = int(1.5 * GIB)  # trainer and supervisor of the embedded model, with torch loaded
 MEMORY_ADVISED = 3 * GIB
 SHM_ADVISED = 64 * MIB
@@ -85,16 +85,19 @@ def diagnose(runs: Path = Path("runs")) -> Iterator[Check]:
 
     Takes about a second, plus the jail's attack on itself (a few seconds) and, where there is a GPU, torch's start.
     """
+    from azr_sandbox.rootfs import preferred_cache
+
     yield check_python()
     yield check_memory()
     yield check_disk("disk, runs", runs, RUNS_NEED)
-    yield check_disk("disk, jail cache", jail_cache(), CACHE_NEEDS)
+    yield check_disk("disk, jail cache", preferred_cache(), CACHE_NEEDS)
     yield check_shared_memory()
     yield check_terminal(os.environ, sys.stdout.isatty(), sys.stdout.encoding or "")
     yield check_seccomp()
     namespaces = check_namespaces()
     yield namespaces
     yield check_apparmor(namespaces_work=namespaces.ok is True)
+    yield check_cgroup()
     nsjail = check_nsjail()
     yield nsjail
     if nsjail.ok and namespaces.ok:
@@ -159,11 +162,6 @@ def check_disk(name: str, folder: Path, needed: int) -> Check:
     return Check(name, True, detail)
 
 
-def jail_cache(environ: Mapping[str, str] = os.environ) -> Path:
-    """Where the jail's copied Python prefix is kept for this user."""
-    return Path(environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "azr-platform"
-
-
 def check_shared_memory(devices: Path = DEVICES) -> Check:
     """Shared memory: only the vLLM engine needs it, to hand weights over."""
     folder = devices / "shm"
@@ -207,25 +205,15 @@ def check_seccomp(proc: Path = PROC) -> Check:
     return Check("seccomp", True, "filters available" + (", inside a filter already (a container?)" if nested else ""))
 
 
-def check_namespaces(proc: Path = PROC) -> Check:
-    """Enter user, mount, pid, network, ipc and uts namespaces for real, and name the setting that forbids it."""
+def check_namespaces(proc: Path = PROC, *, privileged: bool | None = None) -> Check:
+    """Enter user, mount, pid, network, ipc and uts namespaces for real, and name what forbids it."""
+    from azr_sandbox.refusal import explain
+
+    root = os.geteuid() == 0 if privileged is None else privileged
     refused = _try_namespaces()
     if not refused:
-        who = "root" if os.geteuid() == 0 else "an ordinary user"
-        return Check("user namespaces", True, f"entered as {who}")
-    if _read(proc / "sys/user/max_user_namespaces") == "0":
-        remedy = "sudo sysctl user.max_user_namespaces=15000"
-        return Check("user namespaces", False, "none allowed: user.max_user_namespaces is 0", remedy)
-    if _read(proc / "sys/kernel/unprivileged_userns_clone") == "0":
-        remedy = "sudo sysctl kernel.unprivileged_userns_clone=1"
-        return Check("user namespaces", False, "only for root: kernel.unprivileged_userns_clone is 0", remedy)
-    if _read(proc / "sys/kernel/apparmor_restrict_unprivileged_userns") == "1":
-        return Check("user namespaces", False, f"refused ({refused}), by AppArmor", "see AppArmor below")
-    remedy = (
-        "in a container, allow them, e.g. docker run"
-        " --security-opt seccomp=unconfined --security-opt apparmor=unconfined"
-    )
-    return Check("user namespaces", False, f"refused ({refused})", remedy)
+        return Check("user namespaces", True, f"entered as {'root' if root else 'an ordinary user'}")
+    return Check("user namespaces", False, *explain(refused, proc, privileged=root))
 
 
 def _try_namespaces() -> str:
@@ -241,16 +229,23 @@ def _try_namespaces() -> str:
 
 def check_apparmor(proc: Path = PROC, *, namespaces_work: bool) -> Check:
     """Ubuntu 23.10 and later let only programs with a profile use user namespaces."""
-    setting = _read(proc / "sys/kernel/apparmor_restrict_unprivileged_userns")
-    if setting != "1":
+    from azr_sandbox.refusal import APPARMOR
+
+    if _read(proc / "sys/kernel/apparmor_restrict_unprivileged_userns") != "1":
         return Check("AppArmor", True, "does not restrict user namespaces")
     if namespaces_work:
         return Check("AppArmor", True, "restricts user namespaces, but not for this user")
-    remedy = (
-        "sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0"
-        " (to keep it, a line in /etc/sysctl.d), or an AppArmor profile with `userns,` for the nsjail binary"
-    )
-    return Check("AppArmor", False, "restricts unprivileged user namespaces", remedy)
+    return Check("AppArmor", False, APPARMOR.reason, APPARMOR.remedy)
+
+
+def check_cgroup(proc: Path = PROC) -> Check:
+    """Whether jails get cgroups of their own, a limit beyond those that hold everywhere."""
+    from azr_sandbox.cgroup import Absence, find
+
+    found = find(proc)
+    if isinstance(found, Absence):
+        return Check("cgroup", None, f"{found.reason}; the jail's own limits hold without", found.remedy)
+    return Check("cgroup", True, f"v{found.version}: each jail gets one, below {found.memory}")
 
 
 def check_nsjail() -> Check:

@@ -25,6 +25,13 @@ class Refusal(NamedTuple):
     remedy: str
 
 
+APPARMOR = Refusal(
+    "user namespaces are refused by AppArmor to programs without a profile, as on Ubuntu 23.10 and later",
+    "Run `sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0` (to keep it, a line in /etc/sysctl.d), "
+    "load an AppArmor profile with `userns,` for the nsjail binary, or run as root.",
+)
+
+
 class _Setting(NamedTuple):
     """A kernel setting and the value that forbids jails; ``root_too`` when it stops root as well."""
 
@@ -57,11 +64,7 @@ _SETTINGS = (
         "sys/kernel/apparmor_restrict_unprivileged_userns",
         "1",
         False,
-        Refusal(
-            "user namespaces are refused by AppArmor to programs without a profile, as on Ubuntu 23.10 and later",
-            "Run `sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0` (to keep it, a line in /etc/sysctl.d), "
-            "load an AppArmor profile with `userns,` for the nsjail binary, or run as root.",
-        ),
+        APPARMOR,
     ),
 )
 _NAMESPACE_KINDS = ("mnt", "pid", "net", "ipc", "uts", "cgroup")
@@ -92,7 +95,7 @@ def tail(said: str) -> str:
     lines = [re.sub(r"^\[\w\]\[[^]]*\]\[\d+\] ", "", line.strip()) for line in said.splitlines() if line.strip()]
     # nsjail says why first and sums up after; the last two lines of a longer text only sum up.
     text = " | ".join(lines[:2] if len(lines) > 3 else lines[-3:])
-    return "nsjail: " + "".join(c if c.isprintable() else "?" for c in text)[:400] if text else "nsjail said nothing"
+    return "".join(c if c.isprintable() else "?" for c in text)[:400] or "nothing was said"
 
 
 def _by_words(said: str) -> Refusal | None:

@@ -56,7 +56,7 @@ def test_this_very_machine_can_be_diagnosed_without_importing_torch() -> None:
         "print(len(checks), {'torch', 'transformers', 'textual'} & set(sys.modules))"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
-    assert ran.stdout.split(maxsplit=1) == ["15", "set()\n"]
+    assert ran.stdout.split(maxsplit=1) == ["16", "set()\n"]
 
 
 @pytest.mark.slow
@@ -135,11 +135,6 @@ def test_a_folder_one_may_not_write_to_is_named(mode: int) -> None:
     assert "choose a folder" in check.remedy
 
 
-def test_the_jail_cache_follows_the_xdg_setting(tmp_path: Path) -> None:
-    assert diagnosis.jail_cache({"XDG_CACHE_HOME": str(tmp_path)}) == tmp_path / "azr-platform"
-    assert diagnosis.jail_cache({}) == Path.home() / ".cache" / "azr-platform"
-
-
 def test_missing_shared_memory_is_no_obstacle(tmp_path: Path) -> None:
     check = diagnosis.check_shared_memory(tmp_path)
     assert check.ok is None
@@ -195,14 +190,14 @@ def test_a_container_s_own_filter_is_mentioned(proc: Path) -> None:
         ("sys/user/max_user_namespaces", "0", "max_user_namespaces is 0", "user.max_user_namespaces=15000"),
         ("sys/kernel/unprivileged_userns_clone", "0", "only for root", "kernel.unprivileged_userns_clone=1"),
         ("sys/kernel/apparmor_restrict_unprivileged_userns", "1", "by AppArmor", "AppArmor"),
-        ("sys/kernel/irrelevant", "1", "unshare: Invalid argument", "docker run"),
+        ("sys/kernel/irrelevant", "1", "unshare: Invalid argument", "Docker"),
     ],
 )
 def test_refused_namespaces_are_laid_to_the_setting_that_forbids_them(
     proc: Path, setting: str, value: str, said: str, mend: str
 ) -> None:
     _write(proc, setting, value)
-    check = diagnosis.check_namespaces(proc)
+    check = diagnosis.check_namespaces(proc, privileged=False)
     assert check.ok is False
     assert said in check.detail
     assert mend in check.remedy
@@ -216,6 +211,12 @@ def test_apparmor_s_restriction_comes_with_two_ways_out(proc: Path) -> None:
     assert "sysctl kernel.apparmor_restrict_unprivileged_userns=0" in check.remedy
     assert "profile" in check.remedy
     assert diagnosis.check_apparmor(proc, namespaces_work=True).ok
+
+
+def test_cgroups_are_a_note_where_there_are_none(tmp_path: Path) -> None:
+    check = diagnosis.check_cgroup(tmp_path)
+    assert check.ok is None
+    assert "hold without" in check.detail
 
 
 @pytest.mark.parametrize("script", [None, "#!/bin/sh\nexit 3\n", "not a program"])
