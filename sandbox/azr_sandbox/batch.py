@@ -7,17 +7,15 @@ answered with an outcome and a reason like any other; nothing in the input can r
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from azr_sandbox.execution import Execution, Outcome, Request
-from azr_sandbox.jail import Jail
-
-LINES_AT_ONCE = 256
-"""Lines given to the pool together: enough to keep its workers busy, few enough to answer steadily."""
+from azr_sandbox.pool import JailPool
 
 
-class _Line(NamedTuple):
+class Line(NamedTuple):
     """A line understood: either a request, or the execution that stands for what is wrong with it."""
 
     id: object
@@ -26,24 +24,41 @@ class _Line(NamedTuple):
     problem: Execution | None
 
 
-def run_lines(lines: Iterable[str], pool: Jail) -> Iterator[dict[str, object]]:
+def run_lines(lines: Iterable[str], pool: JailPool, *, together: bool = False) -> Iterator[dict[str, object]]:
     """One answer a line, in order: ``{"id", "outcome", "value", "detail", "cpu_ms", "wall_ms"}``.
 
-    A line with ``inputs`` is answered with ``{"id", "results": [...]}``, one result an input. Blank lines are
-    skipped. Raises only what the pool raises (JailUnavailable).
+    A line with ``inputs`` is answered with ``{"id", "results": [...]}``, one result an input; with ``together``
+    these share a process. Blank lines are skipped. Raises only what the pool raises (JailUnavailable).
     """
-    pending: list[_Line] = []
-    for number, text in enumerate(lines, 1):
-        if not text.strip():
-            continue
-        pending.append(_read(number, text))
-        if len(pending) == LINES_AT_ONCE:
-            yield from _answer(pending, pool)
-            pending = []
-    yield from _answer(pending, pool)
+    waiting: deque[Line] = deque()
+
+    def requests() -> Iterator[Request]:
+        for number, text in enumerate(lines, 1):
+            if not text.strip():
+                continue
+            line = read_line(number, text, together)
+            waiting.append(line)
+            if line.request is not None:
+                yield line.request
+
+    for executions in pool.stream(requests()):
+        yield from _refusals(waiting)
+        line = waiting.popleft()
+        fields = [_fields(execution) for execution in executions]
+        yield {"id": line.id, "results": fields} if line.many else {"id": line.id, **fields[0]}
+    yield from _refusals(waiting)
 
 
-def _read(number: int, text: str) -> _Line:
+def _refusals(waiting: deque[Line]) -> Iterator[dict[str, object]]:
+    """The answers to lines that ask for no run, up to the first that does."""
+    while waiting and waiting[0].problem is not None:
+        line = waiting.popleft()
+        assert line.problem is not None
+        yield {"id": line.id, **_fields(line.problem)}
+
+
+def read_line(number: int, text: str, together: bool = False) -> Line:
+    """One line, blank ones aside; for one that cannot be run, ``problem`` says why."""
     try:
         row = json.loads(text, parse_constant=str)  # NaN in an id must not come back as invalid JSON
     except (ValueError, RecursionError):
@@ -58,24 +73,11 @@ def _read(number: int, text: str) -> _Line:
     inputs: Any = row["inputs"] if "inputs" in row else [row["input"]]
     if not isinstance(inputs, list) or not all(isinstance(item, str) for item in inputs):
         return _refused(name, Outcome.INVALID_INPUT, f"line {number}: every input must be text")
-    return _Line(name, Request(program, tuple(inputs)), "inputs" in row, None)
+    return Line(name, Request(program, tuple(inputs), together=together), "inputs" in row, None)
 
 
-def _refused(name: object, outcome: Outcome, why: str) -> _Line:
-    return _Line(name, None, False, Execution(outcome, detail=why))
-
-
-def _answer(lines: list[_Line], pool: Jail) -> Iterator[dict[str, object]]:
-    results = iter(pool.run([line.request for line in lines if line.request is not None]))
-    for line in lines:
-        if line.problem is not None:
-            yield {"id": line.id, **_fields(line.problem)}
-            continue
-        executions = next(results)
-        if line.many:
-            yield {"id": line.id, "results": [_fields(execution) for execution in executions]}
-        else:
-            yield {"id": line.id, **_fields(executions[0])}
+def _refused(name: object, outcome: Outcome, why: str) -> Line:
+    return Line(name, None, False, Execution(outcome, detail=why))
 
 
 def _fields(execution: Execution) -> dict[str, object]:

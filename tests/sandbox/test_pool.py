@@ -38,7 +38,7 @@ def descendants(pid: int) -> list[int]:
 
 def descriptors_open() -> list[str]:
     """What this process's descriptors are open on, without the one that lists them."""
-    return sorted(os.readlink(path) for path in Path("/proc/self/fd").iterdir() if path.exists())
+    return sorted(str(path.readlink()) for path in Path("/proc/self/fd").iterdir() if path.exists())
 
 
 def let_others_in(path: Path) -> None:

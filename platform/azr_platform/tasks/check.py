@@ -84,7 +84,8 @@ def answer_problem(task: Task, parsed: Parsed) -> str:
 def answer_request(task: Task, parsed: Parsed) -> Request | None:
     """What to run to judge an answer, or None when nothing needs to (or may) run.
 
-    An input asked for is tried on the task's program; a program asked for is tried on the hidden inputs.
+    An input asked for is tried on the task's program; a program asked for is tried on the hidden inputs, which
+    share a process: a call that remembers an earlier one still knows no expected output.
     """
     asked = task_kind(task.kind).asked
     if asked is Block.OUTPUT or answer_problem(task, parsed):
@@ -92,7 +93,7 @@ def answer_request(task: Task, parsed: Parsed) -> Request | None:
     if asked is Block.INPUT:
         return Request(program=task.program, inputs=parsed.inputs, verify=True)
     hidden = tuple(text for text, _ in task_kind(task.kind).tested_pairs(task))
-    return Request(program=parsed.program, inputs=hidden, verify=True)
+    return Request(program=parsed.program, inputs=hidden, verify=True, together=True)
 
 
 def is_correct(task: Task, parsed: Parsed, executions: Sequence[Execution] = ()) -> bool:
