@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import sqlite3
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ import pytest
 from azr_monitor.audit import Auditor
 from azr_monitor.policy import load_policy
 from azr_monitor.records import Action
+from azr_platform.channel.client import ControlClient
+from azr_platform.channel.messages import Action as Order
+from azr_platform.channel.messages import Command, Outcome, Status, ToTrainer
 from azr_platform.config.load import load
 from azr_platform.config.schema import Config
 from azr_platform.ledger.reader import LedgerReader
@@ -23,6 +27,8 @@ from azr_platform.supervisor.process import Supervisor
 from azr_platform.supervisor.runfolder import create, reopen
 from azr_sandbox.limits import Limits
 from azr_sandbox.pool import JailPool
+
+Act = Callable[[], None]
 
 SMALL = [
     "selfplay.proposals=3",
@@ -62,17 +68,85 @@ def auditor() -> Auditor:
     return Auditor(policy.model_copy(update={"classifiers": (), "rates": (), "actions": actions}))
 
 
+class Moments:
+    """What a test does to a live run, at moments that no machine is too fast or too slow for.
+
+    The trainer stands still while it waits for an answer, and a paused run stays paused: acts happen only then, in a
+    thread, so that the supervisor answers their commands meanwhile. An act that fails ends the run and fails the test.
+    """
+
+    def __init__(self, run: Path, supervisor: Supervisor) -> None:
+        self.supervisor = supervisor
+        self._run = run
+        self._acts: list[tuple[type[Any], int, Act]] = []
+        self._paused: list[Act] = []
+        self._beside: list[asyncio.Task[None]] = []
+        self._trouble: list[Exception] = []
+        self._answer, self._set_state = supervisor._answer, supervisor._set_state
+        supervisor._answer = self._act_and_answer  # type: ignore[method-assign]
+        supervisor._set_state = self._set_state_and_act  # type: ignore[method-assign]
+
+    def before(self, question: type[Any], step: int, act: Act) -> None:
+        """Act once: when the trainer first sends such a message at a step, before it is answered."""
+        self._acts.append((question, step, act))
+
+    def when_paused(self, act: Act) -> None:
+        """Act once: as soon as the run has paused."""
+        self._paused.append(act)
+
+    def order(self, action: Order, step: int | None = None, why: str = "") -> Outcome:
+        """Give a command the way the command line does."""
+        with ControlClient(self._run) as client:
+            return client.command(Command(action=action, who="test", why=why, step=step))
+
+    def status(self) -> Status:
+        """Ask for the live status the way the command line does."""
+        with ControlClient(self._run) as client:
+            return client.status()
+
+    def kill_trainer(self) -> None:
+        os.kill(self.supervisor.status().trainer_pid, signal.SIGKILL)
+
+    async def end(self) -> None:
+        """Raise what an act raised, and for an act whose moment never came."""
+        await asyncio.gather(*self._beside)
+        if self._trouble:
+            raise self._trouble[0]
+        assert not self._acts, f"the trainer never came to {self._acts}"
+        assert not self._paused, "the run never paused"
+
+    async def _act_and_answer(self, message: Any) -> ToTrainer | None:
+        for due in [entry for entry in self._acts if isinstance(message, entry[0]) and message.step == entry[1]]:
+            self._acts.remove(due)
+            await self._do(due[2])
+        return await self._answer(message)
+
+    async def _set_state_and_act(self, state: str, where: str, reason: str) -> None:
+        await self._set_state(state, where, reason)
+        if state == "paused":
+            self._beside += [asyncio.create_task(self._do(act)) for act in self._paused]
+            self._paused.clear()
+
+    async def _do(self, act: Act) -> None:
+        try:
+            await asyncio.to_thread(act)
+        except Exception as error:
+            self._trouble.append(error)
+            self.supervisor.interrupt("test", "the test failed")
+            self.supervisor.kill_trainer()
+
+
 Supervise = Callable[..., int]
 
 
 @pytest.fixture(scope="session")
 def supervise(jail: JailPool, auditor: Auditor) -> Supervise:
-    """Run a supervisor to its end; ``meanwhile(supervisor)`` runs in a thread beside it."""
+    """Run a supervisor to its end; ``arrange(moments)`` says beforehand what is done to it on the way."""
 
     def run_to_end(
         run: Path,
         config: Config | None = None,
-        meanwhile: Callable[[Supervisor], None] | None = None,
+        arrange: Callable[[Moments], None] | None = None,
         judge: Auditor | None = None,
     ) -> int:
         writer, settings = (create(run, config), config) if config is not None else reopen(run)
@@ -84,9 +158,12 @@ def supervise(jail: JailPool, auditor: Auditor) -> Supervise:
 
             async def serve() -> int:
                 supervisor = Supervisor(run, settings, writer, gate, rates=judge.policy.rates)
-                if meanwhile is not None:
-                    threading.Thread(target=meanwhile, args=(supervisor,), daemon=True).start()
-                return await supervisor.run()
+                moments = Moments(run, supervisor)
+                if arrange is not None:
+                    arrange(moments)
+                status = await supervisor.run()
+                await moments.end()
+                return status
 
             return asyncio.run(serve())
 

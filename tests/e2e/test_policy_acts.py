@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,8 @@ import pytest
 
 from azr_monitor.audit import Auditor
 from azr_monitor.policy import load_policy
-from azr_platform.channel.client import ControlClient, NotSupervised
-from azr_platform.channel.messages import Action, Command
+from azr_platform.channel.messages import Action
 from azr_platform.config.schema import Config
-from azr_platform.supervisor.process import Supervisor
 
 
 @pytest.mark.slow
@@ -33,22 +30,15 @@ def test_a_critical_finding_pauses_the_run(
     run = tmp_path / "run"
     seen: list[str] = []
 
-    def wait_and_stop(_: Supervisor) -> None:
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline:
-            try:
-                with ControlClient(run) as client:
-                    if client.status().state == "paused":
-                        seen.append(client.status().reason)
-                        client.command(Command(action=Action.STOP, who="test"))
-                        return
-            except NotSupervised:
-                pass
-            time.sleep(0.05)
+    def arrange(moments: Any) -> None:
+        def look_and_stop() -> None:
+            seen.append(moments.status().reason)
+            assert moments.order(Action.STOP).ok
+
+        moments.when_paused(look_and_stop)
 
     judge = Auditor(load_policy("default").model_copy(update={"classifiers": ()}))
-    assert supervise(run, config, wait_and_stop, judge) == 0
-    assert seen
+    assert supervise(run, config, arrange, judge) == 0
     assert "uhoh" in seen[0]
     controls = query(run, "SELECT who, action, why FROM controls ORDER BY id")
     assert controls[0][:2] == ("policy", "pause")

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import sqlite3
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,19 +11,16 @@ from typing import Any
 
 import pytest
 
-from azr_platform.channel.client import ControlClient
-from azr_platform.channel.messages import Action, Command, Status, StepDone
+from azr_platform.channel.messages import Action, Command, Review, SafePoint, Saved, Status
 from azr_platform.config.schema import Config
 from azr_platform.ledger.errors import LedgerBusy
 from azr_platform.ledger.reader import LedgerReader
 from azr_platform.ledger.writer import LedgerWriter
-from azr_platform.supervisor.process import Supervisor
 from azr_platform.trainer.checkpoint import verify
 
 Query = Callable[..., list[tuple[Any, ...]]]
 Supervise = Callable[..., int]
 STEPS = 3
-DEADLINE = 120.0
 
 
 @pytest.fixture(scope="module")
@@ -76,26 +70,6 @@ def rewards_of(run: Path) -> list[tuple[Any, ...]]:
     return found
 
 
-def wait_for(run: Path, condition: Callable[[Status], bool]) -> Status:
-    """Ask the live supervisor until the condition holds."""
-    deadline = time.monotonic() + DEADLINE
-    while time.monotonic() < deadline:
-        try:
-            with ControlClient(run) as client:
-                status = client.status()
-                if condition(status):
-                    return status
-        except Exception:
-            pass
-        time.sleep(0.02)
-    raise AssertionError("the condition never held")
-
-
-def order(run: Path, action: Action, step: int | None = None, why: str = "") -> Any:
-    with ControlClient(run) as client:
-        return client.command(Command(action=action, who="test", why=why, step=step))
-
-
 def test_something_was_learnt(undisturbed: Path) -> None:
     first = verify(undisturbed / "checkpoints/step-000000").files["model.safetensors"]
     assert final_files(undisturbed)["model.safetensors"] != first
@@ -115,15 +89,7 @@ def test_a_trainer_killed_mid_step_is_restarted_and_ends_the_same(
     tmp_path: Path, supervise: Supervise, config: Config, undisturbed: Path, query: Query
 ) -> None:
     run = tmp_path / "run"
-    killed: list[int] = []
-
-    def kill(_: Supervisor) -> None:
-        status = wait_for(run, lambda s: s.step == 2 and s.where != "between steps" and s.trainer_pid > 0)
-        os.kill(status.trainer_pid, signal.SIGKILL)
-        killed.append(status.trainer_pid)
-
-    assert supervise(run, config, kill) == 0
-    assert killed
+    assert supervise(run, config, lambda moments: moments.before(Review, 2, moments.kill_trainer)) == 0
     assert final_files(run) == final_files(undisturbed)
     assert rewards_of(run) == rewards_of(undisturbed)
     alerts = query(run, "SELECT message FROM alerts WHERE rule = 'supervisor.trainer'")
@@ -157,15 +123,17 @@ def test_stopped_and_resumed_ends_the_same(
 ) -> None:
     run = tmp_path / "run"
 
-    def stop(_: Supervisor) -> None:
-        wait_for(run, lambda s: s.step == 2)
-        assert order(run, Action.STOP, why="enough for today").ok
+    def arrange(moments: Any) -> None:
+        def stop() -> None:
+            assert moments.order(Action.STOP, why="enough for today").ok
 
-    assert supervise(run, config, stop) == 0
+        moments.before(SafePoint, 2, stop)
+
+    assert supervise(run, config, arrange) == 0
     with LedgerReader(run) as reader:
         assert reader.state().state == "stopped"
-        assert reader.step() < STEPS
-        assert reader.checkpoints()
+        assert reader.step() == 1
+        assert [row.step for row in reader.checkpoints()] == [0, 1]
     assert supervise(run) == 0
     assert final_files(run) == final_files(undisturbed)
     assert rewards_of(run) == rewards_of(undisturbed)
@@ -179,23 +147,28 @@ def test_pause_waits_at_a_safe_point_and_resume_changes_nothing(
     run = tmp_path / "run"
     seen: list[Status] = []
 
-    def pause(_: Supervisor) -> None:
-        wait_for(run, lambda s: s.step >= 1)
-        assert order(run, Action.PAUSE, why="look").ok
-        wait_for(run, lambda s: s.state == "paused")
-        before = len(query(run, "SELECT id FROM samples"))
-        time.sleep(1.5)
-        assert len(query(run, "SELECT id FROM samples")) == before
-        seen.append(wait_for(run, lambda s: s.state == "paused"))
-        assert not order(run, Action.PAUSE).ok
-        assert order(run, Action.RESUME).ok
+    def arrange(moments: Any) -> None:
+        def pause() -> None:
+            assert moments.order(Action.PAUSE, why="look").ok
 
-    assert supervise(run, config, pause) == 0
-    assert seen[0].reason == "look"
-    assert seen[0].beat_age < 10
+        def look_and_resume() -> None:
+            before = query(run, "SELECT count(*) FROM samples")
+            beaten = moments.supervisor._beat_at
+            while moments.supervisor._beat_at == beaten:  # a trainer that is paused still beats
+                time.sleep(0.01)
+            assert query(run, "SELECT count(*) FROM samples") == before
+            seen.append(moments.status())
+            assert not moments.order(Action.PAUSE).ok
+            assert moments.order(Action.RESUME).ok
+
+        moments.before(SafePoint, 1, pause)
+        moments.when_paused(look_and_resume)
+
+    assert supervise(run, config, arrange) == 0
+    assert (seen[0].state, seen[0].reason, seen[0].step) == ("paused", "look", 1)
     assert final_files(run) == final_files(undisturbed)
     where = query(run, "SELECT where_at FROM states WHERE state = 'paused'")
-    assert where[0][0].startswith("step ")
+    assert where == [("step 1: proposals reviewed",)]
 
 
 @pytest.mark.slow
@@ -204,14 +177,16 @@ def test_rollback_restores_everything_and_opens_a_branch(
 ) -> None:
     run = tmp_path / "run"
 
-    def back(_: Supervisor) -> None:
-        wait_for(run, lambda s: s.step == 3)
-        refused = order(run, Action.ROLLBACK, step=99)
-        assert not refused.ok
-        assert "0, 1, 2" in refused.detail
-        assert order(run, Action.ROLLBACK, step=1, why="try again").ok
+    def arrange(moments: Any) -> None:
+        def back() -> None:
+            refused = moments.order(Action.ROLLBACK, step=99)
+            assert not refused.ok
+            assert "0, 1, 2" in refused.detail
+            assert moments.order(Action.ROLLBACK, step=1, why="try again").ok
 
-    assert supervise(run, config, back) == 0
+        moments.before(SafePoint, 3, back)
+
+    assert supervise(run, config, arrange) == 0
     assert query(run, "SELECT parent, from_step, reason FROM branches WHERE id = 2") == [(1, 1, "rollback")]
     # Nothing is excluded, so the replay is the same, and nothing of the first branch is gone.
     assert final_files(run) == final_files(undisturbed)
@@ -231,21 +206,13 @@ def test_a_rollback_asked_for_while_the_last_step_is_saved_is_carried_out(
 ) -> None:
     run = tmp_path / "run"
 
-    def back(supervisor: Supervisor) -> None:
-        record, frozen = supervisor._record_step, threading.Event()
+    def arrange(moments: Any) -> None:
+        def back() -> None:
+            assert moments.order(Action.ROLLBACK, step=2).ok
 
-        def record_and_freeze(done: StepDone) -> None:
-            record(done)
-            if done.step == STEPS and not frozen.is_set():
-                os.kill(supervisor.status().trainer_pid, signal.SIGSTOP)
-                frozen.set()
+        moments.before(Saved, STEPS, back)
 
-        supervisor._record_step = record_and_freeze  # type: ignore[method-assign]
-        assert frozen.wait(DEADLINE)
-        assert order(run, Action.ROLLBACK, step=2).ok
-        os.kill(supervisor.status().trainer_pid, signal.SIGCONT)
-
-    assert supervise(run, config, back) == 0
+    assert supervise(run, config, arrange) == 0
     assert query(run, "SELECT from_step FROM branches WHERE id = 2") == [(2,)]
     assert query(run, "SELECT branch, step FROM steps ORDER BY id")[-2:] == [(1, 3), (2, 3)]
     assert query(run, "SELECT state FROM states ORDER BY id DESC LIMIT 1") == [("finished",)]

@@ -9,17 +9,17 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from azr_monitor.policy import load_policy
 from azr_platform.channel.client import ControlClient, NotSupervised
-from azr_platform.channel.messages import Status
+from azr_platform.channel.messages import Action, SafePoint, Status
 from azr_platform.config.load import dump
 from azr_platform.config.schema import Config
 from azr_platform.ledger.reader import LedgerReader
-from azr_platform.supervisor.process import Supervisor
 
 DEADLINE = 150.0
 
@@ -103,14 +103,13 @@ def test_a_killed_supervisor_leaves_no_orphan_and_the_run_can_go_on(
         assert reader.verify().intact
         before = reader.step()
 
-    def stop_later(supervisor: Supervisor) -> None:
-        wait_for_step(run, before + 1)
-        with ControlClient(run) as client:
-            from azr_platform.channel.messages import Action, Command
+    def arrange(moments: Any) -> None:
+        def stop() -> None:
+            assert moments.order(Action.STOP).ok
 
-            client.command(Command(action=Action.STOP, who="test"))
+        moments.before(SafePoint, before + 1, stop)
 
-    assert supervise(run, meanwhile=stop_later) == 0
+    assert supervise(run, arrange=arrange) == 0
     with LedgerReader(run) as reader:
         assert reader.state().state == "stopped"
         assert reader.verify().intact
