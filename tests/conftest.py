@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,21 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 # The same examples every time, and no verdict on how busy the machine is.
 settings.register_profile("azr", derandomize=True, deadline=None)
 settings.load_profile("azr")
+
+
+@pytest.fixture(scope="session")
+def glances() -> Callable[[Callable[[], object], str], float]:
+    """How long an act on a text takes, in units that mean the same on every machine: one unit is a glance at each of
+    the text's characters. What is linear stays below some hundreds; what is quadratic is far above."""
+
+    def measure(act: Callable[[], object], text: str) -> float:
+        begun = time.process_time()
+        sum(map(ord, "x" * 1_000_000))
+        looked = time.process_time()
+        act()
+        return (time.process_time() - looked) / (looked - begun) * 1_000_000 / len(text)
+
+    return measure
 
 
 @pytest.fixture

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
 import textwrap
-import time
 from contextlib import closing
 from pathlib import Path
-from types import ModuleType
+from time import strftime
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
+from azr_platform.ledger import writer as writer_module
 from azr_platform.ledger.errors import LedgerBroken, LedgerBusy, UnknownRun
 from azr_platform.ledger.reader import LedgerReader
 from azr_platform.ledger.schema import TABLES
@@ -133,7 +135,7 @@ HOLDER = """
     from azr_platform.ledger.writer import LedgerWriter
     writer = LedgerWriter(Path(sys.argv[1]))
     print("holding", flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
 
 CHALLENGER = """
@@ -176,19 +178,16 @@ def test_a_killed_writer_frees_the_run(run_folder: Path) -> None:
     LedgerWriter(run_folder).close()
 
 
-def test_a_reader_s_glance_at_the_lock_does_not_keep_a_supervisor_out(run_folder: Path) -> None:
+def test_a_reader_s_glance_at_the_lock_does_not_keep_a_supervisor_out(
+    run_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     LedgerWriter(run_folder).close()
-    glance = """
-        import fcntl, sys, time
-        with open(sys.argv[1] + "/supervisor.lock") as handle:
-            fcntl.flock(handle, fcntl.LOCK_SH)
-            print("looking", flush=True)
-            time.sleep(0.1)
-    """
-    with _spawn(glance, run_folder) as looker:
-        assert looker.stdout is not None
-        assert looker.stdout.readline() == "looking\n"
+    with (run_folder / "supervisor.lock").open() as glance:
+        fcntl.flock(glance, fcntl.LOCK_SH)
+        # The glance ends while the supervisor waits for it.
+        monkeypatch.setattr(writer_module, "time", SimpleNamespace(sleep=lambda _: glance.close(), strftime=strftime))
         LedgerWriter(run_folder).close()
+        assert glance.closed
 
 
 # --- files that are no ledgers -------------------------------------------------------------------------------
@@ -250,33 +249,34 @@ def test_damaged_pages_are_reported_by_verify(filled: Path) -> None:
 
 WRITER = """
     import sys
+    from itertools import count
     from pathlib import Path
     from azr_platform.ledger.writer import LedgerWriter
     with LedgerWriter(Path(sys.argv[1])) as writer:
-        print("writing", flush=True)
-        for number in range(100_000):
+        for number in count():
             with writer.batch() as batch:
                 sample = batch.add("samples", {"uid": str(number), "response": "r" * 2000})
                 batch.add("verdicts", {"sample": sample, "allowed": True})
+            print("committed", flush=True)
 """
 
 
 @pytest.mark.slow
 def test_a_writer_killed_amid_many_batches_leaves_an_intact_chain_of_whole_batches(run_folder: Path) -> None:
-    rows = 0
-    for attempt in range(5):
+    before = 0
+    for batches in (1, 5, 10, 20, 40):
         with _spawn(WRITER, run_folder) as writer:
             assert writer.stdout is not None
-            assert writer.stdout.readline() == "writing\n"
-            time.sleep(0.02 + 0.06 * attempt)
-            writer.kill()
+            for _ in range(batches):
+                assert writer.stdout.readline() == "committed\n"
+            writer.kill()  # it never stops writing by itself
         with LedgerReader(run_folder) as reader:
             found = reader.verify()
             assert found.intact, found.problem
-            assert found.rows >= rows
-            assert all(row.allowed == 1 for row in reader.samples(limit=1_000_000))
-            rows = found.rows
-    assert rows > 20
+            samples = reader.samples(limit=1_000_000)
+            assert all(row.allowed == 1 for row in samples)
+            assert len(samples) >= before + batches, "what was committed is lost"
+            before = len(samples)
 
 
 def test_the_run_s_tools_leave_other_connections_room(filled: Path, ledger_tools: ModuleType) -> None:

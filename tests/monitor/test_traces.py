@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -339,10 +339,8 @@ ADVERSARIAL = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize("text", ADVERSARIAL, ids=lambda text: ascii(text[:12]))
-def test_a_megabyte_made_to_be_slow_is_read_in_seconds(text: str) -> None:
-    began = time.process_time()
-    RULES.examine(text, "trace")
-    assert time.process_time() - began < 15
+def test_a_megabyte_made_to_be_slow_is_read_in_linear_time(text: str, glances: Any) -> None:
+    assert glances(lambda: RULES.examine(text, "trace"), text) < 500
 
 
 @settings(max_examples=150, deadline=None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import math
-import time
 from typing import Any
 
 import pytest
@@ -216,10 +215,8 @@ def test_these_are_not_literals_and_equal_nothing_not_even_themselves(text: str)
     ],
     ids=lambda text: f"{text[:12]!r} x {len(text)}",
 )
-def test_hostile_text_is_answered_quickly(text: str) -> None:
-    started = time.process_time()
-    same(text, text)
-    assert time.process_time() - started < 2.0
+def test_hostile_text_is_answered_quickly(text: str, glances: Any) -> None:
+    assert glances(lambda: same(text, text), text) < 2500
 
 
 @given(literals)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,8 +57,6 @@ def test_words_are_kept_whole_where_they_fit() -> None:
     assert [line.text[row.start : row.end] for row in wrap(lines, 10)] == ["the quick ", "brown fox ", "jumps"]
 
 
-def test_a_line_of_a_megabyte_wraps_quickly() -> None:
+def test_a_line_of_a_megabyte_wraps_in_linear_time(glances: Any) -> None:
     for text in ("x" * 1_000_000, "word " * 200_000, "\n" * 300_000):
-        begun = time.process_time()
-        assert wrap(split(text), 76)
-        assert time.process_time() - begun < 3.0
+        assert glances(lambda text=text: wrap(split(text), 76), text) < 1000
