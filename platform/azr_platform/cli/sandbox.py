@@ -65,6 +65,32 @@ def probe(as_json: Annotated[bool, typer.Option("--json", help="JSON instead of 
     raise typer.Exit(0 if all(result.contained for result in results) else 1)
 
 
+@sandbox.command()
+def bench(
+    file: Annotated[
+        Path | None, typer.Option("--jsonl", help="Programs to measure with, as `run` reads them; - is standard input.")
+    ] = None,
+    programs: Annotated[int, typer.Option(min=1, help="How many programs, each with all its inputs.")] = 60,
+    rounds: Annotated[int, typer.Option(min=1, help="How often every way runs all of them.")] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of tables.")] = False,
+) -> None:
+    """Measure what the jail costs, beside the same programs without it.
+
+    In random order, round by round: a warm process that forks for each program and isolates nothing (nothing that
+    gives a program its own process is cheaper); that twice, to compare the values; a pool of processes that execute
+    programs in themselves, twice, as published trainers do; nsjail started for each program; and our pool, with
+    single runs, verified ones, all inputs of a program together, and two workers. CPU time is that of everything
+    involved. A pair is a program with one input; latency is that of a pair (or, together, a program) handed over alone.
+    """
+    from azr_platform.cli import bench as benchmark
+
+    report = benchmark.bench(file, programs, rounds)
+    if as_json:
+        typer.echo(json.dumps(benchmark.as_json(report)))
+    else:
+        benchmark.show(report)
+
+
 def _pool(wall: float, cpu: int, memory: int, workers: int) -> JailPool:
     from azr_platform.cli.input import BadInput
     from azr_sandbox.limits import Limits

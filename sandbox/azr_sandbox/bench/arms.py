@@ -21,7 +21,7 @@ FORK, FORKS, IN_PROCESS, EACH = "plain fork", "plain fork, twice", "in-process p
 JAIL, VERIFIED, TOGETHER, TWO = "jail", "jail, verified", "jail, together", "jail, two workers"
 _EACH_SHARE = 20
 _ONCE_S = 30.0
-_LATENCY_SAMPLE = 200
+_LATENCY_SAMPLE = 50
 
 
 class Program(NamedTuple):
@@ -143,7 +143,7 @@ class PoolArm:
 
     def alone_ms(self) -> list[float]:
         latencies_ms = []
-        for request in self._requests[:: 1 + len(self._requests) // _LATENCY_SAMPLE]:
+        for request in self._requests[:: -(-len(self._requests) // _LATENCY_SAMPLE)]:
             started = time.perf_counter()
             self.pool.run([request])
             latencies_ms.append(1000 * (time.perf_counter() - started))

@@ -123,7 +123,10 @@ class OuterJail:
         while len(data) < size:
             if not select.select([self._connection], [], [], timeout_s)[0]:
                 raise BaselineFailed(f"the baseline {self._way} did not answer in {timeout_s:.0f} s")
-            piece = self._connection.recv(size - len(data))
+            try:
+                piece = self._connection.recv(size - len(data))
+            except ConnectionResetError:
+                piece = b""
             if not piece:
                 raise BaselineFailed(f"the baseline {self._way} has ended: a program may have ended it")
             data += piece
