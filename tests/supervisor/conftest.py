@@ -25,7 +25,7 @@ from azr_platform.supervisor.process import Supervisor
 from azr_platform.supervisor.runfolder import create, reopen
 from azr_sandbox.execution import Execution, Request
 
-DEADLINE = 60.0
+DEADLINE = 120.0
 
 PRELUDE = """
 import os, signal, socket, sys, time
@@ -76,6 +76,7 @@ class Live:
         self.run = run
         self.supervisor = supervisor
         self.loop = loop
+        self.ended = threading.Event()
 
     def say(self, name: str) -> None:
         """Let the trainer's ``wait(name)`` return."""
@@ -88,6 +89,7 @@ class Live:
                 with ControlClient(self.run) as client:
                     status = client.status()
             except NotSupervised:
+                assert not self.ended.is_set(), "the condition did not hold before the run ended"
                 continue
             if condition(status):
                 return status
@@ -97,7 +99,7 @@ class Live:
     def until_seen(self, name: str) -> None:
         deadline = time.monotonic() + DEADLINE
         while not (self.run / name).exists():
-            assert time.monotonic() < deadline, f"the trainer never came to {name}"
+            assert time.monotonic() < deadline and not self.ended.is_set(), f"the trainer never came to {name}"
             time.sleep(0.005)
 
     def order(self, action: Action, step: int | None = None, why: str = "") -> Outcome:
@@ -109,7 +111,7 @@ class Live:
 
 
 class Ended(NamedTuple):
-    """A run after its end. ``threads`` that were still busy would have failed the test."""
+    """A run after its end."""
 
     status: int
     run: Path
@@ -186,8 +188,9 @@ def supervise(tmp_path: Path, quick_auditor: Auditor) -> Supervise:
                 try:
                     return await asyncio.wait_for(supervisor.run(), 2 * DEADLINE)
                 finally:
+                    live.ended.set()
                     if meanwhile is not None:
-                        await asyncio.to_thread(thread.join, 10)
+                        await asyncio.to_thread(thread.join)
 
             status = asyncio.run(serve())
         if trouble:

@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import sqlite3
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +14,7 @@ import pytest
 
 from azr_monitor.records import Action as Act
 from azr_monitor.records import Severity
-from azr_platform.channel.client import SOCKET
+from azr_platform.channel.client import SOCKET, connect_unix
 from azr_platform.channel.messages import Action, Ask, Hello
 from azr_platform.channel.wire import frame
 from azr_platform.supervisor import process
@@ -82,16 +81,16 @@ def test_a_trainer_frozen_while_an_answer_is_on_its_way_is_killed_and_restarted(
 link.hello()
 if not (run / "once").exists():
     (run / "once").touch()
-    import threading
+    import select
     huge = [answer("1" * 40, task="x" * 2000) for _ in range(2000)]
-    threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGSTOP)).start()
     from azr_platform.channel.messages import Review
-    sock.sendall(frame(Review(step=1, phase=Phase.SOLVE, samples=huge)))
-    time.sleep(30)
+    link._wire.send(Review(step=1, phase=Phase.SOLVE, samples=huge))
+    select.select([sock], [], [])  # the answer begins to arrive
+    os.kill(os.getpid(), signal.SIGSTOP)
 link.safe_point("between steps")
 link.finished()
 """
-    ended = supervise(body, None, "supervisor.beat_timeout_seconds=1.0")
+    ended = supervise(body, None, "supervisor.beat_timeout_seconds=2.0")
     assert ended.status == 0
     ((message,),) = ended.rows("SELECT message FROM alerts WHERE rule = 'supervisor.trainer'")
     assert "no sign of life" in message
@@ -159,7 +158,7 @@ def test_a_trainer_killed_while_paused_comes_back_paused(supervise: Supervise) -
 
 
 def test_a_trainer_that_speaks_no_protocol_is_killed_and_the_run_fails_in_the_end(supervise: Supervise) -> None:
-    body = "sock.sendall(b'\\x05\\0\\0\\0hello'); time.sleep(30)"
+    body = "sock.sendall(b'\\x05\\0\\0\\0hello'); time.sleep(600)"
     ended = supervise(body, None, "supervisor.max_restarts=1")
     assert ended.status == 1
     assert ended.states[-1] == "failed"
@@ -188,12 +187,9 @@ def test_commands_after_a_stop_are_refused_and_recorded(supervise: Supervise) ->
 
 
 def test_commands_after_the_end_are_refused(supervise: Supervise) -> None:
-    body = (
-        FINISH
-        + """
-(run / "ended").touch()
-wait("leave")
-"""
+    # Without its pulse, which would end a trainer that the supervisor has hung up on.
+    body = FINISH.replace(
+        "link.finished()", "link._stop.set()\nlink.finished()\n(run / 'ended').touch()\nwait('leave')"
     )
 
     def too_late(live: Any) -> None:
@@ -269,10 +265,11 @@ def test_a_rollback_to_what_another_left_behind_is_dropped_with_a_notice(supervi
         live.say("go-2")
         live.until_seen("back-2")
         # As if the first had been asked for while the second was being carried out.
-        live.in_loop(lambda: setattr(live.supervisor, "_rollback", stale))
+        live.supervisor._rollback = stale
+        live.say("stale")
         live.say("go-3")
 
-    body = THREE_STEPS.replace('(run / f"back-{branch}").touch()', '(run / f"back-{branch}").touch(); time.sleep(0.5)')
+    body = THREE_STEPS.replace('(run / f"back-{branch}").touch()', '(run / f"back-{branch}").touch(); wait("stale")')
     ended = supervise(body, back)
     assert ended.status == 0
     assert ended.rows("SELECT from_step FROM branches WHERE id > 1") == [(0,)]
@@ -452,7 +449,7 @@ def test_clients_that_say_nothing_or_never_read_do_not_keep_the_run_from_ending(
         live.until_seen("at-0")
         for number in range(100):
             client = socket.socket(socket.AF_UNIX)
-            client.connect(str(live.run / SOCKET))
+            connect_unix(client, live.run / SOCKET)
             kept.append(client)
             if number % 2:
                 client.sendall(frame(Hello(peer="client", pid=0)))
@@ -466,10 +463,8 @@ def test_clients_that_say_nothing_or_never_read_do_not_keep_the_run_from_ending(
         assert live.order(Action.STOP).ok
         live.say("go-0")
 
-    started = time.monotonic()
     ended = supervise(THREE_STEPS, crowd)
     assert ended.status == 0
-    assert time.monotonic() - started < 30
     for client in kept:
         client.close()
 
@@ -482,8 +477,8 @@ def test_a_client_that_never_greets_is_hung_up_on(supervise: Supervise, monkeypa
     def silent(live: Any) -> None:
         live.until_seen("at-0")
         with socket.socket(socket.AF_UNIX) as client:
-            client.settimeout(10)
-            client.connect(str(live.run / SOCKET))
+            client.settimeout(60)
+            connect_unix(client, live.run / SOCKET)
             said = b"".join(iter(lambda: client.recv(4096), b""))
         assert b"say Hello first" in said
         go(live)
