@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from azr_sandbox.execution import Execution, Request
+if TYPE_CHECKING:  # so that what only raises from here needs nothing but Python
+    from azr_sandbox.execution import Execution, Request
 
 
 class Jail(Protocol):

@@ -321,6 +321,7 @@ RESOURCES = (
         "import sys\nsys.setrecursionlimit(10**9)\n"
         "class A:\n    def __repr__(self): return repr(self)\ndef f(x):\n    return repr(A())",
         CRASH,
+        ERROR,  # from Python 3.12 on
     ),
     body("a long text", "return 'a' * 70_000", OUTPUT),
     body("a long list", "return [0] * 10**6", OUTPUT),
@@ -375,6 +376,7 @@ INTERPRETER = (
         "run a broken code object",
         "def f(x):\n    g = lambda: 0\n    g.__code__ = g.__code__.replace(co_code=b'\\xff' * 64)\n    return g()",
         CRASH,
+        ERROR,  # from Python 3.12 on
     ),
     program("import what is not there", "import numpy\ndef f(x):\n    return 1", ERROR, detail="ModuleNotFoundError"),
     program("import the platform", "import azr_platform\ndef f(x): return 1", ERROR, detail="ModuleNotFoundError"),
