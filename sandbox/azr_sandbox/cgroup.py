@@ -14,6 +14,8 @@ import atexit
 import contextlib
 import os
 import re
+import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -171,7 +173,7 @@ def _prepare(group: Path, *, alone: bool) -> bool:
 
 
 def _refused(group: Path, limit: str) -> str:
-    """Why no group can be made below ``group``; with ``limit`` by trying to, and looking for that file in it."""
+    """Why no group can be made below ``group``; with ``limit`` by putting a process into one that has that file."""
     if not os.access(group, os.W_OK | os.X_OK):
         return f"the cgroup {group} is not this user's to divide"
     if not limit:
@@ -180,11 +182,22 @@ def _refused(group: Path, limit: str) -> str:
     try:
         trial.mkdir()
         try:
-            return "" if (trial / limit).exists() else f"groups below {group} have no {limit}"
+            with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:  # noqa: S607
+                (trial / "cgroup.procs").write_text(str(process.pid), "ascii")
+                return "" if (trial / limit).exists() else f"groups below {group} have no {limit}"
         finally:
-            trial.rmdir()
+            _remove(trial)
     except OSError as error:
         return f"no group can be made below {group} ({error.strerror})"
+
+
+def _remove(group: Path) -> None:
+    """Remove a group whose last process has been waited for; the kernel may still be putting that away."""
+    for _ in range(50):
+        with contextlib.suppress(OSError):
+            group.rmdir()
+            return
+        time.sleep(0.01)
 
 
 def _sweep(group: Path) -> None:
@@ -192,9 +205,17 @@ def _sweep(group: Path) -> None:
     with contextlib.suppress(OSError):
         for folder in group.iterdir():
             match = _OURS.match(folder.name)
-            if match and not Path("/proc", match[1]).exists():
+            if match and not _alive(int(match[1])):
                 with contextlib.suppress(OSError):
                     folder.rmdir()
+
+
+def _alive(pid: int) -> bool:
+    """Whether a process runs under this number; one that nobody has waited for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text("ascii", "replace").rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 def _words(path: Path) -> set[str]:
