@@ -7,6 +7,7 @@ works cannot pass either.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -181,9 +182,16 @@ ATTACKS = (*_FILES, *_NETWORK, *_PROCESSES, *_KERNEL, *_RESOURCES, *_HARNESS, _F
 
 
 def probe(pool: Jail) -> list[ProbeResult]:
-    """Run every attack in the pool (default limits assumed); about four seconds, mostly waiting for limits."""
+    """Run every attack in the pool (default limits assumed); about four seconds, mostly waiting for limits.
+
+    An attack that a limit on time stopped before it could be tried, on a machine too busy for it, is tried again.
+    """
     pool.run([_SET_RESIDUE] * 4)
-    ends = pool.run([Request(attack.program, ("0",), attack.verify) for attack in ATTACKS])
+    ends = _run(pool, ATTACKS)
+    for again in range(len(ATTACKS)):
+        late = ends[again][0].outcome in (Outcome.CPU, Outcome.TIMEOUT)
+        if late and not ATTACKS[again].contained(ends[again][0]):
+            (ends[again],) = _run(pool, ATTACKS[again : again + 1])
     return [
         ProbeResult(
             attack.name,
@@ -192,6 +200,10 @@ def probe(pool: Jail) -> list[ProbeResult]:
         )
         for attack, (end,) in zip(ATTACKS, ends, strict=True)
     ]
+
+
+def _run(pool: Jail, attacks: Sequence[Attack]) -> list[tuple[Execution, ...]]:
+    return pool.run([Request(attack.program, ("0",), attack.verify) for attack in attacks])
 
 
 def require_contained(pool: Jail) -> list[ProbeResult]:
