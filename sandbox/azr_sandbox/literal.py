@@ -286,7 +286,7 @@ class Parser:
         if kind == "name":
             try:
                 named = unicodedata.lookup(content)
-            except KeyError:
+            except (KeyError, UnicodeEncodeError):  # the latter for a name that holds a surrogate
                 named = ""
             if len(named) != 1:
                 raise self.fail("unknown character name in a string")

@@ -145,6 +145,7 @@ def test_these_are_different_values(left: str, right: str) -> None:
         "b'é'",
         r"'\x4'",
         r"'\N{NO SUCH NAME}'",
+        "'\\N{\ud800}'",
         r"'\U00110000'",
         "[1",
         "[1)",
