@@ -1,17 +1,22 @@
 """A shifted wall clock for verifier zygotes, so that a value that depends on today's date does not verify.
 
 Both kinds of clock are shifted, the calendar and the time since boot, so that not even a coarse reading of either
-verifies; durations stay true. ``datetime`` is taken in its Python form, which reads the shifted clock. Out of
-reach is the C library's own ``time()``, called through ctypes.
+verifies; durations stay true. Nothing else of `datetime` is touched, down to the wording of its errors. Out of reach
+is the C library's own ``time()``, called through ctypes or by SQLite.
 """
 
-import sys
+import ctypes
+import datetime
+import gc
+import os
+import posix  # the module behind os
 import time
 from collections.abc import Callable
+from typing import Any
 
 
 def shift(seconds: int) -> None:
-    """Move `time` and `datetime` ahead by ``seconds`` in this process and all its children."""
+    """Move the clocks of `time`, `datetime` and `os` ahead by ``seconds`` in this process and all its children."""
     plain = ("time", "monotonic", "perf_counter")
     real = {name: getattr(time, name) for clock in plain for name in (clock, f"{clock}_ns")}
     real |= {name: getattr(time, name) for name in ("clock_gettime", "clock_gettime_ns")}
@@ -49,8 +54,34 @@ def shift(seconds: int) -> None:
     }
     for name, function in replacements.items():
         setattr(time, name, function)
-    sys.modules["_datetime"] = None  # type: ignore[assignment]  # the import system reads this as "absent"
-    import datetime  # noqa: F401
+    _shift_datetime()
+    _shift_times(seconds)
+
+
+def _shift_datetime() -> None:
+    """Its `today` asks `time` already; `now` and `utcnow` ask the C library, and take no assignment from Python."""
+    own, read = datetime.datetime, time.time
+    from_local, from_utc = (own.__dict__[name].__get__ for name in ("fromtimestamp", "utcfromtimestamp"))
+
+    def now(cls: type[datetime.datetime], tz: datetime.tzinfo | None = None) -> Any:
+        return from_local(None, cls)(read(), tz)
+
+    def utcnow(cls: type[datetime.datetime]) -> Any:
+        return from_utc(None, cls)(read())
+
+    attributes = gc.get_referents(own.__dict__)[0]
+    attributes |= {"now": classmethod(now), "utcnow": classmethod(utcnow)}
+    ctypes.pythonapi.PyType_Modified(ctypes.py_object(own))
+
+
+def _shift_times(seconds: int) -> None:
+    real = os.times
+
+    def times() -> os.times_result:
+        used = real()
+        return os.times_result((*used[:4], used[4] + seconds))
+
+    os.times = posix.times = times
 
 
 def _is_cpu_clock(clock: int) -> bool:
