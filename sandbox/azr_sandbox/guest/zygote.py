@@ -35,6 +35,7 @@ _PAYLOAD_SLACK = 4096
 _KILL = 9
 _GRACE_MS = 50
 _STARVED_SHARE = 0.02  # of a window; a program that waits uses next to nothing
+_LATE_S = 0.02  # and no less than this: late by that share of a window, we were starved ourselves
 _EXTENSIONS = 4  # the host allows for wall_s * (1 + this); see warmjail.py
 
 
@@ -80,7 +81,8 @@ class Zygote:
         """Read the child's pipe to its end, the deadline or the size limit: (how it ended, bytes held).
 
         A child that is still computing at its deadline is short of processor, not waiting: its deadline moves,
-        a bounded number of times, so that a loop ends by its CPU limit however busy the machine is.
+        a bounded number of times, so that a loop ends by its CPU limit however busy the machine is. So it does
+        when we woke up late ourselves: then nobody can tell what the child would have done.
         """
         length = 0
         deadline = time.monotonic() + wall_s
@@ -92,8 +94,9 @@ class Zygote:
             left = deadline - time.monotonic()
             ready = poll.poll(left * 1000) if left > 0 else []
             if not ready:
-                cpu = cpu_seconds(pid)
-                if extensions == _EXTENSIONS or cpu - cpu_before < wall_s * _STARVED_SHARE:
+                cpu, share = cpu_seconds(pid), wall_s * _STARVED_SHARE
+                starved = cpu - cpu_before >= share or time.monotonic() - deadline >= max(share, _LATE_S)
+                if extensions == _EXTENSIONS or not starved:
                     return TIMEOUT, length
                 extensions, cpu_before, deadline = extensions + 1, cpu, deadline + wall_s
                 continue
