@@ -5,6 +5,7 @@ program that forges it achieves what returning that value, or raising that error
 """
 
 import builtins
+import errno
 import gc
 import os
 import struct
@@ -23,6 +24,7 @@ _COMPILE_ERRORS = (SyntaxError, ValueError, OverflowError, RecursionError, Memor
 _NO_MEMORY = MEMORY + _LENGTH.pack(0)  # made while there is some
 _write, _exit, _close, _read = os.write, os._exit, os.close, os.read
 _class_name = type.__dict__["__name__"].__get__
+_errno = OSError.__dict__["errno"].__get__
 
 
 class Silence:
@@ -119,7 +121,12 @@ def evaluate_one(code: Any, arguments: str, room: int) -> tuple[bytes, bytes]:
     except MemoryError as error:
         return MEMORY, describe(error)
     except BaseException as error:
-        return ERROR, describe(error)
+        return (MEMORY if _is_want_of_memory(error) else ERROR), describe(error)
+
+
+def _is_want_of_memory(error: BaseException) -> bool:
+    """Whether it is the system's way of saying it, as of a mapping that does not fit."""
+    return type(error) is OSError and _errno(error) == errno.ENOMEM
 
 
 def frame(kind: bytes, text: bytes) -> bytes:
