@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from azr_sandbox.execution import Execution, Outcome, Request
-from azr_sandbox.lanes import VERIFIERS
+from azr_sandbox.lanes import MAIN, VERIFIERS
 from azr_sandbox.limits import Limits
 from azr_sandbox.pool import JailPool
 from azr_sandbox.rootfs import preferred_cache
 from azr_sandbox.verdict import judge
-from azr_sandbox.warmjail import FLOOD, TIMEOUT, Report
+from azr_sandbox.warmjail import DONE, FLOOD, TIMEOUT, Report
 
 Run = Callable[..., Execution]
 
@@ -80,10 +82,30 @@ def test_builtins_are_those_of_a_script(run: Run) -> None:
         ("time", "int(time.monotonic()) // 3600"),
         ("time", "int(time.perf_counter()) // 3600"),
         ("time", "int(time.clock_gettime(time.CLOCK_BOOTTIME)) // 3600"),
+        ("os", "int(os.times().elapsed) // 3600"),
+        ("datetime", "datetime.datetime.utcnow().year"),
+        ("datetime", "datetime.datetime.now(datetime.timezone.utc).hour"),
+        ("datetime", "type('D', (datetime.datetime,), {}).now().year"),
     ],
 )
 def test_no_coarse_reading_of_a_clock_verifies(run: Run, imports: str, reading: str) -> None:
     assert run(f"import {imports}\ndef f(x):\n    return {reading}").outcome is Outcome.NONDETERMINISTIC
+
+
+@pytest.mark.parametrize(
+    ("reading", "value"),
+    [
+        ("datetime.date(2024, 2, 30)", "'day is out of range for month'"),
+        ("datetime.datetime(2024, 13, 1)", "'month must be in 1..12'"),
+        ("datetime.datetime.now(1)", "\"tzinfo argument must be None or of a tzinfo subclass, not type 'int'\""),
+        ("datetime.datetime.now(datetime.timezone.utc).tzinfo == datetime.timezone.utc", "True"),
+        ("type('D', (datetime.datetime,), {}).now().__class__.__name__", "'D'"),
+    ],
+)
+def test_dates_without_a_clock_are_the_same_everywhere(run: Run, reading: str, value: str) -> None:
+    """A program that returns what a refused date says is honest; another `datetime` would word it differently."""
+    program = f"import datetime\ndef f(x):\n    try: return {reading}\n    except Exception as error: return str(error)"
+    assert (run(program).outcome, run(program).value) == (Outcome.OK, value)
 
 
 def test_every_part_of_the_calendar_differs_on_the_first_verifier_whatever_the_date() -> None:
@@ -110,6 +132,49 @@ def test_the_hosts_uptime_and_memory_are_not_told(run: Run) -> None:
         "    return ctypes.CDLL(None).sysinfo(seen), any(seen)"
     )
     assert run(program).value == "(-1, False)"
+
+
+@pytest.mark.parametrize("handler", ["signal.SIG_IGN", "lambda *a: done.append(1)", "lambda *a: 1 / 0"])
+def test_the_cpu_limit_is_no_signal_to_be_caught(run: Run, handler: str) -> None:
+    program = (
+        "import signal\ndone = []\ndef f(x):\n"
+        f"    signal.signal(signal.SIGXCPU, {handler})\n    while not done: pass\n    return 7"
+    )
+    assert run(program, verify=False).outcome is Outcome.CPU
+
+
+def test_a_mapping_that_does_not_fit_is_want_of_memory(run: Run) -> None:
+    assert run("import mmap\ndef f(x):\n    return len(mmap.mmap(-1, 10**10))").outcome is Outcome.MEMORY
+    assert run("def f(x):\n    return open('/nothing')").outcome is Outcome.ERROR
+
+
+def test_a_kill_after_much_computing_is_the_cpu_limit_however_the_kernel_counts() -> None:
+    """By ticks a program on a busy machine was seen to reach its second after 0.77 s of processor."""
+    killed = Report(DONE, 9, cpu_ms=770.0, wall_ms=3_579.0, memory_kb=10_120, payload=b"")
+    assert judge(killed, Limits()).outcome is Outcome.CPU
+    early = Report(DONE, 9, cpu_ms=5.0, wall_ms=7.0, memory_kb=10_120, payload=b"")
+    assert judge(early, Limits()).outcome is Outcome.CRASH
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()]
+
+
+def test_a_program_is_not_late_when_the_whole_machine_was() -> None:
+    """The zygote and its child are stopped past the deadline, as under a machine that is itself not run."""
+    program = "import time\ndef f(x):\n    time.sleep(0.5)\n    return 7"
+    with JailPool(Limits(wall_s=1.0), workers=1) as pool:
+        (zygote,) = children(next(jail.process.pid for jail in pool.jails if jail.lane is MAIN))
+        future = pool.submit(Request(program, ("0",), verify=False))
+        while not (running := children(zygote)):
+            assert not future.done()
+        for pid in (zygote, *running):
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(1.5)
+        for pid in (zygote, *running):
+            os.kill(pid, signal.SIGCONT)
+        ((end),) = future.result()
+    assert (end.outcome, end.value) == (Outcome.OK, "7")
 
 
 def test_a_loop_on_a_busy_machine_is_over_its_cpu_limit_not_late() -> None:

@@ -68,7 +68,7 @@ class Confinement:
     def __init__(self, cpu_s: int, memory_mb: int, open_files: int) -> None:
         self._limits = (
             (resource.RLIMIT_AS, (memory_mb << 20, memory_mb << 20)),
-            (resource.RLIMIT_CPU, (cpu_s, cpu_s + 1)),  # SIGXCPU, then SIGKILL if that was ignored
+            (resource.RLIMIT_CPU, (cpu_s, cpu_s)),  # SIGKILL at once: SIGXCPU could be caught and outlived
             (resource.RLIMIT_NPROC, (0, 0)),
             (resource.RLIMIT_NOFILE, (open_files, open_files)),
             (resource.RLIMIT_FSIZE, (0, 0)),
