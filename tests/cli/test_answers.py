@@ -34,7 +34,7 @@ class Watched:
 @pytest.fixture(scope="module")
 def pool() -> Iterator[JailPool]:
     try:
-        opened = JailPool(Limits(memory_mb=256), workers=1).open()
+        opened = JailPool(Limits(wall_s=60.0, memory_mb=256), workers=1).open()
     except JailUnavailable as error:
         pytest.skip(f"no jail on this machine: {error}")
     with opened:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from azr_platform.channel.client import short_path
 from azr_platform.config.load import load
 from azr_platform.ledger.writer import LedgerWriter
 from azr_platform.supervisor.runfolder import create
@@ -28,7 +29,7 @@ def cli() -> Cli:
             input=text,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=240,
             check=False,
             env={**os.environ, "NO_COLOR": "1", "COLUMNS": "200", **environment},
         )
@@ -109,7 +110,8 @@ def test_an_occupied_socket_is_refused(cli: Cli, tmp_path: Path) -> None:
     run = tmp_path / "r"
     create(run, load("nano")).close()
     with socket.socket(socket.AF_UNIX) as squatter:
-        squatter.bind(str(run / "control.sock"))
+        with short_path(run / "control.sock") as path:
+            squatter.bind(path)
         squatter.listen()
         result = cli("train", "--resume", str(run))
     assert result.returncode == 4
@@ -199,7 +201,9 @@ def test_sandbox_run_prints_one_line_each(cli: Cli) -> None:
         {"id": "e", "program": "def f(x):\n    return list({'a','b','c','d','e',x})", "input": "'z'"},
         {"id": "f", "program": "def f(x):\n    return f", "input": "1"},
     ]
-    result = cli("sandbox", "run", "--jsonl", "-", text="\n".join(json.dumps(case) for case in cases))
+    text = "\n".join(json.dumps(case) for case in cases)
+    # Wall clock enough for the loop to use up its CPU time, however busy the machine is.
+    result = cli("sandbox", "run", "--jsonl", "-", "--wall", "60", text=text)
     assert result.returncode == 0, result.stderr
     rows = {row["id"]: row for row in map(json.loads, result.stdout.splitlines())}
     assert list(rows) == ["a", "b", "c", "d", "e", "f"]

@@ -42,7 +42,7 @@ SMALL = [
 
 @pytest.fixture(scope="session")
 def jail() -> Iterator[JailPool]:
-    with JailPool(Limits(wall_s=2.0, cpu_s=1), workers=2) as pool:
+    with JailPool(Limits(wall_s=60.0, cpu_s=20), workers=2) as pool:
         yield pool
 
 

@@ -27,7 +27,7 @@ from azr_sandbox.pool import JailPool
 
 @pytest.fixture(scope="module")
 def jail() -> Iterator[JailPool]:
-    with JailPool(Limits(wall_s=2.0, cpu_s=1), workers=1) as pool:
+    with JailPool(Limits(wall_s=60.0, cpu_s=20), workers=1) as pool:
         yield pool
 
 
