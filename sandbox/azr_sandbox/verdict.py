@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import struct
+import unicodedata
 
 from azr_sandbox import values
 from azr_sandbox.execution import Execution, Outcome
@@ -17,10 +18,17 @@ _MEMORY_KILL_SHARE = 0.8
 _CPU_KILL_SHARE = 0.5  # the kernel enforces the limit by counting ticks, which on a busy machine run ahead by a third
 # Words after which two hash seeds may leave an unlucky order unnoticed; see `order_sensitive`.
 _HASHY = re.compile(
-    r"\b(?:set|frozenset|hash|id|__hash__|dir|vars|globals|time|datetime|clock_gettime)\b"
+    r"\b(?:set|frozenset|hash|id|__hash__|dir|object|__repr__)\b"
     r"|\.(?:keys|items)\(\)\s*[-&|^]"
 )
-_CHANCY = re.compile(r"\b(?:random|secrets|urandom|getrandom|uuid\w*)\b")
+# Chance itself, what is as good as chance when read finely, and the ways to reach either without naming it.
+_CHANCY = re.compile(
+    r"\b(?:random|secrets|urandom|getrandom|uuid\w*|tempfile|getpid|getrusage|get_ident|get_native_id"
+    r"|time|times|datetime|\w+_ns|perf_counter|monotonic|process_time|thread_time|clock_gettime"
+    r"|eval|exec|compile|getattr|attrgetter|methodcaller|globals|locals|vars|modules|importlib|ctypes|_getframe"
+    r"|__(?:import|builtins|dict|getattribute|subclasses|loader|globals)__)\b"
+)
+_LONGEST_SCAN = 8_192
 # Unterminated strings match to the end, so that scanning is linear in any text.
 _BRACE_OR_STRING = re.compile(
     r"'''(?:[^\\]|\\.)*?(?:'''|\Z)|\"\"\"(?:[^\\]|\\.)*?(?:\"\"\"|\Z)"
@@ -174,21 +182,28 @@ def combine(first: Execution, again: Execution) -> Execution:
 
 
 def chancy(text: str) -> bool:
-    """Whether the text names a source of randomness, whose few possible values would often agree by luck."""
-    return _CHANCY.search(text) is not None
+    """Whether the text names a source of chance, or a way to one: its few possible values would often agree."""
+    return _CHANCY.search(_as_python_reads(text)) is not None
 
 
 def order_sensitive(text: str) -> bool:
-    """Whether the text touches sets, hashing, addresses or dates, so that two seeds and clocks are too few.
+    """Whether the text touches sets, hashing or addresses, so that two seeds and address layouts are too few.
 
     A heuristic over characters, deliberately without parsing model text here: it decides how often to
     verify, nothing else.
     """
-    return _HASHY.search(text) is not None or _has_set_display(text)
+    return _HASHY.search(_as_python_reads(text)) is not None or _has_set_display(text)
+
+
+def _as_python_reads(text: str) -> str:
+    """Identifiers are what remains under NFKC: to Python, ``ｇｅｔｐｉｄ`` is ``getpid``."""
+    return text if text.isascii() else unicodedata.normalize("NFKC", text)
 
 
 def _has_set_display(text: str) -> bool:
-    """Whether some ``{...}`` outside strings has no colon of its own and is not empty."""
+    """Whether some ``{...}`` outside strings has no colon of its own and is not empty; in a long text, perhaps."""
+    if "{" not in text or len(text) > _LONGEST_SCAN:  # the loop below is slow: it runs in the pool's own thread
+        return "{" in text
     stack: list[list[object]] = []  # [bracket, saw a colon, where its content starts]
     for token in _BRACE_OR_STRING.finditer(text):
         piece = token.group()

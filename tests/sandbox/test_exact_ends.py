@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from azr_sandbox.execution import Execution, Outcome, Request
-from azr_sandbox.lanes import MAIN, VERIFIERS
+from azr_sandbox.lanes import MAIN, VERIFIERS, verifiers
 from azr_sandbox.limits import Limits
 from azr_sandbox.pool import JailPool
 from azr_sandbox.rootfs import preferred_cache
@@ -204,3 +204,26 @@ def test_a_user_without_a_home_has_a_place_for_the_copy(monkeypatch: pytest.Monk
                 os._exit(status)
         _, ended = os.waitpid(child, 0)
         assert os.waitstatus_to_exitcode(ended) == 0
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "import os\ndef f(x): return os.getpid() % 2",
+        "import time\ndef f(x): return int(time.time() * 10**6) % 2",
+        "from time import perf_counter as p\ndef f(x): return int(p() * 10**7) % 2",
+        "import os\ndef f(x): return getattr(os, 'urand' + 'om')(1)[0] % 2",
+        "def f(x): return __import__('ran' + 'dom').choice('ab')",
+        "def f(x): return eval('__imp' + 'ort__(\"ran' + 'dom\").choice(\"ab\")')",
+        "import ｏｓ\ndef f(x): return ｏｓ.ｕｒａｎｄｏｍ(1)[0] % 2",
+        "from operator import attrgetter\nimport os\ndef f(x): return attrgetter('urand' + 'om')(os)(1)[0] % 2",
+    ],
+)
+def test_a_coin_is_tossed_often_however_it_is_named(program: str) -> None:
+    assert verifiers(program) == VERIFIERS * 2
+
+
+def test_one_long_text_does_not_hold_up_the_pool() -> None:
+    """The choice of verifiers is made in the thread that serves everybody; it must not look at every bracket."""
+    assert verifiers("{'a': [] }" + "()" * 32_000) == VERIFIERS
+    assert verifiers("[]" * 32_000) == VERIFIERS[:1]
