@@ -6,6 +6,7 @@ At most ``workers`` programs run at a time, verification first, since that finis
 
 from __future__ import annotations
 
+import math
 import os
 import selectors
 import threading
@@ -25,7 +26,7 @@ from azr_sandbox.rootfs import python_root
 from azr_sandbox.warmjail import JailBroken, Lane, WarmJail
 
 _START_ATTEMPTS = 2
-_LONGEST_WAIT_S = 60.0
+_PATIENCE_S = 1.0  # for jails that were told to end
 _SIZE_EVERY = 64  # runs between two looks at a zygote's size
 
 
@@ -58,8 +59,10 @@ class Dispatcher:
         self._next_id = 1
         self._start_failures = 0
         self._inbox: deque[Callable[[], None]] = deque()
-        self._lock = threading.Lock()  # of the inbox, and of what follows
+        # Of the inbox, and of what follows; taken again where a signal or the collector cancels while it is held.
+        self._lock = threading.RLock()
         self._closed = False
+        self._problem: BaseException | None = None
         self._closing = False
         self._thread = threading.Thread(target=self._serve, name="jails", daemon=True)
         self._selector = selectors.DefaultSelector()
@@ -92,7 +95,7 @@ class Dispatcher:
             RuntimeError: the thread has ended, so nobody would answer.
         """
         if not self._post(partial(self._admit, orders)):
-            raise RuntimeError("the jail pool has ended")
+            raise RuntimeError("the jail pool has ended, or belongs to another process") from self._problem
 
     def cancel(self, order: Order) -> None:
         """Drop what is queued of an order and kill what runs of it."""
@@ -104,7 +107,9 @@ class Dispatcher:
         self._thread.join()
 
     def _post(self, action: Callable[[], None]) -> bool:
-        """Have the thread do something; False when it has ended."""
+        """Have the thread do something; False when it has ended, or was left behind by a fork."""
+        if not self._thread.is_alive():
+            return False
         with self._lock:
             if self._closed:
                 return False
@@ -127,6 +132,7 @@ class Dispatcher:
         finally:
             with self._lock:
                 self._closed = True
+                self._problem = problem
             self._read_inbox()
             self._fail(problem)
             self._shut()
@@ -134,8 +140,8 @@ class Dispatcher:
     def _turn(self) -> None:
         """Give work to idle jails, then wait for the next event or deadline and deal with it."""
         self._dispatch()
-        nearest = min((jail.deadline for jail in self._all()), default=float("inf"))
-        self._listen(max(0.0, min(nearest - time.monotonic(), _LONGEST_WAIT_S)))
+        nearest = min((jail.deadline for jail in self._all()), default=math.inf)
+        self._listen(None if nearest == math.inf else max(0.0, nearest - time.monotonic()))
         now = time.monotonic()
         for jail in self._all():
             if jail.deadline <= now:
@@ -148,18 +154,15 @@ class Dispatcher:
 
     def _admit(self, orders: Sequence[Order]) -> None:
         for order in orders:
-            self._orders.add(order)
             self._queues[MAIN].extend(order.jobs())
-            if order.finished:
-                self._orders.discard(order)
+            if not order.finished:
+                self._orders.add(order)
 
     def _withdraw(self, order: Order) -> None:
         if order not in self._orders:
             return  # it ended before it could be cancelled
         self._orders.discard(order)
-        order.future.set_running_or_notify_cancel()
-        for lane, queue in self._queues.items():
-            self._queues[lane] = deque(job for job in queue if job.order is not order)
+        order.future.set_running_or_notify_cancel()  # what is queued of it will be passed over
         for jail in self._all():
             if jail.job_id is not None and self._running[jail.job_id].order is order:
                 del self._running[jail.job_id]
@@ -173,18 +176,21 @@ class Dispatcher:
         for queue in self._queues.values():
             queue.clear()
         self._running.clear()
-        for jail in self._all():
-            if jail.job_id is not None:
-                self._drop(jail, patience_s=0)
         for order in self._orders:
             if order.future.set_running_or_notify_cancel():
                 order.future.set_exception(error)
         self._orders.clear()
+        for jail in self._all():
+            if jail.job_id is not None:
+                self._drop(jail, patience_s=0)
         self._start_failures = 0
 
     def _dispatch(self) -> None:
         for lane, queue in self._queues.items():
             while queue and len(self._running) < self._workers:
+                if queue[0].order not in self._orders:
+                    queue.popleft()  # cancelled
+                    continue
                 jails = self.jails[lane]
                 idle = next((jail for jail in jails if jail.idle), None)
                 if idle is not None:
@@ -212,7 +218,7 @@ class Dispatcher:
         interest = selectors.EVENT_READ | (selectors.EVENT_WRITE if jail.outgoing else 0)
         self._selector.modify(jail.socket, interest, jail)
 
-    def _listen(self, timeout_s: float) -> None:
+    def _listen(self, timeout_s: float | None) -> None:
         for key, events in self._selector.select(timeout_s):
             jail: WarmJail | None = key.data
             if jail is None:
@@ -240,7 +246,7 @@ class Dispatcher:
         job = self._running.pop(job_id)
         self._requeue(job, job.advance(report))
         if self._worn(jail):
-            self._drop(jail, patience_s=1.0)
+            self._drop(jail, _PATIENCE_S)
 
     def _requeue(self, job: Job, following: Sequence[Job]) -> None:
         for next_job in following:
@@ -297,8 +303,9 @@ class Dispatcher:
         for jail in jails:  # all at once first, so that they end side by side
             self._selector.unregister(jail.socket)
             jail.hang_up()
+        end = time.monotonic() + _PATIENCE_S
         for jail in jails:
-            jail.close()
+            jail.close(max(0.0, end - time.monotonic()))
         for of_lane in self.jails.values():
             of_lane.clear()
         self._selector.close()

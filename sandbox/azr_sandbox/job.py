@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import cached_property
 
 from azr_sandbox.execution import Execution, Outcome, Request
 from azr_sandbox.lanes import MAIN, verifiers
@@ -27,12 +28,16 @@ _ATTEMPTS = 2
 
 
 class Order:
-    """A request, the future that its results go to, and the results so far."""
+    """A request, the future that its results go to, and the results so far.
+
+    Raises AttributeError or TypeError for what is no `Request` of texts: to whoever asks, not in the pool's thread.
+    """
 
     def __init__(self, request: Request, limits: Limits) -> None:
         self.future: Future[Executions] = Future()
         self.limits = limits
         self.program, self._problem = _encoded(request.program, limits.program_bytes)
+        self._inputs = [_encoded(text, limits.input_bytes) for text in request.inputs]
         self._request = request
         self._results: list[Execution | None] = [None] * len(request.inputs)
         self._missing = len(request.inputs)
@@ -40,14 +45,13 @@ class Order:
     def jobs(self) -> list[Job]:
         """The runs to begin with. An input that cannot be run is answered at once."""
         ready: list[tuple[int, bytes]] = []
-        for place, text in enumerate(self._request.inputs):
-            data, problem = _encoded(text, self.limits.input_bytes)
+        for place, (data, problem) in enumerate(self._inputs):
             if self._problem or problem:
                 outcome = Outcome.INVALID_PROGRAM if self._problem else Outcome.INVALID_INPUT
                 self.finish([place], [Execution(outcome, detail=self._problem or problem)])
             else:
                 ready.append((place, data))
-        if not self._request.inputs:
+        if not self._inputs:
             self._settle()
         if not self._request.together:
             return [self.job([item]) for item in ready]
@@ -55,11 +59,19 @@ class Order:
 
     def job(self, items: Sequence[tuple[int, bytes]]) -> Job:
         """A run of some inputs, given with their places."""
-        places = tuple(place for place, _ in items)
-        lanes: deque[Lane] = deque()
-        if self._request.verify:
-            lanes.extend(verifiers("\n".join([self._request.program, *(self._request.inputs[p] for p in places)])))
-        return Job(self, places, tuple(data for _, data in items), lanes)
+        return Job(self, tuple(place for place, _ in items), tuple(data for _, data in items))
+
+    def verifiers(self, places: Sequence[int]) -> deque[Lane]:
+        """Where to run these inputs again, once they have given values; a doubt about one is a doubt about all."""
+        if not self._request.verify:
+            return deque()
+        of_each = [self._of_program, *(verifiers(self._request.inputs[place]) for place in places)]
+        most = max(of_each, key=len)
+        return deque(most)
+
+    @cached_property
+    def _of_program(self) -> tuple[Lane, ...]:
+        return verifiers(self._request.program)
 
     def finish(self, places: Sequence[int], executions: Sequence[Execution]) -> None:
         for place, execution in zip(places, executions, strict=True):
@@ -84,8 +96,8 @@ class Job:
     order: Order
     places: tuple[int, ...]
     inputs: tuple[bytes, ...]
-    coming: deque[Lane]
     lane: Lane = MAIN
+    coming: deque[Lane] | None = None
     agreed: Sequence[Execution] | None = None
     failures: int = 0
 
@@ -98,6 +110,8 @@ class Job:
             runs = [combine(first, again) for first, again in zip(self.agreed, runs, strict=True)]
         if runs is None or (count > 1 and not all(run.ok for run in runs)):
             return self._apart()
+        if self.coming is None and runs[0].ok:
+            self.coming = self.order.verifiers(self.places)
         if not self.coming or not runs[0].ok:
             self.order.finish(self.places, runs)
             return []

@@ -72,17 +72,22 @@ class JailPool:
 
         What has not been answered by then ends with RuntimeError.
         """
-        with self._lock:
-            if self._dispatcher is not None:
-                self._dispatcher.close()
-                self._dispatcher = None
+        dispatcher = self._dispatcher
+        if dispatcher is not None:
+            dispatcher.close()  # without the lock: what it ends may have callbacks that come back here
+            with self._lock:
+                if self._dispatcher is dispatcher:
+                    self._dispatcher = None
 
     def submit(self, request: Request) -> Future[Executions]:
         """Queue one request and return at once. Cancelling the future kills what runs of it.
 
         The future gets one Execution per input, in order; JailUnavailable when jails no longer start. Nothing
-        bounds the queue: use `stream` for more than memory should hold. Raises RuntimeError when the pool is
-        not open.
+        bounds the queue: use `stream` for more than memory should hold. Requests are begun in the order they
+        come, whoever sent them. Raises RuntimeError when the pool is not open.
+
+        Callbacks of the future run in the pool's own thread: they may submit and cancel, but must be brief and
+        wait for nothing. From a coroutine: ``await asyncio.wrap_future(pool.submit(request))``.
         """
         return self._submit([request])[0]
 
@@ -90,7 +95,9 @@ class JailPool:
         """Results in the order of the requests, each as soon as it and those before it are there.
 
         At most ``ahead`` requests (default: 32 a worker) are taken before their results are asked for, so a
-        slow reader holds back a fast source. Closing the iterator cancels what is under way. Raises as `run`.
+        slow reader holds back a fast source. A source that keeps us waiting for its next request holds back
+        results, too: with ``ahead=1`` each is given before the next is taken. Closing the iterator cancels what
+        is under way. Raises as `run`.
         """
         if ahead is not None and ahead < 1:
             raise ValueError(f"ahead: expected at least 1, got {ahead}")
@@ -131,19 +138,17 @@ class JailPool:
     @property
     def jails(self) -> list[WarmJail]:
         """The jails alive now. They belong to the pool's thread: look, and touch nothing."""
-        if self._dispatcher is None:
-            return []
-        return [jail for jails in list(self._dispatcher.jails.values()) for jail in list(jails)]
+        dispatcher = self._dispatcher
+        return [jail for jails in dispatcher.jails.values() for jail in list(jails)] if dispatcher else []
 
     def _submit(self, requests: Sequence[Request]) -> list[Future[Executions]]:
+        dispatcher = self._dispatcher
+        if dispatcher is None:
+            raise RuntimeError("the jail pool is not open: use it as a context manager")
         orders = [Order(request, self.limits) for request in requests]
-        with self._lock:
-            if self._dispatcher is None:
-                raise RuntimeError("the jail pool is not open: use it as a context manager")
-            dispatcher = self._dispatcher
-            for order in orders:
-                order.future.add_done_callback(_Withdrawal(dispatcher, order))
-            dispatcher.submit(orders)
+        for order in orders:
+            order.future.add_done_callback(_Withdrawal(dispatcher, order))
+        dispatcher.submit(orders)
         return [order.future for order in orders]
 
 
@@ -152,8 +157,9 @@ class _Withdrawal:
 
     def __init__(self, dispatcher: Dispatcher, order: Order) -> None:
         self._dispatcher = dispatcher
-        self._order = order
+        self._order: Order | None = order
 
     def __call__(self, future: Future[Executions]) -> None:
-        if future.cancelled():
-            self._dispatcher.cancel(self._order)
+        order, self._order = self._order, None  # future, callback and order would keep one another alive
+        if order is not None and future.cancelled():
+            self._dispatcher.cancel(order)

@@ -15,6 +15,7 @@ import struct
 import subprocess
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -91,30 +92,32 @@ class WarmJail:
         self.outgoing = bytearray(self._greeting(limits, lane))
         self._incoming = bytearray()
         self._largest = limits.output_bytes + _PAYLOAD_SLACK
-        self.socket, theirs = socket.socketpair()
-        self.socket.setblocking(False)
-        self._log, log_fd = os.pipe()
-        os.set_blocking(self._log, False)
         more = cgroup.flags(limits.memory_mb)
-        argv = nsjail.command(binary, root, _boot_source(), theirs.fileno(), log_fd, lane.hash_seed, policy, more)
-        try:
+        with ExitStack() as theirs, ExitStack() as ours:  # ours only when this fails
+            self.socket, other = socket.socketpair()
+            ours.callback(self.socket.close)
+            theirs.callback(other.close)
+            self.socket.setblocking(False)
+            self._log, log = os.pipe()
+            ours.callback(os.close, self._log)
+            theirs.callback(os.close, log)
+            os.set_blocking(self._log, False)
+            argv = nsjail.command(binary, root, _boot_source(), other.fileno(), log, lane.hash_seed, policy, more)
             # Its own session: a Ctrl-C meant for us must not reach the jails first.
             self.process = subprocess.Popen(  # noqa: S603
                 argv,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                stderr=log_fd,
-                pass_fds=(theirs.fileno(), log_fd),
+                stderr=log,
+                pass_fds=(other.fileno(), log),
                 env={},
                 start_new_session=True,
             )
-        except BaseException:
-            self.socket.close()
-            os.close(self._log)
-            raise
-        finally:
-            theirs.close()
-            os.close(log_fd)
+            ours.callback(self.process.wait)
+            ours.callback(self.process.kill)
+            # Taken now: later there may be no descriptor left, or somebody may have waited for our child.
+            self._ended = os.pidfd_open(self.process.pid)
+            ours.pop_all()
 
     @staticmethod
     def _greeting(limits: Limits, lane: Lane) -> bytes:
@@ -180,7 +183,7 @@ class WarmJail:
             return None
         payload = bytes(self._incoming[_REPLY.size : _REPLY.size + size])
         del self._incoming[: _REPLY.size + size]
-        if self._incoming or job_id != (self.job_id or 0):
+        if self._incoming or job_id != (self.job_id if self.ready else 0):
             raise JailBroken(f"{self.name}: a reply to nothing that was asked")
         if not self.ready:
             self.ready = True
@@ -223,11 +226,10 @@ class WarmJail:
             return
         self.closed = True
         self.hang_up()
-        ended = os.pidfd_open(self.process.pid)
         poll = select.poll()
-        poll.register(ended, select.POLLIN)
+        poll.register(self._ended, select.POLLIN)
         if not poll.poll(patience_s * 1000):
             self.process.kill()
         self.process.wait()
-        os.close(ended)
+        os.close(self._ended)
         os.close(self._log)
