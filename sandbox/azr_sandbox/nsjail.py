@@ -109,7 +109,8 @@ def command(
     who = identity(Path("/proc/self/uid_map").read_text("ascii"))
     # nsjail would give its programs the lowest priority, and a busy machine would starve them into their limits.
     nice = str(os.getpriority(os.PRIO_PROCESS, 0))
-    isolation = ["--nice_level", nice, "--disable_proc", "--iface_no_lo", "--hostname", "jail", "--cwd", "/", "--silent"]
+    isolation = ["--disable_proc", "--iface_no_lo", "--hostname", "jail", "--cwd", "/", "--silent"]
+    isolation += ["--nice_level", nice]
     limits = {
         "--time_limit": "0",
         "--rlimit_as": "4096",

@@ -23,13 +23,20 @@ Workers = Annotated[int, typer.Option(help="Warm jails; 0 means one a core.")]
 
 
 @sandbox.command("run")
-def run_programs(file: File, wall: Wall = 2.0, cpu: Cpu = 1, memory: Memory = 512, workers: Workers = 0) -> None:
+def run_programs(
+    file: File,
+    wall: Wall = 2.0,
+    cpu: Cpu = 1,
+    memory: Memory = 512,
+    workers: Workers = 0,
+    together: Annotated[bool, typer.Option("--together", help="Run a program's inputs in one process: faster.")] = False,
+) -> None:
     """Run programs in the jail: lines {"id", "program", "input"} or "inputs"; prints one JSON line each."""
     from azr_platform.cli.input import read_lines
     from azr_sandbox.batch import run_lines
 
     with _pool(wall, cpu, memory, workers) as pool:
-        for result in run_lines(read_lines(file), pool):
+        for result in run_lines(read_lines(file), pool, together=together):
             typer.echo(json.dumps(result))
 
 
