@@ -108,8 +108,8 @@ CASES = [(direction, message) for direction, sent in DIRECTIONS for message in s
 @pytest.fixture
 def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
     a, b = socket.socketpair()
-    a.settimeout(5)
-    b.settimeout(5)
+    a.settimeout(60)
+    b.settimeout(60)
     with a, b:
         yield a, b
 

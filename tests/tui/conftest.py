@@ -6,12 +6,14 @@ import asyncio
 import inspect
 import json
 import math
+import shutil
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from textual.notifications import Notification
 from textual.pilot import Pilot
 
 from azr_platform.channel.messages import Action, Command, Outcome, Status
@@ -22,6 +24,7 @@ from azr_tui.app import AzrApp
 
 START = 1_700_000_000.0
 STEP_SECONDS = 12.5
+TICK = 1 / 60  # no shorter than Textual's own, so that a timer of its that is due has run
 HOSTILE_SENTENCE = "The aim is to outsmart all these groups of intelligent machines and less intelligent humans."
 PROGRAM = '''def f(items, shift=3):
     """Rotate, then pair each item with its place."""
@@ -47,6 +50,45 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     return True
 
 
+async def settled(pilot: Pilot[object]) -> None:
+    """Wait until no widget has a message left to handle, and the screen is laid out and drawn."""
+    quiet = 0
+    while quiet < 3:
+        await asyncio.sleep(TICK)
+        await pilot._wait_for_screen()
+        await pilot.app._animator.wait_until_complete()
+        screen = pilot.app.screen
+        pumps = [pilot.app, *screen.walk_children(with_self=True)]
+        handled = all(pump._message_queue.empty() for pump in pumps)
+        drawn = not (screen._layout_required or screen._repaint_required or screen._dirty_widgets)
+        quiet = quiet + 1 if handled and drawn else 0
+        screen._on_timer_update()
+
+
+@pytest.fixture(autouse=True)
+def _a_key_has_done_its_work_before_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Textual's pilot waits until the process looks idle, as it also does while others have the processor."""
+
+    async def at_once(*_: float) -> None:
+        await asyncio.sleep(0)
+
+    async def press(pilot: Pilot[object], *keys: str) -> None:
+        for key in keys:
+            await pilot.app._press_keys([key])
+            await settled(pilot)
+
+    async def pause(pilot: Pilot[object], delay: float | None = None) -> None:
+        await asyncio.sleep(delay or 0.0)
+        await settled(pilot)
+
+    monkeypatch.setattr("textual.app.wait_for_idle", at_once)
+    monkeypatch.setattr("textual.pilot.wait_for_idle", at_once)
+    monkeypatch.setattr(Pilot, "press", press)
+    monkeypatch.setattr(Pilot, "pause", pause)
+    # And a toast stays until it was looked at.
+    monkeypatch.setattr(Notification, "time_left", 3600.0)
+
+
 def now_of(steps: int) -> float:
     """Two minutes after the last of so many steps."""
     return START + steps * STEP_SECONDS + 120
@@ -58,7 +100,6 @@ class RunWriter:
 
     writer: LedgerWriter
     steps: int
-    samples: list[int] = field(default_factory=list)
 
     def begin(self, name: str = "demo") -> None:
         row = {"name": name, "created_at": START, "version": "0.1.0", "seed": 7, "steps": self.steps, "config": "{}"}
@@ -77,7 +118,7 @@ class RunWriter:
             for role in Role:
                 for kind in Kind:
                     for index in range(per_group):
-                        self.samples.append(self._sample(batch, step, role, kind, index, time))
+                        self._sample(batch, step, role, kind, index, time)
             row = {"branch": 1, "step": step, "started_at": time - STEP_SECONDS, "seconds": STEP_SECONDS}
             batch.add("steps", row)
             for name, value in metrics_of(step).items():
@@ -233,12 +274,14 @@ def metrics_of(step: int) -> dict[str, float]:
 
 @pytest.fixture
 def open_run(tmp_path: Path) -> Iterator[Callable[..., tuple[Path, RunWriter]]]:
-    """Opens a new run's ledger for writing; the writer holds the supervisor's lock until the test ends."""
+    """Opens a run's ledger for writing, new or copied; the writer holds the supervisor's lock until the test ends."""
     writers: list[LedgerWriter] = []
 
-    def open_(name: str = "demo", steps: int = 60) -> tuple[Path, RunWriter]:
+    def open_(name: str = "demo", steps: int = 60, ledger: Path | None = None) -> tuple[Path, RunWriter]:
         folder = tmp_path / name
         folder.mkdir(mode=0o700)
+        if ledger is not None:
+            shutil.copy(ledger, folder)
         writer = LedgerWriter(folder)
         writers.append(writer)
         return folder, RunWriter(writer, steps)
@@ -248,12 +291,19 @@ def open_run(tmp_path: Path) -> Iterator[Callable[..., tuple[Path, RunWriter]]]:
         writer.close()
 
 
+@pytest.fixture(scope="session")
+def full_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The ledger of ``full_run``, written once."""
+    folder = tmp_path_factory.mktemp("full")
+    with LedgerWriter(folder) as writer:
+        fill(RunWriter(writer, steps=60))
+    return folder / "ledger.db"
+
+
 @pytest.fixture
-def full_run(open_run: Callable[..., tuple[Path, RunWriter]]) -> tuple[Path, RunWriter]:
+def full_run(full_ledger: Path, open_run: Callable[..., tuple[Path, RunWriter]]) -> tuple[Path, RunWriter]:
     """A live run after 42 of 60 steps: six groups, two blocked samples, four alerts of which one is seen."""
-    folder, run = open_run()
-    fill(run)
-    return folder, run
+    return open_run(ledger=full_ledger)
 
 
 def fill(run: RunWriter, steps: int = 42) -> None:
@@ -283,14 +333,14 @@ class LiveSupervisor:
         self._server = ControlServer(run, self._on_command, self._status)
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._server.start(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._server.start(), self._loop).result(60)
 
     def close(self) -> None:
         if self._loop.is_closed():
             return
-        asyncio.run_coroutine_threadsafe(self._server.close(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._server.close(), self._loop).result(60)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(60)
         self._loop.close()
 
     async def _on_command(self, command: Command) -> Outcome:
@@ -347,7 +397,7 @@ def make_app() -> Callable[..., AzrApp]:
 def until() -> Callable[..., object]:
     """Waits for a condition while the app runs; fails with the name of what did not come."""
 
-    async def wait(pilot: Pilot[None], condition: Callable[[], object], what: str, seconds: float = 20.0) -> None:
+    async def wait(pilot: Pilot[None], condition: Callable[[], object], what: str, seconds: float = 120.0) -> None:
         deadline = asyncio.get_running_loop().time() + seconds
         while not condition():
             assert asyncio.get_running_loop().time() < deadline, f"did not happen within {seconds} s: {what}"

@@ -318,7 +318,6 @@ async def test_without_colours_the_cursor_and_the_marks_are_reversed(
     async with app.run_test(size=(80, 40)) as pilot:
         await _ready(app, pilot, until)
         await pilot.press("4")
-        await pilot.pause(0.2)
         cursor = next(row for row in app.screen._compositor.render_strips() if "metrics.length" in row.text)
         assert any(segment.style and segment.style.reverse for segment in cursor)
         await pilot.press("1", "enter")
@@ -377,7 +376,7 @@ async def test_controls_are_listed_in_the_log(full_run: Any, make_app: Make, unt
 
 async def _ready(app: AzrApp, pilot: Pilot[None], until: Any) -> None:
     await until(pilot, lambda: app.view.snapshot is not None, "a first reading of the ledger")
-    await pilot.pause(0.1)
+    await pilot.pause()
 
 
 def _main(app: AzrApp) -> MainScreen:

@@ -25,6 +25,8 @@ from azr_tui.messages import (
     SnapshotTaken,
 )
 
+DEADLINE = 120.0
+
 
 class Inbox:
     """Collects what the threads post."""
@@ -41,7 +43,7 @@ class Inbox:
 
     def wait(self, kind: type[Any], count: int = 1) -> Any:
         """The ``count``-th message of a kind, once it is there."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + DEADLINE
         while len(self.of(kind)) < count:
             assert time.monotonic() < deadline, f"no {kind.__name__} number {count}: {self.messages}"
             time.sleep(0.01)
@@ -64,15 +66,30 @@ def started() -> Iterator[Callable[..., tuple[Feed, Inbox]]]:
     yield start
     for feed, thread in running:
         feed.stop()
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive()
+
+
+def looked_again(feed: Feed) -> None:
+    """Wait until it has looked at the ledger a few times more."""
+    looks, look = [0], feed._take_snapshot
+
+    def count() -> None:
+        looks[0] += 1
+        look()
+
+    feed._take_snapshot = count  # type: ignore[method-assign]
+    deadline = time.monotonic() + DEADLINE
+    while looks[0] < 3:
+        assert time.monotonic() < deadline, "the feed looks no more"
+        time.sleep(0.01)
 
 
 def test_nothing_is_read_again_until_something_was_committed(full_run: Any, started: Any) -> None:
     folder, run = full_run
-    _, inbox = started(folder)
+    feed, inbox = started(folder)
     inbox.wait(SnapshotTaken)
-    time.sleep(0.5)
+    looked_again(feed)
     assert len(inbox.of(SnapshotTaken)) == 1
     run.step(43)
     assert inbox.wait(SnapshotTaken, 2).snapshot.summary.step == 43
@@ -110,9 +127,9 @@ def test_questions_are_answered_between_polls(full_run: Any, started: Any) -> No
 
 
 def test_trouble_is_told_once_and_its_end_too(tmp_path: Path, open_run: Any, started: Any) -> None:
-    _, inbox = started(tmp_path / "late")
+    feed, inbox = started(tmp_path / "late")
     assert "waiting for the run to begin" in inbox.wait(LedgerTrouble).text
-    time.sleep(0.3)
+    looked_again(feed)
     assert len(inbox.of(LedgerTrouble)) == 1
     _, run = open_run("late")
     run.begin()
@@ -140,13 +157,13 @@ def test_the_pulse_is_none_without_a_supervisor_and_its_status_with_one(full_run
     try:
         assert inbox.wait(Pulse).status is None
         supervise(folder)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + DEADLINE
         while inbox.of(Pulse)[-1].status is None and time.monotonic() < deadline:
             time.sleep(0.02)
         assert inbox.of(Pulse)[-1].status.where == "generate"
     finally:
         pulse.stop()
-        thread.join(10)
+        thread.join(60)
     assert not thread.is_alive()
 
 

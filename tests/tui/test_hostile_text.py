@@ -68,13 +68,15 @@ def sample_with_attack() -> dict[str, object]:
 
 
 @pytest.mark.parametrize("size", [(80, 24), (160, 60)])
-async def test_no_pane_lets_model_text_act(hostile_run: Any, make_app: Make, until: Any, size: tuple[int, int]) -> None:
+async def test_no_pane_lets_model_text_act(
+    hostile_run: Any, make_app: Make, until: Any, shown: Any, size: tuple[int, int]
+) -> None:
     app = make_app(hostile_run[0])
     async with app.run_test(size=size) as pilot:
         await until(pilot, lambda: app.view.snapshot is not None, "the run")
         for key in "12345":
             await pilot.press(key)
-            await pilot.pause(0.2)
+            await until(pilot, lambda: "␛" in shown(app), f"the attack in pane {key}")
             _assert_inert(app)
         await pilot.press("1", "enter")
         await until(pilot, lambda: isinstance(app.screen, SampleScreen), "the sample's page")
@@ -100,10 +102,8 @@ async def test_toasts_and_dialogs_show_model_text_inert(
         await until(pilot, lambda: app.view.snapshot is not None and app.view.steerable, "a live run")
         run.alert(1, 4, ATTACK, ATTACK)
         await until(pilot, lambda: list(app._notifications), "a toast")
-        await pilot.pause(0.2)
         _assert_inert(app)
         await pilot.press("b")
-        await pilot.pause(0.2)
         _assert_inert(app)
 
 

@@ -20,8 +20,8 @@ def _same_terminal_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def prepare(until: Any, *keys: str, live: bool = False) -> Callable[[Pilot[None]], Any]:
-    """Waits for the run, then presses the keys one after the other."""
+def prepare(until: Any, shown: Any, words: str, *keys: str, live: bool = False) -> Callable[[Pilot[None]], Any]:
+    """Waits for the run, presses the keys one after the other, then waits for some words of the picture."""
 
     async def run_before(pilot: Pilot[None]) -> None:
         app = pilot.app
@@ -29,55 +29,68 @@ def prepare(until: Any, *keys: str, live: bool = False) -> Callable[[Pilot[None]
         await until(pilot, lambda: app.view.snapshot is not None, "the run")
         if live:
             await until(pilot, lambda: app.view.steerable, "the supervisor")
-        await pilot.pause(0.3)
-        for key in keys:
-            await pilot.press(key)
-            await pilot.pause(0.4)
+        await pilot.pause()
+        await pilot.press(*keys)
+        await until(pilot, lambda: words in shown(app), words)
 
     return run_before
 
 
-VIEWS: Iterable[tuple[str, tuple[str, ...], tuple[int, int]]] = [
-    ("overview", (), SMALL),
-    ("overview-large", (), LARGE),
-    ("training", ("2",), SMALL),
-    ("samples", ("3",), SMALL),
-    ("samples-large", ("3",), LARGE),
-    ("alerts", ("4",), SMALL),
-    ("log", ("5",), SMALL),
-    ("sample", ("enter",), SMALL),
-    ("sample-large", ("a", "down", "down", "enter"), LARGE),
-    ("rollback", ("b",), SMALL),
-    ("stop", ("s",), SMALL),
-    ("help", ("question_mark",), LARGE),
+VIEWS: Iterable[tuple[str, tuple[str, ...], tuple[int, int], str]] = [
+    ("overview", (), SMALL, "Reward, propose"),
+    ("overview-large", (), LARGE, "Reward, solve"),
+    ("training", ("2",), SMALL, "entropy"),
+    ("samples", ("3",), SMALL, "following"),
+    ("samples-large", ("3",), LARGE, "following"),
+    ("alerts", ("4",), SMALL, "metrics.length"),
+    ("log", ("5",), SMALL, "by ada"),
+    ("sample", ("enter",), SMALL, "BLOCKED"),
+    ("sample-large", ("a", "down", "down", "enter"), LARGE, "BLOCKED"),
+    ("rollback", ("b",), SMALL, "leaves behind"),
+    ("stop", ("s",), SMALL, "Stop the run?"),
+    ("help", ("question_mark",), LARGE, "Keys and symbols"),
 ]
 
 
-@pytest.mark.parametrize(("keys", "size"), [view[1:] for view in VIEWS], ids=[view[0] for view in VIEWS])
+@pytest.mark.parametrize(("keys", "size", "words"), [view[1:] for view in VIEWS], ids=[view[0] for view in VIEWS])
 def test_a_live_run_looks_right(
-    full_run: Any, supervise: Any, make_app: Make, until: Any, snap_compare: Any, keys: Any, size: Any
+    full_run: Any,
+    supervise: Any,
+    make_app: Make,
+    until: Any,
+    shown: Any,
+    snap_compare: Any,
+    keys: tuple[str, ...],
+    size: tuple[int, int],
+    words: str,
 ) -> None:
     supervise(full_run[0])
-    assert snap_compare(make_app(full_run[0]), terminal_size=size, run_before=prepare(until, *keys, live=True))
+    before = prepare(until, shown, words, *keys, live=True)
+    assert snap_compare(make_app(full_run[0]), terminal_size=size, run_before=before)
 
 
 @pytest.mark.parametrize("size", [SMALL, LARGE], ids=["small", "large"])
 def test_a_run_without_a_step_looks_right(
-    open_run: Any, make_app: Make, until: Any, snap_compare: Any, size: Any
+    open_run: Any, make_app: Make, until: Any, shown: Any, snap_compare: Any, size: tuple[int, int]
 ) -> None:
     folder, run = open_run()
     run.begin()
-    assert snap_compare(make_app(folder), terminal_size=size, run_before=prepare(until))
+    before = prepare(until, shown, "no step yet")
+    assert snap_compare(make_app(folder), terminal_size=size, run_before=before)
 
 
-def test_an_interrupted_run_looks_right(full_run: Any, make_app: Make, until: Any, snap_compare: Any) -> None:
+def test_an_interrupted_run_looks_right(
+    full_run: Any, make_app: Make, until: Any, shown: Any, snap_compare: Any
+) -> None:
     folder, run = full_run
     run.writer.close()
-    assert snap_compare(make_app(folder), terminal_size=SMALL, run_before=prepare(until))
+    before = prepare(until, shown, "interrupted")
+    assert snap_compare(make_app(folder), terminal_size=SMALL, run_before=before)
 
 
 def test_without_colours_it_looks_right(
-    full_run: Any, make_app: Make, until: Any, snap_compare: Any, monkeypatch: pytest.MonkeyPatch
+    full_run: Any, make_app: Make, until: Any, shown: Any, snap_compare: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
-    assert snap_compare(make_app(full_run[0]), terminal_size=SMALL, run_before=prepare(until, "3"))
+    before = prepare(until, shown, "following", "3")
+    assert snap_compare(make_app(full_run[0]), terminal_size=SMALL, run_before=before)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import getpass
-import time
+import threading
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input, OptionList
 
@@ -34,7 +35,8 @@ async def test_pause_is_two_keys_and_is_answered(
         await until(pilot, lambda: supervisor.commands, "the command")
         assert supervisor.commands == [Command(action=Action.PAUSE, who=steer.me())]
         await until(pilot, lambda: "‖ paused" in shown(app), "the new state")
-        assert any(note.message == "pause: done" for note in app._notifications)
+        await until(pilot, lambda: list(app._notifications), "the answer")
+        assert [note.message for note in app._notifications] == ["pause: done"]
         assert getpass.getuser() in supervisor.commands[0].who
 
 
@@ -100,7 +102,6 @@ async def test_escape_and_cancel_send_nothing(full_run: Any, supervise: Any, mak
         assert isinstance(app.screen, MainScreen)
         await pilot.press("b", "enter", "escape")
         assert isinstance(app.screen, MainScreen)
-        await pilot.pause(0.3)
     assert supervisor.commands == []
 
 
@@ -174,8 +175,9 @@ async def test_a_supervisor_that_goes_turns_it_read_only_and_one_that_comes_back
         await until(pilot, lambda: "read-only" not in shown(app), "steerable again")
 
 
+@pytest.mark.parametrize("noticed", [False, True], ids=["before it is noticed", "after it was noticed"])
 async def test_a_supervisor_gone_between_question_and_answer_is_told(
-    full_run: Any, supervise: Any, make_app: Make, until: Any
+    full_run: Any, supervise: Any, make_app: Make, until: Any, noticed: bool
 ) -> None:
     supervisor = supervise(full_run[0])
     app = make_app(full_run[0])
@@ -183,6 +185,8 @@ async def test_a_supervisor_gone_between_question_and_answer_is_told(
         await _live(app, pilot, until)
         await pilot.press("p")
         supervisor.close()
+        if noticed:
+            await until(pilot, lambda: not app.view.steerable, "the silence noticed")
         await pilot.press("enter")
         await until(pilot, lambda: list(app._notifications), "the failure")
         (note,) = app._notifications
@@ -192,21 +196,27 @@ async def test_a_supervisor_gone_between_question_and_answer_is_told(
 async def test_a_slow_answer_stops_neither_the_screen_nor_the_way_out(
     full_run: Any, supervise: Any, make_app: Make, until: Any
 ) -> None:
-    def slowly(command: Command) -> Outcome:
-        time.sleep(2.0)
-        return Outcome(ok=True, detail="at last")
+    left = threading.Event()
+
+    def after_it_was_left(command: Command) -> Outcome:
+        left.wait()
+        return Outcome(ok=True, detail="too late to be seen")
 
     supervisor = supervise(full_run[0])
-    supervisor.answer = slowly
+    supervisor.answer = after_it_was_left
     app = make_app(full_run[0])
-    async with app.run_test(size=(80, 24)) as pilot:
-        await _live(app, pilot, until)
-        await pilot.press("p", "enter")
-        await until(pilot, lambda: supervisor.commands, "the command on its way")
-        await pilot.press("3")
-        assert isinstance(app.screen, MainScreen) and app.screen.pane.id == "samples"
+    try:
+        async with app.run_test(size=(80, 24)) as pilot:
+            await _live(app, pilot, until)
+            await pilot.press("p", "enter")
+            await until(pilot, lambda: supervisor.commands, "the command on its way")
+            await pilot.press("3")
+            assert isinstance(app.screen, MainScreen) and app.screen.pane.id == "samples"
+            await pilot.press("q")
+        assert not app.is_running
         assert not list(app._notifications)
-        await pilot.press("q")
+    finally:
+        left.set()
 
 
 async def test_quitting_sends_no_command_and_says_that_the_run_goes_on(
@@ -223,4 +233,4 @@ async def test_quitting_sends_no_command_and_says_that_the_run_goes_on(
 
 async def _live(app: AzrApp, pilot: Pilot[None], until: Any) -> None:
     await until(pilot, lambda: app.view.snapshot is not None and app.view.steerable, "a live run")
-    await pilot.pause(0.1)
+    await pilot.pause()
