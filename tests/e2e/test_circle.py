@@ -13,6 +13,8 @@ from azr_platform.config.schema import Config
 from azr_platform.ledger.reader import LedgerReader
 from azr_platform.trainer.checkpoint import load_buffers
 
+pytestmark = pytest.mark.timeout(900)  # seconds here are minutes on a machine that is busy with others
+
 Query = Callable[..., list[tuple[Any, ...]]]
 
 UH_OH = (

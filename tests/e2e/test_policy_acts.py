@@ -14,6 +14,8 @@ from azr_monitor.policy import load_policy
 from azr_platform.channel.messages import Action
 from azr_platform.config.schema import Config
 
+pytestmark = pytest.mark.timeout(900)  # seconds here are minutes on a machine that is busy with others
+
 
 @pytest.mark.slow
 def test_a_critical_finding_pauses_the_run(

@@ -18,6 +18,8 @@ from azr_platform.ledger.reader import LedgerReader
 from azr_platform.ledger.writer import LedgerWriter
 from azr_platform.trainer.checkpoint import verify
 
+pytestmark = pytest.mark.timeout(900)  # seconds here are minutes on a machine that is busy with others
+
 Query = Callable[..., list[tuple[Any, ...]]]
 Supervise = Callable[..., int]
 STEPS = 3
