@@ -1,7 +1,8 @@
-"""The parser behind `azr_sandbox.values`: literal text to private nodes, by recursive descent, in linear time.
+"""The parser behind `azr_sandbox.values`: literal text to private nodes, in linear time.
 
 No `ast`, no `eval`, no objects but our own: whatever a model writes can only ever become one of these nodes or a
-`NotALiteral`. Recursion is bounded by `MAX_DEPTH`; every regular expression is linear in the text.
+`NotALiteral`. Brackets are kept on a stack, constructors recurse; both are bounded by `MAX_DEPTH`. Every regular
+expression is linear in the text.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable
-from typing import TypeAlias
+
+from azr_sandbox.nodes import DictNode, ListNode, Node, NotALiteral, SetNode, TupleNode, hashable
 
 MAX_DEPTH = 100
 """Deepest nesting of containers and parentheses; the call in ``frozenset({1})`` counts as one too."""
@@ -17,64 +19,71 @@ MAX_INT_BITS = 14_000
 """Largest integer, in bits (4,215 decimal digits, within Python's own text conversion limit)."""
 _MAX_NUMBER_CHARS = 4_300
 
-Scalar: TypeAlias = "bool | int | float | complex | str | bytes | None"
-Node: TypeAlias = "Scalar | ListNode | TupleNode | SetNode | DictNode"
+
+class _Nothing:
+    """No node at all, where ``None`` is one."""
 
 
-class NotALiteral(ValueError):
-    """The text is not an acceptable literal; the message says where and why, never quoting the text."""
+_NOTHING = _Nothing()
 
 
-class ListNode:
-    __slots__ = ("items",)
+class _Open:
+    """A container being read; ``closing`` is the character that ends it."""
 
-    def __init__(self, items: list[Node]) -> None:
-        self.items = items
+    __slots__ = ("closing", "items", "key", "may_close", "pairs")
 
+    def __init__(self, closing: str | None) -> None:
+        self.closing = closing
+        self.items: list[Node] = []
+        self.pairs: list[tuple[Node, Node]] = []
+        self.key: Node | _Nothing = _NOTHING
+        self.may_close = True
+        """Whether it may end where an item could begin: when it is empty, and after a comma."""
 
-class TupleNode:
-    __slots__ = ("items",)
+    def add(self, node: Node, delimiter: str) -> str:
+        """Take an item that ``delimiter`` follows; returns what is wrong with that, or nothing."""
+        self.may_close = delimiter == ","
+        if self.closing != "}":
+            self.items.append(node)
+            return "unexpected ':'" if delimiter == ":" else ""
+        if not isinstance(self.key, _Nothing):
+            self.pairs.append((self.key, node))
+            self.key = _NOTHING
+            return "unexpected ':'" if delimiter == ":" else ""
+        if not hashable(node):
+            return "a mutable value cannot be a key or a set element"
+        if delimiter == ":":
+            self.key = node
+            return "a set element cannot have a value" if self.items else ""
+        self.items.append(node)
+        return "expected ':'" if self.pairs else ""
 
-    def __init__(self, items: list[Node]) -> None:
-        self.items = items
-
-
-class SetNode:
-    __slots__ = ("frozen", "items")
-
-    def __init__(self, items: list[Node], frozen: bool) -> None:
-        self.items = items
-        self.frozen = frozen
-
-
-class DictNode:
-    __slots__ = ("pairs",)
-
-    def __init__(self, pairs: list[tuple[Node, Node]]) -> None:
-        self.pairs = pairs
-
-
-def hashable(node: Node) -> bool:
-    match node:
-        case ListNode() | DictNode():
-            return False
-        case SetNode():
-            return node.frozen
-        case TupleNode():
-            return all(map(hashable, node.items))
-        case _:
-            return True
+    def node(self) -> Node:
+        """The finished container, or what is in parentheses without a comma."""
+        if self.closing == "]":
+            return ListNode(self.items)
+        if self.closing == "}":
+            return SetNode(self.items, frozen=False) if self.items else DictNode(self.pairs)
+        return self.items[0] if len(self.items) == 1 and not self.may_close else TupleNode(self.items)
 
 
 # One regular expression a token; every one of them is linear (no nested repetition over the same characters).
-_SPACE = re.compile(r"[ \t\n\f]*")
-_DIGITS = "[0-9](?:_?[0-9])*"
-_FLOAT = f"(?:(?:{_DIGITS})?\\.{_DIGITS}|{_DIGITS}\\.)(?:[eE][+-]?{_DIGITS})?|{_DIGITS}[eE][+-]?{_DIGITS}"
-_NUMERAL = re.compile(
-    f"(?P<imaginary>(?:{_FLOAT}|{_DIGITS})[jJ]|(?:nan|inf)j)|(?P<float>{_FLOAT})"
-    "|(?P<based>0(?:[xX](?:_?[0-9a-fA-F])+|[oO](?:_?[0-7])+|[bB](?:_?[01])+))"
-    f"|(?P<int>[1-9](?:_?[0-9])*|0(?:_?0)*)|(?P<special>nan|inf)(?![A-Za-z0-9_])"
+_WHITE = r"[ \t\n\f]*"
+_PLAIN = re.compile(  # what most items are, with the delimiter after them: the fast way through long texts
+    _WHITE + r"(?:(-?(?:0|[1-9][0-9]{0,17}))|'([^'\\\n\0]*)'|\"([^\"\\\n\0]*)\""
+    r"|(-?[0-9]{1,17}(?:\.[0-9]{1,17}(?:e[+-]?[0-9]{1,3})?|e[+-]?[0-9]{1,3}))|(None|True|False|nan|-?inf))"
+    rf"{_WHITE}[,:\])}}]"
 )
+_INT, _STR, _STR2, _FLOATING, _CONSTANT = range(1, 6)
+_SPACE = re.compile(_WHITE)
+_SPACES = (" ", "\t", "\n", "\f")
+_DIGITS = "[0-9](?:_?[0-9])*+"
+_NUMERAL = re.compile(
+    "(?P<based>0(?:[xX](?:_?[0-9a-fA-F])++|[oO](?:_?[0-7])++|[bB](?:_?[01])++))"
+    rf"|(?P<decimal>(?:{_DIGITS}(?:\.(?:{_DIGITS})?)?|\.{_DIGITS})(?:[eE][+-]?{_DIGITS})?)(?:[jJ])?"
+    "|(?P<special>nan|inf)(?:j|(?![A-Za-z0-9_]))"
+)
+_INTEGER = re.compile("[1-9][0-9_]*|0[0_]*")
 _AFTER_NUMBER = re.compile(r"[A-Za-z0-9_.\"']|[^\x00-\x7f]")
 _STRING = re.compile(
     r"(?P<prefix>[rR][bB]?|[bB][rR]?|[uU])?"
@@ -105,11 +114,25 @@ _WORD = re.compile(r"(?:collections\.)?([A-Za-z_]+)")
 _FACTORY = re.compile(r"<class '[A-Za-z_.0-9]{1,60}'>|None")
 _KEYWORD = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)[ \t\n]*=(?!=)")
 _CONSTANTS: dict[str, Node] = {"None": None, "True": True, "False": False}
+_SPECIAL = _CONSTANTS | {word: float(word) for word in ("nan", "inf", "-inf")}
+_CLOSING = {"(": ")", "[": "]", "{": "}"}
 _FLOAT_WORDS = {sign + word: float(sign + word) for sign in ("", "-", "+") for word in ("nan", "inf", "infinity")}
 
 
+def _plain(found: re.Match[str]) -> Node:
+    """The value in a match of `_PLAIN`."""
+    kind = found.lastindex
+    if kind == _INT:
+        return int(found[_INT])
+    if kind in (_STR, _STR2):
+        return found[kind]
+    if kind == _FLOATING:
+        return float(found[_FLOATING])
+    return _SPECIAL[found[_CONSTANT]]
+
+
 class Parser:
-    """Recursive descent over one text; ``depth`` is how many containers surround ``pos``."""
+    """Reads one text; ``depth`` is how many containers and constructors surround ``pos``."""
 
     __slots__ = ("depth", "pos", "text")
 
@@ -123,8 +146,11 @@ class Parser:
 
     def peek(self) -> str:
         """The next character after white space, or '' at the end."""
-        self.pos = _SPACE.match(self.text, self.pos).end()  # type: ignore[union-attr]  # matches always
-        return self.text[self.pos : self.pos + 1]
+        char = self.text[self.pos : self.pos + 1]
+        if char in _SPACES:
+            self.pos = _SPACE.match(self.text, self.pos).end()  # type: ignore[union-attr]  # matches always
+            char = self.text[self.pos : self.pos + 1]
+        return char
 
     def take(self, char: str) -> bool:
         if self.peek() != char:
@@ -137,100 +163,99 @@ class Parser:
             raise self.fail(f"expected {char!r}")
 
     def whole(self) -> Node:
-        node = self.value()
-        if self.peek() == ",":  # a bare tuple, as in `1, 2`
-            node = TupleNode([node, *self.items_after_comma("")])
-        if self.peek():
-            raise self.fail("unexpected text after the value")
-        return node
-
-    def items_after_comma(self, closing: str) -> list[Node]:
-        """Items that follow a first one, up to but not including ``closing``; a trailing comma is fine."""
-        items: list[Node] = []
-        while self.take(",") and self.peek() != closing:
-            items.append(self.value())
-        return items
+        """The one value that the text is; items without brackets are a tuple, as in ``1, 2``."""
+        if not self.peek():
+            raise self.fail("expected a literal")
+        return self.read("")
 
     def value(self) -> Node:
+        """One value inside something else; what follows it is left."""
+        return self.read(None)
+
+    def read(self, end: str | None) -> Node:
+        """The value that ends at ``end``: '' for the end of the text, None for wherever one value ends."""
+        around: list[_Open] = []
+        here = _Open(end)
+        while True:
+            node: Node | _Nothing
+            char = self.text[self.pos : self.pos + 1]
+            if here.closing is not None and char not in _CLOSING and (found := _PLAIN.match(self.text, self.pos)):
+                node = _plain(found)
+                self.pos = found.end()
+                delimiter = self.text[self.pos - 1]
+            elif (char := self.peek()) in _CLOSING:
+                around.append(here)
+                here = _Open(_CLOSING[char])
+                self.pos += 1
+                self.descend()
+                continue
+            elif char == here.closing and here.may_close:
+                node, delimiter = _NOTHING, char
+                self.pos += len(char)
+            else:
+                node = self.scalar(char)
+                if here.closing is None:
+                    return node
+                delimiter = self.delimiter()
+            while True:
+                if not isinstance(node, _Nothing) and (wrong := here.add(node, delimiter)):
+                    raise self.fail(wrong)
+                if delimiter != here.closing:
+                    break
+                if not isinstance(here.key, _Nothing):
+                    raise self.fail("expected a value")
+                node = here.node()
+                if not around:
+                    return node
+                here = around.pop()
+                self.depth -= 1
+                if here.closing is None:
+                    return node
+                delimiter = self.delimiter()
+            if delimiter not in (",", ":"):
+                raise self.fail(f"expected {here.closing!r}" if here.closing else "unexpected text after the value")
+
+    def delimiter(self) -> str:
+        """What follows an item, consumed; '' at the end of the text."""
         char = self.peek()
-        if char in "([{" and char:
-            self.descend()
-            node = self.bracketed(char)
-            self.depth -= 1
-            return node
-        if _STRING_START.match(self.text, self.pos):
-            return self.strings()
-        if char in "+-" and char:
-            self.pos += 1
-            self.peek()
-            return self.number(negative=char == "-")
-        if _NUMERAL.match(self.text, self.pos):
-            return self.number(negative=False)
-        return self.word()
+        self.pos += len(char)
+        return char
 
     def descend(self) -> None:
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise self.fail(f"nested deeper than {MAX_DEPTH}")
 
-    def bracketed(self, opening: str) -> Node:
-        self.pos += 1
-        if opening == "{":
-            return self.braces()
-        closing = "]" if opening == "[" else ")"
-        if self.take(closing):
-            return ListNode([]) if opening == "[" else TupleNode([])
-        first = self.value()
-        grouped = opening == "(" and self.peek() == closing
-        items = [first, *self.items_after_comma(closing)]
-        self.expect(closing)
-        if grouped:
-            return first
-        return ListNode(items) if opening == "[" else TupleNode(items)
+    def scalar(self, char: str) -> Node:
+        """A value that begins with ``char`` and is no bracket."""
+        if _STRING_START.match(self.text, self.pos):
+            return self.strings()
+        if char and char in "+-":
+            self.pos += 1
+            self.peek()
+            return self.number(_NUMERAL.match(self.text, self.pos), negative=char == "-")
+        if found := _NUMERAL.match(self.text, self.pos):
+            return self.number(found, negative=False)
+        return self.word()
 
-    def braces(self) -> Node:
-        if self.take("}"):
-            return DictNode([])
-        first = self.hashable_value()
-        if not self.take(":"):
-            items = [first]
-            while self.take(",") and self.peek() != "}":
-                items.append(self.hashable_value())
-            self.expect("}")
-            return SetNode(items, frozen=False)
-        pairs = [(first, self.value())]
-        while self.take(",") and self.peek() != "}":
-            key = self.hashable_value()
-            self.expect(":")
-            pairs.append((key, self.value()))
-        self.expect("}")
-        return DictNode(pairs)
-
-    def hashable_value(self) -> Node:
-        node = self.value()
-        if not hashable(node):
-            raise self.fail("a mutable value cannot be a key or a set element")
-        return node
-
-    def number(self, negative: bool) -> Node:
-        first = self.numeral()
+    def number(self, found: re.Match[str] | None, negative: bool) -> Node:
+        """A numeral that was ``found`` here, and the imaginary part that may follow it."""
+        first = self.numeral(found)
         if negative:
             first = -first
-        if isinstance(first, complex) or self.peek() not in ("+", "-"):
+        if isinstance(first, complex) or (sign := self.peek()) not in ("+", "-"):
             return first
-        minus = self.text[self.pos] == "-"
         self.pos += 1
         self.peek()
-        second = self.numeral()
+        second = self.numeral(_NUMERAL.match(self.text, self.pos))
         if not isinstance(second, complex):
             raise self.fail("arithmetic is not a literal")
         try:
-            return complex(first, -second.imag if minus else second.imag)
+            return complex(first, -second.imag if sign == "-" else second.imag)
         except OverflowError:
             raise self.fail("number too large") from None
 
-    def numeral(self) -> int | float | complex:
-        found = _NUMERAL.match(self.text, self.pos)
+    def numeral(self, found: re.Match[str] | None) -> int | float | complex:
         if found is None:
             raise self.fail("expected a number")
         digits = found.group()
@@ -239,11 +264,13 @@ class Parser:
             raise self.fail(f"a number of more than {_MAX_NUMBER_CHARS} characters")
         if _AFTER_NUMBER.match(self.text, self.pos):
             raise self.fail("malformed number")
-        kind = found.lastgroup
-        if kind == "imaginary":
-            return complex(0.0, float(digits[:-1]))
-        if kind in ("float", "special"):
-            return float(digits)
+        if found.lastgroup != "based":
+            if digits[-1] in "jJ":
+                return complex(0.0, float(digits[:-1]))
+            if found.lastgroup == "special" or not digits.replace("_", "").isdigit():
+                return float(digits)
+            if not _INTEGER.fullmatch(digits):
+                raise self.fail("malformed number")  # 01
         number = int(digits, 0)
         if number.bit_length() > MAX_INT_BITS:
             raise self.fail(f"an integer of more than {MAX_INT_BITS} bits")
@@ -385,7 +412,7 @@ class Parser:
             raise self.fail("a deque is made of a list")
         if self.peek() == "m" and self.text.startswith("maxlen=", self.pos):
             self.pos += len("maxlen=")
-            self.numeral()
+            self.numeral(_NUMERAL.match(self.text, self.pos))
         return node
 
     def float_of(self) -> Node:

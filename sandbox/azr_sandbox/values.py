@@ -21,17 +21,8 @@ from __future__ import annotations
 import math
 from typing import TypeAlias
 
-from azr_sandbox.literal import (
-    MAX_DEPTH,
-    MAX_INT_BITS,
-    DictNode,
-    ListNode,
-    Node,
-    NotALiteral,
-    Parser,
-    SetNode,
-    TupleNode,
-)
+from azr_sandbox.literal import MAX_DEPTH, MAX_INT_BITS, Parser
+from azr_sandbox.nodes import DictNode, ListNode, Node, NotALiteral, SetNode, TupleNode
 
 __all__ = ["MAX_CHARS", "MAX_DEPTH", "MAX_INT_BITS", "NotALiteral", "Value", "parse", "same"]
 
@@ -96,7 +87,8 @@ def parse(text: str) -> Value:
 def same(a_text: str, b_text: str) -> bool:
     """Whether two texts are literals of equal value. Anything that is not a literal equals nothing."""
     try:
-        return parse(a_text) == parse(b_text)
+        a = parse(a_text)
+        return a_text == b_text or a == parse(b_text)
     except NotALiteral:
         return False
 
