@@ -172,7 +172,7 @@ def main() -> None:
     options = parser.parse_args()
     programs = read(options.folder)
     if options.lines:
-        options.lines.write_text("\n".join(lines(programs)), "utf-8")
+        options.lines.write_text("".join(f"{line}\n" for line in lines(programs)), "utf-8")
         return
     with JailPool() as pool:
         found = table(run(programs, pool), pool)
