@@ -29,7 +29,7 @@ def run_programs(
     cpu: Cpu = 1,
     memory: Memory = 512,
     workers: Workers = 0,
-    together: Annotated[bool, typer.Option("--together", help="Run a program's inputs in one process: faster.")] = False,
+    together: Annotated[bool, typer.Option("--together", help="A program's inputs share a process: faster.")] = False,
 ) -> None:
     """Run programs in the jail: lines {"id", "program", "input"} or "inputs"; prints one JSON line each."""
     from azr_platform.cli.input import read_lines
