@@ -7,6 +7,7 @@ answered with an outcome and a reason like any other; nothing in the input can r
 from __future__ import annotations
 
 import json
+import math
 from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
@@ -60,11 +61,9 @@ def _refusals(waiting: deque[Line]) -> Iterator[dict[str, object]]:
 def read_line(number: int, text: str, together: bool = False) -> Line:
     """One line, blank ones aside; for one that cannot be run, ``problem`` says why."""
     try:
-        row = json.loads(text, parse_constant=str)  # NaN in an id must not come back as invalid JSON
-    except (ValueError, RecursionError):
-        return _refused(None, Outcome.INVALID_INPUT, f"line {number} is not JSON")
-    if not isinstance(row, dict):
-        return _refused(None, Outcome.INVALID_INPUT, f"line {number} is not a JSON object")
+        row = read_object(number, text)
+    except ValueError as error:
+        return _refused(None, Outcome.INVALID_INPUT, str(error))
     name, program = row.get("id"), row.get("program")
     if not isinstance(program, str):
         return _refused(name, Outcome.INVALID_PROGRAM, f'line {number}: "program" must be text')
@@ -74,6 +73,25 @@ def read_line(number: int, text: str, together: bool = False) -> Line:
     if not isinstance(inputs, list) or not all(isinstance(item, str) for item in inputs):
         return _refused(name, Outcome.INVALID_INPUT, f"line {number}: every input must be text")
     return Line(name, Request(program, tuple(inputs), together=together), "inputs" in row, None)
+
+
+def read_object(number: int, text: str) -> dict[str, Any]:
+    """The JSON object on a line; its numbers that JSON does not know (NaN, 1e999) as texts, so that it can be written.
+
+    Raises:
+        ValueError: the line is no JSON object; the text names it by number.
+    """
+    try:
+        value = json.loads(text, parse_constant=str, parse_float=_finite)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"line {number} is not JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"line {number} is not a JSON object")
+    return value
+
+
+def _finite(digits: str) -> float | str:
+    return number if math.isfinite(number := float(digits)) else digits
 
 
 def _refused(name: object, outcome: Outcome, why: str) -> Line:

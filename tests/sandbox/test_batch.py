@@ -73,12 +73,19 @@ def test_lines_are_answered_in_order_with_bad_ones_in_place(pool: JailPool) -> N
         (None, "invalid_input"),
         (None, "ok"),
     ]
-    assert rows[1]["detail"] == "line 3 is not JSON"
+    assert str(rows[1]["detail"]).startswith("line 3 is not JSON (")
 
 
 def test_more_lines_than_one_batch(pool: JailPool) -> None:
     rows = answers(pool, *({"id": i, "program": "def f(x): return x", "input": str(i)} for i in range(300)))
     assert [row["value"] for row in rows] == [str(i) for i in range(300)]
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999"])
+def test_what_json_has_no_number_for_comes_back_as_text(pool: JailPool, number: str) -> None:
+    (answer,) = answers(pool, f'{{"id": [{number}, 1.5], "program": "def f(x): return x", "input": "1"}}')
+    assert answer["id"] == [number, 1.5]
+    assert json.loads(json.dumps(answer, allow_nan=False)) == answer
 
 
 @given(

@@ -233,6 +233,7 @@ with pool:
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "3\n", "")
 
 
+@pytest.mark.slow
 def test_a_process_without_descriptors_is_told_so_and_loses_none() -> None:
     """At every number of free descriptors: a working pool, or the reason; never a traceback, never a leak."""
     ran = python(
@@ -247,7 +248,7 @@ def held():
 pool.open().close()  # imports and caches settle
 before, kinds = held(), set()
 hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-for free in range(1, 24):
+for free in range(1, 18):
     resource.setrlimit(resource.RLIMIT_NOFILE, (before + free, hard))
     try:
         with pool:

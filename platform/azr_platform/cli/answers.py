@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -10,6 +9,7 @@ from azr_platform.records import Kind, Task
 from azr_platform.tasks import check
 from azr_platform.tasks.kinds import Block, task_kind
 from azr_platform.tasks.parse import Parsed
+from azr_sandbox.batch import read_object
 from azr_sandbox.execution import Execution, Outcome
 from azr_sandbox.jail import Jail
 
@@ -53,10 +53,8 @@ def _case(line: str) -> tuple[object, Task | None, Parsed]:
     """(id, the task, the answer); no task when the line does not describe one."""
     nothing = Parsed(well_formed=False)
     try:
-        row = json.loads(line, parse_constant=str)  # a NaN in a line must not come back as invalid JSON
-    except (ValueError, RecursionError):
-        return None, None, nothing
-    if not isinstance(row, dict):
+        row = read_object(0, line)  # answers name their case, not their line
+    except ValueError:
         return None, None, nothing
     try:
         return row.get("id"), *_read(row)

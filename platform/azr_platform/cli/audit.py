@@ -98,8 +98,9 @@ class _BadLine(NamedTuple):
 
 def _entries(file: Path) -> Iterator[Case | _BadLine]:
     from azr_monitor.records import Subject
-    from azr_platform.cli.input import read_lines, read_object
+    from azr_platform.cli.input import read_lines
     from azr_platform.supervisor.posthoc import Case
+    from azr_sandbox.batch import read_object
 
     for number, line in enumerate(read_lines(file), 1):
         row: dict[str, Any] = {}

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 
 class BadInput(Exception):
@@ -39,18 +37,3 @@ def _decoded(lines: Iterable[bytes]) -> Iterator[str]:
             text = text.removeprefix("\ufeff")
         if text.strip():
             yield text
-
-
-def read_object(number: int, line: str) -> dict[str, Any]:
-    """The JSON object on a line of a JSONL file.
-
-    Raises:
-        ValueError: the line is no JSON object; the text names it by number.
-    """
-    try:
-        value = json.loads(line, parse_constant=str)  # a NaN must not come back as invalid JSON
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"line {number} is not JSON ({error})") from error
-    if not isinstance(value, dict):
-        raise ValueError(f"line {number} is not a JSON object")
-    return value
