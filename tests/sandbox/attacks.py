@@ -265,12 +265,11 @@ KERNEL = (
 
 RESOURCES = (
     body("one huge object", "return len(bytearray(10**11))", MEMORY),
-    body("one huge mapping", "return len(mmap.mmap(-1, 10**10))", ERROR, MEMORY),
+    body("one huge mapping", "return len(mmap.mmap(-1, 10**10))", MEMORY),
     program("many objects", "def f(x):\n    a = []\n    while 1: a.append(' ' * 10**6)", MEMORY),
     program(
         "many mappings",
         "import mmap\ndef f(x):\n    a = []\n    while 1: a.append(mmap.mmap(-1, 1 << 22))",
-        ERROR,
         MEMORY,
     ),
     program("memory by C's allocator", "import ctypes\ndef f(x):\n    m = ctypes.CDLL(None).malloc\n"
@@ -294,6 +293,20 @@ RESOURCES = (
     program(
         "a loop that blocks every signal",
         "import signal\ndef f(x):\n    signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 65))\n    while 1: pass",
+        CPU,
+    ),
+    program(
+        "a loop that leaves when the limit is signalled",
+        "import os, signal\n"
+        "def f(x):\n    signal.signal(signal.SIGXCPU, lambda *a: os._exit(0))\n    while 1: pass",
+        CPU,
+    ),
+    program(
+        "a loop that answers when the limit is signalled",
+        "import signal\n"
+        "def late(*a): raise TimeoutError\n"
+        "def f(x):\n    signal.signal(signal.SIGXCPU, late)\n    try:\n        while 1: pass\n"
+        "    except TimeoutError: return 7",
         CPU,
     ),
     body("a slow regular expression", "re.match('(a+)+$', 'a' * 40 + 'b')", CPU),
@@ -519,6 +532,26 @@ NONDETERMINISM = tuple(
         "a unique name": "import uuid\ndef f(x): return str(uuid.uuid4())",
         "a process id": "import os\ndef f(x): return os.getpid()",
         "its own CPU time": "import time\ndef f(x): return time.process_time_ns()",
+        "the uptime by times": "import os\ndef f(x): return int(os.times().elapsed) // 3600",
+        "the uptime by posix": "import posix\ndef f(x): return int(posix.times()[4]) // 3600",
+        "the year in another zone": "import datetime as d\ndef f(x): return d.datetime.now(d.timezone.utc).year",
+        "the year by a subclass": "import datetime as d\nclass D(d.datetime): pass\ndef f(x): return D.now().year",
+        "the day in a mail": "import email.utils\ndef f(x): return email.utils.formatdate()[:16]",
+        "what it uses": "import resource\ndef f(x): return resource.getrusage(0)[6], resource.getrusage(0)[2]",
+        "its thread": "import threading\ndef f(x): return threading.get_ident()",
+        "its thread's number": "import threading\ndef f(x): return threading.get_native_id()",
+        "a function's text": "def f(x): return str(f)",
+        "the text of an error": "def f(x):\n    try: {}[object()]\n    except KeyError as error: return str(error)",
+        "where C's functions are": "import ctypes\ndef f(x): return repr(ctypes.CDLL(None).malloc)",
+        "memory nobody has written": "import ctypes\ndef f(x):\n    libc = ctypes.CDLL(None)\n"
+        "    libc.malloc.restype = ctypes.c_void_p\n    return ctypes.string_at(libc.malloc(4096), 4096).hex()",
+        "the kernel's gift of randomness": "import ctypes\ndef f(x):\n    libc = ctypes.CDLL(None)\n"
+        "    libc.getauxval.restype = ctypes.c_void_p\n    return ctypes.string_at(libc.getauxval(25), 16)",
+        "a set's order in a text": "def f(x): return f\"{set('abcdefgh')}\"",
+        "weak references in order": "import weakref\nclass A: pass\ndef f(x):\n    kept = [A() for _ in range(8)]\n"
+        "    return [kept.index(a) for a in weakref.WeakSet(kept)]",
+        "a number for temporary files": "import tempfile\ndef f(x): return next(tempfile._get_candidate_names())",
+        "chance by another name": "def f(x): return [getattr(__import__('ran' + 'dom'), 'ran' + 'dom')()]",
     }.items()
 )
 
