@@ -112,11 +112,12 @@ def test_real_model_written_programs_end_as_they_should(pool: JailPool) -> None:
             program = "\n".join([*row.get("imports", []), row["snippet"]])
             inputs = row["inputs"] if "inputs" in row else [row["input"]]
             lines.append(json.dumps({"id": len(lines), "program": program, "inputs": inputs}))
+    lines = lines[::12]  # `benchmarks/seeds.py` runs them all
     outcomes = [
         row["outcome"]
         for answer in run_lines(lines, pool)
         for row in answer["results"]  # type: ignore[attr-defined]
     ]
-    assert len(lines) > 1_000
+    assert len(lines) > 100
     assert outcomes.count("ok") / len(outcomes) > 0.9
     assert outcomes.count("crash") == 0
