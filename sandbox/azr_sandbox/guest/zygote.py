@@ -91,14 +91,13 @@ class Zygote:
         poll.register(read_fd, select.POLLIN)
         poll.register(self.socket_fd, 0)  # hang-ups only
         while True:
-            left = deadline - time.monotonic()
-            ready = poll.poll(left * 1000) if left > 0 else []
+            ready = poll.poll(max(0.0, deadline - time.monotonic()) * 1000)
             if not ready:
-                cpu, share = cpu_seconds(pid), wall_s * _STARVED_SHARE
-                starved = cpu - cpu_before >= share or time.monotonic() - deadline >= max(share, _LATE_S)
+                now, cpu, share = time.monotonic(), cpu_seconds(pid), wall_s * _STARVED_SHARE
+                starved = cpu - cpu_before >= share or now - deadline >= max(share, _LATE_S)
                 if extensions == _EXTENSIONS or not starved:
                     return TIMEOUT, length
-                extensions, cpu_before, deadline = extensions + 1, cpu, deadline + wall_s
+                extensions, cpu_before, deadline = extensions + 1, cpu, now + wall_s
                 continue
             if any(fd == self.socket_fd for fd, _ in ready):
                 os._exit(0)  # the supervisor is gone; pid 1 leaving kills the child
