@@ -243,6 +243,13 @@ KERNEL = (
     call("number -1", -1),
     call("the x32 form of write", 0x40000001),
     call("the x32 form of execve", 0x40000000 | 520),
+    *(
+        call(f"futex to {name}", 202, f"ctypes.create_string_buffer(8), {operation}, 1, 1, 0, 0")
+        for name, operation in {
+            "requeue": 3, "compare and requeue": 4, "wake and compute": 5, "lend priority": 6, "take priority back": 7,
+            "try for priority": 8, "wait for priority": 11, "requeue with priority": 12, "lend it once more": 0x8D,
+        }.items()
+    ),
     call("fcntl to take over a pipe's size", 72, "3, 1031, 1048576"),
     call("fcntl for signals on input", 72, "3, 8, 1"),
     call("fcntl to block no more", 72, "3, 4, 2048"),
