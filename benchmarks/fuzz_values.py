@@ -17,7 +17,7 @@ import resource
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 SLOW_S = 0.1
@@ -81,17 +81,23 @@ def python_reads(text: str) -> Any:
         return _UNREAD
 
 
-def mutations(seed: int) -> Iterator[str]:
-    """Texts without end: members of the corpus, changed, joined, nested and repeated; a few are very long."""
+def mutations(seed: int) -> Generator[str, bool, None]:
+    """Texts without end: members of the corpus, changed, joined, nested and repeated; a few are very long.
+
+    Sent whether the last one was a literal, it goes on from some of those as well.
+    """
     chance = random.Random(seed)
     pool = list(CORPUS)
     while True:
-        text = chance.choice(pool)
+        text = chance.choice(pool if chance.random() < 0.5 else CORPUS)
         for _ in range(chance.choice((0, 1, 1, 2, 3, 8))):
             text = mutate(text, chance, pool)
-        yield text[:70_000]
-        if len(text) < 400 and chance.random() < 0.02:
-            pool[chance.randrange(len(CORPUS), len(pool)) if len(pool) > 2_000 else len(pool) :] = [text]
+        literal = yield text[:70_000]
+        if literal and len(text) < 400 and chance.random() < 0.1:
+            if len(pool) < 2_000:
+                pool.append(text)
+            else:
+                pool[chance.randrange(len(CORPUS), len(pool))] = text
 
 
 def mutate(text: str, chance: random.Random, pool: list[str]) -> str:
@@ -130,8 +136,8 @@ class Run:
         self.started = self.told = time.monotonic()
         self.memory_kb = _peak_kb()
 
-    def one(self, text: str) -> None:
-        """Check one text. Raises Broken."""
+    def one(self, text: str) -> bool:
+        """Check one text; returns whether it is a literal. Raises Broken."""
         started = time.process_time()
         literal = check(text)
         took = time.process_time() - started
@@ -145,6 +151,7 @@ class Run:
         self.chars += len(text)
         if not self.quiet and time.monotonic() - self.told > PROGRESS_S:
             self.tell()
+        return literal
 
     @staticmethod
     def _again(text: str) -> float:
@@ -177,10 +184,11 @@ def fuzz(inputs: int, seed: int, quiet: bool = False) -> Run:
     """Check that many mutations. Raises Broken."""
     run = Run(inputs, quiet)
     texts = mutations(seed)
+    text = next(texts)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Python's, of doubtful escapes
         while run.seen < inputs:
-            run.one(next(texts))
+            text = texts.send(run.one(text))
     return run
 
 

@@ -251,6 +251,7 @@ def test_an_nsjail_that_fails_is_quoted(monkeypatch: pytest.MonkeyPatch, tmp_pat
     script.write_text("#!/bin/sh\necho 'clone: Operation not permitted' >&2\nexit 1\n", "utf-8")
     script.chmod(0o755)
     monkeypatch.setenv("NSJAIL", str(script))
+    python_root()  # its lock is held until this process ends
     descriptors = descriptors_open()
     with pytest.raises(JailUnavailable, match="Operation not permitted"):
         JailPool().open()
