@@ -86,10 +86,12 @@ def judge_together(report: Report, limits: Limits, count: int) -> list[Execution
 def _classify(report: Report, limits: Limits) -> tuple[Outcome, str | None, str]:
     if report.end == FLOOD:
         return Outcome.OUTPUT_LIMIT, None, f"more than {limits.output_bytes} bytes of output"
-    if report.cpu_ms > limits.cpu_s * 1000:
+    if report.end == TIMEOUT and report.cpu_ms > limits.cpu_s * 1000:
         return Outcome.CPU, None, f"more than {limits.cpu_s} s of CPU time"
     if report.end == TIMEOUT:
         return Outcome.TIMEOUT, None, f"more than {limits.wall_s:g} s of wall clock"
+    # No look at the CPU time of one that ended by itself: the kernel kills, by ticks, what is over its limit, while the
+    # time reported takes in any pause of a virtual machine.
     if report.status != 0:
         return _died(report, limits)
     if not report.payload:

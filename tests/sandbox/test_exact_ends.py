@@ -148,6 +148,12 @@ def test_a_mapping_that_does_not_fit_is_want_of_memory(run: Run) -> None:
     assert run("def f(x):\n    return open('/nothing')").outcome is Outcome.ERROR
 
 
+def test_a_pause_of_a_virtual_machine_is_not_a_programs_cpu_time() -> None:
+    """The kernel charges it to whoever was running; what is over its limit was killed before it could answer."""
+    report = Report(DONE, 0, cpu_ms=1_900.0, wall_ms=1_910.0, memory_kb=10_120, payload=b"v\1\0\0\0" + b"7")
+    assert judge(report, Limits()).value == "7"
+
+
 def test_a_kill_after_much_computing_is_the_cpu_limit_however_the_kernel_counts() -> None:
     """By ticks a program on a busy machine was seen to reach its second after 0.77 s of processor."""
     killed = Report(DONE, 9, cpu_ms=770.0, wall_ms=3_579.0, memory_kb=10_120, payload=b"")
