@@ -191,7 +191,8 @@ def test_a_measurement_interleaves_all_ways_and_counts_everything(pool: JailPool
     before = set(processes.descendants(os.getpid()))
     report = measure(OWN[:3], 2, lambda *what: told.append(what))
     assert set(processes.descendants(os.getpid())) == before
-    names = {arms.FORK, arms.FORKS, arms.IN_PROCESS, arms.EACH, arms.JAIL, arms.VERIFIED, arms.TOGETHER, arms.TWO}
+    names = {arms.FORK, arms.FORKS, arms.IN_PROCESS, arms.EACH, arms.JAIL, arms.VERIFIED, arms.TWO}
+    names |= {arms.TOGETHER, arms.TOGETHER_ONCE}
     assert set(report.arms) == names
     assert (report.programs, report.pairs, report.left_out) == (3, 18, 0)
     for arm in report.arms.values():
@@ -199,8 +200,8 @@ def test_a_measurement_interleaves_all_ways_and_counts_everything(pool: JailPool
         assert len(arm.cpu_ms) == len(arm.wall_ms) == 2
         assert all(value > 0 for value in arm.latencies_ms)
     turns = [what for what, _, total in told if total > 1]
-    assert sorted(turns[8:16]) == sorted(turns[16:24]) == sorted(names)
-    assert told[-1] == ("done", 24, 24)
+    assert sorted(turns[9:18]) == sorted(turns[18:27]) == sorted(names)
+    assert told[-1] == ("done", 27, 27)
     for name, other in COMPARISONS:
         assert report.ratio(name, other).median > 0
 
@@ -253,7 +254,7 @@ def test_the_command_prints_tables_that_fit_a_terminal_and_leaves_out_what_gives
     assert ran.returncode == 0, ran.stderr
     assert "2 programs, 3 pairs, 1 rounds; 1 pairs give no value and were left out" in ran.stdout
     assert max(map(len, ran.stdout.splitlines())) <= 80
-    for name in (arms.FORK, arms.IN_PROCESS, arms.EACH, arms.JAIL, arms.VERIFIED, arms.TOGETHER, arms.TWO):
+    for name in (arms.FORK, arms.IN_PROCESS, arms.EACH, arms.JAIL, arms.VERIFIED, arms.TOGETHER_ONCE, arms.TWO):
         assert name in ran.stdout
     assert ran.stderr == ""
 
@@ -264,7 +265,7 @@ def test_the_command_gives_every_round_as_json(pool: JailPool) -> None:
     assert ran.returncode == 0, ran.stderr
     found = json.loads(ran.stdout)
     assert set(found) == {"machine", "programs", "pairs", "left_out", "arms", "ratios"}
-    assert len(found["arms"]) == 8
+    assert len(found["arms"]) == 9
     assert all(arm["values"] == arm["runs"] > 0 and len(arm["cpu_ms"]) == 2 for arm in found["arms"])
     assert [(row["of"], row["to"]) for row in found["ratios"]] == list(COMPARISONS)
 

@@ -18,7 +18,8 @@ from azr_sandbox.pool import JailPool
 from azr_sandbox.rootfs import python_root
 
 FORK, FORKS, IN_PROCESS, EACH = "plain fork", "plain fork, twice", "in-process pool", "nsjail each"
-JAIL, VERIFIED, TOGETHER, TWO = "jail", "jail, verified", "jail, together", "jail, two workers"
+JAIL, VERIFIED, TWO = "jail", "jail, verified", "jail, two workers"
+TOGETHER, TOGETHER_ONCE = "jail, together", "jail, together, once"
 _EACH_SHARE = 20
 _ONCE_S = 30.0
 _LATENCY_SAMPLE = 50
@@ -177,5 +178,8 @@ def start(stack: ExitStack) -> tuple[JailPool, list[Arm]]:
         PoolArm(JAIL, one, lambda program: [Request(program.text, (i,), verify=False) for i in program.inputs]),
         PoolArm(VERIFIED, one, lambda program: [Request(program.text, (i,)) for i in program.inputs]),
         PoolArm(TOGETHER, one, lambda program: [Request(program.text, program.inputs, together=True)]),
+        PoolArm(
+            TOGETHER_ONCE, one, lambda program: [Request(program.text, program.inputs, verify=False, together=True)]
+        ),
         PoolArm(TWO, two, lambda program: [Request(program.text, (i,)) for i in program.inputs]),
     ]

@@ -24,6 +24,7 @@ COMPARISONS = (
     (arms.JAIL, arms.EACH),
     (arms.VERIFIED, arms.EACH),
     (arms.TOGETHER, arms.IN_PROCESS),
+    (arms.TOGETHER_ONCE, arms.IN_PROCESS),
     (arms.TWO, arms.VERIFIED),
 )
 """What the arms are for: how much work one does for a CPU second of another's."""
