@@ -225,7 +225,7 @@ def test_no_override_text_raises_anything_but_a_configuration_error(text: str) -
         ("run.stpes=5", "unknown key run.stpes. Did you mean run.steps?"),
         ("selfplay.proposal=5", "Did you mean selfplay.proposals?"),
         ("optimizer.learningrate=5", "Did you mean optimizer.learning_rate?"),
-        ("run.zzzz=5", "unknown key run.zzzz. Known: steps, seed"),
+        ("run.zzzz=5", "unknown key run.zzzz. Known: regime, steps, seed"),
         ("zzzz.steps=5", "unknown key zzzz. Known: run, model"),
         ("run.steps", "write it as section.key=value"),
         ("steps=5", "write it as section.key=value"),

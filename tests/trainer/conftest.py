@@ -65,7 +65,9 @@ def rewarded() -> Callable[..., list[Any]]:
             (exact,) = score(model, [Pair(prompt, tokens)], temperature)
             old = [value + rng.gauss(0, 0.15) for value in exact]
             rollout = Rollout(
-                Submission(uid=str(number), role=role, kind=kind, prompt="", response="", tokens=len(tokens)),
+                Submission(
+                    uid=str(number), role=role, kind=kind, prompt=str(number // 4), response="", tokens=len(tokens)
+                ),
                 prompt,
                 Completion(tokens, old, "", finished=True),
                 Judgement(uid=str(number), sample=number + 1, allowed=True, well_formed=True),

@@ -1,4 +1,4 @@
-"""The loop of self-play against the paper's rules: every draw, reward and group.
+"""The loop and self-play in it against the paper's rules: every draw, reward and group.
 
 The policy, the supervisor and the update are played by the test; what is tested is everything between them.
 """
@@ -17,7 +17,7 @@ from azr_platform.config.load import load
 from azr_platform.records import Kind, Phase, Role, Task
 from azr_platform.rollout.engine import Completion
 from azr_platform.tasks.kinds import task_kind
-from azr_platform.trainer.loop import SelfPlay
+from azr_platform.trainer.loop import Loop
 from azr_platform.trainer.rollouts import Rewarded
 from azr_platform.trainer.update import UpdateStats
 
@@ -120,7 +120,7 @@ def all_valid(phase: Phase, position: int, sample: Submission) -> dict[str, Any]
     return {"well_formed": True, "correct": True}
 
 
-def play(judge: Judge, *settings: str) -> tuple[SelfPlay, Link, Updates]:
+def play(judge: Judge, *settings: str) -> tuple[Loop, Link, Updates]:
     config = load(
         overrides=[
             f"selfplay.proposals={B}",
@@ -132,13 +132,13 @@ def play(judge: Judge, *settings: str) -> tuple[SelfPlay, Link, Updates]:
         ],
     )
     link, updates = Link(judge), Updates()
-    loop = SelfPlay(config, Engine(), updates, link)  # type: ignore[arg-type]
+    loop = Loop(config, Engine(), updates, link)  # type: ignore[arg-type]
     return loop, link, updates
 
 
-def one_step(judge: Judge, *settings: str, seeded: Judge = all_valid) -> tuple[SelfPlay, Link, Updates]:
+def one_step(judge: Judge, *settings: str, seeded: Judge = all_valid) -> tuple[Loop, Link, Updates]:
     loop, link, updates = play(seeded, *settings)
-    loop.seed()
+    loop.begin()
     link.judge, link.step = judge, 1
     link.reviews.clear()
     loop.step(1)
@@ -159,11 +159,11 @@ def rewards(updates: Updates, role: Role, kind: Kind | None = None) -> list[floa
 
 def test_seeding_starts_from_the_identity_grows_to_four_times_b_and_trains_nothing() -> None:
     loop, link, updates = play(all_valid)
-    loop.seed()
-    assert {kind: len(buffer) for kind, buffer in loop.buffers.items()} == dict.fromkeys(Kind, 4 * B)
+    loop.begin()
+    assert {kind: len(buffer) for kind, buffer in loop.regime.buffers().items()} == dict.fromkeys(Kind, 4 * B)
     assert {phase for phase, _ in link.reviews} == {Phase.SEED}
-    assert all(buffer.entries[0].task.id == f"seed-{kind.value}" for kind, buffer in loop.buffers.items())
-    assert {entry.step for buffer in loop.buffers.values() for entry in buffer.entries} == {0}
+    assert all(buffer[0].task.id == f"seed-{kind.value}" for kind, buffer in loop.regime.buffers().items())
+    assert {entry.step for buffer in loop.regime.buffers().values() for entry in buffer} == {0}
     assert updates.given == []
     assert link.rewards == []
     assert link.notices == []
@@ -171,8 +171,8 @@ def test_seeding_starts_from_the_identity_grows_to_four_times_b_and_trains_nothi
 
 def test_seeding_that_finds_nothing_ends_with_a_notice_and_the_identity() -> None:
     loop, link, _ = play(lambda *_: {})
-    loop.seed()
-    assert {len(buffer) for buffer in loop.buffers.values()} == {1}
+    loop.begin()
+    assert {len(buffer) for buffer in loop.regime.buffers().values()} == {1}
     assert len(link.reviews) == 2
     assert "fewer than 16" in link.notices[0]
 
@@ -240,7 +240,7 @@ def test_only_valid_proposals_are_tried_and_kept_and_a_repeat_is_tried_once() ->
 
     loop, link, _ = one_step(judge)
     assert Counter(sample.task for sample in link.of(Phase.LEARNABILITY)) == {"twice": N_ROLLOUTS}
-    assert [len(buffer) for buffer in loop.buffers.values()] == [4 * B + 1, 4 * B, 4 * B]
+    assert [len(buffer) for buffer in loop.regime.buffers().values()] == [4 * B + 1, 4 * B, 4 * B]
 
 
 # -- rewards ---------------------------------------------------------------------------------------------
@@ -313,9 +313,9 @@ def blocked(*where: tuple[Phase, int]) -> Judge:
     return judge
 
 
-def used(loop: SelfPlay, link: Link, updates: Updates) -> tuple[set[str], set[int]]:
+def used(loop: Loop, link: Link, updates: Updates) -> tuple[set[str], set[int]]:
     """(tasks in buffers and prompts, samples in the gradient)."""
-    kept = {entry.task.id for buffer in loop.buffers.values() for entry in buffer.entries}
+    kept = {entry.task.id for buffer in loop.regime.buffers().values() for entry in buffer}
     asked = {sample.task for phase in (Phase.LEARNABILITY, Phase.SOLVE) for sample in link.of(phase)}
     return kept | asked, {item.rollout.judgement.sample for given in updates.given for item in given}
 
@@ -331,9 +331,9 @@ def test_a_blocked_proposal_enters_no_buffer_no_prompt_and_no_gradient() -> None
 
 def test_a_blocked_seed_enters_no_buffer() -> None:
     loop, link, _ = play(blocked((Phase.SEED, 3)))
-    loop.seed()
+    loop.begin()
     bad = link.of(Phase.SEED)[3]
-    kept = {entry.task.id for buffer in loop.buffers.values() for entry in buffer.entries}
+    kept = {entry.task.id for buffer in loop.regime.buffers().values() for entry in buffer}
     assert f"{bad.kind.value}-seed-{bad.uid}" not in kept
 
 

@@ -12,6 +12,7 @@ from azr_platform.channel.messages import Judgement, Submission
 from azr_platform.records import Kind, Phase, Role, Task
 from azr_platform.rollout.engine import Completion
 from azr_platform.trainer.metrics import step_metrics
+from azr_platform.trainer.regimes.azr import proposer_metrics
 from azr_platform.trainer.rollouts import Rewarded, Rollout
 from azr_platform.trainer.update import UpdateStats
 
@@ -44,16 +45,20 @@ SOLVES = [
 def _metrics(seconds: Mapping[str, float] | None = None, update: UpdateStats | None = None) -> dict[str, float]:
     buffer = TaskBuffer(D, 9)
     buffer.plant(Task(id="t", kind=D, program="", inputs=("1",), outputs=("1",)))
-    return step_metrics(
+    common = step_metrics(
         rollouts={Phase.PROPOSE: PROPOSALS, Phase.LEARNABILITY: TRIED, Phase.SOLVE: SOLVES},
         rewarded=[Rewarded(PROPOSALS[0], 0.75), Rewarded(PROPOSALS[1], -0.5), Rewarded(SOLVES[0], 1.0)],
+        seconds=seconds or {},
+        update=update,
+    )
+    of_self_play = proposer_metrics(
+        PROPOSALS,
         worths={D: [0.75, 0.25], A: []},
         successes=[[True, False, False, False], [False] * 4, [True, False, False, False]],
         repeats=2,
         buffers={D: buffer},
-        seconds=seconds or {},
-        update=update,
     )
+    return {**common, **of_self_play}
 
 
 def test_counts_and_rates_by_hand() -> None:
@@ -110,8 +115,7 @@ def test_the_update_s_numbers_stand_under_their_names() -> None:
 
 
 def test_a_step_without_samples_makes_no_numbers_up() -> None:
-    found = step_metrics(
-        rollouts={}, rewarded=[], worths={}, successes=[], repeats=0, buffers={}, seconds={"generate": 0.0}, update=None
-    )
-    assert found == {"samples": 0, "blocked": 0, "trained": 0, "repeats": 0, "seconds/generate": 0.0}
+    found = step_metrics(rollouts={}, rewarded=[], seconds={"generate": 0.0}, update=None)
+    assert found == {"samples": 0, "blocked": 0, "trained": 0, "seconds/generate": 0.0}
+    assert proposer_metrics([], worths={}, successes=[], repeats=0, buffers={}) == {"repeats": 0}
     assert all(math.isfinite(value) for value in found.values())

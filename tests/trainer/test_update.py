@@ -62,7 +62,8 @@ class Naive:
         keys = []
         for item in rewarded:
             submission = item.rollout.submission
-            keys.append((submission.role, submission.kind) if self.settings.advantage == "task_relative" else None)
+            shared = {"trr++": (submission.role, submission.kind), "reinforce++": None, "grpo": submission.prompt}
+            keys.append(shared[self.settings.advantage])
             groups[keys[-1]].append(item.reward)
         advantages = []
         for key, item in zip(keys, rewarded, strict=True):
@@ -112,7 +113,8 @@ class Naive:
         {"entropy_coefficient": 0.0},
         {"entropy_coefficient": 0.01, "aggregation": "sequence_mean"},
         {"minibatches": 3, "clip_high": 0.28, "entropy_coefficient": 0.0},
-        {"minibatches": 2, "advantage": "global", "std_floor": 2.0, "clip_low": 0.05, "clip_high": 0.05},
+        {"minibatches": 2, "advantage": "reinforce++", "std_floor": 2.0, "clip_low": 0.05, "clip_high": 0.05},
+        {"advantage": "grpo", "minibatches": 2},
     ],
     ids=str,
 )
@@ -166,7 +168,7 @@ def test_a_right_answer_becomes_likelier_and_a_wrong_one_less_so(policy: Policy,
     items = [replace(item, reward=1.0 if n % 2 else -1.0) for n, item in enumerate(rewarded(model, 8, temperature=0.8))]
     pairs = [item.rollout.pair for item in items]
     before = [sum(values) for values in score(model, pairs, 0.8)]
-    _updater(model, advantage="global", entropy_coefficient=0.0).update(items, 1, random.Random(0))
+    _updater(model, advantage="reinforce++", entropy_coefficient=0.0).update(items, 1, random.Random(0))
     after = [sum(values) for values in score(model, pairs, 0.8)]
     for number, (earlier, later) in enumerate(zip(before, after, strict=True)):
         assert later > earlier if number % 2 else later < earlier
@@ -184,7 +186,7 @@ def test_without_any_advantage_nothing_moves(policy: Policy, rewarded: Make) -> 
 
 def test_fewer_samples_than_minibatches_is_no_trouble(policy: Policy, rewarded: Make) -> None:
     model = policy()
-    stats = _updater(model, minibatches=9, advantage="global").update(rewarded(model, 2), 1, random.Random(0))
+    stats = _updater(model, minibatches=9, advantage="reinforce++").update(rewarded(model, 2), 1, random.Random(0))
     assert math.isfinite(stats.loss)
 
 

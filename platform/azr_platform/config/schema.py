@@ -23,6 +23,8 @@ class Section(BaseModel):
 
 
 class RunConfig(Section):
+    regime: Literal["azr"] = "azr"
+    """Where problems and rewards come from: ``azr``, the model proposes its own tasks."""
     steps: Positive = 500
     """Steps to train: one step proposes, solves and updates once."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
@@ -122,8 +124,11 @@ class UpdateConfig(Section):
     """Weight of the entropy bonus in the loss; 0 turns it off."""
     aggregation: Literal["token_mean", "sequence_mean"] = "token_mean"
     """Mean over all tokens of a minibatch, or over each sequence first."""
-    advantage: Literal["task_relative", "global"] = "task_relative"
-    """Baseline per role x kind group (TRR++), or one for the whole batch (REINFORCE++)."""
+    advantage: Literal["trr++", "reinforce++", "grpo", "rloo"] = "trr++"
+    """Who shares a baseline: each role x kind group, the whole batch, each prompt's samples (``grpo`` and ``rloo``).
+    ``grpo`` unless told otherwise where the regime is not ``azr``."""
+    divide_by_std: bool = True
+    """Divide advantages by their group's standard deviation; off with ``grpo`` is Dr. GRPO. ``rloo`` never does."""
     std_floor: Annotated[float, Field(gt=0)] = 1e-6
     """Smallest standard deviation an advantage is divided by."""
     tokens_per_microbatch: Positive = 16384

@@ -2,22 +2,25 @@
 
 ```
 reward/ROLE/KIND        mean reward of the trained samples        solve_rate/KIND     share of right answers
-format_rate/ROLE/KIND   share of well-formed responses            valid_rate/KIND     share of valid proposals
-learnability/KIND       mean worth of the valid proposals         difficulty/I        proposals solved I times of n
-buffer/KIND             tasks kept                                repeats             valid proposals seen before
-response_length/mean|min|max  tokens    samples, blocked, trained  counts             tokens_per_second  sampled
+format_rate/ROLE/KIND   share of well-formed responses            samples, blocked, trained  counts
+response_length/mean|min|max  tokens                              tokens_per_second   sampled
 loss  entropy (nats)  clip_fraction  approx_kl  ratio_max  grad_norm  learning_rate
 seconds/generate|review|update
+```
+Self-play adds
+```
+valid_rate/KIND         share of valid proposals                  repeats             valid proposals seen before
+learnability/KIND       mean worth of the valid proposals         difficulty/I        proposals solved I times of n
+buffer/KIND             tasks kept
 ```
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from azr_platform.buffers.buffer import TaskBuffer
-from azr_platform.records import Kind, Phase, Role
+from azr_platform.records import Phase, Role
 from azr_platform.trainer.rollouts import Rewarded, Rollout
 from azr_platform.trainer.update import UpdateStats
 
@@ -26,20 +29,15 @@ def step_metrics(
     *,
     rollouts: Mapping[Phase, Sequence[Rollout]],
     rewarded: Sequence[Rewarded],
-    worths: Mapping[Kind, Sequence[float]],
-    successes: Iterable[Sequence[bool]],
-    repeats: int,
-    buffers: Mapping[Kind, TaskBuffer],
     seconds: Mapping[str, float],
     update: UpdateStats | None,
 ) -> dict[str, float]:
-    """All metrics of one step. A share or mean over nothing is left out rather than made up."""
+    """What every regime's step is told by. A share or mean over nothing is left out rather than made up."""
     everything = [rollout for batch in rollouts.values() for rollout in batch]
     metrics: dict[str, float] = {
         "samples": len(everything),
         "blocked": sum(not rollout.judgement.allowed for rollout in everything),
         "trained": len(rewarded),
-        "repeats": repeats,
     }
     rewards: dict[str, list[float]] = defaultdict(list)
     for item in rewarded:
@@ -47,22 +45,12 @@ def step_metrics(
     well_formed: dict[str, list[float]] = defaultdict(list)
     for rollout in everything:
         well_formed[f"format_rate/{rollout.group}"].append(rollout.judgement.well_formed)
-    valid: dict[str, list[float]] = defaultdict(list)
-    for rollout in rollouts.get(Phase.PROPOSE, ()):
-        valid[f"valid_rate/{rollout.submission.kind.value}"].append(rollout.judgement.valid)
     solved: dict[str, list[float]] = defaultdict(list)
     for rollout in everything:
         if rollout.submission.role is Role.SOLVE and rollout.judgement.allowed:
             solved[f"solve_rate/{rollout.submission.kind.value}"].append(rollout.judgement.correct)
-    worth = {f"learnability/{kind.value}": list(values) for kind, values in worths.items()}
-    for name, values in {**rewards, **well_formed, **valid, **solved, **worth}.items():
-        if values:
-            metrics[name] = sum(values) / len(values)
-    for outcomes in successes:
-        name = f"difficulty/{sum(outcomes)}"
-        metrics[name] = metrics.get(name, 0) + 1
-    for kind, buffer in buffers.items():
-        metrics[f"buffer/{kind.value}"] = len(buffer)
+    for name, values in {**rewards, **well_formed, **solved}.items():
+        metrics[name] = sum(values) / len(values)
     lengths = [len(rollout.completion.tokens) for rollout in everything]
     if lengths:
         metrics["response_length/mean"] = sum(lengths) / len(lengths)

@@ -11,7 +11,7 @@ from azr_platform.channel.messages import Welcome
 from azr_platform.config.load import load
 from azr_platform.trainer import checkpoint as checkpoints
 from azr_platform.trainer.link import HaltRequested, Link, RollBackRequested
-from azr_platform.trainer.loop import SelfPlay
+from azr_platform.trainer.loop import Loop
 from azr_platform.trainer.model import build_engine, load_policy
 from azr_platform.trainer.update import Updater
 
@@ -54,28 +54,28 @@ class Session:
         updater = Updater(
             model, config.optimizer, config.update, steps=config.run.steps, temperature=config.model.temperature
         )
-        play = SelfPlay(config, build_engine(config.model, model, tokenizer), updater, link)
+        loop = Loop(config, build_engine(config.model, model, tokenizer), updater, link)
         link.step = done
         if folder:
             checkpoints.load_optimizer(folder, model, updater.optimizer)
-            play.restore(checkpoints.load_buffers(folder))
-        saver = _Saver(self._run, self._branch, play, model, tokenizer, updater, link, config.run.seed, done)
+            loop.restore(checkpoints.load_buffers(folder))
+        saver = _Saver(self._run, self._branch, loop, model, tokenizer, updater, link, config.run.seed, done)
         try:
             if not folder:
-                play.seed()
+                loop.begin()
                 saver.save(0)
             for step in range(done + 1, config.run.steps + 1):
                 link.safe_point("between steps")
                 link.step = step
-                play.step(step)
+                loop.step(step)
                 done = step
                 if step % config.run.checkpoint_every == 0 or step == config.run.steps:
                     saver.save(step)
             link.safe_point("after the last step")
             link.finished()
         except HaltRequested as request:
-            # Mid-step the weights are still those of the last finished step, and so are the settled buffers.
-            if request.save and play.settled and saver.last != done:
+            # Mid-step the weights are still those of the last finished step, and so is what the loop has settled.
+            if request.save and loop.settled is not None and saver.last != done:
                 link.step = done
                 saver.save(done)
 
@@ -87,7 +87,7 @@ class _Saver:
         self,
         run: Path,
         branch: int,
-        play: SelfPlay,
+        loop: Loop,
         model: Any,
         tokenizer: Any,
         updater: Updater,
@@ -95,12 +95,13 @@ class _Saver:
         seed: int,
         loaded: int,
     ) -> None:
-        self._run, self._branch, self._play = run, branch, play
+        self._run, self._branch, self._loop = run, branch, loop
         self._model, self._tokenizer, self._updater = model, tokenizer, updater
         self._link, self._seed = link, seed
-        self.last = loaded if play.settled else -1
+        self.last = loaded if loop.settled is not None else -1
 
     def save(self, step: int) -> None:
+        assert self._loop.settled is not None
         self._link.at("checkpoint")
         saved = checkpoints.save(
             self._run / CHECKPOINTS / checkpoints.folder_name(step, self._branch),
@@ -109,7 +110,7 @@ class _Saver:
             model=self._model,
             tokenizer=self._tokenizer,
             optimizer=self._updater.optimizer,
-            buffers=self._play.settled,
+            buffers=self._loop.settled,
         )
         self.last = step
         self._link.saved(str(saved.path.relative_to(self._run)), saved.digest)

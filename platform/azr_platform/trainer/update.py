@@ -10,7 +10,7 @@ import msgspec
 import torch
 
 from azr_platform.config.schema import OptimizerConfig, UpdateConfig
-from azr_platform.learning.advantage import normalised
+from azr_platform.learning.advantage import ESTIMATORS, Origin
 from azr_platform.learning.loss import clipped_loss, token_weights
 from azr_platform.rollout.scoring import microbatches, token_log_probs
 from azr_platform.trainer.rollouts import Rewarded
@@ -64,9 +64,10 @@ class Updater:
         Raises:
             NotFinite: a gradient is not a number; nothing was changed by that minibatch.
         """
-        task_relative = self._update.advantage == "task_relative"
-        groups = [str(item.rollout.group) if task_relative else "all" for item in rewarded]
-        advantages = normalised([item.reward for item in rewarded], groups, std_floor=self._update.std_floor)
+        origins = [Origin(item.rollout.group, item.rollout.submission.prompt) for item in rewarded]
+        estimate = ESTIMATORS[self._update.advantage]
+        rewards = [item.reward for item in rewarded]
+        advantages = estimate(rewards, origins, self._update.std_floor, self._update.divide_by_std)
         rate = self.learning_rate(step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
