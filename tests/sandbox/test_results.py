@@ -27,6 +27,7 @@ Run = Callable[..., Execution]
         ("'é\\n\\x00\\ud800\\u202e'", "'é\\n\\x00\\ud800\\u202e'"),
         ("collections.Counter('aab')", "{'a': 2, 'b': 1}"),
         ("collections.OrderedDict(a=1)", "{'a': 1}"),
+        ("(d := collections.OrderedDict(a=1, b=2)).move_to_end('a') or d", "{'b': 2, 'a': 1}"),
         ("collections.defaultdict(list, {1: [2]})", "{1: [2]}"),
         ("collections.deque([1, 2], maxlen=2)", "[1, 2]"),
         ("2 ** 13_999", str(2**13_999)),

@@ -9,6 +9,7 @@ from typing import Any
 
 _COUNTER, _ORDERED, _DEFAULT = collections.Counter, collections.OrderedDict, collections.defaultdict
 _DEQUE = collections.deque
+_ordered_items = _ORDERED.items
 _class_name = type.__dict__["__name__"].__get__
 MAX_DEPTH = 100
 MAX_INT_BITS = 14_000
@@ -46,7 +47,8 @@ class Encoder:
 
     def pairs(self, mapping: Any, depth: int) -> None:
         self.put("{")
-        for key, item in dict.items(mapping):
+        # An OrderedDict keeps its order beside the dict that it is.
+        for key, item in (_ordered_items if type(mapping) is _ORDERED else dict.items)(mapping):
             self.value(key, depth)
             self.put(":")
             self.value(item, depth)
