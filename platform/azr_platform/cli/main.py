@@ -11,6 +11,7 @@ from azr_platform import __version__
 from azr_platform.cli.audit import audit
 from azr_platform.cli.control import acknowledge, pause, resume, rollback, status, stop
 from azr_platform.cli.doctor import doctor
+from azr_platform.cli.eval import evaluate
 from azr_platform.cli.policy import policy
 from azr_platform.cli.sandbox import sandbox
 from azr_platform.cli.train import train
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 for command in (train, tui, status, pause, resume, rollback, stop, acknowledge, audit, doctor):
     app.command()(command)
+app.command("eval")(evaluate)
 app.add_typer(policy, name="policy")
 app.add_typer(sandbox, name="sandbox")
 

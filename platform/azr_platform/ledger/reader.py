@@ -307,6 +307,11 @@ class LedgerReader:
                 message=row[6],
             )
 
+    def programs(self) -> Iterator[str]:
+        """Every different program on record on any branch: tasks', proposals' and answers', admitted or not."""
+        for row in self._query("SELECT program FROM samples WHERE program != '' UNION SELECT program FROM tasks"):
+            yield row[0]
+
     # -- oversight and control ---------------------------------------------------------------------------
 
     def alerts(self, *, limit: int = 200, after: int = 0, open_only: bool = False) -> list[AlertRow]:
