@@ -9,9 +9,30 @@ _DAY_S, _HOUR_S = 86_400, 3_600
 
 MAIN = Lane("main", hash_seed=0)
 VERIFIERS = (
-    Lane("verifier 1", hash_seed=528, clock_shift_s=414 * _DAY_S + 12 * _HOUR_S + 1_043, pid_shift=7),
-    Lane("verifier 2", hash_seed=1357, clock_shift_s=1_004 * _DAY_S + 5 * _HOUR_S + 2_146, pid_shift=13),
-    Lane("verifier 3", hash_seed=313, clock_shift_s=2_006 * _DAY_S + 9 * _HOUR_S + 607, pid_shift=19),
+    Lane(
+        "verifier 1",
+        hash_seed=528,
+        clock_shift_s=414 * _DAY_S + 12 * _HOUR_S + 1_043,
+        pid_shift=7,
+        first_draws=0x00,
+        scatter=7,
+    ),
+    Lane(
+        "verifier 2",
+        hash_seed=1357,
+        clock_shift_s=1_004 * _DAY_S + 5 * _HOUR_S + 2_146,
+        pid_shift=13,
+        first_draws=0xFF,
+        scatter=13,
+    ),
+    Lane(
+        "verifier 3",
+        hash_seed=313,
+        clock_shift_s=2_006 * _DAY_S + 9 * _HOUR_S + 607,
+        pid_shift=19,
+        first_draws=0x7F,
+        scatter=19,
+    ),
 )
 """The first verifies every run; the others only programs that touch sets, hashes, addresses, dates or chance.
 

@@ -35,7 +35,7 @@ START_S = 30.0
 """Seconds a jail may take to become ready (about 0.1 on an idle machine)."""
 GRACE_S = 5.0
 """Seconds past a run's last possible deadline after which its jail counts as wedged."""
-_GUEST_MODULES = ("encode", "confine", "clock", "child", "warm", "zygote")  # in order of import
+_GUEST_MODULES = ("encode", "confine", "clock", "vary", "child", "warm", "zygote")  # in order of import
 
 
 class JailBroken(Exception):
@@ -44,12 +44,18 @@ class JailBroken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """What makes zygotes differ: the hash seed, seconds the calendar is ahead, and pids used up at start."""
+    """What makes zygotes differ.
+
+    The hash seed; seconds the calendar is ahead; pids used up at start; what chance begins with and how the heap is
+    scattered, where they are (see guest/vary.py).
+    """
 
     name: str
     hash_seed: int
     clock_shift_s: int = 0
     pid_shift: int = 0
+    first_draws: int | None = None
+    scatter: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +134,8 @@ class WarmJail:
             "output_bytes": limits.output_bytes,
             "clock_shift_s": lane.clock_shift_s,
             "pid_shift": lane.pid_shift,
+            "first_draws": lane.first_draws,
+            "scatter": lane.scatter,
         }
         package = json.dumps({"modules": _guest_sources(), "settings": settings}).encode()
         return len(package).to_bytes(8, "little") + package

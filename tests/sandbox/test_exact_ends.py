@@ -120,10 +120,57 @@ def test_every_part_of_the_calendar_differs_on_the_first_verifier_whatever_the_d
 
 
 def test_a_coin_does_not_pass_for_a_constant(pool: JailPool) -> None:
-    """One more run alone would catch each of these half the time."""
-    coins = [Request(f"import random\ndef f(x):\n    return random.choice([0, {n + 1}])", ("0",)) for n in range(16)]
-    caught = sum(end.outcome is Outcome.NONDETERMINISTIC for (end,) in pool.run(coins))
-    assert caught >= 13
+    """Not even one that nearly always falls the same way: verifiers load the dice, each in its own way."""
+    draws = (
+        "random.choice([0, 1])",
+        "random.random() < 1e-9",
+        "random.random() > 1 - 1e-9",
+        "random.Random().randint(0, 5) == 0",
+        "random.getrandbits(64) == 0",
+        "random.shuffle(a := [1, 2]) or a",
+        "random.sample(range(9), 2)[0] == 0",
+        "random.SystemRandom().random() < 1e-9",
+        "secrets.randbelow(2)",
+        "secrets.token_bytes(1)[0] == 255",
+        "os.urandom(1)[0] == 0",
+        "uuid.uuid4().int % 2",
+    )
+    program = "import os, random, secrets, uuid\ndef f(x):\n    return "
+    ends = pool.run([Request(program + draw, ("0",)) for draw in draws])
+    assert {draw: end.outcome for draw, (end,) in zip(draws, ends, strict=True) if end.outcome is Outcome.OK} == {}
+
+
+def test_what_does_not_depend_on_how_the_dice_fall_verifies(pool: JailPool) -> None:
+    lines = (
+        "random.shuffle(x) or sorted(x)",
+        "random.seed(7) or random.random()",
+        "random.Random(7).choice(x)",
+        "sum(random.normalvariate() < 99 for _ in x)",
+        "len(random.sample(x, 2))",
+        "all(0 <= secrets.randbelow(n) < n for n in range(1, 70))",
+        "len({os.urandom(8) for _ in range(99)}) > 80",
+    )
+    program = "import os, random, secrets\ndef f(x):\n    return "
+    ends = pool.run([Request(program + line, ("[3, 1, 2]",)) for line in lines])
+    assert {line: end for line, (end,) in zip(lines, ends, strict=True) if not end.ok} == {}
+
+
+OBJECTS = {
+    "of a class": "class A: pass\ndef make(): return A()",
+    "with slots": "class A:\n    __slots__ = ()\ndef make(): return A()",
+    "bare": "def make(): return object()",
+    "functions": "def make(): return lambda: 0",
+    "classes": "def make(): return type('A', (), {})",
+    "errors": "def make(): return ValueError()",
+}
+
+
+@pytest.mark.parametrize("make", OBJECTS.values(), ids=OBJECTS)
+def test_a_set_of_objects_has_no_order_to_rely_on(pool: JailPool, make: str) -> None:
+    """Their addresses differ by whole pages alone where the heaps are alike, and the order of a few then agrees."""
+    program = "def f(x):\n    a = [make() for _ in range(x)]\n    return [a.index(b) for b in set(a)]"
+    (ends,) = pool.run([Request(f"{make}\n{program}", ("4", "5", "6", "7"))])
+    assert {end.outcome for end in ends} == {Outcome.NONDETERMINISTIC}
 
 
 def test_the_hosts_uptime_and_memory_are_not_told(run: Run) -> None:
@@ -223,6 +270,14 @@ def test_a_user_without_a_home_has_a_place_for_the_copy(monkeypatch: pytest.Monk
         "def f(x): return __import__('ran' + 'dom').choice('ab')",
         "def f(x): return eval('__imp' + 'ort__(\"ran' + 'dom\").choice(\"ab\")')",
         "import ｏｓ\ndef f(x): return ｏｓ.ｕｒａｎｄｏｍ(1)[0] % 2",
+        "import _random\ndef f(x): return _random.Random().getrandbits(1)",
+        "import ssl\ndef f(x): return ssl.RAND_bytes(1)[0] % 2",
+        "from statistics import NormalDist\ndef f(x): return NormalDist().samples(1)[0] > 0",
+        "import sched\ndef f(x): return int(sched.scheduler().timefunc() * 10**6) % 2",
+        "import timeit\ndef f(x): return int(timeit.default_timer() * 10**6) % 2",
+        "import logging\ndef f(x): return logging.makeLogRecord({}).process % 2",
+        "import multiprocessing as m\ndef f(x): return m.current_process().pid % 2",
+        "import sqlite3\ndef f(x): return sqlite3.connect('').execute('select randomblob(1)').fetchone()[0] < b'a'",
         "from operator import attrgetter\nimport os\ndef f(x): return attrgetter('urand' + 'om')(os)(1)[0] % 2",
     ],
 )

@@ -25,7 +25,7 @@ import time
 import typing  # noqa: F401
 from typing import Any
 
-from azr_sandbox.guest import child, clock, confine, warm
+from azr_sandbox.guest import child, clock, confine, vary, warm
 
 MAGIC = b"AZR1"
 REQUEST = struct.Struct("<4sQdII")  # magic, id, wall seconds, bytes of program, bytes of inputs
@@ -157,6 +157,8 @@ def main(socket_fd: int, settings: dict[str, Any]) -> None:
     os.environ.clear()
     if settings["clock_shift_s"]:
         clock.shift(settings["clock_shift_s"])
+    if settings["first_draws"] is not None:
+        vary.load_dice(settings["first_draws"])
     shift_pids(settings["pid_shift"])
     sys.stdout = sys.stderr = child.Silence()
     sys.stdin = None
@@ -164,6 +166,7 @@ def main(socket_fd: int, settings: dict[str, Any]) -> None:
     zygote = Zygote(socket_fd, settings)
     warm.rehearse()
     gc.collect()
+    blocks = vary.scatter(settings["scatter"]) if settings["scatter"] else []
     gc.freeze()
     gc.disable()
     try:
