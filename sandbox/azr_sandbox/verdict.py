@@ -18,14 +18,18 @@ _MEMORY_KILL_SHARE = 0.8
 _CPU_KILL_SHARE = 0.5  # the kernel enforces the limit by counting ticks, which on a busy machine run ahead by a third
 # Words after which two hash seeds may leave an unlucky order unnoticed; see `order_sensitive`.
 _HASHY = re.compile(
-    r"\b(?:set|frozenset|hash|id|__hash__|dir|object|__repr__)\b"
-    r"|\.(?:keys|items)\(\)\s*[-&|^]"
+    r"\b(?:set|frozenset|hash|id|__hash__|dir|object|__repr__|Weak\w+|KeysView|ItemsView|literal_eval)\b"
+    r"|\.(?:keys|items)\(\)\s*-"
 )
+_VIEW, _SET_OPERATOR = re.compile(r"\.(?:keys|items)\(\)"), re.compile(r"[&|^]")
 # Chance itself, what is as good as chance when read finely, and the ways to reach either without naming it.
 _CHANCY = re.compile(
-    r"\b(?:random|secrets|urandom|getrandom|uuid\w*|tempfile|getpid|getrusage|get_ident|get_native_id"
+    r"\b_{0,2}(?:random|secrets|urandom|getrandom|randomblob|RAND_\w+|mksalt|NormalDist|uuid\w*|tempfile"
+    r"|getpid|getrusage|get_ident|get_native_id|getrefcount|getallocatedblocks|fstat|logging|multiprocessing|sqlite3"
     r"|time|times|datetime|\w+_ns|perf_counter|monotonic|process_time|thread_time|clock_gettime"
+    r"|timeit|default_timer|sched|cProfile|lsprof"
     r"|eval|exec|compile|getattr|attrgetter|methodcaller|globals|locals|vars|modules|importlib|ctypes|_getframe"
+    r"|runpy|pydoc|pkgutil|pickle|mock|get_type_hints|ForwardRef"
     r"|__(?:import|builtins|dict|getattribute|subclasses|loader|globals)__)\b"
 )
 _LONGEST_SCAN = 8_192
@@ -194,7 +198,10 @@ def order_sensitive(text: str) -> bool:
     A heuristic over characters, deliberately without parsing model text here: it decides how often to
     verify, nothing else.
     """
-    return _HASHY.search(_as_python_reads(text)) is not None or _has_set_display(text)
+    plain = _as_python_reads(text)
+    if _HASHY.search(plain) is not None or _has_set_display(text):
+        return True
+    return _VIEW.search(plain) is not None and _SET_OPERATOR.search(plain) is not None
 
 
 def _as_python_reads(text: str) -> str:
