@@ -18,9 +18,11 @@ _WORDS = {0x00: 0, 0x7F: 0x92CDB9B7, 0xFF: 0x12DD9BB3}
 """What a Mersenne twister must hold to give 32 bits of zeros, a zero and then ones, or ones."""
 
 
-def scatter(seed: int) -> list[Any]:
-    """Leave holes all over the heap, to be filled in an order of this seed's own; keep what is returned."""
-    kept = []
+_kept: list[Any] = []  # what lies between the holes
+
+
+def scatter(seed: int) -> None:
+    """Leave holes all over the heap, to be filled in an order of this seed's own."""
     for sizes, count in ((_SMALL, _MANY), (_LARGE, _FEW)):
         for size in sizes:
             blocks = [_block(size) for _ in range(count)]
@@ -29,8 +31,7 @@ def scatter(seed: int) -> list[Any]:
                 at = number * step % count
                 if at % 2:
                     blocks[at] = None
-            kept.append(blocks)
-    return kept
+            _kept.append(blocks)
 
 
 def _block(size: int) -> Any:

@@ -166,7 +166,8 @@ def main(socket_fd: int, settings: dict[str, Any]) -> None:
     zygote = Zygote(socket_fd, settings)
     warm.rehearse()
     gc.collect()
-    blocks = vary.scatter(settings["scatter"]) if settings["scatter"] else []
+    if settings["scatter"]:
+        vary.scatter(settings["scatter"])
     gc.freeze()
     gc.disable()
     try:
