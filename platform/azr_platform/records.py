@@ -6,6 +6,7 @@ They carry text and numbers only. Nothing in them is ever evaluated; programs in
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
@@ -18,11 +19,18 @@ class Role(StrEnum):
 
 
 class Kind(StrEnum):
-    """What is hidden from the solver: the output, the input, or the program."""
+    """What is hidden from the solver: the output, the input, the program, or what the program raises; or the answer
+    to a free question."""
 
     DEDUCTION = "deduction"
     ABDUCTION = "abduction"
     INDUCTION = "induction"
+    QUESTION = "question"
+    ERROR = "error"
+
+
+SELF_PLAY_KINDS: Final = (Kind.DEDUCTION, Kind.ABDUCTION, Kind.INDUCTION)
+"""The kinds that a model proposes tasks of, unless told otherwise; questions are only ever given."""
 
 
 class Phase(StrEnum):
@@ -49,7 +57,9 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 
     Deduction and abduction tasks have one pair. An induction task has N; the first ``shown`` are given to
     the solver, the rest are its hidden tests. Inputs are the text between the parentheses of ``f(...)``;
-    outputs are literals.
+    outputs are literals, or for an error task the name of what was raised. A question has no program: ``message``
+    asks it, the one output is its answer. In a task without a truth (see tasks/problems.py) what is hidden is empty
+    text.
     """
 
     id: str

@@ -19,6 +19,8 @@ from azr_platform.channel.messages import (
     Beat,
     Command,
     Crashed,
+    Draw,
+    Drawn,
     Finished,
     FromClient,
     FromTrainer,
@@ -29,6 +31,7 @@ from azr_platform.channel.messages import (
     Noted,
     Notice,
     Outcome,
+    Problem,
     Refused,
     Review,
     Reviewed,
@@ -55,6 +58,7 @@ JUDGEMENT = Judgement(uid="1-0", sample=7, allowed=True, well_formed=True, valid
 
 FROM_TRAINER: list[Any] = [
     Hello(peer="trainer", pid=5),
+    Draw(step=3),
     Review(step=3, phase=Phase.LEARNABILITY, samples=[SUBMISSION, SUBMISSION]),
     StepDone(step=1, started_at=1.5, seconds=0.25, metrics={"loss": -0.5}, rewards=[Reward(1, 0.5, -1.0, True)]),
     Saved(step=2, path="checkpoints/step-000002", digest="00"),
@@ -66,6 +70,7 @@ FROM_TRAINER: list[Any] = [
 ]
 TO_TRAINER: list[Any] = [
     Welcome(branch=2, checkpoint="checkpoints/step-000002"),
+    Drawn(problems=[Problem(task="problem-000001", kind=Kind.QUESTION, prompt="?")]),
     Reviewed(judgements=[JUDGEMENT, Judgement(uid="", sample=0, allowed=False, well_formed=False)]),
     Noted(),
     Go(),

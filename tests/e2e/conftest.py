@@ -154,7 +154,7 @@ def supervise(jail: JailPool, auditor: Auditor) -> Supervise:
         with writer:
             with LedgerReader(run) as reader:
                 tasks = list(reader.tasks())
-            gate = Gate(judge, jail, settings.tasks.inputs, tasks)
+            gate = Gate.of_run(settings, judge, jail, tasks)
 
             async def serve() -> int:
                 supervisor = Supervisor(run, settings, writer, gate, rates=judge.policy.rates)

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from azr_platform.config.schema import UpdateConfig
 from azr_platform.learning.advantage import ESTIMATORS, Origin, leave_one_out, normalised
-from azr_platform.records import Group, Kind, Role
+from azr_platform.records import SELF_PLAY_KINDS, Group, Role
 
-SIX = [Group(role, kind) for role in Role for kind in Kind]
+SIX = [Group(role, kind) for role in Role for kind in SELF_PLAY_KINDS]
 
 
 def test_two_members_are_one_half_root_two_apart_from_their_mean() -> None:

@@ -50,7 +50,7 @@ def policy(tokenizer: Any) -> Callable[..., Any]:
 def rewarded() -> Callable[..., list[Any]]:
     """Makes rewarded rollouts with random tokens, slightly off-policy log-probabilities and random rewards."""
     from azr_platform.channel.messages import Judgement, Submission
-    from azr_platform.records import Kind, Role
+    from azr_platform.records import SELF_PLAY_KINDS, Role
     from azr_platform.rollout.engine import Completion
     from azr_platform.rollout.scoring import Pair, score
     from azr_platform.trainer.rollouts import Rewarded, Rollout
@@ -59,7 +59,7 @@ def rewarded() -> Callable[..., list[Any]]:
         rng = random.Random(seed)
         made = []
         for number in range(count):
-            role, kind = rng.choice(list(Role)), rng.choice(list(Kind))
+            role, kind = rng.choice(list(Role)), rng.choice(SELF_PLAY_KINDS)
             prompt = [1, *(rng.randrange(3, 250) for _ in range(rng.randrange(1, 12)))]
             tokens = [*(rng.randrange(3, 250) for _ in range(rng.randrange(0, 9))), 2]
             (exact,) = score(model, [Pair(prompt, tokens)], temperature)

@@ -21,7 +21,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from azr_platform.buffers.buffer import Entry
 from azr_platform.config.schema import ModelConfig, OptimizerConfig, UpdateConfig
-from azr_platform.records import Kind, Task
+from azr_platform.records import SELF_PLAY_KINDS, Task
 from azr_platform.trainer import checkpoint
 from azr_platform.trainer.checkpoint import CheckpointBroken, Saved, folder_name, load_buffers, load_optimizer, verify
 from azr_platform.trainer.model import ModelUnavailable, load_policy
@@ -30,7 +30,7 @@ from azr_platform.trainer.update import Updater
 TEXT = "def f(x): return '\x00\x1b[2J é 🐍'"
 BUFFERS = {
     kind: [Entry(Task(id=f"{kind}-{n}", kind=kind, program=TEXT, inputs=("1",), outputs=("2",)), n) for n in range(3)]
-    for kind in Kind
+    for kind in SELF_PLAY_KINDS
 }
 
 

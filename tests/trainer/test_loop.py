@@ -14,7 +14,7 @@ import pytest
 
 from azr_platform.channel.messages import Judgement, Reward, Submission
 from azr_platform.config.load import load
-from azr_platform.records import Kind, Phase, Role, Task
+from azr_platform.records import SELF_PLAY_KINDS, Kind, Phase, Role, Task
 from azr_platform.rollout.engine import Completion
 from azr_platform.tasks.kinds import task_kind
 from azr_platform.trainer.loop import Loop
@@ -160,7 +160,9 @@ def rewards(updates: Updates, role: Role, kind: Kind | None = None) -> list[floa
 def test_seeding_starts_from_the_identity_grows_to_four_times_b_and_trains_nothing() -> None:
     loop, link, updates = play(all_valid)
     loop.begin()
-    assert {kind: len(buffer) for kind, buffer in loop.regime.buffers().items()} == dict.fromkeys(Kind, 4 * B)
+    assert {kind: len(buffer) for kind, buffer in loop.regime.buffers().items()} == dict.fromkeys(
+        SELF_PLAY_KINDS, 4 * B
+    )
     assert {phase for phase, _ in link.reviews} == {Phase.SEED}
     assert all(buffer[0].task.id == f"seed-{kind.value}" for kind, buffer in loop.regime.buffers().items())
     assert {entry.step for buffer in loop.regime.buffers().values() for entry in buffer} == {0}
@@ -183,12 +185,12 @@ def test_seeding_that_finds_nothing_ends_with_a_notice_and_the_identity() -> Non
 def test_a_step_asks_b_proposals_n_rollouts_each_and_b_problems_of_each_kind() -> None:
     _, link, updates = one_step(all_valid)
     counts = {phase: Counter((s.role, s.kind) for s in link.of(phase)) for phase in Phase}
-    assert counts[Phase.PROPOSE] == {(Role.PROPOSE, kind): B for kind in Kind}
-    assert counts[Phase.LEARNABILITY] == {(Role.SOLVE, kind): B * N_ROLLOUTS for kind in Kind}
-    assert counts[Phase.SOLVE] == {(Role.SOLVE, kind): B for kind in Kind}
+    assert counts[Phase.PROPOSE] == {(Role.PROPOSE, kind): B for kind in SELF_PLAY_KINDS}
+    assert counts[Phase.LEARNABILITY] == {(Role.SOLVE, kind): B * N_ROLLOUTS for kind in SELF_PLAY_KINDS}
+    assert counts[Phase.SOLVE] == {(Role.SOLVE, kind): B for kind in SELF_PLAY_KINDS}
     (given,) = updates.given
     assert Counter(str(item.rollout.group) for item in given) == {
-        f"{role.value}/{kind.value}": B for role in Role for kind in Kind
+        f"{role.value}/{kind.value}": B for role in Role for kind in SELF_PLAY_KINDS
     }
 
 
@@ -226,7 +228,7 @@ def test_problems_are_this_step_s_new_ones_first() -> None:
         return {"well_formed": True}
 
     _, link, _ = one_step(two)
-    for kind in Kind:
+    for kind in SELF_PLAY_KINDS:
         solved = [sample.task for sample in link.of(Phase.SOLVE) if sample.kind is kind]
         assert sum("-new-" in task for task in solved) == 2
         assert len(set(solved)) == B
@@ -275,7 +277,7 @@ def test_an_answer_earns_one_when_right_minus_a_half_when_wrong_minus_one_when_m
         return said[position % B] if sample.role is Role.SOLVE else {}
 
     _, _, updates = one_step(judge)
-    for kind in Kind:
+    for kind in SELF_PLAY_KINDS:
         assert rewards(updates, Role.SOLVE, kind) == [1.0, -0.5, -1.0, -0.5]
 
 

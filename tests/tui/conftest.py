@@ -19,7 +19,7 @@ from textual.pilot import Pilot
 from azr_platform.channel.messages import Action, Command, Outcome, Status
 from azr_platform.channel.server import ControlServer
 from azr_platform.ledger.writer import Batch, LedgerWriter
-from azr_platform.records import Kind, Role
+from azr_platform.records import SELF_PLAY_KINDS, Kind, Role
 from azr_tui.app import AzrApp
 
 START = 1_700_000_000.0
@@ -116,7 +116,7 @@ class RunWriter:
         time = START + step * STEP_SECONDS
         with self.writer.batch() as batch:
             for role in Role:
-                for kind in Kind:
+                for kind in SELF_PLAY_KINDS:
                     for index in range(per_group):
                         self._sample(batch, step, role, kind, index, time)
             row = {"branch": 1, "step": step, "started_at": time - STEP_SECONDS, "seconds": STEP_SECONDS}
@@ -256,7 +256,7 @@ def metrics_of(step: int) -> dict[str, float]:
         "ratio_max": 1.08,
         "of_a_later_version": 3.0,
     }
-    for index, kind in enumerate(Kind):
+    for index, kind in enumerate(SELF_PLAY_KINDS):
         wave = math.sin(step / 4 + index)
         solved = min(1.0, 0.25 + 0.45 * rise + 0.08 * wave + 0.05 * index)
         metrics[f"solve_rate/{kind.value}"] = solved

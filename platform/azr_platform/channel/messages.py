@@ -1,10 +1,10 @@
 """Every message that crosses a process boundary; the whole protocol can be reviewed in this file.
 
 ```
-trainer ─ Hello, Review, StepDone, Saved, SafePoint, Beat, Notice, Finished, Crashed ─► supervisor
-trainer ◄─ Welcome, Reviewed, Noted, Go, RollBack, Halt ───────────────────────────────── supervisor
-client  ─ Hello, Command, Ask ──────────────────────────────────────────────────────────► supervisor
-client  ◄─ Welcome, Outcome, Status, Refused ──────────────────────────────────────────── supervisor
+trainer ─ Hello, Draw, Review, StepDone, Saved, SafePoint, Beat, Notice, Finished, Crashed ─► supervisor
+trainer ◄─ Welcome, Drawn, Reviewed, Noted, Go, RollBack, Halt ────────────────────────────── supervisor
+client  ─ Hello, Command, Ask ──────────────────────────────────────────────────────────────► supervisor
+client  ◄─ Welcome, Outcome, Status, Refused ──────────────────────────────────────────────── supervisor
 ```
 
 Each message of the trainer but ``Beat`` and ``Notice`` waits for one reply. A pause is a reply to ``SafePoint``
@@ -53,8 +53,17 @@ class Submission(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     task: str = ""
 
 
+class Draw(Message, frozen=True):
+    """Ask for a step's given problems. The reply, ``Drawn``, is the same whenever the step is asked for."""
+
+    step: int
+
+
 class Review(Message, frozen=True):
-    """Ask for verdicts on a batch. The reply, ``Reviewed``, keeps the order."""
+    """Ask for verdicts on a batch. The reply, ``Reviewed``, keeps the order.
+
+    Where a vote says what is right, the batch's answers to one task make one vote.
+    """
 
     step: int
     phase: Phase
@@ -133,11 +142,25 @@ class Welcome(Message, frozen=True):
     checkpoint: str = ""
 
 
+class Problem(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A given problem as a trainer sees it: an id to answer under, and the prompt. What is right stays behind."""
+
+    task: str
+    kind: Kind
+    prompt: str
+
+
+class Drawn(Message, frozen=True):
+    problems: list[Problem]
+
+
 class Judgement(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The supervisor's answer on one sample; its ledger row (``sample``) is committed before this is sent.
 
     ``allowed`` false: the sample may enter no buffer, no prompt and no gradient.
-    ``valid``: a proposal ran, deterministically, and became ``task``. ``correct``: a solver's answer is right.
+    ``valid``: a proposal ran, deterministically, and became ``task``. ``correct``: a solver's answer is right, or,
+    where a vote says what is right, agrees with it. ``decided`` false: the vote came to nothing, so that nobody knows
+    what is right, and there is nothing to learn.
     """
 
     uid: str
@@ -146,6 +169,7 @@ class Judgement(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     well_formed: bool
     valid: bool = False
     correct: bool = False
+    decided: bool = True
     outcome: str = ""
     reason: str = ""
     problem: str = ""
@@ -235,7 +259,7 @@ class Refused(Message, frozen=True):
     reason: str
 
 
-FromTrainer = Hello | Review | StepDone | Saved | SafePoint | Beat | Notice | Finished | Crashed
-ToTrainer = Welcome | Reviewed | Noted | Go | RollBack | Halt | Refused
+FromTrainer = Hello | Draw | Review | StepDone | Saved | SafePoint | Beat | Notice | Finished | Crashed
+ToTrainer = Welcome | Drawn | Reviewed | Noted | Go | RollBack | Halt | Refused
 FromClient = Hello | Command | Ask
 ToClient = Welcome | Outcome | Status | Refused

@@ -18,6 +18,7 @@ from azr_platform.cli.input import BadInput
 from azr_platform.config.load import ConfigError
 from azr_platform.ledger.errors import LedgerBroken, LedgerBusy, UnknownRun
 from azr_platform.supervisor.runfolder import NothingToDo, RunExists
+from azr_platform.tasks.problems import BadProblem
 from azr_sandbox.jail import JailLeaks, JailUnavailable
 
 # The system's own refusals: a path that was named wrongly, and what the machine lacks (space, memory, descriptors).
@@ -28,6 +29,7 @@ _STATUS: dict[type[Exception], int] = {
     ConfigError: 2,
     PolicyError: 2,
     UnknownRun: 2,
+    BadProblem: 2,
     RunExists: 2,
     NothingToDo: 0,
     JailUnavailable: 3,

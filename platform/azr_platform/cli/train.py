@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from azr_monitor.audit import Auditor
     from azr_platform.config.schema import Config
     from azr_platform.ledger.writer import LedgerWriter
+    from azr_sandbox.jail import Jail
 
 
 def train(
@@ -18,6 +22,13 @@ def train(
     config: Annotated[Path | None, typer.Option(help="A TOML file, over the preset.", show_default=False)] = None,
     run: Annotated[Path | None, typer.Option(help="The new run's folder, such as runs/first.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Continue this run from its newest checkpoint.")] = None,
+    regime: Annotated[
+        str | None,
+        typer.Option(help="azr: self-play; rlvr: given problems; ttrl: problems without answers (run.regime)."),
+    ] = None,
+    problems: Annotated[
+        str | None, typer.Option(help="For rlvr and ttrl: a JSON-lines file, or grammar (problems.source).")
+    ] = None,
     steps: Annotated[int | None, typer.Option(help="Steps to train (run.steps).")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of every random draw (run.seed).")] = None,
     policy: Annotated[str | None, typer.Option(help="Monitor policy: default, strict, observe or a YAML file.")] = None,
@@ -29,7 +40,7 @@ def train(
     ] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Only say what the run would cost, as JSON, and exit.")] = False,
 ) -> None:
-    """Train by supervised self-play, and print a summary when it ends.
+    """Train by supervised self-play, or on given problems, and print a summary when it ends.
 
     The supervisor judges every sample and records it before the trainer may use it. Ctrl-C stops safely with a
     checkpoint; a second one ends the trainer at once. Exit status: 0 when the run reached its end or was
@@ -40,12 +51,14 @@ def train(
     if (run is None) == (resume is None) and not plan:
         raise BadInput("give either --run FOLDER for a new run or --resume FOLDER to continue one")
     if resume is not None:
-        if preset or config or settings or steps is not None or seed is not None or policy:
+        if preset or config or settings or steps is not None or seed is not None or policy or regime or problems:
             raise BadInput("--resume continues a run with its own settings; drop the other options")
         raise typer.Exit(_resume(resume, watch))
     if preset is None and config is None:
         raise BadInput("give --preset NAME or --config FILE; --preset nano trains on any machine")
     overrides = list(settings or [])
+    overrides += [f"run.regime={json.dumps(regime)}"] if regime is not None else []
+    overrides += [f"problems.source={json.dumps(problems)}"] if problems is not None else []
     overrides += [f"run.steps={steps}"] if steps is not None else []
     overrides += [f"run.seed={seed}"] if seed is not None else []
     overrides += [f"supervisor.policy={policy}"] if policy is not None else []
@@ -67,6 +80,7 @@ def _start(
         typer.echo(msgspec.json.format(msgspec.json.encode(estimate(config)), indent=2).decode())
         return 0
     assert run is not None
+    from azr_platform.supervisor.problems import finish, gather
     from azr_platform.supervisor.runfolder import RunExists, create
 
     # Before the seconds that the jail and the classifiers take.
@@ -74,17 +88,18 @@ def _start(
         raise RunExists(run)
     if run.exists() and not run.is_dir():
         raise BadInput(f"{run}: a file is there; give a folder for the run")
-    return _supervise(run, config, lambda: create(run, config), watch=watch)
+    given = gather(config)
+    return _supervise(run, config, lambda jail: create(run, config, finish(given, config, jail)), watch=watch)
 
 
 def _resume(run: Path, watch: bool) -> int:
     from azr_platform.supervisor.runfolder import reopen
 
     writer, config = reopen(run)
-    return _supervise(run, config, lambda: writer, watch=watch)
+    return _supervise(run, config, lambda _: writer, watch=watch)
 
 
-def _supervise(run: Path, config: Config, open_ledger: object, *, watch: bool) -> int:
+def _supervise(run: Path, config: Config, open_ledger: Callable[[Jail], LedgerWriter], *, watch: bool) -> int:
     """Wire the rooms together. Whatever the machine lacks shows before a run's folder is made."""
     import asyncio
 
@@ -97,7 +112,6 @@ def _supervise(run: Path, config: Config, open_ledger: object, *, watch: bool) -
     from azr_sandbox.pool import JailPool
     from azr_sandbox.probe import require_contained
 
-    assert callable(open_ledger)
     console = Console()
     _check_model(config)
     auditor = Auditor.from_policy(load_policy(config.supervisor.policy))
@@ -105,7 +119,7 @@ def _supervise(run: Path, config: Config, open_ledger: object, *, watch: bool) -
     with JailPool(limits, config.jail.workers or None) as jail:
         with console.status("attacking our own jail"):
             require_contained(jail)
-        with open_ledger() as writer:
+        with open_ledger(jail) as writer:
             observer = Headless(console, config.run.steps, quiet=watch)
             with observer:
                 status = asyncio.run(_serve(run, config, writer, auditor, jail, observer, watch=watch))
@@ -153,7 +167,7 @@ async def _serve(
     assert isinstance(jail, JailPool) and isinstance(observer, Headless)
     with LedgerReader(run) as reader:
         tasks = list(reader.tasks())
-    gate = Gate(auditor, jail, config.tasks.inputs, tasks)
+    gate = Gate.of_run(config, auditor, jail, tasks)
     notices = [f"policy {auditor.policy.name} {auditor.policy.fingerprint()}", *auditor.notices]
     supervisor = Supervisor(run, config, writer, gate, rates=auditor.policy.rates, notices=notices, observer=observer)
     loop = asyncio.get_running_loop()

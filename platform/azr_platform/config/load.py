@@ -14,6 +14,12 @@ from pydantic import BaseModel, ValidationError
 
 from azr_platform.config.schema import Config
 
+_OF_REGIMES: dict[str, dict[str, Any]] = {
+    "rlvr": {"update": {"advantage": "grpo"}},
+    "ttrl": {"update": {"advantage": "grpo"}},
+}
+"""Defaults that differ by regime; whatever is given lies over them."""
+
 
 class ConfigError(Exception):
     """A configuration that cannot be used; the text names the key, the place and the remedy."""
@@ -26,7 +32,7 @@ def presets() -> list[str]:
 
 
 def load(preset: str | None = None, file: Path | None = None, overrides: Iterable[str] = ()) -> Config:
-    """Build one validated configuration.
+    """Build one validated configuration. Where nothing is given, a regime has defaults of its own (docs/regimes.md).
 
     Raises:
         ConfigError: unknown preset, unreadable file, unknown key, or a value that does not fit.
@@ -42,7 +48,8 @@ def load(preset: str | None = None, file: Path | None = None, overrides: Iterabl
     for place, layer in layers:
         _refuse_unknown(layer, Config, place)
         merged = _merge(merged, layer)
-    return _validate(merged, " + ".join(place for place, _ in layers) or "defaults")
+    of_regime = _OF_REGIMES.get(str(merged.get("run", {}).get("regime")), {})
+    return _validate(_merge(of_regime, merged), " + ".join(place for place, _ in layers) or "defaults")
 
 
 def dump(config: Config) -> str:

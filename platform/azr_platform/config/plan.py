@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from azr_platform.config.schema import Config
-from azr_platform.records import Kind
+from azr_platform.records import SELF_PLAY_KINDS
 
 # Parameters in billions, from each model's published card.
 KNOWN_SIZES = {
@@ -34,10 +34,13 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 def plan(config: Config) -> Plan:
-    kinds = len(Kind)
-    proposals = kinds * config.selfplay.proposals
-    rollouts = proposals * config.selfplay.rollouts
-    trained = 2 * proposals + (rollouts if config.selfplay.train_on_rollouts else 0)
+    proposals = rollouts = 0
+    if config.run.regime == "azr":
+        proposals = solves = len(SELF_PLAY_KINDS) * config.selfplay.proposals
+        rollouts = proposals * config.selfplay.rollouts
+    else:
+        solves = config.problems.per_step * config.problems.samples
+    trained = proposals + solves + (rollouts if config.selfplay.train_on_rollouts else 0)
     size = KNOWN_SIZES.get(config.model.path)
     return Plan(
         model=config.model.path,
@@ -45,8 +48,8 @@ def plan(config: Config) -> Plan:
         training_memory_gb=None if size is None else round(size * _BYTES[config.model.dtype], 1),
         proposals_per_step=proposals,
         rollouts_per_step=rollouts,
-        solves_per_step=proposals,
+        solves_per_step=solves,
         trained_sequences_per_step=trained,
-        max_sampled_tokens_per_step=(2 * proposals + rollouts) * config.model.max_response_tokens,
+        max_sampled_tokens_per_step=(proposals + rollouts + solves) * config.model.max_response_tokens,
         steps=config.run.steps,
     )

@@ -23,8 +23,9 @@ class Section(BaseModel):
 
 
 class RunConfig(Section):
-    regime: Literal["azr"] = "azr"
-    """Where problems and rewards come from: ``azr``, the model proposes its own tasks."""
+    regime: Literal["azr", "rlvr", "ttrl"] = "azr"
+    """Where problems and rewards come from: ``azr``, the model proposes its own; ``rlvr``, given problems and what is
+    right; ``ttrl``, given problems and a majority vote."""
     steps: Positive = 500
     """Steps to train: one step proposes, solves and updates once."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
@@ -82,6 +83,19 @@ class SelfPlayConfig(Section):
     """Draw the proposer's references from this many newest tasks; 0 means all."""
     buffer_cap: Positive = 16384
     """Tasks kept per kind; the oldest leave first."""
+
+
+class ProblemsConfig(Section):
+    source: str = ""
+    """Given problems: a JSON-lines file, or ``grammar`` for tasks from the embedded model's grammar."""
+    count: Annotated[int, Field(gt=0, le=100_000)] = 1024
+    """How many tasks are drawn from the grammar."""
+    per_step: Positive = 64
+    """P: problems asked in a step."""
+    samples: Annotated[int, Field(ge=2)] = 8
+    """G: samples of each problem. They share a baseline under ``grpo`` and ``rloo``, and make one vote in ``ttrl``."""
+    least_share: Fraction = 0.25
+    """A vote whose winner has less than this share of the valid answers is degenerate: nothing is learnt from it."""
 
 
 class RewardsConfig(Section):
@@ -162,6 +176,7 @@ class Config(Section):
     model: ModelConfig = ModelConfig()
     tasks: TasksConfig = TasksConfig()
     selfplay: SelfPlayConfig = SelfPlayConfig()
+    problems: ProblemsConfig = ProblemsConfig()
     rewards: RewardsConfig = RewardsConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     update: UpdateConfig = UpdateConfig()

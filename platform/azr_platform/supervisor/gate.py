@@ -17,14 +17,17 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Protocol
 
-from azr_monitor.records import Action, Finding, Severity, Subject, Verdict
+from azr_monitor.records import Action, Severity, Subject, Verdict
 from azr_platform.channel.messages import Judgement, Review, Reviewed, Submission
+from azr_platform.config.schema import Config
 from azr_platform.ledger.writer import Batch, LedgerWriter
 from azr_platform.records import Role, Task
+from azr_platform.supervisor.draft import Draft, take_votes
+from azr_platform.supervisor.problems import is_labelled
 from azr_platform.tasks import check
-from azr_platform.tasks.kinds import task_kind
+from azr_platform.tasks.kinds import Block, task_kind
 from azr_platform.tasks.parse import Parsed, parse_response
-from azr_sandbox.execution import Execution, Outcome, Request
+from azr_sandbox.execution import Execution, Request
 from azr_sandbox.jail import Jail
 
 
@@ -48,51 +51,6 @@ class RaisedAlert:
 
 
 @dataclass
-class Draft:
-    """One sample's judgement while it is being made."""
-
-    submission: Submission
-    parsed: Parsed
-    subject: Subject
-    verdict: Verdict
-    task: Task | None
-    """The task a solver answers, or whose program an induction proposal is about."""
-    request: Request | None = None
-    executions: tuple[Execution, ...] = ()
-    problem: str = ""
-    valid: bool = False
-    correct: bool = False
-    new_task: Task | None = None
-
-    def block(self, part: str, detail: str) -> None:
-        """Block the sample because a part of the supervisor failed."""
-        finding = Finding(f"supervisor.{part}", Severity.HIGH, "behaviour", None, f"{part} failed: {detail}"[:500])
-        self.verdict = Verdict(
-            allowed=False,
-            action=max(self.verdict.action, Action.DROP),
-            severity=max(self.verdict.severity, Severity.HIGH),
-            score=1.0,
-            findings=(*self.verdict.findings, finding),
-            scores=self.verdict.scores,
-            reason=f"blocked: {part} failed",
-        )
-        self.valid = self.correct = False
-        self.new_task = None
-
-    @property
-    def outcome(self) -> str:
-        """One word for lists: ``blocked``, ``malformed``, or how the worst of its runs ended."""
-        if not self.verdict.allowed:
-            return Outcome.BLOCKED.value
-        if not self.parsed.well_formed:
-            return "malformed"
-        bad = [execution.outcome for execution in self.executions if not execution.ok]
-        if bad:
-            return bad[0].value
-        return Outcome.NOT_A_VALUE.value if self.problem and not self.executions else Outcome.OK.value
-
-
-@dataclass
 class Judged:
     """A batch that is judged but not yet recorded."""
 
@@ -104,12 +62,33 @@ class Judged:
 class Gate:
     """Judges batches (slow) and records them (short), so that each can have a thread of its own."""
 
-    def __init__(self, judge: Judge, jail: Jail, inputs_wanted: int, tasks: Sequence[Task] = ()) -> None:
+    def __init__(
+        self,
+        judge: Judge,
+        jail: Jail,
+        inputs_wanted: int,
+        tasks: Sequence[Task] = (),
+        *,
+        vote: float | None = None,
+    ) -> None:
+        """``vote``: no truth is known; what at least this share of the answers agrees on says what is right."""
         self._judge = judge
         self._jail = jail
         self._inputs_wanted = inputs_wanted
+        self._vote = vote
         # The supervisor's own record of every task: a trainer cannot bring a gold answer of its own.
         self._tasks = {task.id: task for task in tasks}
+
+    @classmethod
+    def of_run(cls, config: Config, judge: Judge, jail: Jail, tasks: Sequence[Task]) -> Gate:
+        """The gate that a run's configuration asks for, over the tasks that are on its record."""
+        vote = None if is_labelled(config) else config.problems.least_share
+        return cls(judge, jail, config.tasks.inputs, tasks, vote=vote)
+
+    @property
+    def tasks(self) -> list[Task]:
+        """Every task on record, oldest first."""
+        return list(self._tasks.values())
 
     def judge(self, review: Review) -> Judged:
         """Monitor, run and judge a batch. Never raises for what a model wrote or a part failed at."""
@@ -135,12 +114,14 @@ class Gate:
             judged.drafts.append(draft)
         self._run(judged)
         self._conclude(judged)
+        if self._vote is not None:
+            take_votes(judged.drafts, self._vote)
         return judged
 
     def _run(self, judged: Judged) -> None:
         for draft in judged.drafts:
             if draft.verdict.allowed and draft.parsed.well_formed:
-                draft.request, draft.problem = _request(draft)
+                draft.request, draft.problem = _request(draft, voted=self._vote is not None)
         wanted = [draft for draft in judged.drafts if draft.request is not None]
         # The same answer to the same task runs once, however often it was sampled.
         unique = list({draft.request: None for draft in wanted if draft.request is not None})
@@ -162,7 +143,7 @@ class Gate:
             try:
                 draft.verdict = self._judge.conclude(draft.subject, draft.verdict, draft.executions)
                 if draft.verdict.allowed:
-                    _judge_result(draft)
+                    _judge_result(draft, voted=self._vote is not None)
             except Exception as error:
                 judged.failures.append(f"monitor failed: {type(error).__name__}: {error}")
                 draft.block("monitor", f"{type(error).__name__}: {error}")
@@ -232,19 +213,24 @@ def _subject(sample: Submission, parsed: Parsed, phase: str) -> Subject:
     )
 
 
-def _request(draft: Draft) -> tuple[Request | None, str]:
+def _request(draft: Draft, *, voted: bool) -> tuple[Request | None, str]:
     """(what to run, why nothing can be)."""
     sample, parsed = draft.submission, draft.parsed
     if sample.role is Role.PROPOSE:
+        if not task_kind(sample.kind).proposed:
+            return None, f"a {sample.kind.value} is never proposed"
         if draft.task is None and (sample.task or not task_kind(sample.kind).writes_program):
             return None, f"no task {sample.task} is on record"
         return check.validation_request(sample.kind, parsed, draft.task), ""
     if draft.task is None or draft.task.kind is not sample.kind:
         return None, f"no {sample.kind.value} task {sample.task} is on record"
-    return check.answer_request(draft.task, parsed), check.answer_problem(draft.task, parsed)
+    problem = check.answer_problem(draft.task, parsed)
+    if voted and task_kind(draft.task.kind).asked is Block.INPUT:
+        return None, problem  # the input itself is the vote: whether it leads to the output is not looked at
+    return check.answer_request(draft.task, parsed), problem
 
 
-def _judge_result(draft: Draft) -> None:
+def _judge_result(draft: Draft, *, voted: bool) -> None:
     sample = draft.submission
     if draft.problem:
         return
@@ -262,7 +248,7 @@ def _judge_result(draft: Draft) -> None:
                 message=task.message,
             )
             draft.valid = True
-    else:
+    elif not voted:
         assert draft.task is not None
         draft.correct = check.is_correct(draft.task, draft.parsed, draft.executions)
 
@@ -360,6 +346,7 @@ def _judgement(draft: Draft, number: int) -> Judgement:
         well_formed=draft.parsed.well_formed,
         valid=draft.valid,
         correct=draft.correct,
+        decided=draft.decided,
         outcome=draft.outcome,
         reason=draft.verdict.reason,
         problem=draft.problem,

@@ -26,6 +26,8 @@ from azr_platform.channel.messages import (
     Beat,
     Command,
     Crashed,
+    Draw,
+    Drawn,
     Finished,
     FromTrainer,
     Go,
@@ -53,6 +55,7 @@ from azr_platform.ledger.writer import LedgerWriter
 from azr_platform.supervisor.child import TRAINER, TrainerChild
 from azr_platform.supervisor.gate import Gate, RaisedAlert, blocked_reply
 from azr_platform.supervisor.observer import Guarded, Observer
+from azr_platform.supervisor.problems import Desk
 from azr_platform.supervisor.reactions import Rate, react
 from azr_platform.supervisor.runfolder import (
     Continuation,
@@ -95,6 +98,7 @@ class Supervisor:
         self._config = config
         self._writer = writer
         self._gate = gate
+        self._desk = Desk(config, gate.tasks)
         self._rates = rates
         self._notices = [*notices, *warnings_of(config)]
         self._observer = Guarded(observer or Observer())
@@ -256,6 +260,8 @@ class Supervisor:
                 state = "stopping" if self._stop else "pausing" if self._pause else "running"
                 await self._set_state(state, "", self._stop or self._pause)
                 return Welcome(branch=self._at.branch, checkpoint=self._at.checkpoint)
+            case Draw():
+                return Drawn(problems=self._desk.draw(message.step))
             case Review():
                 return await self._review(message)
             case SafePoint():

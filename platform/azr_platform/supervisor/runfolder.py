@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 import tomllib
+from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
 
@@ -18,7 +19,9 @@ from azr_platform.ledger.errors import UnknownRun
 from azr_platform.ledger.reader import LedgerReader
 from azr_platform.ledger.records import CheckpointRow
 from azr_platform.ledger.writer import LedgerWriter
+from azr_platform.records import Task
 from azr_platform.supervisor.gate import task_row
+from azr_platform.supervisor.problems import keep_copy
 from azr_platform.tasks.seeds import seed_tasks
 
 
@@ -44,8 +47,10 @@ class Continuation(msgspec.Struct, frozen=True):
     checkpoint: str
 
 
-def create(run: Path, config: Config) -> LedgerWriter:
+def create(run: Path, config: Config, problems: Sequence[Task] = ()) -> LedgerWriter:
     """Make a new run's folder, its configuration and its ledger's first rows.
+
+    ``problems`` are those that the run's regime is given (see supervisor/problems.py); self-play starts from seeds.
 
     Raises:
         RunExists: the folder holds a run.
@@ -58,14 +63,14 @@ def create(run: Path, config: Config) -> LedgerWriter:
     (run / "logs").mkdir(exist_ok=True)
     writer = LedgerWriter(run)
     try:
-        _write_first_rows(run, config, writer)
+        _write_first_rows(run, config, problems, writer)
     except BaseException:
         writer.close()
         raise
     return writer
 
 
-def _write_first_rows(run: Path, config: Config, writer: LedgerWriter) -> None:
+def _write_first_rows(run: Path, config: Config, problems: Sequence[Task], writer: LedgerWriter) -> None:
     text = dump(config)
     (run / "run.toml").write_text(text, "utf-8")
     now = time.time()
@@ -83,7 +88,10 @@ def _write_first_rows(run: Path, config: Config, writer: LedgerWriter) -> None:
         )
         batch.add("branches", {"created_at": now, "parent": None, "from_step": 0, "reason": "start"})
         batch.add("states", {"time": now, "state": "starting", "where_at": "", "reason": ""})
-        for task in seed_tasks(config.tasks.inputs):
+        if problems:
+            message = keep_copy(run, problems, config)
+            batch.add("notices", {"time": now, "source": "supervisor", "message": message})
+        for task in problems or seed_tasks(config.tasks.inputs):
             batch.add("tasks", task_row(task, sample=None, branch=1, step=0))
 
 

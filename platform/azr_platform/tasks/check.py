@@ -11,12 +11,16 @@ from collections.abc import Sequence
 from typing import Final
 
 from azr_platform.records import Kind, Task
+from azr_platform.tasks.answers import same_answer
 from azr_platform.tasks.kinds import Block, task_kind
 from azr_platform.tasks.parse import Parsed
 from azr_sandbox import values
 from azr_sandbox.execution import Execution, Outcome, Request
 
 MAX_MESSAGE_CHARS: Final = 2_000
+NO_ERROR: Final = "NoError"
+"""What a program raises that raises nothing."""
+_MAX_NAME_CHARS: Final = 100
 
 
 def validation_request(kind: Kind, parsed: Parsed, reference: Task | None = None) -> Request:
@@ -24,20 +28,22 @@ def validation_request(kind: Kind, parsed: Parsed, reference: Task | None = None
 
     ``reference`` is the task whose program was given, for kinds that do not write one.
     """
-    return Request(program=_program(kind, parsed, reference), inputs=parsed.inputs, verify=True)
+    program, raises = _program(kind, parsed, reference), task_kind(kind).raises
+    return Request(program=program, inputs=parsed.inputs, verify=True, verify_errors=raises)
 
 
 def proposal_problem(kind: Kind, parsed: Parsed, executions: Sequence[Execution]) -> str:
     """Why a proposal is not a task, or an empty text when it is one.
 
-    Every input must have run, deterministically, to a literal; where there are many they must all differ.
+    Every input must have run, deterministically, to a literal (or, where that is asked for, to an exception); where
+    there are many they must all differ.
     """
     if not parsed.well_formed:
         return parsed.problem
     if len(executions) != len(parsed.inputs):
         return f"{len(executions)} executions for {len(parsed.inputs)} inputs"
     for number, execution in enumerate(executions, 1):
-        if execution.outcome is not Outcome.OK or execution.value is None:
+        if _observed(kind, execution) is None:
             return f"input {number} ended as {execution.outcome.value}: {execution.detail}"
     if len(parsed.message) > MAX_MESSAGE_CHARS:
         return f"the message is longer than {MAX_MESSAGE_CHARS} characters"
@@ -63,7 +69,7 @@ def task_from(
         kind=kind,
         program=_program(kind, parsed, reference),
         inputs=parsed.inputs,
-        outputs=tuple(e.value for e in executions if e.value is not None),
+        outputs=tuple(output for e in executions if (output := _observed(kind, e)) is not None),
         shown=task_kind(kind).shown_count(len(parsed.inputs)),
         message=parsed.message,
     )
@@ -73,10 +79,12 @@ def answer_problem(task: Task, parsed: Parsed) -> str:
     """Why an answer cannot be judged: malformed, or an expression where a literal is due. Empty if it can."""
     if not parsed.well_formed:
         return parsed.problem
-    asked = task_kind(task.kind).asked
-    if asked is Block.OUTPUT and not _is_literal(parsed.output):
+    about = task_kind(task.kind)
+    if about.raises and not _is_type_name(parsed.output):
+        return "the output is not the name of a type"
+    if about.asked is Block.OUTPUT and not (about.free or about.raises or is_literal(parsed.output)):
         return "the output is not a literal"
-    if asked is Block.INPUT and not _are_literal_arguments(parsed.inputs[0]):
+    if about.asked is Block.INPUT and not _are_literal_arguments(parsed.inputs[0]):
         return "the input is not made of literals"
     return ""
 
@@ -111,7 +119,22 @@ def is_correct(task: Task, parsed: Parsed, executions: Sequence[Execution] = ())
     expected = [output for _, output in about.tested_pairs(task)]
     if not expected or len(observed) != len(expected):
         return False
-    return all(o is not None and values.same(o, e) for o, e in zip(observed, expected, strict=True))
+    same = str.__eq__ if about.raises else same_answer if about.free else values.same
+    return all(o is not None and same(o, e) for o, e in zip(observed, expected, strict=True))
+
+
+def _observed(kind: Kind, execution: Execution) -> str | None:
+    """What a run shows to be the output; None for a run that shows nothing."""
+    if execution.outcome is Outcome.OK and execution.value is not None:
+        return NO_ERROR if task_kind(kind).raises else execution.value
+    if execution.outcome is Outcome.ERROR and task_kind(kind).raises and _is_type_name(execution.raised):
+        return execution.raised
+    return None
+
+
+def _is_type_name(text: str) -> bool:
+    """Whether a class of Python's own syntax could have this name; one made by hand can have any text."""
+    return text.isidentifier() and text.isascii() and len(text) <= _MAX_NAME_CHARS
 
 
 def _program(kind: Kind, parsed: Parsed, reference: Task | None) -> str:
@@ -122,7 +145,8 @@ def _program(kind: Kind, parsed: Parsed, reference: Task | None) -> str:
     return reference.program
 
 
-def _is_literal(text: str) -> bool:
+def is_literal(text: str) -> bool:
+    """Whether ``text`` is one literal (see azr_sandbox.values)."""
     try:
         values.parse(text)
     except values.NotALiteral:
@@ -135,7 +159,7 @@ def _are_literal_arguments(text: str) -> bool:
 
     It must hold inside brackets of two shapes: what closes one early (``1), (2``) does not fit the other.
     """
-    return bool(text.strip()) and _is_literal("(" + text + ",)") and _is_literal("[" + text + ",]")
+    return bool(text.strip()) and is_literal("(" + text + ",)") and is_literal("[" + text + ",]")
 
 
 def _same_arguments(a: str, b: str) -> bool:

@@ -1,7 +1,7 @@
-"""The three task kinds as values: what is shown, what is asked, which fenced blocks a response needs.
+"""The task kinds as values: what is shown, what is asked, which fenced blocks a response needs.
 
-Everything that differs between kinds is a field here. Other modules loop over ``KINDS`` or look one up with
-``task_kind`` and read its fields; they never branch on a kind's name.
+Everything that differs between kinds is a field here. Other modules loop over ``KINDS``, the three that self-play
+proposes, or look one up with ``task_kind`` and read its fields; they never branch on a kind's name.
 """
 
 from __future__ import annotations
@@ -43,6 +43,10 @@ class TaskKind:
     """What the proposer is asked for, in full prompts."""
     solve_text: str
     """What the solver is asked for, in full prompts."""
+    free: bool = False
+    """Whether the answer may be any text, instead of a literal or a program."""
+    raises: bool = False
+    """Whether the answer is not the value but what the program raises: the exception's type, or NoError."""
 
     @property
     def writes_program(self) -> bool:
@@ -111,7 +115,40 @@ KINDS: Final[tuple[TaskKind, ...]] = (
     ),
 )
 
-_BY_KIND: Final[Mapping[Kind, TaskKind]] = MappingProxyType({k.kind: k for k in KINDS})
+QUESTION: Final = TaskKind(
+    kind=Kind.QUESTION,
+    asked=Block.OUTPUT,
+    given=(Block.MESSAGE,),
+    proposed=(),
+    many_inputs=False,
+    verb="answer",
+    propose_text="",
+    solve_text="Answer the question, with nothing but the answer in the output block.",
+    free=True,
+)
+"""A question with a short answer, from a problem file. No model proposes one."""
+
+ERROR: Final = TaskKind(
+    kind=Kind.ERROR,
+    asked=Block.OUTPUT,
+    given=(Block.PROGRAM, Block.INPUT),
+    proposed=(Block.PROGRAM, Block.INPUT),
+    many_inputs=False,
+    verb="predict",
+    propose_text=(
+        "Invent a new program and one input for it, such that it takes real reasoning to tell whether the program "
+        "raises an exception on this input (by an assertion, a raise, or an operation that fails) and of which type. "
+        "Another solver will be shown both and must name the type without running anything."
+    ),
+    solve_text=(
+        "Work out what exception the program raises for this input. Answer with the name of its type alone, such as "
+        "ValueError, or with NoError if it raises none."
+    ),
+    raises=True,
+)
+"""Predict the exception (arXiv 2505.03335, appendix): a fourth kind of self-play, off unless ``tasks.kinds`` names it."""
+
+_BY_KIND: Final[Mapping[Kind, TaskKind]] = MappingProxyType({k.kind: k for k in (*KINDS, QUESTION, ERROR)})
 
 
 def task_kind(kind: Kind) -> TaskKind:

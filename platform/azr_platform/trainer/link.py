@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from azr_platform.channel.messages import (
     Beat,
     Crashed,
+    Draw,
+    Drawn,
     Finished,
     Go,
     Halt,
@@ -17,6 +19,7 @@ from azr_platform.channel.messages import (
     Judgement,
     Noted,
     Notice,
+    Problem,
     Review,
     Reviewed,
     Reward,
@@ -80,6 +83,13 @@ class Link:
     def on_progress(self, done: int, total: int) -> None:
         """Note how far it is; the next pulse tells it."""
         self.progress = (done, total)
+
+    def draw(self) -> list[Problem]:
+        """The given problems of this step."""
+        reply = self._wire.ask(Draw(step=self.step))
+        if not isinstance(reply, Drawn):
+            raise SupervisorLied(f"expected problems, got {type(reply).__name__}")
+        return reply.problems
 
     def review(self, phase: Phase, samples: Sequence[Submission]) -> list[Judgement]:
         """Verdicts on a batch, in its order; their rows are committed when this returns."""

@@ -13,6 +13,9 @@ valid_rate/KIND         share of valid proposals                  repeats       
 learnability/KIND       mean worth of the valid proposals         difficulty/I        proposals solved I times of n
 buffer/KIND             tasks kept
 ```
+Given problems add ``problems``, how many were asked, ``difficulty/I``, problems solved I times of G, and where a vote
+says what is right ``degenerate``, votes that came to nothing, and ``agreement``, the mean share of a problem's allowed
+samples that gave the answer which won. There nobody knows the truth: ``solve_rate`` and ``difficulty`` mean agreement.
 """
 
 from __future__ import annotations
@@ -47,7 +50,7 @@ def step_metrics(
         well_formed[f"format_rate/{rollout.group}"].append(rollout.judgement.well_formed)
     solved: dict[str, list[float]] = defaultdict(list)
     for rollout in everything:
-        if rollout.submission.role is Role.SOLVE and rollout.judgement.allowed:
+        if rollout.submission.role is Role.SOLVE and rollout.judgement.allowed and rollout.judgement.decided:
             solved[f"solve_rate/{rollout.submission.kind.value}"].append(rollout.judgement.correct)
     for name, values in {**rewards, **well_formed, **solved}.items():
         metrics[name] = sum(values) / len(values)

@@ -69,10 +69,15 @@ class Sampler:
     # -- rewards -----------------------------------------------------------------------------------------
 
     def solve_rewards(self, solves: Sequence[Rollout]) -> list[Rewarded]:
-        """Accuracy and format (see learning/rewards.py) of each answer that may be learnt from."""
+        """Accuracy and format (see learning/rewards.py) of each answer that may be learnt from.
+
+        One of which nobody knows whether it is right is dropped, also when its format is wrong.
+        """
         rewarded = []
         for rollout in solves:
             judgement = rollout.judgement
+            if not judgement.decided:
+                continue
             if judgement.allowed:
                 rewarded.append(self.rewarded(rollout, accuracy(judgement.correct), judgement.well_formed))
             else:

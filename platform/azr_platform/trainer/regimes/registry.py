@@ -9,6 +9,10 @@ from typing import Final
 from azr_platform.config.schema import Config
 from azr_platform.trainer.regimes.azr import SelfPlay
 from azr_platform.trainer.regimes.base import Regime
+from azr_platform.trainer.regimes.rlvr import Rlvr
+from azr_platform.trainer.regimes.ttrl import Ttrl
 from azr_platform.trainer.sampling import Sampler
 
-REGIMES: Final[Mapping[str, Callable[[Config, Sampler], Regime]]] = MappingProxyType({"azr": SelfPlay})
+REGIMES: Final[Mapping[str, Callable[[Config, Sampler], Regime]]] = MappingProxyType(
+    {"azr": SelfPlay, "rlvr": Rlvr, "ttrl": Ttrl}
+)
