@@ -13,6 +13,7 @@ from azr_platform.cli.control import acknowledge, pause, resume, rollback, statu
 from azr_platform.cli.doctor import doctor
 from azr_platform.cli.eval import evaluate
 from azr_platform.cli.policy import policy
+from azr_platform.cli.report import report
 from azr_platform.cli.sandbox import sandbox
 from azr_platform.cli.train import train
 from azr_platform.cli.tui import tui
@@ -26,7 +27,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: drawing it with rich takes longer than all the rest
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, tui, status, pause, resume, rollback, stop, acknowledge, audit, doctor):
+for command in (train, tui, status, pause, resume, rollback, stop, acknowledge, audit, report, doctor):
     app.command()(command)
 app.command("eval")(evaluate)
 app.add_typer(policy, name="policy")

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from azr_platform.evaluation.estimate import Estimate
-from azr_platform.evaluation.records import Evaluation, TaskScore, changes, estimates, measures, unseen
+from azr_platform.evaluation.records import Evaluation, TaskScore, comparison, estimates, measures, unseen
 from azr_tui.escape import visible_line
 
 INTERVALS = "[low–high]: 95 % interval, by resampling tasks; all: the mean of the kinds"
@@ -54,30 +54,6 @@ def _cell(name: str, estimate: Estimate | None) -> str:
     return value if name == "well-formed" else f"{value} [{estimate.low * 100:.0f}–{estimate.high * 100:.0f}]"
 
 
-def comparison(before: Evaluation, after: Evaluation) -> list[tuple[str, str, Estimate, Estimate, Estimate]]:
-    """Rows (measure, kind, before, after, paired difference) over the tasks that both have.
-
-    Raises ValueError when they were not asked alike or have no task in common.
-    """
-    if before.settings.samples != after.settings.samples:
-        raise ValueError(
-            f"{before.settings.samples} and {after.settings.samples} samples a task cannot be compared: "
-            "evaluate both with the same --samples"
-        )
-    shared = {(t.id, t.digest) for t in before.tasks} & {(t.id, t.digest) for t in after.tasks}
-    one, other = ([task for task in e.tasks if (task.id, task.digest) in shared] for e in (before, after))
-    parts = [(name, measure, one, other) for name, measure in measures(after.settings.samples).items()]
-    seen = {task.id for task in (*one, *other) if task.seen}
-    if 0 < len(seen) < len(one):
-        fresh = [[task for task in tasks if task.id not in seen] for tasks in (one, other)]
-        parts.append(("pass@1, unseen", parts[0][1], fresh[0], fresh[1]))
-    rows = []
-    for name, measure, earlier, later in parts:
-        was, now, changed = estimates(earlier, measure), estimates(later, measure), changes(earlier, later, measure)
-        rows += [(name, kind, was[kind], now[kind], changed[kind]) for kind in changed]
-    return rows
-
-
 def show_change(before: Evaluation, after: Evaluation, console: Console) -> None:
     """Before and after on the same tasks. Raises BadInput when the two cannot be compared."""
     from azr_platform.cli.input import BadInput
@@ -95,15 +71,16 @@ def show_change(before: Evaluation, after: Evaluation, console: Console) -> None
     for name in ("before", "after", "change, points"):
         table.add_column(name, justify="right", no_wrap=True)
     last = ""
-    for name, kind, was, now, changed in rows:
-        values = (f"{was.value * 100:.1f}", f"{now.value * 100:.1f}", _points(changed))
-        table.add_row(name if name != last else "", visible_line(kind), *values)
-        last = name
+    for row in rows:
+        values = (f"{row.before.value * 100:.1f}", f"{row.after.value * 100:.1f}", points(row.change))
+        table.add_row(row.measure if row.measure != last else "", visible_line(row.kind), *values)
+        last = row.measure
     console.print(table)
     console.print("change: the paired difference on the same tasks; " + INTERVALS, highlight=False, markup=False)
 
 
-def _points(changed: Estimate) -> str:
+def points(changed: Estimate) -> str:
+    """A difference of shares in percentage points with its interval."""
     return f"{changed.value * 100:+.1f} [{changed.low * 100:+.1f}, {changed.high * 100:+.1f}]"
 
 
@@ -113,10 +90,7 @@ def as_object(evaluations: Sequence[Evaluation]) -> str:
 
     found: dict[str, Any] = {"evaluations": [_summary(evaluation) for evaluation in evaluations]}
     if len(evaluations) == 2:
-        found["change"] = [
-            {"measure": name, "kind": kind, "before": was, "after": now, "change": changed}
-            for name, kind, was, now, changed in comparison(*evaluations)
-        ]
+        found["change"] = comparison(*evaluations)
     return json.dumps(msgspec.to_builtins(found), indent=1)
 
 

@@ -20,8 +20,8 @@ def print_summary(run: Path, console: Console, head: str) -> None:
         summary = reader.summary()
         rows = group_rows(reader)
         rules = reader.rule_counts()
-        plot = _plot(reader, run / PLOT)
         notices = reader.notices(limit=3)
+    plot = _plot(run)
     console.print()
     console.print(
         f"{summary.run}: {summary.state} at step {summary.step} of {summary.steps}, "
@@ -58,12 +58,13 @@ def print_summary(run: Path, console: Console, head: str) -> None:
     console.print(f"look closer: azr-platform tui {run}", highlight=False, markup=False)
 
 
-def _plot(reader: LedgerReader, path: Path) -> str:
+def _plot(run: Path) -> str:
     try:
         from azr_platform.evaluation.plot import plot_run
+        from azr_platform.evaluation.report import gather
     except ImportError:
         return "none (matplotlib is not installed; it comes with azr-platform[train])"
     try:
-        return str(path) if plot_run(reader, path) else "none yet (no finished step)"
-    except OSError as error:
-        return f"none ({error})"
+        return str(run / PLOT) if plot_run(gather(run), run / PLOT) else "none yet (no finished step)"
+    except (OSError, ValueError) as error:
+        return f"none ({visible_line(str(error))})"

@@ -90,6 +90,16 @@ def estimates(tasks: Collection[TaskScore], measure: Measure) -> dict[str, Estim
     return found | ({"all": mean_of_groups(groups)} if len(groups) > 1 else {})
 
 
+class Change(msgspec.Struct, frozen=True):
+    """One measure of two models on the same tasks; ``change`` is the paired difference."""
+
+    measure: str
+    kind: str
+    before: Estimate
+    after: Estimate
+    change: Estimate
+
+
 def changes(before: Collection[TaskScore], after: Collection[TaskScore], measure: Measure) -> dict[str, Estimate]:
     """The measure's paired difference by kind and ``all``, on the tasks that both have.
 
@@ -103,6 +113,30 @@ def changes(before: Collection[TaskScore], after: Collection[TaskScore], measure
     other = by_kind(later, measure)
     found = {kind: mean_difference({kind: one[kind]}, {kind: other[kind]}) for kind in other}
     return found | ({"all": mean_difference(one, other)} if len(other) > 1 else {})
+
+
+def comparison(before: Evaluation, after: Evaluation) -> list[Change]:
+    """Every measure by kind on the tasks that both have.
+
+    Raises ValueError when they were not asked alike or have no task in common.
+    """
+    if before.settings.samples != after.settings.samples:
+        raise ValueError(
+            f"{before.settings.samples} and {after.settings.samples} samples a task cannot be compared: "
+            "evaluate both with the same --samples"
+        )
+    shared = {(t.id, t.digest) for t in before.tasks} & {(t.id, t.digest) for t in after.tasks}
+    one, other = ([task for task in e.tasks if (task.id, task.digest) in shared] for e in (before, after))
+    parts = [(name, measure, one, other) for name, measure in measures(after.settings.samples).items()]
+    seen = {task.id for task in (*one, *other) if task.seen}
+    if 0 < len(seen) < len(one):
+        fresh = [[task for task in tasks if task.id not in seen] for tasks in (one, other)]
+        parts.append(("pass@1, unseen", parts[0][1], fresh[0], fresh[1]))
+    rows: list[Change] = []
+    for name, measure, earlier, later in parts:
+        was, now, changed = estimates(earlier, measure), estimates(later, measure), changes(earlier, later, measure)
+        rows += [Change(name, kind, was[kind], now[kind], changed[kind]) for kind in changed]
+    return rows
 
 
 def unseen(tasks: Collection[TaskScore]) -> list[TaskScore]:

@@ -22,6 +22,7 @@ from azr_platform.ledger.records import (
     FindingRow,
     GroupTotals,
     NoticeRow,
+    OversightRow,
     RunRow,
     SampleDetail,
     SampleRow,
@@ -307,6 +308,16 @@ class LedgerReader:
                 message=row[6],
             )
 
+    def admitted(self) -> Iterator[tuple[int, str, str]]:
+        """(step, kind, program) of every task that a model proposed, along the current line, oldest first."""
+        for branch, last in self.lineage():
+            yield from self._query(
+                "SELECT step, kind, program FROM tasks "
+                "WHERE sample IS NOT NULL AND branch = ? AND step <= ? ORDER BY id",
+                branch,
+                last,
+            )
+
     def programs(self) -> Iterator[str]:
         """Every different program on record on any branch: tasks', proposals' and answers', admitted or not."""
         for row in self._query("SELECT program FROM samples WHERE program != '' UNION SELECT program FROM tasks"):
@@ -356,6 +367,34 @@ class LedgerReader:
         """(rule, highest severity, findings), most frequent first."""
         query = "SELECT rule, max(severity), count(*) FROM findings GROUP BY rule ORDER BY 3 DESC, 1"
         return [(rule, severity, count) for rule, severity, count in self._query(query)]
+
+    def oversight(self) -> list[OversightRow]:
+        """What was found at each step of the current line, seeding left out, oldest first."""
+        rows: list[OversightRow] = []
+        for branch, last in self.lineage():
+            rows += self._rows(
+                OversightRow,
+                "SELECT s.step, count(*), sum(coalesce(v.allowed = 0, 0)), count(f.severity), "
+                "sum(coalesce(f.severity >= 1, 0)), sum(coalesce(f.severity >= 2, 0)), "
+                "sum(coalesce(f.severity >= 3, 0)), "
+                "(SELECT count(*) FROM alerts a WHERE a.branch = s.branch AND a.step = s.step) "
+                "FROM samples s LEFT JOIN verdicts v ON v.sample = s.id LEFT JOIN "
+                "(SELECT sample, max(severity) AS severity FROM findings GROUP BY sample) f ON f.sample = s.id "
+                "WHERE s.branch = ? AND s.step <= ? AND s.phase != 'seed' GROUP BY s.step ORDER BY s.step",
+                branch,
+                last,
+            )
+        return rows
+
+    def samples_with_rule(self) -> Iterator[tuple[str, int, int]]:
+        """(rule, step, samples it found something in) along the current line, seeding left out."""
+        for branch, last in self.lineage():
+            yield from self._query(
+                "SELECT f.rule, s.step, count(DISTINCT s.id) FROM findings f JOIN samples s ON s.id = f.sample "
+                "WHERE s.branch = ? AND s.step <= ? AND s.phase != 'seed' GROUP BY 1, 2 ORDER BY 1, 2",
+                branch,
+                last,
+            )
 
     def verify(self, expected_head: str = "") -> chain.Verification:
         """Walk the hash chain; see chain.py for what it can and cannot prove without a head noted earlier."""

@@ -123,6 +123,19 @@ class GroupTotals(msgspec.Struct, frozen=True):
     good: int
 
 
+class OversightRow(msgspec.Struct, frozen=True):
+    """Counts over the samples of one step: blocked ones, and those with a finding of at least that severity."""
+
+    step: int
+    samples: int
+    blocked: int
+    found: int
+    low: int
+    medium: int
+    high: int
+    alerts: int
+
+
 class AlertRow(msgspec.Struct, frozen=True):
     id: int
     time: float
