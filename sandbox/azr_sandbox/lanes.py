@@ -47,5 +47,5 @@ three arbitrary seeds give 88 %).
 def verifiers(text: str) -> tuple[Lane, ...]:
     """Where to run a program and its input again. One that draws lots is run often: two coins may agree."""
     if chancy(text):
-        return VERIFIERS * 2
+        return VERIFIERS * 3
     return VERIFIERS if order_sensitive(text) else VERIFIERS[:1]

@@ -282,7 +282,7 @@ def test_a_user_without_a_home_has_a_place_for_the_copy(monkeypatch: pytest.Monk
     ],
 )
 def test_a_coin_is_tossed_often_however_it_is_named(program: str) -> None:
-    assert verifiers(program) == VERIFIERS * 2
+    assert verifiers(program) == VERIFIERS * 3
 
 
 def test_one_long_text_does_not_hold_up_the_pool() -> None:
