@@ -28,7 +28,7 @@ def evaluate(
         str | None, typer.Option(help="A run's checkpoint, by name or step (default: newest).")
     ] = None,
     base: Annotated[bool, typer.Option("--base", help="The model that the run starts from.")] = False,
-    suite: Annotated[str, typer.Option(help="nano (its held-out tasks) or a JSONL file of tasks.")] = "nano",
+    suite: Annotated[str, typer.Option(help="nano (its held-out tasks) or a problem file.")] = "nano",
     per_kind: Annotated[int | None, typer.Option(min=1, help="Tasks of each kind (default: all).")] = None,
     samples: Annotated[int, typer.Option(min=1, max=1024, help="Samples of each task at temperature 1.")] = 8,
     seed: Annotated[int, typer.Option(min=0, help="Of the sampling.")] = 0,
@@ -46,6 +46,7 @@ def evaluate(
     from azr_platform.cli.input import BadInput
     from azr_platform.cli.scores import as_object, show_change, show_scores
     from azr_platform.evaluation.records import Evaluation
+    from azr_platform.tasks.problems import complete
 
     if len(targets) > 2:
         raise BadInput("give one target, or two to compare")
@@ -57,6 +58,8 @@ def evaluate(
     console = Console()
     with ExitStack() as stack:
         jail = stack.enter_context(_jail(wanted[0])) if wanted else None
+        if jail is not None:
+            tasks = complete(tasks, jail, suite)
         found = []
         for item in chosen:
             evaluation, kept = item, None
@@ -103,18 +106,21 @@ def _target(name: str, checkpoint: str | None, base: bool, preset: str | None) -
 
 
 def _tasks(suite: str, per_kind: int | None) -> list[Task]:
-    from azr_platform.cli.input import BadInput, read_lines
-    from azr_platform.evaluation.suite import first_of_each_kind, read_suite
+    """Raises BadProblem for a file that cannot be used, BadInput when there are too few tasks."""
+    from azr_platform.cli.input import BadInput
+    from azr_platform.evaluation.suite import first_of_each_kind
+
+    if suite != "nano":
+        from azr_platform.tasks.problems import read_problems
+
+        tasks = read_problems(Path(suite))
+        return first_of_each_kind(tasks, per_kind or len(tasks))
+    from azr_platform.nano.heldout import PER_KIND, held_out_tasks
 
     try:
-        if suite == "nano":
-            from azr_platform.nano.heldout import PER_KIND, held_out_tasks
-
-            return list(held_out_tasks(per_kind or PER_KIND))
-        tasks = read_suite(read_lines(Path(suite)), suite)
+        return list(held_out_tasks(per_kind or PER_KIND))
     except ValueError as error:
-        raise BadInput(str(error)) from error
-    return first_of_each_kind(tasks, per_kind or len(tasks))
+        raise BadInput(f"--per-kind: {error}") from error
 
 
 def _jail(target: Target) -> JailPool:
@@ -167,7 +173,7 @@ def _measured(
         format=FORMAT,
         target=target.name,
         weights=weights_digest(target.folder),
-        settings=Settings(suite, samples, seed, plan.style, config.model.max_response_tokens),
+        settings=Settings(Path(suite).name, samples, seed, plan.style, config.model.max_response_tokens),
         tasks=scores,
         seconds=time.monotonic() - begun,
         time=time.time(),
@@ -209,7 +215,7 @@ def _looked_up(target: Target, tasks: list[Task], scores: list[TaskScore]) -> li
     from azr_platform.ledger.reader import LedgerReader
 
     with LedgerReader(target.run) as reader:
-        return mark_seen(tasks, scores, reader.programs())
+        return mark_seen(tasks, scores, reader.programs(), reader.tasks())
 
 
 def _store(evaluation: Evaluation, target: Target | Evaluation, out: Path | None) -> Path | None:

@@ -33,7 +33,7 @@ _STYLES: Final = (
     ("#E69F00", "--", "P"),
     ("#000000", "-.", "X"),
 )
-_ORDER: Final = ("deduction", "abduction", "induction", "question", "all")
+_ORDER: Final = ("deduction", "abduction", "induction", "question", "error", "all")
 _MOST_PANELS: Final = 12
 # Settings of the whole library that names in the pictures must not meet: a $ is no formula here.
 _PLAIN_TEXT: Final[dict[Any, Any]] = {
@@ -278,6 +278,7 @@ def _oversight(panel: Axes, report: Report) -> None:
     rows = [row for row in report.oversight if row.samples]
     steps = [row.step for row in rows]
     per_thousand = {
+        "any finding": [1000 * row.found / row.samples for row in rows],
         "blocked": [1000 * row.blocked / row.samples for row in rows],
         "finding, medium or worse": [1000 * row.medium / row.samples for row in rows],
         "finding, high or worse": [1000 * row.high / row.samples for row in rows],
@@ -285,8 +286,8 @@ def _oversight(panel: Axes, report: Report) -> None:
     panel.bar(steps, per_thousand.pop("blocked"), color="#CC79A7", alpha=0.8, label="blocked")
     for (name, values), (colour, line, marker) in zip(per_thousand.items(), _STYLES, strict=False):
         panel.plot(steps, values, color=colour, linestyle=line, marker=marker, markersize=2.5, linewidth=1, label=name)
-    alerted = [row.step for row in rows if row.alerts]
-    panel.plot(alerted, [0] * len(alerted), color="#000000", linestyle="", marker="|", markersize=9, label="alert")
+    if alerted := [row.step for row in rows if row.alerts]:
+        panel.plot(alerted, [0] * len(alerted), color="#000000", linestyle="", marker="|", markersize=9, label="alert")
     panel.set_title("Supervision", loc="left")
     panel.set_ylabel("per 1,000 samples")
     panel.set_xlabel("step")
