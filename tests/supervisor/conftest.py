@@ -7,7 +7,7 @@ import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from azr_platform.channel.client import ControlClient, NotSupervised
 from azr_platform.channel.messages import Action, Command, Outcome, Status
 from azr_platform.config.load import load
 from azr_platform.ledger.reader import LedgerReader
+from azr_platform.records import Task
 from azr_platform.supervisor.gate import Gate
 from azr_platform.supervisor.observer import Observer
 from azr_platform.supervisor.process import Supervisor
@@ -152,6 +153,7 @@ def supervise(tmp_path: Path, quick_auditor: Auditor) -> Supervise:
         judge: Any = None,
         rates: Any = (),
         observer: Observer | None = None,
+        problems: Sequence[Task] = (),
     ) -> Ended:
         run = tmp_path / "run"
         script = tmp_path / "trainer.py"
@@ -159,13 +161,13 @@ def supervise(tmp_path: Path, quick_auditor: Auditor) -> Supervise:
         writer, config = (
             reopen(run)
             if (run / "ledger.db").exists()
-            else (create(run, made := load("nano", overrides=["run.steps=3", *settings])), made)
+            else (create(run, made := load("nano", overrides=["run.steps=3", *settings]), problems), made)
         )
         trouble: list[BaseException] = []
         with writer:
             with LedgerReader(run) as reader:
                 tasks = list(reader.tasks())
-            gate = Gate(judge or quick_auditor, NoJail(), config.tasks.inputs, tasks)
+            gate = Gate.of_run(config, judge or quick_auditor, NoJail(), tasks)
 
             async def serve() -> int:
                 supervisor = Supervisor(

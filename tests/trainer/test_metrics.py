@@ -11,8 +11,8 @@ from azr_platform.buffers.buffer import TaskBuffer
 from azr_platform.channel.messages import Judgement, Submission
 from azr_platform.records import Kind, Phase, Role, Task
 from azr_platform.rollout.engine import Completion
+from azr_platform.trainer.health import proposer_metrics
 from azr_platform.trainer.metrics import step_metrics
-from azr_platform.trainer.regimes.azr import proposer_metrics
 from azr_platform.trainer.rollouts import Rewarded, Rollout
 from azr_platform.trainer.update import UpdateStats
 
@@ -56,6 +56,7 @@ def _metrics(seconds: Mapping[str, float] | None = None, update: UpdateStats | N
         worths={D: [0.75, 0.25], A: []},
         successes=[[True, False, False, False], [False] * 4, [True, False, False, False]],
         repeats=2,
+        known=frozenset(),
         buffers={D: buffer},
     )
     return {**common, **of_self_play}

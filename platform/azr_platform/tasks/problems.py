@@ -108,21 +108,15 @@ def dump(tasks: Iterable[Task]) -> bytes:
 def drawn(total: int, count: int, step: int, seed: int) -> list[int]:
     """Which of ``total`` problems a step asks, by place: ``count`` of them, or all where there are fewer.
 
-    Every problem comes once before any comes again, in an order of its own each time round; a step in which one round
-    ends and the next begins asks a problem that comes in both once. The seed and the step say it all, so a resumed
-    step asks the same.
+    No problem comes twice in a step, nor in a round; each round has an order of its own, and what is left over when
+    it no longer fills a step waits for another. The seed and the step say it all, so a resumed step asks the same.
     """
     count = min(count, total)
-    lap, position = divmod((step - 1) * count, total)
-    chosen = (_order(total, lap, seed) + _order(total, lap + 1, seed))[position : position + count]
-    return list(dict.fromkeys(chosen))
-
-
-def _order(total: int, lap: int, seed: int) -> list[int]:
+    lap, place = divmod(step - 1, total // count)
     key = blake2b(f"{seed}/problems/{lap}".encode(), digest_size=16).digest()
     order = list(range(total))
     random.Random(int.from_bytes(key, "big")).shuffle(order)  # noqa: S311 repeatable, not secret
-    return order
+    return order[place * count : (place + 1) * count]
 
 
 # -- lines -----------------------------------------------------------------------------------------------
