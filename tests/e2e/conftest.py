@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from azr_platform.channel.messages import Command, Outcome, Status, ToTrainer
 from azr_platform.config.load import load
 from azr_platform.config.schema import Config
 from azr_platform.ledger.reader import LedgerReader
+from azr_platform.records import Task
 from azr_platform.supervisor.gate import Gate
 from azr_platform.supervisor.process import Supervisor
 from azr_platform.supervisor.runfolder import create, reopen
@@ -148,8 +149,9 @@ def supervise(jail: JailPool, auditor: Auditor) -> Supervise:
         config: Config | None = None,
         arrange: Callable[[Moments], None] | None = None,
         judge: Auditor | None = None,
+        problems: Sequence[Task] = (),
     ) -> int:
-        writer, settings = (create(run, config), config) if config is not None else reopen(run)
+        writer, settings = (create(run, config, problems), config) if config is not None else reopen(run)
         judge = judge or auditor
         with writer:
             with LedgerReader(run) as reader:
