@@ -13,7 +13,7 @@ class Outcome(StrEnum):
     OK = "ok"
     """A value came out, and (when verified) every run agreed on it."""
     ERROR = "error"
-    """The program raised; ``detail`` is ``TypeName: message``."""
+    """The program raised; ``detail`` is ``TypeName: message``, or ``TypeName`` alone."""
     TIMEOUT = "timeout"
     """Wall-clock limit."""
     CPU = "cpu"
@@ -50,12 +50,16 @@ class Request(msgspec.Struct, frozen=True):
     afresh for each input, and the verifying run takes them in the opposite order. Whatever does not come out as
     a value on which all runs agree is run again, each input by itself, and only that counts. The limits are then
     on all inputs together. Use it where a call that remembers an earlier one could gain nothing.
+
+    With ``verify_errors`` a run that raises is verified as well: every run must raise an exception of the same type.
+    What it says may differ.
     """
 
     program: str
     inputs: tuple[str, ...]
     verify: bool = True
     together: bool = False
+    verify_errors: bool = False
 
 
 class Execution(msgspec.Struct, frozen=True):
@@ -77,3 +81,8 @@ class Execution(msgspec.Struct, frozen=True):
     @property
     def ok(self) -> bool:
         return self.outcome is Outcome.OK
+
+    @property
+    def raised(self) -> str:
+        """The name of the exception's type, as the program would print it; empty where none was raised."""
+        return self.detail.partition(":")[0] if self.outcome is Outcome.ERROR else ""

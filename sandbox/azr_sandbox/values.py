@@ -70,6 +70,12 @@ class Value:
         """Canonical literal text: what Python would print, with set elements in a fixed order."""
         return _render(self._node)
 
+    @property
+    def kind(self) -> str:
+        """The name of the value's type: ``int``, ``NoneType``, ``list``, …; a frozenset counts as a ``set``."""
+        containers = {ListNode: "list", TupleNode: "tuple", SetNode: "set", DictNode: "dict"}
+        return containers.get(type(self._node), type(self._node).__name__)
+
     def __repr__(self) -> str:
         return f"Value({self.text[:80]})"
 

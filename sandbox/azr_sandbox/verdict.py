@@ -179,19 +179,26 @@ def _canonical(text: str) -> str:
 
 
 def combine(first: Execution, again: Execution) -> Execution:
-    """The verdict on a successful run after a second one under another seed, clock and address layout."""
-    if again.outcome is Outcome.OK:
-        assert first.value is not None and again.value is not None
-        if first.value == again.value or values.same(first.value, again.value):
-            return first
-        outcome, detail = Outcome.NONDETERMINISTIC, f"{first.value[:100]} and then {again.value[:100]}"
-    elif again.outcome in _LIMITS_AND_WORSE:
+    """The verdict on a run that gave a value, or raised, after another under another seed, clock and address layout."""
+    if first.outcome is again.outcome and _same_end(first, again):
+        return first
+    if again.outcome in _LIMITS_AND_WORSE:
         outcome, detail = again.outcome, f"in the verifying run: {again.detail}"
     else:
-        outcome, detail = Outcome.NONDETERMINISTIC, f"a value and then {again.outcome.value}: {again.detail}"
+        outcome, detail = Outcome.NONDETERMINISTIC, f"{_short(first)} and then {_short(again)}"
     return Execution(
         outcome, None, printable(detail), first.cpu_ms, first.wall_ms, max(first.memory_kb, again.memory_kb)
     )
+
+
+def _same_end(first: Execution, again: Execution) -> bool:
+    if first.value is None or again.value is None:
+        return first.outcome is Outcome.ERROR and first.raised == again.raised
+    return first.value == again.value or values.same(first.value, again.value)
+
+
+def _short(run: Execution) -> str:
+    return f"{run.outcome.value}: {run.detail}"[:150] if run.value is None else run.value[:100]
 
 
 def chancy(text: str) -> bool:

@@ -115,6 +115,8 @@ def test_an_override_s_bare_words_are_text(override: str, value: str) -> None:
 
 def _values(annotation: Any, metadata: list[Any]) -> st.SearchStrategy[Any]:
     """Valid values of one field, from its type and bounds."""
+    if get_origin(annotation) is tuple and get_args(annotation)[1] is Ellipsis:
+        return st.permutations(get_args(get_args(annotation)[0]))  # all of them is always one of the valid choices
     if get_origin(annotation) is tuple:
         return st.tuples(*(_values(*_unpack(part)) for part in get_args(annotation))).map(list)
     if hasattr(annotation, "__metadata__"):

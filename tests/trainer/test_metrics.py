@@ -118,5 +118,5 @@ def test_the_update_s_numbers_stand_under_their_names() -> None:
 def test_a_step_without_samples_makes_no_numbers_up() -> None:
     found = step_metrics(rollouts={}, rewarded=[], seconds={"generate": 0.0}, update=None)
     assert found == {"samples": 0, "blocked": 0, "trained": 0, "seconds/generate": 0.0}
-    assert proposer_metrics([], worths={}, successes=[], repeats=0, buffers={}) == {"repeats": 0}
+    assert proposer_metrics([], worths={}, successes=[], repeats=0, known=frozenset(), buffers={}) == {"repeats": 0}
     assert all(math.isfinite(value) for value in found.values())

@@ -41,7 +41,8 @@ class Submission(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """One sample for review, exactly as the model wrote it. The trainer neither parses nor judges it.
 
     ``task``: for a solver sample the id of the task it answers; for an induction proposal the id of the task
-    whose program it writes inputs for; else empty.
+    whose program it writes inputs for; else empty. ``functions``: for a proposal that must build on earlier programs,
+    the ids of their tasks, in the order g_0, g_1 ….
     """
 
     uid: str
@@ -51,6 +52,7 @@ class Submission(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     response: str
     tokens: int
     task: str = ""
+    functions: tuple[str, ...] = ()
 
 
 class Draw(Message, frozen=True):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import msgspec
 
 from azr_platform.config.schema import Config
-from azr_platform.records import SELF_PLAY_KINDS
 
 # Parameters in billions, from each model's published card.
 KNOWN_SIZES = {
@@ -36,7 +35,7 @@ class Plan(msgspec.Struct, frozen=True):
 def plan(config: Config) -> Plan:
     proposals = rollouts = 0
     if config.run.regime == "azr":
-        proposals = solves = len(SELF_PLAY_KINDS) * config.selfplay.proposals
+        proposals = solves = len(config.tasks.kinds) * config.selfplay.proposals
         rollouts = proposals * config.selfplay.rollouts
     else:
         solves = config.problems.per_step * config.problems.samples

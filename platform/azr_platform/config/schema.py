@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Nonnegative = Annotated[float, Field(ge=0)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -64,6 +65,21 @@ class TasksConfig(Section):
     """k: earlier tasks shown to the proposer."""
     inputs: Annotated[int, Field(ge=2, le=32)] = 10
     """N: inputs of an induction task; the first N // 2 are shown, the others are hidden tests."""
+    kinds: Annotated[tuple[Literal["deduction", "abduction", "induction", "error"], ...], Field(strict=False)] = (
+        "deduction",
+        "abduction",
+        "induction",
+    )
+    """Kinds of tasks that are proposed and solved; ``error`` is to predict what a program raises."""
+    held_out: str = ""
+    """Programs the run must not learn from, up to renaming: ``nano`` (those the embedded model is measured on), or a
+    JSON-lines file of objects with a ``program``. A sample that holds one is dropped."""
+    composite: Annotated[int, Field(ge=0, le=8)] = 0
+    """Earlier programs, as functions g_0, g_1 …, that a composite proposal must call; 0 turns composites off."""
+    composite_start: Positive = 1
+    """The first step with composite proposals."""
+    composite_chance: Fraction = 0.5
+    """How likely a proposal that writes a program is a composite one."""
 
 
 class SelfPlayConfig(Section):
@@ -83,6 +99,9 @@ class SelfPlayConfig(Section):
     """Draw the proposer's references from this many newest tasks; 0 means all."""
     buffer_cap: Positive = 16384
     """Tasks kept per kind; the oldest leave first."""
+    dedupe: Literal["exact", "renaming"] = "exact"
+    """What repeats an earlier task: ``exact``, the same program and input; ``renaming``, also any program that differs
+    from one in a buffer in names, comments and layout alone. A repeat is not kept."""
 
 
 class ProblemsConfig(Section):
@@ -105,6 +124,25 @@ class RewardsConfig(Section):
     """Format wrong or program invalid."""
     pay_repeats: bool = True
     """Whether a proposal that is already in the buffer earns its learnability; if not it earns ``wrong``."""
+    combine: Literal["sum", "product"] = "sum"
+    """How the terms below, those that are on, go together with learnability: added to it, or multiplied with it. They
+    are for proposals that write a program and are worth something; each is coefficient x value, at most its cap."""
+    complexity: Nonnegative = 0.0
+    """Coefficient of the program's complexity; 0 turns it off."""
+    complexity_cap: Nonnegative = 1.0
+    """Most that complexity counts."""
+    complexity_measure: Literal["halstead", "nodes"] = "halstead"
+    """``halstead``, Halstead's effort / 10,000; or ``nodes`` of the syntax tree / 100."""
+    edit_distance: Nonnegative = 0.0
+    """Coefficient of the mean edit distance (0 to 1, over syntax up to renaming) to the references shown; 0: off."""
+    edit_distance_cap: Nonnegative = 1.0
+    """Most that the edit distance counts."""
+    answer_diversity: Nonnegative = 0.0
+    """Coefficient of 1 - the share of the answer's type among the newest tasks kept; 0 turns it off."""
+    answer_diversity_cap: Nonnegative = 1.0
+    """Most that answer diversity counts."""
+    answer_window: Positive = 400
+    """How many of the newest tasks, over all kinds that write programs, answer diversity looks at."""
     punish_flagged: bool = False
     """Give flagged samples ``malformed`` instead of dropping them. Training against the monitor teaches a model
     to hide what the monitor looks for (arXiv 2503.11926); leave this off."""
@@ -185,6 +223,9 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Config:
+        kinds = self.tasks.kinds
+        if not set(kinds) - {"induction"} or len(set(kinds)) < len(kinds):
+            raise ValueError("tasks.kinds needs different kinds, one of them at least of those that write programs")
         if (self.model.engine == "scripted") != bool(self.model.script):
             raise ValueError('model.engine = "scripted" and model.script go together')
         if self.jail.cpu_seconds >= self.jail.wall_seconds:

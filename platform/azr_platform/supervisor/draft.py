@@ -31,7 +31,31 @@ class Draft:
     correct: bool = False
     decided: bool = True
     """Whether anybody knows if it is right; false where a vote came to nothing."""
+    misbuilt: str = ""
+    """Why a proposal does not build on the functions it was given; empty when it does, or was given none."""
+    held_out: bool = False
+    """Whether it is about a program that the run must not learn from."""
+    alerts: bool = True
+    """Whether the operator hears of a verdict that calls for an alert."""
     new_task: Task | None = None
+
+    def withhold(self) -> None:
+        """Refuse the sample because its program is held out. No fault of anybody's: no alert, and nothing is learnt."""
+        self.held_out = True
+        if not self.verdict.allowed:
+            return  # the monitor has blocked it, and says why
+        self.alerts = self.verdict.action >= Action.ALERT
+        reason = "held out: the run must not learn from this program"
+        finding = Finding("supervisor.held-out", Severity.INFO, "program", None, reason)
+        self.verdict = Verdict(
+            allowed=False,
+            action=Action.DROP,
+            severity=self.verdict.severity,
+            score=self.verdict.score,
+            findings=(*self.verdict.findings, finding),
+            scores=self.verdict.scores,
+            reason=reason,
+        )
 
     def block(self, part: str, detail: str) -> None:
         """Block the sample because a part of the supervisor failed."""

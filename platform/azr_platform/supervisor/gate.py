@@ -17,14 +17,17 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Protocol
 
+import msgspec
+
 from azr_monitor.records import Action, Severity, Subject, Verdict
 from azr_platform.channel.messages import Judgement, Review, Reviewed, Submission
 from azr_platform.config.schema import Config
 from azr_platform.ledger.writer import Batch, LedgerWriter
 from azr_platform.records import Role, Task
 from azr_platform.supervisor.draft import Draft, take_votes
+from azr_platform.supervisor.heldout import held_out_programs, key
 from azr_platform.supervisor.problems import is_labelled
-from azr_platform.tasks import check
+from azr_platform.tasks import check, composite
 from azr_platform.tasks.kinds import Block, task_kind
 from azr_platform.tasks.parse import Parsed, parse_response
 from azr_sandbox.execution import Execution, Request
@@ -70,12 +73,15 @@ class Gate:
         tasks: Sequence[Task] = (),
         *,
         vote: float | None = None,
+        held_out: frozenset[str] = frozenset(),
     ) -> None:
-        """``vote``: no truth is known; what at least this share of the answers agrees on says what is right."""
+        """``vote``: no truth is known; what at least this share of the answers agrees on says what is right.
+        ``held_out``: the keys (`program_key`) of programs that the run must not learn from."""
         self._judge = judge
         self._jail = jail
         self._inputs_wanted = inputs_wanted
         self._vote = vote
+        self._held_out = held_out
         # The supervisor's own record of every task: a trainer cannot bring a gold answer of its own.
         self._tasks = {task.id: task for task in tasks}
 
@@ -83,7 +89,8 @@ class Gate:
     def of_run(cls, config: Config, judge: Judge, jail: Jail, tasks: Sequence[Task]) -> Gate:
         """The gate that a run's configuration asks for, over the tasks that are on its record."""
         vote = None if is_labelled(config) else config.problems.least_share
-        return cls(judge, jail, config.tasks.inputs, tasks, vote=vote)
+        held_out = held_out_programs(config.tasks.held_out)
+        return cls(judge, jail, config.tasks.inputs, tasks, vote=vote, held_out=held_out)
 
     @property
     def tasks(self) -> list[Task]:
@@ -93,11 +100,14 @@ class Gate:
     def judge(self, review: Review) -> Judged:
         """Monitor, run and judge a batch. Never raises for what a model wrote or a part failed at."""
         judged = Judged(review)
-        parsed = [
+        written = [
             parse_response(sample.response, sample.role, sample.kind, inputs_wanted=self._inputs_wanted)
             for sample in review.samples
         ]
-        subjects = [_subject(sample, p, review.phase.value) for sample, p in zip(review.samples, parsed, strict=True)]
+        built = [self._built(sample, p) for sample, p in zip(review.samples, written, strict=True)]
+        subjects = [
+            _subject(sample, p, review.phase.value) for sample, (p, _) in zip(review.samples, built, strict=True)
+        ]
         try:
             verdicts = self._judge.inspect(subjects)
             if len(verdicts) != len(subjects):
@@ -107,16 +117,33 @@ class Gate:
             failure = f"{type(error).__name__}: {error}"
             verdicts = [Verdict(False, Action.DROP, Severity.HIGH, 1.0)] * len(subjects)
             judged.failures.append(f"monitor failed: {failure}")
-        for sample, p, subject, verdict in zip(review.samples, parsed, subjects, verdicts, strict=True):
-            draft = Draft(sample, p, subject, verdict, self._tasks.get(sample.task), problem=p.problem)
+        for sample, own, (p, misbuilt), subject, verdict in zip(
+            review.samples, written, built, subjects, verdicts, strict=True
+        ):
+            task = self._tasks.get(sample.task)
+            draft = Draft(sample, p, subject, verdict, task, problem=p.problem, misbuilt=misbuilt)
             if failure:
                 draft.block("monitor", failure)
+            about = {own.program, p.program, task.program if task is not None else ""} - {""}
+            if self._held_out and any(key(program) in self._held_out for program in about):
+                draft.withhold()
             judged.drafts.append(draft)
         self._run(judged)
         self._conclude(judged)
         if self._vote is not None:
             take_votes(judged.drafts, self._vote)
         return judged
+
+    def _built(self, sample: Submission, parsed: Parsed) -> tuple[Parsed, str]:
+        """A proposal that was given functions, with them in front of its program; and why it does not build on them.
+
+        The functions are those of tasks on record: a trainer cannot bring a definition of its own.
+        """
+        if not (sample.functions and parsed.program and sample.role is Role.PROPOSE):
+            return parsed, ""
+        tasks = [self._tasks.get(task) for task in sample.functions]
+        program, problem = composite.build(parsed.program, [task.program if task else "" for task in tasks])
+        return msgspec.structs.replace(parsed, program=program), problem
 
     def _run(self, judged: Judged) -> None:
         for draft in judged.drafts:
@@ -163,7 +190,7 @@ class Gate:
                 batch.add("alerts", _alert_row(alerts[-1], branch, None))
             for draft in judged.drafts:
                 number = _add_rows(batch, draft, judged.review, branch)
-                if draft.verdict.action >= Action.ALERT:
+                if draft.verdict.action >= Action.ALERT and draft.alerts:
                     alerts.append(_alert(draft, step))
                     batch.add("alerts", _alert_row(alerts[-1], branch, number))
                 judgements.append(_judgement(draft, number))
@@ -221,6 +248,8 @@ def _request(draft: Draft, *, voted: bool) -> tuple[Request | None, str]:
             return None, f"a {sample.kind.value} is never proposed"
         if draft.task is None and (sample.task or not task_kind(sample.kind).writes_program):
             return None, f"no task {sample.task} is on record"
+        if draft.misbuilt:
+            return None, draft.misbuilt
         return check.validation_request(sample.kind, parsed, draft.task), ""
     if draft.task is None or draft.task.kind is not sample.kind:
         return None, f"no {sample.kind.value} task {sample.task} is on record"
@@ -346,7 +375,7 @@ def _judgement(draft: Draft, number: int) -> Judgement:
         well_formed=draft.parsed.well_formed,
         valid=draft.valid,
         correct=draft.correct,
-        decided=draft.decided,
+        decided=draft.decided and not draft.held_out,
         outcome=draft.outcome,
         reason=draft.verdict.reason,
         problem=draft.problem,

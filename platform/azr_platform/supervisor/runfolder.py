@@ -19,7 +19,7 @@ from azr_platform.ledger.errors import UnknownRun
 from azr_platform.ledger.reader import LedgerReader
 from azr_platform.ledger.records import CheckpointRow
 from azr_platform.ledger.writer import LedgerWriter
-from azr_platform.records import Task
+from azr_platform.records import Kind, Task
 from azr_platform.supervisor.gate import task_row
 from azr_platform.supervisor.problems import keep_copy
 from azr_platform.tasks.seeds import seed_tasks
@@ -91,7 +91,7 @@ def _write_first_rows(run: Path, config: Config, problems: Sequence[Task], write
         if problems:
             message = keep_copy(run, problems, config)
             batch.add("notices", {"time": now, "source": "supervisor", "message": message})
-        for task in problems or seed_tasks(config.tasks.inputs):
+        for task in problems or seed_tasks(config.tasks.inputs, map(Kind, config.tasks.kinds)):
             batch.add("tasks", task_row(task, sample=None, branch=1, step=0))
 
 

@@ -74,18 +74,33 @@ def program_key(text: str) -> str:
     long or too deeply nested to, has the key of its own stripped text.
     """
     digest = blake2b(digest_size=16)
-    try:
-        if len(text) > MAX_CHARS:
-            raise ValueError("too long to parse")
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    words = program_words(text)
+    if words is None:
         digest.update(b"text" + text.strip().encode("utf-8", "surrogatepass"))
         return digest.hexdigest()
-    numbers: dict[tuple[int, str], int] = {}
-    for token in _tokens(tree):
-        word = (token if isinstance(token, str) else _resolved(token, numbers)).encode("utf-8", "surrogatepass")
-        digest.update(b"%d:" % len(word) + word)
+    for word in words:
+        data = word.encode("utf-8", "surrogatepass")
+        digest.update(b"%d:" % len(data) + data)
     return digest.hexdigest()
+
+
+def program_words(text: str) -> list[str] | None:
+    """The program as flat words of its syntax, equal for programs that are the same up to renaming; None for a text
+    that `parsed` refuses."""
+    tree = parsed(text)
+    if tree is None:
+        return None
+    numbers: dict[tuple[int, str], int] = {}
+    return [token if isinstance(token, str) else _resolved(token, numbers) for token in _tokens(tree)]
+
+
+def parsed(text: str) -> ast.Module | None:
+    """The syntax tree, or None for a text that does not parse, or is too long or too deeply nested to. Never raises,
+    compiles or evaluates."""
+    try:
+        return ast.parse(text) if len(text) <= MAX_CHARS else None
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
 
 
 def _resolved(token: _Name | _Keyword, numbers: dict[tuple[int, str], int]) -> str:

@@ -12,14 +12,12 @@ from typing import Final
 
 from azr_platform.records import Kind, Task
 from azr_platform.tasks.answers import same_answer
-from azr_platform.tasks.kinds import Block, task_kind
+from azr_platform.tasks.kinds import NO_ERROR, Block, task_kind
 from azr_platform.tasks.parse import Parsed
 from azr_sandbox import values
 from azr_sandbox.execution import Execution, Outcome, Request
 
 MAX_MESSAGE_CHARS: Final = 2_000
-NO_ERROR: Final = "NoError"
-"""What a program raises that raises nothing."""
 _MAX_NAME_CHARS: Final = 100
 
 

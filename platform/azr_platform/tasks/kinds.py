@@ -128,6 +128,8 @@ QUESTION: Final = TaskKind(
 )
 """A question with a short answer, from a problem file. No model proposes one."""
 
+NO_ERROR: Final = "NoError"
+"""What a program raises that raises nothing."""
 ERROR: Final = TaskKind(
     kind=Kind.ERROR,
     asked=Block.OUTPUT,
@@ -142,11 +144,11 @@ ERROR: Final = TaskKind(
     ),
     solve_text=(
         "Work out what exception the program raises for this input. Answer with the name of its type alone, such as "
-        "ValueError, or with NoError if it raises none."
+        f"ValueError, or with {NO_ERROR} if it raises none."
     ),
     raises=True,
 )
-"""Predict the exception (arXiv 2505.03335, appendix): a fourth kind of self-play, off unless ``tasks.kinds`` names it."""
+"""Predict the exception (arXiv 2505.03335, appendix): proposed only where ``tasks.kinds`` names it."""
 
 _BY_KIND: Final[Mapping[Kind, TaskKind]] = MappingProxyType({k.kind: k for k in (*KINDS, QUESTION, ERROR)})
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Final, Literal
 
 from azr_platform.records import Kind, Role, Task
+from azr_platform.tasks.composite import definitions
 from azr_platform.tasks.kinds import Block, TaskKind, task_kind
 
 Style = Literal["full", "compact"]
@@ -30,10 +31,13 @@ _HOLDERS: Final = {
 }
 
 
-def propose_prompt(kind: Kind, references: Sequence[Task], style: Style, inputs_wanted: int = 10) -> str:
+def propose_prompt(
+    kind: Kind, references: Sequence[Task], style: Style, inputs_wanted: int = 10, functions: Sequence[str] = ()
+) -> str:
     """Ask for a new task. For kinds that do not write a program, ``references[0]`` is the program given.
 
-    ``inputs_wanted`` is how many inputs a proposal of a kind with many inputs must hold.
+    ``inputs_wanted`` is how many inputs a proposal of a kind with many inputs must hold. ``functions`` are programs
+    that a composite proposal must build on (see tasks/composite.py).
     Raises ValueError when a kind that is given its program gets no reference.
     """
     about = task_kind(kind)
@@ -42,10 +46,19 @@ def propose_prompt(kind: Kind, references: Sequence[Task], style: Style, inputs_
     if style == "compact":
         shown = references[:1] if not about.writes_program else references
         programs = "".join(_fenced(Block.PROGRAM, task.program) for task in shown)
+        if functions:
+            given = _fenced(Block.PROGRAM, definitions(functions))
+            return _header("propose " + about.verb + " with " + _names(functions)) + given + programs
         return _header("propose " + about.verb) + programs
     parts = [about.propose_text, ""]
     if about.writes_program:
         parts.append(_RULES)
+        if functions:
+            parts.append(
+                "These functions are given. Your program must call each of them (" + _names(functions) + "), may not "
+                "redefine any, and must not repeat their definitions:\n"
+                + _fenced(Block.PROGRAM, definitions(functions))
+            )
         if references:
             parts.append("Tasks seen before. Write one that differs from all of them in what it computes:\n")
         for number, task in enumerate(references, 1):
@@ -65,6 +78,10 @@ def solve_prompt(task: Task, style: Style) -> str:
         return _header(about.verb) + body
     rules = [_RULES] if about.asked is Block.PROGRAM else []
     return "\n".join([about.solve_text, "", *rules, body, _format_text(about, Role.SOLVE, 0)])
+
+
+def _names(functions: Sequence[str]) -> str:
+    return " ".join("g_" + str(number) for number in range(len(functions)))
 
 
 def _header(words: str) -> str:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
-from azr_platform.records import Task
-from azr_platform.tasks.kinds import KINDS
+from azr_platform.records import SELF_PLAY_KINDS, Kind, Task
+from azr_platform.tasks.kinds import NO_ERROR, task_kind
 
 IDENTITY: Final = "def f(a):\n    return a"
 HELLO: Final = ('"Hello world"', "'Hello world'")
 """The seed's input as the paper writes it, and its value as the jail would report it."""
 
 
-def seed_tasks(inputs_wanted: int = 10) -> tuple[Task, ...]:
-    """One identity task of each kind. Kinds with many inputs get ``inputs_wanted`` different ones."""
+def seed_tasks(inputs_wanted: int = 10, kinds: Iterable[Kind] = SELF_PLAY_KINDS) -> tuple[Task, ...]:
+    """One identity task of each of the kinds. Kinds with many inputs get ``inputs_wanted`` different ones."""
     if inputs_wanted < 2:
         raise ValueError(f"inputs_wanted is {inputs_wanted}; a task needs at least 2, to show one and hide one")
     tasks = []
-    for kind in KINDS:
+    for kind in map(task_kind, kinds):
         count = inputs_wanted if kind.many_inputs else 1
         pairs = [HELLO] + [(repr(value), repr(value)) for value in _varied(count - 1)]
         tasks.append(
@@ -26,7 +27,7 @@ def seed_tasks(inputs_wanted: int = 10) -> tuple[Task, ...]:
                 kind=kind.kind,
                 program=IDENTITY,
                 inputs=tuple(i for i, _ in pairs),
-                outputs=tuple(o for _, o in pairs),
+                outputs=tuple(NO_ERROR if kind.raises else o for _, o in pairs),
                 shown=kind.shown_count(count),
                 message="Returns its argument." if kind.many_inputs else "",
             )

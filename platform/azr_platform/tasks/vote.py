@@ -58,6 +58,8 @@ def ballot(task: Task, parsed: Parsed, executions: Sequence[Execution] = ()) -> 
     about = task_kind(task.kind)
     if about.free:
         return canonical(parsed.output)
+    if about.raises:
+        return parsed.output
     if about.asked is Block.OUTPUT:
         return values.parse(parsed.output)
     if about.asked is Block.INPUT:

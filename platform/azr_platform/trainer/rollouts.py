@@ -45,3 +45,4 @@ class Question:
     kind: Kind
     prompt: str
     task: str = ""
+    functions: tuple[str, ...] = ()

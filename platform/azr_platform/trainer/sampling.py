@@ -55,6 +55,7 @@ class Sampler:
                 response=completion.text,
                 tokens=len(completion.tokens),
                 task=question.task,
+                functions=question.functions,
             )
             for number, (question, completion) in enumerate(drawn)
         ]
