@@ -123,17 +123,17 @@ def test_a_coin_does_not_pass_for_a_constant(pool: JailPool) -> None:
     """Not even one that nearly always falls the same way: verifiers load the dice, each in its own way."""
     draws = (
         "random.choice([0, 1])",
-        "random.random() < 1e-9",
-        "random.random() > 1 - 1e-9",
+        "random.random() < 1e-6",
+        "random.random() > 1 - 1e-6",
         "random.Random().randint(0, 5) == 0",
-        "random.getrandbits(64) == 0",
+        "random.getrandbits(8) == 255",
         "random.shuffle(a := [1, 2]) or a",
         "random.sample(range(9), 2)[0] == 0",
-        "random.SystemRandom().random() < 1e-9",
+        "random.SystemRandom().random() < 0.005",
         "secrets.randbelow(2)",
         "secrets.token_bytes(1)[0] == 255",
         "os.urandom(1)[0] == 0",
-        "uuid.uuid4().int % 2",
+        "uuid.uuid4().hex[0] == '0'",
     )
     program = "import os, random, secrets, uuid\ndef f(x):\n    return "
     ends = pool.run([Request(program + draw, ("0",)) for draw in draws])
@@ -148,9 +148,15 @@ def test_what_does_not_depend_on_how_the_dice_fall_verifies(pool: JailPool) -> N
         "sum(random.normalvariate() < 99 for _ in x)",
         "len(random.sample(x, 2))",
         "all(0 <= secrets.randbelow(n) < n for n in range(1, 70))",
-        "len({os.urandom(8) for _ in range(99)}) > 80",
+        "len({os.urandom(8) for _ in range(99)})",
+        "uuid.uuid4() != uuid.uuid4()",
+        "random.random() != random.random()",
+        "random.Random().random() != random.Random().random()",
+        "math.log(random.random()) < 0 < random.expovariate(1)",
+        "2 in iter(lambda: secrets.randbelow(4), None)",
+        "6 in iter(lambda: random.randint(1, 6), None)",
     )
-    program = "import os, random, secrets\ndef f(x):\n    return "
+    program = "import math, os, random, secrets, uuid\ndef f(x):\n    return "
     ends = pool.run([Request(program + line, ("[3, 1, 2]",)) for line in lines])
     assert {line: end for line, (end,) in zip(lines, ends, strict=True) if not end.ok} == {}
 

@@ -13,7 +13,6 @@ from typing import Any
 
 _SMALL, _LARGE = range(16, 513, 16), range(528, 1_553, 16)  # bytes: Python's own allocator, and C's
 _MANY, _FEW = 61, 13  # blocks of each size; prime, so that every step visits them all
-_LOADED = 8  # draws; few enough that one which is refused and repeated comes to an end
 _WORDS = {0x00: 0, 0x7F: 0x92CDB9B7, 0xFF: 0x12DD9BB3}
 """What a Mersenne twister must hold to give 32 bits of zeros, a zero and then ones, or ones."""
 
@@ -42,9 +41,10 @@ def _block(size: int) -> Any:
 
 
 def load_dice(byte: int) -> None:
-    """Let the first draws of every generator nobody seeded, and of `os.urandom`, be made of this byte.
+    """Let the first draw of every generator nobody seeded, and of `os.urandom`, begin with this byte.
 
-    With 0 a draw gives the least it can, with 0x7F a middling number and the last of most lists, with 0xFF the most.
+    With 0 it gives about the least it can, with 0x7F a middling number and the last of most lists, with 0xFF the most.
+    What follows stays chance: no two draws are the same, none is exactly 0, and waiting for a certain one ends.
     """
     own, word = _random.Random, _WORDS[byte]
     seed, get, put = (own.__dict__[name] for name in ("seed", "getstate", "setstate"))
@@ -52,15 +52,15 @@ def load_dice(byte: int) -> None:
     def loaded_seed(self: _random.Random, value: object = None, /) -> None:
         seed(self, value)
         if value is None:
-            put(self, (*[word] * _LOADED, *get(self)[_LOADED:-1], 0))
+            put(self, (word, *get(self)[1:-1], 0))
 
     attributes = gc.get_referents(own.__dict__)[0]
     attributes["seed"] = loaded_seed
     ctypes.pythonapi.PyType_Modified(ctypes.py_object(own))
-    real, draws = os.urandom, iter(range(_LOADED))
+    real, first = os.urandom, [bytes([byte])]
 
     def urandom(size: int, /) -> bytes:
         data = real(size)
-        return data if next(draws, None) is None else bytes([byte]) * len(data)
+        return first.pop() + data[1:] if first and data else data
 
     os.urandom = posix.urandom = urandom
