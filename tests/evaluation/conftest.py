@@ -19,7 +19,7 @@ collect_ignore = [] if find_spec("matplotlib") else ["test_report.py"]
 STEPS = 10
 
 
-def write_run(run: Path, text: str = "plain") -> None:
+def _write_run(run: Path, text: str = "plain") -> None:
     """Ten steps of 40 samples; a medium finding in 1 of the first steps' samples, in 6 of the last steps'."""
     with create(run, load("nano", overrides=[f"run.steps={STEPS}"])) as writer, writer.batch() as batch:
         sample = 0
@@ -73,7 +73,7 @@ def write_run(run: Path, text: str = "plain") -> None:
 
 @pytest.fixture
 def small_run(tmp_path: Path) -> Path:
-    write_run(tmp_path / "run")
+    _write_run(tmp_path / "run")
     return tmp_path / "run"
 
 
@@ -96,7 +96,7 @@ def scores(right: Callable[[int], int], tasks: int = 20, samples: int = 4) -> li
     ]
 
 
-def evaluation(step: int | None, right: Callable[[int], int], *, time: float = 1.0, suite: str = "nano") -> Evaluation:
+def _evaluation(step: int | None, right: Callable[[int], int], *, time: float = 1.0, suite: str = "nano") -> Evaluation:
     found = scores(right)
     return Evaluation(
         format=FORMAT,
@@ -110,3 +110,13 @@ def evaluation(step: int | None, right: Callable[[int], int], *, time: float = 1
         step=step,
         branch=None if step is None else 1,
     )
+
+
+@pytest.fixture(scope="session")
+def evaluation() -> Callable[..., Evaluation]:
+    return _evaluation
+
+
+@pytest.fixture(scope="session")
+def write_run() -> Callable[..., None]:
+    return _write_run

@@ -20,7 +20,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from azr_platform.evaluation.records import Evaluation, estimates, measures, unseen
+from azr_platform.evaluation.records import estimates, measures, unseen
 from azr_platform.evaluation.report import Report, Series, main_suite
 
 # Okabe and Ito's colours can be told apart by every common kind of colour vision; dashes and markers help in print.
@@ -30,8 +30,8 @@ _STYLES: Final = (
     ("#009E73", "-.", "^"),
     ("#CC79A7", ":", "D"),
     ("#56B4E9", "-", "v"),
+    ("#000000", "-", "X"),
     ("#E69F00", "--", "P"),
-    ("#000000", "-.", "X"),
 )
 _ORDER: Final = ("deduction", "abduction", "induction", "question", "error", "all")
 _MOST_PANELS: Final = 12
@@ -201,47 +201,44 @@ def _smoothed(values: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
 
 def _held_out(panel: Axes, report: Report) -> None:
     points = main_suite(report.evaluations)
-    first = next(iter(measures(1)))
-    measure = measures(1)[first]
+    measure = measures(1)["pass@1"]
     found = [(e.step or 0, estimates(e.tasks, measure)) for e in points]
-    for name in [name for name in _ORDER if name in found[-1][1]]:
+    reach = max(1, found[-1][0] - found[0][0])
+    names = [name for name in _ORDER if name in found[-1][1]]
+    for number, name in enumerate(names):
         colour, line, marker = _style(name, 0)
         placed = [(step, by_kind[name]) for step, by_kind in found if name in by_kind]
-        steps, values = [step for step, _ in placed], [100 * e.value for _, e in placed]
+        # Side by side, so that no interval hides another.
+        steps = [step + (number - len(names) / 2) * 0.006 * reach for step, _ in placed]
         errors = [[100 * (e.value - e.low) for _, e in placed], [100 * (e.high - e.value) for _, e in placed]]
-        wide = 2.0 if name == "all" else 1.2
         panel.errorbar(
             steps,
-            values,
+            [100 * e.value for _, e in placed],
             yerr=errors,
             color=colour,
             linestyle=line,
             marker=marker,
             capsize=3,
-            linewidth=wide,
+            linewidth=2.0 if name == "all" else 1.2,
             label=name,
         )
-        _ceiling(panel, report.ceiling, name, colour, measure)
+    if report.ceiling is not None:
+        above = estimates(report.ceiling.tasks, measure)
+        for name in [name for name in names if name in above]:
+            label = "ceiling of each" if name == names[0] else None
+            dots = (0, (1, 3))
+            panel.axhline(100 * above[name].value, color=_style(name, 0)[0], linestyle=dots, linewidth=1.4, label=label)
     fresh = [(e.step or 0, unseen(e.tasks)) for e in points if any(task.seen for task in e.tasks)]
     left = [(step, estimates(tasks, measure).get("all")) for step, tasks in fresh if tasks]
     if marks := [(step, 100 * e.value) for step, e in left if e is not None]:
-        panel.plot(
-            *zip(*marks, strict=True), color="#000000", linestyle="", marker="*", markersize=9, label="all, unseen"
-        )
+        style = {"color": "#000000", "linestyle": "", "marker": "*", "markersize": 10, "markerfacecolor": "none"}
+        panel.plot(*zip(*marks, strict=True), **style, label="all, unseen")
     panel.set_title(f"Held-out pass@1, {len(points[-1].tasks)} tasks", loc="left")
     panel.set_ylabel("% right")
     panel.set_xlabel("step")
     panel.set_ylim(bottom=0)
     panel.grid(alpha=0.25)
     panel.legend(fontsize=7.5, ncols=2, framealpha=0.7)
-
-
-def _ceiling(panel: Axes, ceiling: Evaluation | None, name: str, colour: str, measure: Any) -> None:
-    if ceiling is None:
-        return
-    found = estimates(ceiling.tasks, measure).get(name)
-    if found is not None:
-        panel.axhline(100 * found.value, color=colour, linestyle=(0, (1, 3)), linewidth=1.2, label=f"ceiling, {name}")
 
 
 def _difficulty(report: Report) -> tuple[list[int], list[int], np.ndarray] | None:

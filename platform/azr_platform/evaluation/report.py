@@ -77,7 +77,7 @@ def gather(run: Path, ceiling: Evaluation | None = None) -> Report:
     """
     evaluations = stored(run)
     with LedgerReader(run) as reader:
-        metrics = {name: Series(*reader.metric(name)) for name in reader.metric_names() if _PLAIN.fullmatch(name)}
+        series = {name: Series(*reader.metric(name)) for name in reader.metric_names() if _PLAIN.fullmatch(name)}
         oversight = reader.oversight()
         fifth, safety = _safety(oversight, list(reader.samples_with_rule()))
         branches = dict(reader.lineage())
@@ -89,7 +89,7 @@ def gather(run: Path, ceiling: Evaluation | None = None) -> Report:
             run=info.name,
             seed=info.seed,
             summary=reader.summary(),
-            metrics=metrics,
+            metrics={name: one for name, one in series.items() if one.steps},
             groups=group_rows(reader),
             oversight=oversight,
             fifth=fifth,
