@@ -16,9 +16,11 @@ from azr_platform.config.schema import Config
 from azr_platform.ledger.reader import LedgerReader
 from azr_platform.ledger.writer import LedgerWriter
 from azr_platform.records import SELF_PLAY_KINDS, Kind, Phase, Role, Task
+from azr_platform.supervisor import gate
 from azr_platform.supervisor.gate import Gate
 from azr_platform.supervisor.problems import COPY, Desk, finish, gather
 from azr_platform.supervisor.runfolder import create
+from azr_platform.tasks.canonical import program_key
 from azr_platform.tasks.problems import read_problems, unlabelled
 from azr_sandbox.limits import Limits
 from azr_sandbox.pool import JailPool
@@ -70,9 +72,9 @@ def answer(task: Task, text: str, block: str = "output", think: str = "so") -> S
     return Submission(uid="u", role=Role.SOLVE, kind=task.kind, prompt="p", response=response, tokens=3, task=task.id)
 
 
-def judged(gate: Gate, writer: LedgerWriter, *samples: Submission) -> list[Judgement]:
+def judged(judge: Gate, writer: LedgerWriter, *samples: Submission) -> list[Judgement]:
     review = Review(step=1, phase=Phase.SOLVE, samples=list(samples))
-    return gate.record(gate.judge(review), writer, 1)[0].judgements
+    return judge.record(judge.judge(review), writer, 1)[0].judgements
 
 
 # -- the truth -------------------------------------------------------------------------------------------
@@ -131,14 +133,14 @@ def test_a_trainer_that_asks_for_the_truth_gets_none(supervise: Callable[..., An
 def test_a_right_answer_is_right_and_a_task_that_the_trainer_brings_is_not_asked(
     quick_auditor: Auditor, jail: JailPool, writer: LedgerWriter
 ) -> None:
-    gate = Gate.of_run(config_of("rlvr"), quick_auditor, jail, PROBLEMS)
+    judge = Gate.of_run(config_of("rlvr"), quick_auditor, jail, PROBLEMS)
     good = [
         answer(QUESTION, f"${SECRET}$"),
         answer(DEDUCTION, f"[ {SECRET} ]"),
         answer(ABDUCTION, "14", "input"),
         answer(INDUCTION, "def f(y):\n    return 1 + y", "python"),
     ]
-    assert [j.correct for j in judged(gate, writer, *good)] == [True] * 4
+    assert [j.correct for j in judged(judge, writer, *good)] == [True] * 4
     bad = [
         answer(QUESTION, "5"),
         answer(DEDUCTION, SECRET),
@@ -146,7 +148,7 @@ def test_a_right_answer_is_right_and_a_task_that_the_trainer_brings_is_not_asked
         answer(INDUCTION, "def f(y):\n    return y", "python"),
         answer(Task(id="mine", kind=Kind.QUESTION, program="", inputs=("",), outputs=("5",)), "5"),
     ]
-    found = judged(gate, writer, *bad)
+    found = judged(judge, writer, *bad)
     assert [j.correct for j in found] == [False] * 5
     assert all(j.decided for j in found)
     assert all(j.task is None for j in found)
@@ -156,8 +158,8 @@ def test_a_right_answer_is_right_and_a_task_that_the_trainer_brings_is_not_asked
 def test_an_answer_of_nothing_is_not_the_truth_that_is_missing(
     text: str, quick_auditor: Auditor, jail: JailPool, writer: LedgerWriter
 ) -> None:
-    gate = Gate.of_run(config_of("rlvr"), quick_auditor, jail, [unlabelled(task) for task in PROBLEMS])
-    assert not any(j.correct for j in judged(gate, writer, answer(QUESTION, text), answer(DEDUCTION, text)))
+    judge = Gate.of_run(config_of("rlvr"), quick_auditor, jail, [unlabelled(task) for task in PROBLEMS])
+    assert not any(j.correct for j in judged(judge, writer, answer(QUESTION, text), answer(DEDUCTION, text)))
 
 
 # -- votes -----------------------------------------------------------------------------------------------
@@ -219,6 +221,19 @@ def test_a_blocked_answer_does_not_vote(voting: Gate, writer: LedgerWriter) -> N
     assert found[3].decided
 
 
+def test_a_vote_that_fails_blocks(
+    voting: Gate, writer: LedgerWriter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("the urn is on fire")
+
+    monkeypatch.setattr(gate, "take_votes", broken)
+    found = judged(voting, writer, answer(DEDUCTION, "8"), answer(DEDUCTION, "8"))
+    assert [(j.allowed, j.correct, j.reason) for j in found] == [(False, False, "blocked: vote failed")] * 2
+    with LedgerReader(tmp_path) as reader:
+        assert any("vote failed: RuntimeError" in alert.message for alert in reader.alerts())
+
+
 # -- dealing ---------------------------------------------------------------------------------------------
 
 
@@ -275,9 +290,9 @@ def test_the_grammar_gives_tasks_of_each_kind_by_the_seed_and_none_that_is_held_
     assert [task.kind for task in tasks[:3]] == list(SELF_PLAY_KINDS)
     assert len({task.id for task in tasks}) == len(tasks) == 600
     assert all(len(task.inputs) == (6 if task.kind is Kind.INDUCTION else 1) for task in tasks)
-    held_out = {task.program for task in held_out_tasks()}
+    held_out = {program_key(task.program) for task in held_out_tasks()}
     assert len(held_out) > 500
-    assert not held_out & {task.program for task in tasks}
+    assert not held_out & {program_key(task.program) for task in tasks}
     assert tasks == gather(config_of("rlvr", "problems.count=600", source="grammar"))
     assert tasks != gather(config_of("rlvr", "problems.count=600", "run.seed=1", source="grammar"))
 

@@ -119,7 +119,9 @@ def _supervise(run: Path, config: Config, open_ledger: Callable[[Jail], LedgerWr
     with JailPool(limits, config.jail.workers or None) as jail:
         with console.status("attacking our own jail"):
             require_contained(jail)
-        with open_ledger(jail) as writer:
+        with console.status("making the run"):  # outputs that a problem file leaves out are made here
+            opened = open_ledger(jail)
+        with opened as writer:
             observer = Headless(console, config.run.steps, quiet=watch)
             with observer:
                 status = asyncio.run(_serve(run, config, writer, auditor, jail, observer, watch=watch))

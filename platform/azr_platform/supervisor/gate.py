@@ -131,7 +131,12 @@ class Gate:
         self._run(judged)
         self._conclude(judged)
         if self._vote is not None:
-            take_votes(judged.drafts, self._vote)
+            try:
+                take_votes(judged.drafts, self._vote)
+            except Exception as error:
+                judged.failures.append(f"vote failed: {type(error).__name__}: {error}")
+                for draft in judged.drafts:
+                    draft.block("vote", f"{type(error).__name__}: {error}")
         return judged
 
     def _built(self, sample: Submission, parsed: Parsed) -> tuple[Parsed, str]:

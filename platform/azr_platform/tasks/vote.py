@@ -64,7 +64,7 @@ def ballot(task: Task, parsed: Parsed, executions: Sequence[Execution] = ()) -> 
         return values.parse(parsed.output)
     if about.asked is Block.INPUT:
         return values.parse("(" + parsed.inputs[0] + ",)")
-    returned = [e.value if e.outcome is Outcome.OK else None for e in executions]
-    if len(returned) != len(about.tested_pairs(task)) or None in returned:
+    returned = [e.value for e in executions if e.outcome is Outcome.OK and e.value is not None]
+    if len(returned) != len(executions) or len(returned) != len(about.tested_pairs(task)):
         return None
-    return tuple(values.parse(value) for value in returned if value is not None)
+    return tuple(values.parse(value) for value in returned)
