@@ -185,6 +185,8 @@ def _measured(
 
 def _plan(target: Target, samples: int, seed: int) -> Plan:
     """The engines that training samples with, at temperature 1 and all but at 0."""
+    from safetensors import SafetensorError
+
     from azr_platform.cli.input import BadInput
     from azr_platform.evaluation.measure import GREEDY_TEMPERATURE, Plan
     from azr_platform.trainer.checkpoint import CheckpointBroken, verify
@@ -197,7 +199,8 @@ def _plan(target: Target, samples: int, seed: int) -> Plan:
         if target.digest:
             verify(target.folder, target.digest)
         policy, tokenizer = load_policy(model, target.folder)
-    except (CheckpointBroken, ModelUnavailable) as error:
+    except (CheckpointBroken, ModelUnavailable, SafetensorError, RuntimeError) as error:
+        # A RuntimeError: the weights are not of the shape that config.json says.
         raise BadInput(f"{target.folder}: {error}") from error
     try:
         sampler = build_engine(model, policy, tokenizer)
