@@ -13,8 +13,9 @@ from azr_platform.config.load import ConfigError, load
 from azr_platform.ledger.reader import LedgerReader
 from azr_platform.ledger.writer import LedgerWriter
 from azr_platform.records import Kind, Phase, Role, Task
-from azr_platform.supervisor.gate import Gate, RaisedAlert
+from azr_platform.supervisor.gate import Gate
 from azr_platform.supervisor.heldout import held_out_programs
+from azr_platform.supervisor.rows import RaisedAlert
 from azr_platform.tasks.canonical import program_key
 from azr_platform.tasks.seeds import seed_tasks
 from azr_sandbox.limits import Limits

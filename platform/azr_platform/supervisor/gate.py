@@ -11,7 +11,6 @@ Fail closed: whatever part fails, its samples are blocked, and an alert says whi
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -22,11 +21,12 @@ import msgspec
 from azr_monitor.records import Action, Severity, Subject, Verdict
 from azr_platform.channel.messages import Judgement, Review, Reviewed, Submission
 from azr_platform.config.schema import Config
-from azr_platform.ledger.writer import Batch, LedgerWriter
+from azr_platform.ledger.writer import LedgerWriter
 from azr_platform.records import Role, Task
 from azr_platform.supervisor.draft import Draft, take_votes
 from azr_platform.supervisor.heldout import held_out_programs, key
 from azr_platform.supervisor.problems import is_labelled
+from azr_platform.supervisor.rows import RaisedAlert, add_rows, alert_of, alert_row
 from azr_platform.tasks import check, composite
 from azr_platform.tasks.kinds import Block, task_kind
 from azr_platform.tasks.parse import Parsed, parse_response
@@ -40,17 +40,6 @@ class Judge(Protocol):
     def inspect(self, subjects: Sequence[Subject]) -> list[Verdict]: ...
 
     def conclude(self, subject: Subject, verdict: Verdict, executions: Sequence[Execution]) -> Verdict: ...
-
-
-@dataclass(frozen=True)
-class RaisedAlert:
-    """An alert as it was recorded."""
-
-    severity: Severity
-    action: Action
-    rule: str
-    message: str
-    step: int
 
 
 @dataclass
@@ -192,33 +181,17 @@ class Gate:
         with writer.batch() as batch:
             for failure in dict.fromkeys(judged.failures):
                 alerts.append(RaisedAlert(Severity.HIGH, Action.ALERT, "supervisor.failure", failure[:500], step))
-                batch.add("alerts", _alert_row(alerts[-1], branch, None))
+                batch.add("alerts", alert_row(alerts[-1], branch, None))
             for draft in judged.drafts:
-                number = _add_rows(batch, draft, judged.review, branch)
+                number = add_rows(batch, draft, judged.review, branch)
                 if draft.verdict.action >= Action.ALERT and draft.alerts:
-                    alerts.append(_alert(draft, step))
-                    batch.add("alerts", _alert_row(alerts[-1], branch, number))
+                    alerts.append(alert_of(draft, step))
+                    batch.add("alerts", alert_row(alerts[-1], branch, number))
                 judgements.append(_judgement(draft, number))
         for draft in judged.drafts:
             if draft.new_task is not None:
                 self._tasks.setdefault(draft.new_task.id, draft.new_task)
         return Reviewed(judgements=judgements), alerts
-
-
-def task_row(task: Task, *, sample: int | None, branch: int, step: int) -> dict[str, object]:
-    """The ledger row of a validated task."""
-    return {
-        "sample": sample,
-        "branch": branch,
-        "step": step,
-        "task": task.id,
-        "kind": task.kind.value,
-        "program": task.program,
-        "inputs": json.dumps(task.inputs),
-        "outputs": json.dumps(task.outputs),
-        "shown": task.shown,
-        "message": task.message,
-    }
 
 
 def blocked_reply(review: Review, reason: str) -> Reviewed:
@@ -293,85 +266,6 @@ def task_id(task: Task) -> str:
     return blake2b(content.encode("utf-8", "backslashreplace"), digest_size=8).hexdigest()
 
 
-def _add_rows(batch: Batch, draft: Draft, review: Review, branch: int) -> int:
-    sample, parsed, verdict = draft.submission, draft.parsed, draft.verdict
-    number = batch.add(
-        "samples",
-        {
-            "time": time.time(),
-            "branch": branch,
-            "step": review.step,
-            "phase": review.phase.value,
-            "role": sample.role.value,
-            "kind": sample.kind.value,
-            "uid": sample.uid,
-            "task": draft.new_task.id if draft.new_task else sample.task or None,
-            "prompt": sample.prompt,
-            "response": sample.response,
-            # Exactly the texts that were judged: the spans of findings count in them.
-            "reasoning": draft.subject.trace,
-            "program": draft.subject.program,
-            "input": draft.subject.text("input"),
-            "message": draft.subject.message,
-            "answer": draft.subject.answer,
-            "tokens": sample.tokens,
-            "well_formed": parsed.well_formed,
-            "correct": draft.correct if sample.role is Role.SOLVE else draft.valid,
-            "outcome": draft.outcome,
-            "problem": draft.problem,
-        },
-    )
-    for position, execution in enumerate(draft.executions):
-        assert draft.request is not None
-        batch.add(
-            "executions",
-            {
-                "sample": number,
-                "position": position,
-                "input": draft.request.inputs[position],
-                "outcome": execution.outcome.value,
-                "value": execution.value,
-                "detail": execution.detail,
-                "cpu_ms": execution.cpu_ms,
-                "wall_ms": execution.wall_ms,
-                "memory_kb": execution.memory_kb,
-            },
-        )
-    for finding in verdict.findings:
-        start, end = finding.span or (None, None)
-        batch.add(
-            "findings",
-            {
-                "sample": number,
-                "rule": finding.rule,
-                "severity": finding.severity,
-                "part": finding.part,
-                "span_start": start,
-                "span_end": end,
-                "why": finding.why,
-            },
-        )
-    for score in verdict.scores:
-        batch.add(
-            "scores",
-            {"sample": number, "classifier": score.classifier, "category": score.category, "value": score.value},
-        )
-    batch.add(
-        "verdicts",
-        {
-            "sample": number,
-            "allowed": verdict.allowed,
-            "action": verdict.action,
-            "severity": verdict.severity,
-            "score": verdict.score,
-            "reason": verdict.reason,
-        },
-    )
-    if draft.new_task is not None:
-        batch.add("tasks", task_row(draft.new_task, sample=number, branch=branch, step=review.step))
-    return number
-
-
 def _judgement(draft: Draft, number: int) -> Judgement:
     return Judgement(
         uid=draft.submission.uid,
@@ -386,26 +280,3 @@ def _judgement(draft: Draft, number: int) -> Judgement:
         problem=draft.problem,
         task=draft.new_task,
     )
-
-
-def _alert(draft: Draft, step: int) -> RaisedAlert:
-    worst = max(draft.verdict.findings, key=lambda finding: finding.severity, default=None)
-    return RaisedAlert(
-        draft.verdict.severity,
-        draft.verdict.action,
-        worst.rule if worst else "classifier",
-        (worst.why if worst else draft.verdict.reason)[:500],
-        step,
-    )
-
-
-def _alert_row(alert: RaisedAlert, branch: int, sample: int | None) -> dict[str, object]:
-    return {
-        "time": time.time(),
-        "branch": branch,
-        "step": alert.step,
-        "severity": alert.severity,
-        "rule": alert.rule,
-        "sample": sample,
-        "message": alert.message,
-    }

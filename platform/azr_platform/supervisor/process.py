@@ -53,10 +53,11 @@ from azr_platform.ledger.reader import LedgerReader
 from azr_platform.ledger.records import CheckpointRow
 from azr_platform.ledger.writer import LedgerWriter
 from azr_platform.supervisor.child import TRAINER, TrainerChild
-from azr_platform.supervisor.gate import Gate, RaisedAlert, blocked_reply
+from azr_platform.supervisor.gate import Gate, blocked_reply
 from azr_platform.supervisor.observer import Guarded, Observer
 from azr_platform.supervisor.problems import Desk
 from azr_platform.supervisor.reactions import Rate, react
+from azr_platform.supervisor.rows import RaisedAlert
 from azr_platform.supervisor.runfolder import (
     Continuation,
     acknowledge,

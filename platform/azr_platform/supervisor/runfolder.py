@@ -20,8 +20,8 @@ from azr_platform.ledger.reader import LedgerReader
 from azr_platform.ledger.records import CheckpointRow
 from azr_platform.ledger.writer import LedgerWriter
 from azr_platform.records import Kind, Task
-from azr_platform.supervisor.gate import task_row
 from azr_platform.supervisor.problems import keep_copy
+from azr_platform.supervisor.rows import task_row
 from azr_platform.tasks.seeds import seed_tasks
 
 
