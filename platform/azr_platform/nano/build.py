@@ -26,7 +26,7 @@ from azr_platform.nano.tokenizer import EOS_ID, PAD_ID, build_tokenizer
 
 _BATCH: Final = 48
 _POOL: Final = 16 * _BATCH
-_MAX_TOKENS: Final = 256
+_MAX_TOKENS: Final = 288
 _IGNORED: Final = -100
 
 

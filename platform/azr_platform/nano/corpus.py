@@ -21,10 +21,11 @@ from azr_platform.nano.grammar import (
     random_arguments,
     random_case,
     random_value,
+    redrawn,
     runs_well,
     with_slip,
 )
-from azr_platform.nano.heldout import NANO_INPUTS, held_out_keys, task_of
+from azr_platform.nano.heldout import NANO_INPUTS, is_held_out, task_of
 from azr_platform.nano.operations import Arithmetic, Call, Step, Value, ValueType
 from azr_platform.records import Group, Role, Task
 from azr_platform.tasks.kinds import KINDS, Block, TaskKind, task_kind
@@ -62,15 +63,15 @@ def _weights(*weights: float) -> Mapping[Group, float]:
 
 
 CLEAN: Final = Mixture(
-    MappingProxyType({"direct": 0.05, "sloppy": 0.05, "careful": 0.75, "check": 0.15}),
+    MappingProxyType({"direct": 0.05, "sloppy": 0.05, "careful": 0.70, "check": 0.20}),
     MappingProxyType({"trivial": 0.03, "repeat": 0.07, "invalid": 0.03, "rich": 0.87}),
-    _weights(27, 26, 27, 6, 6, 8),
+    _weights(25, 24, 31, 6, 6, 8),
 )
 """The first stage: mostly careful work."""
 MIXED: Final = Mixture(
     MappingProxyType({"direct": 0.32, "sloppy": 0.28, "careful": 0.28, "check": 0.12}),
     MappingProxyType({"trivial": 0.15, "repeat": 0.25, "invalid": 0.12, "rich": 0.48}),
-    _weights(26, 25, 24, 6, 6, 13),
+    _weights(25, 24, 27, 6, 6, 12),
     noise=0.04,
     ordered=0.8,
 )
@@ -79,6 +80,7 @@ MIXED: Final = Mixture(
 _IDENTITY_SHARE: Final = 0.04
 _SEED_SHARE: Final = 0.01
 _GARBLED_DIRECT, _GARBLED_SLOPPY, _SKIPPED = 0.35, 0.35, 0.30
+_WRONG_TRIES, _SHORT, _DRAWS = 2, 2, 40
 _NUMBER: Final = re.compile(r"\d+")
 
 
@@ -87,7 +89,6 @@ class Corpus:
 
     def __init__(self, seed: int) -> None:
         self._rng = Random(seed)  # noqa: S311  (repeatable, not secret)
-        self._banned = held_out_keys()
         self._seeds = {task.kind: task for task in seed_tasks(NANO_INPUTS)}
 
     def example(self, mixture: Mixture) -> Example:
@@ -114,7 +115,7 @@ class Corpus:
             return identity(takes, rng.choice("xa")), random_value(rng, takes)
         while True:
             program, argument = random_case(rng)
-            if program.key not in self._banned:
+            if not is_held_out(program):
                 return program, argument
 
     def _case_with(self, count: int) -> tuple[Program, list[Value]]:
@@ -126,7 +127,7 @@ class Corpus:
 
     def _slip(self, program: Program) -> Program:
         slip = with_slip(self._rng, program)
-        return program if slip.key in self._banned else slip
+        return program if is_held_out(slip) else slip
 
     def _perhaps(self, chance: float) -> bool:
         return self._rng.random() < chance
@@ -180,20 +181,37 @@ class Corpus:
         return thought, repr(argument)
 
     def _induce(self, mode: str, program: Program, arguments: list[Value]) -> tuple[str, str]:
-        first, second = arguments[0], arguments[1]
+        first = arguments[0]
         if mode == "direct":
             return "", (self._slip(program) if self._perhaps(0.35) else program).source
         if mode == "sloppy":
             thought = _joined(self._terse(program.forward(first)))
             return thought, (self._slip(program) if self._perhaps(0.45) else program).source
-        thought = _trace(program, first)
         if mode == "check":
-            slip = self._slip(program)
-            tried = ""
-            if self._perhaps(0.35) and runs_well(slip, first) and slip.run(first) != program.run(first):
-                tried = _trace(slip, first) + " no ; "
-            thought = tried + thought + " ; " + _trace(program, second) + " ok"
-        return thought, program.source
+            return self._search(program, first, arguments[1]), program.source
+        return _trace(program, first), program.source
+
+    def _search(self, program: Program, first: Value, second: Value) -> str:
+        """Constants that explain the first pair, tried on the second; others, until both are explained.
+
+        This is the one way to induce that is better than guessing, since a message leaves the constants out.
+        """
+        tried = ""
+        for _ in range(_WRONG_TRIES if len(program.operations) <= _SHORT else 1):
+            guess = self._explaining(program, first)
+            if guess is None or not runs_well(guess, second) or guess.run(second) == program.run(second):
+                break
+            tried += _trace(guess, first) + " ; " + _trace(guess, second) + " no ; "
+        return tried + _trace(program, first) + " ; " + _trace(program, second) + " ok"
+
+    def _explaining(self, program: Program, argument: Value) -> Program | None:
+        """The same operations with other constants that give the same result for this argument, if found soon."""
+        wanted = program.run(argument)
+        for _ in range(_DRAWS):
+            guess = redrawn(self._rng, program)
+            if runs_well(guess, argument) and guess.run(argument) == wanted and not is_held_out(guess):
+                return guess
+        return None
 
     # Proposing
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from random import Random
 from types import MappingProxyType
 from typing import Final
@@ -159,6 +160,19 @@ def with_slip(rng: Random, program: Program) -> Program:
     operations = list(program.operations)
     operations[place] = _changed(rng, operations[place])
     return replace(program, operations=tuple(operations))
+
+
+def redrawn(rng: Random, program: Program) -> Program:
+    """The same operations in the same order, their constants drawn anew."""
+    operations = tuple(_makers()[operation.takes, operation.name](rng) for operation in program.operations)
+    return replace(program, operations=operations)
+
+
+@cache
+def _makers() -> Mapping[tuple[ValueType, str], _Maker]:
+    """What makes an operation of this name that takes this type."""
+    rng = Random(0)  # noqa: S311
+    return {(takes, maker(rng).name): maker for takes, (makers, _) in _OPERATIONS.items() for maker in makers}
 
 
 def _changed(rng: Random, operation: Operation) -> Operation:

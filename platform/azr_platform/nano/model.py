@@ -18,7 +18,7 @@ LAYERS: Final = 4
 HEADS: Final = 4
 FEED_FORWARD: Final = 256
 POSITIONS: Final = 512
-MAX_NEW_TOKENS: Final = 112
+MAX_NEW_TOKENS: Final = 160
 """A response of the embedded model fits in this many tokens."""
 
 

@@ -94,18 +94,15 @@ class Desk:
 def _from_grammar(count: int, inputs: int, seed: int) -> list[Task]:
     """Tasks of the embedded model's grammar, the three kinds in turn; never one on a held-out program."""
     from azr_platform.nano.grammar import random_arguments, random_case
-    from azr_platform.nano.heldout import held_out_keys, task_of
+    from azr_platform.nano.heldout import is_held_out, task_of
 
     key = blake2b(f"{seed}/problems/{GRAMMAR}".encode(), digest_size=16).digest()
     rng = random.Random(int.from_bytes(key, "big"))  # noqa: S311 repeatable, not secret
-    taken = set(held_out_keys())
     tasks: list[Task] = []
     while len(tasks) < count:
         kind = KINDS[len(tasks) % len(KINDS)]
         program, argument = random_case(rng)
         arguments = random_arguments(rng, program, inputs if kind.many_inputs else 1, argument)
-        task = task_of(f"{PREFIX}{len(tasks) + 1:06d}", kind, program, arguments) if arguments else None
-        if task is None or program.key in taken:
-            continue
-        tasks.append(task)
+        if arguments is not None and not is_held_out(program):
+            tasks.append(task_of(f"{PREFIX}{len(tasks) + 1:06d}", kind, program, arguments))
     return tasks
