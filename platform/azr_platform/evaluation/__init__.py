@@ -1,1 +1,1 @@
-"""What a run came to: summaries and plots, from its ledger alone."""
+"""How good a model is, and what a run came to: suites, intervals, pictures, reports."""

@@ -231,8 +231,8 @@ def _held_out(panel: Axes, report: Report) -> None:
     fresh = [(e.step or 0, unseen(e.tasks)) for e in points if any(task.seen for task in e.tasks)]
     left = [(step, estimates(tasks, measure).get("all")) for step, tasks in fresh if tasks]
     if marks := [(step, 100 * e.value) for step, e in left if e is not None]:
-        style = {"color": "#000000", "linestyle": "", "marker": "*", "markersize": 10, "markerfacecolor": "none"}
-        panel.plot(*zip(*marks, strict=True), **style, label="all, unseen")
+        places, values = zip(*marks, strict=True)
+        panel.plot(places, values, "*", color="#000000", markersize=10, markerfacecolor="none", label="all, unseen")
     panel.set_title(f"Held-out pass@1, {len(points[-1].tasks)} tasks", loc="left")
     panel.set_ylabel("% right")
     panel.set_xlabel("step")
