@@ -56,6 +56,7 @@ def _metrics(seconds: Mapping[str, float] | None = None, update: UpdateStats | N
         worths={D: [0.75, 0.25], A: []},
         successes=[[True, False, False, False], [False] * 4, [True, False, False, False]],
         repeats=2,
+        held_out=1,
         known=frozenset(),
         buffers={D: buffer},
     )
@@ -68,6 +69,7 @@ def test_counts_and_rates_by_hand() -> None:
         "blocked": 1,
         "trained": 3,
         "repeats": 2,
+        "health/held_out": 1,
         "reward/propose/deduction": 0.125,
         "reward/solve/deduction": 1.0,
         "format_rate/propose/deduction": pytest.approx(2 / 3),
@@ -118,5 +120,8 @@ def test_the_update_s_numbers_stand_under_their_names() -> None:
 def test_a_step_without_samples_makes_no_numbers_up() -> None:
     found = step_metrics(rollouts={}, rewarded=[], seconds={"generate": 0.0}, update=None)
     assert found == {"samples": 0, "blocked": 0, "trained": 0, "seconds/generate": 0.0}
-    assert proposer_metrics([], worths={}, successes=[], repeats=0, known=frozenset(), buffers={}) == {"repeats": 0}
+    assert proposer_metrics([], worths={}, successes=[], repeats=0, held_out=0, known=frozenset(), buffers={}) == {
+        "repeats": 0,
+        "health/held_out": 0,
+    }
     assert all(math.isfinite(value) for value in found.values())

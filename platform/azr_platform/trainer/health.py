@@ -26,16 +26,20 @@ def proposer_metrics(
     worths: Mapping[Kind, Sequence[float]],
     successes: Iterable[Sequence[bool]],
     repeats: int,
+    held_out: int,
     known: frozenset[str],
     buffers: Mapping[Kind, TaskBuffer],
 ) -> dict[str, float]:
     """Self-play's own numbers. A share or mean over nothing is left out.
 
-    ``known`` are the keys of the programs that the buffers held before this step.
+    ``known`` are the keys of the programs that the buffers held before this step, ``held_out`` is how many samples were
+    dropped because their program is held out: whether such a proposal is valid was not looked at.
     """
-    metrics: dict[str, float] = {"repeats": repeats}
+    metrics: dict[str, float] = {"repeats": repeats, "health/held_out": held_out}
     valid: dict[str, list[float]] = defaultdict(list)
     for rollout in proposals:
+        if not rollout.judgement.decided:
+            continue
         valid[f"valid_rate/{rollout.submission.kind.value}"].append(rollout.judgement.valid)
     worth = {f"learnability/{kind.value}": list(values) for kind, values in worths.items()}
     for name, values in {**valid, **worth}.items():

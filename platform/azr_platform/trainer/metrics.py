@@ -12,7 +12,12 @@ Self-play adds
 valid_rate/KIND         share of valid proposals                  repeats             valid proposals seen before
 learnability/KIND       mean worth of the valid proposals         difficulty/I        proposals solved I times of n
 buffer/KIND             tasks kept
+health/distinct         different programs, of the valid ones     health/new          of them in no buffer before
+health/nodes            mean syntax nodes of a program            health/values/TYPE  share of answers of a type
+health/values/largest   the largest of those shares               health/held_out     samples with such a program
 ```
+``health`` is about proposals of the kinds that write programs, up to renaming, composites with their functions; TYPE is
+that of the (first) output, such as ``int``, or what an error task's program raises.
 Given problems add ``problems``, how many were asked, ``difficulty/I``, problems solved I times of G, and where a vote
 says what is right ``degenerate``, votes that came to nothing, and ``agreement``, the mean share of a problem's allowed
 samples that gave the answer which won. There nobody knows the truth: ``solve_rate`` and ``difficulty`` mean agreement.

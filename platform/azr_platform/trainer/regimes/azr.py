@@ -114,6 +114,7 @@ class SelfPlay:
                 worths=worths,
                 successes=successes.values(),
                 repeats=len(repeats),
+                held_out=sum(not r.judgement.decided for r in (*proposals, *rollouts, *solves)),
                 known=known,
                 buffers=self._buffers,
             ),
