@@ -62,6 +62,13 @@ def test_an_unknown_preset_is_refused(cli: Cli, tmp_path: Path) -> None:
     assert_one_line(cli("train", "--preset", "nanno", "--run", str(tmp_path / "r")), "nanno", "nano", status=2)
 
 
+def test_a_file_of_held_out_programs_that_is_missing_is_named_before_a_run_is_made(cli: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "none.jsonl"
+    result = cli("train", "--preset", "nano", "--run", str(tmp_path / "r"), "--set", f"tasks.held_out={file}")
+    assert_one_line(result, "tasks.held_out", str(file), status=2)
+    assert not (tmp_path / "r").exists()
+
+
 def test_train_needs_a_run(cli: Cli) -> None:
     assert_one_line(cli("train", "--preset", "nano"), "--run", status=2)
 

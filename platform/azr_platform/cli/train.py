@@ -108,12 +108,14 @@ def _supervise(run: Path, config: Config, open_ledger: Callable[[Jail], LedgerWr
     from azr_monitor.audit import Auditor
     from azr_monitor.policy import load_policy
     from azr_platform.cli.progress import Headless
+    from azr_platform.supervisor.heldout import held_out_programs
     from azr_sandbox.limits import Limits
     from azr_sandbox.pool import JailPool
     from azr_sandbox.probe import require_contained
 
     console = Console()
     _check_model(config)
+    held_out_programs(config.tasks.held_out)  # a file that cannot be read should show now; it is remembered
     auditor = Auditor.from_policy(load_policy(config.supervisor.policy))
     limits = Limits(wall_s=config.jail.wall_seconds, cpu_s=config.jail.cpu_seconds, memory_mb=config.jail.memory_mb)
     with JailPool(limits, config.jail.workers or None) as jail:
