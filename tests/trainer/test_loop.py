@@ -405,3 +405,41 @@ def test_the_same_step_draws_the_same_and_another_seed_or_step_does_not() -> Non
 
     assert prompts() == prompts()
     assert prompts() != prompts("run.seed=1")
+
+
+# -- control experiments ---------------------------------------------------------------------------------
+
+
+class Frozen(Engine):
+    def generate(
+        self, prompts: Sequence[str], *, samples: int, seed: int, progress: Any = None
+    ) -> list[list[Completion]]:
+        return [[Completion([5, 2], [-0.5, -0.5], "frozen", finished=True) for _ in range(samples)] for _ in prompts]
+
+
+def test_a_frozen_proposer_proposes_adds_nothing_to_the_gradient_and_is_never_refreshed() -> None:
+    link, updates, frozen, learning = Link(all_valid), Updates(), Frozen(), Engine()
+    config = load(overrides=[f"selfplay.proposals={B}", "selfplay.seed_rounds=1", "control.proposer=frozen"])
+    loop = Loop(config, learning, updates, link, proposer=frozen)  # type: ignore[arg-type]
+    loop.begin()
+    loop.step(1)
+    said = {(sample.role, sample.response) for _, samples in link.reviews for sample in samples}
+    assert said == {(Role.PROPOSE, "frozen"), (Role.SOLVE, "said")}
+    assert rewards(updates, Role.PROPOSE) == []
+    assert rewards(updates, Role.SOLVE)
+    assert (frozen.refreshed, learning.refreshed) == (0, 1)
+
+
+def test_shuffled_rewards_are_what_the_ledger_is_told() -> None:
+    def some_right(phase: Phase, position: int, sample: Submission) -> dict[str, Any]:
+        if sample.role is Role.PROPOSE:
+            return all_valid(phase, position, sample)
+        return {"well_formed": True, "correct": position % 2 == 0}
+
+    _, link, updates = one_step(some_right, "control.rewards=shuffled")
+    (given,) = updates.given
+    assert {(i.rollout.judgement.sample, i.reward) for i in given} == {
+        (row.sample, row.reward) for row in link.rewards if row.trained
+    }
+    solved = [item for item in given if item.rollout.group.role is Role.SOLVE]
+    assert any((item.reward > 0) != item.rollout.judgement.correct for item in solved)

@@ -187,6 +187,15 @@ class UpdateConfig(Section):
     """Padded tokens in one forward pass; accumulation keeps the result the same."""
 
 
+class ControlConfig(Section):
+    """Control experiments (trainer/controls.py): what a run comes to without one of its parts."""
+
+    rewards: Literal["earned", "shuffled"] = "earned"
+    """``shuffled`` deals the rewards of each role x kind group at random among its samples."""
+    proposer: Literal["trained", "untrained", "frozen"] = "trained"
+    """``untrained``: proposals add nothing to the gradient. ``frozen``: the model the run began with proposes."""
+
+
 class JailConfig(Section):
     wall_seconds: Annotated[float, Field(gt=0, le=600)] = 10.0
     """Per program and input."""
@@ -218,6 +227,7 @@ class Config(Section):
     rewards: RewardsConfig = RewardsConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     update: UpdateConfig = UpdateConfig()
+    control: ControlConfig = ControlConfig()
     jail: JailConfig = JailConfig()
     supervisor: SupervisorConfig = SupervisorConfig()
 

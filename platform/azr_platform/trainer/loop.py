@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from azr_platform.channel.messages import Reward
 from azr_platform.config.schema import Config
 from azr_platform.rollout.engine import Engine
+from azr_platform.trainer.controls import controlled
 from azr_platform.trainer.link import Link
 from azr_platform.trainer.metrics import step_metrics
 from azr_platform.trainer.regimes.base import Buffers, Regime
@@ -27,11 +28,14 @@ from azr_platform.trainer.update import Updater, UpdateStats
 class Loop:
     """Drives the regime that the configuration names, and learns from what it yields."""
 
-    def __init__(self, config: Config, engine: Engine, updater: Updater, link: Link) -> None:
+    def __init__(
+        self, config: Config, engine: Engine, updater: Updater, link: Link, proposer: Engine | None = None
+    ) -> None:
         self._engine = engine
         self._updater = updater
         self._link = link
-        self._sampler = Sampler(config, engine, link)
+        self._control = config.control
+        self._sampler = Sampler(config, engine, link, proposer)
         self.regime: Regime = REGIMES[config.run.regime](config, self._sampler)
         self.settled: Buffers | None = None
         """What the regime kept after the last finished step, and a checkpoint holds, also when a step is cut short;
@@ -56,12 +60,13 @@ class Loop:
         started_at = time.time()
         self._sampler.seconds.clear()
         practice = self.regime.practise(step)
-        update = self._learn(practice.rewarded, step)
+        rewarded = controlled(practice.rewarded, self._control, self._sampler.rng("control"))
+        update = self._learn(rewarded, step)
         metrics = step_metrics(
-            rollouts=practice.rollouts, rewarded=practice.rewarded, seconds=self._sampler.seconds, update=update
+            rollouts=practice.rollouts, rewarded=rewarded, seconds=self._sampler.seconds, update=update
         )
         everything = [rollout for batch in practice.rollouts.values() for rollout in batch]
-        rows = _reward_rows(everything, practice.rewarded, update)
+        rows = _reward_rows(everything, rewarded, update)
         self._link.step_done(started_at, {**metrics, **practice.metrics}, rows)
         self.settled = self.regime.buffers()
 

@@ -12,7 +12,7 @@ from hashlib import blake2b
 from azr_platform.channel.messages import Submission
 from azr_platform.config.schema import Config
 from azr_platform.learning.rewards import accuracy, composite
-from azr_platform.records import Phase
+from azr_platform.records import Phase, Role
 from azr_platform.rollout.engine import Engine
 from azr_platform.trainer.link import Link
 from azr_platform.trainer.rollouts import Question, Rewarded, Rollout
@@ -21,9 +21,10 @@ from azr_platform.trainer.rollouts import Question, Rewarded, Rollout
 class Sampler:
     """Sends prompts through the engine and the supervisor's review, and puts rewards on what was allowed."""
 
-    def __init__(self, config: Config, engine: Engine, link: Link) -> None:
+    def __init__(self, config: Config, engine: Engine, link: Link, proposer: Engine | None = None) -> None:
         self._config = config
         self._engine = engine
+        self._proposer = proposer or engine
         self.link = link
         self.seconds: dict[str, float] = defaultdict(float)
         """How long each activity of the current step took."""
@@ -31,15 +32,16 @@ class Sampler:
     def sample(self, phase: Phase, questions: Sequence[Question], samples: int, label: str) -> list[Rollout]:
         """Sample every question ``samples`` times and have every answer reviewed, as one batch each.
 
-        A prompt that is too long is left out. The samples of a question stand together.
+        A prompt that is too long is left out. The samples of a question stand together. All are of one role.
         """
         limit = self._config.model.max_prompt_tokens
         questions = [q for q in questions if len(self._engine.encode(q.prompt)) <= limit]
         if not questions:
             return []
         self.link.at(f"{phase.value}: sampling")
+        engine = self._proposer if questions[0].role is Role.PROPOSE else self._engine
         with self.timed("generate"):
-            completions = self._engine.generate(
+            completions = engine.generate(
                 [question.prompt for question in questions],
                 samples=samples,
                 seed=self.rng(f"sample-{label}").getrandbits(62),

@@ -54,7 +54,10 @@ class Session:
         updater = Updater(
             model, config.optimizer, config.update, steps=config.run.steps, temperature=config.model.temperature
         )
-        loop = Loop(config, build_engine(config.model, model, tokenizer), updater, link)
+        proposer = None
+        if config.control.proposer == "frozen":
+            proposer = build_engine(config.model, *load_policy(config.model))
+        loop = Loop(config, build_engine(config.model, model, tokenizer), updater, link, proposer)
         link.step = done
         if folder:
             checkpoints.load_optimizer(folder, model, updater.optimizer)
