@@ -36,10 +36,11 @@ class Engine:
 
 
 class Link:
-    """Every proposal is what ``say`` makes of it; of two answers to a task one is right."""
+    """Every proposal is what ``say`` makes of it; of two answers to a task one is right; ``answers`` may say more."""
 
     def __init__(self, say: Say) -> None:
         self.say = say
+        self.answers: dict[str, Any] = {}
         self.step = 0
         self.asked: list[tuple[Phase, Submission]] = []
         self._numbers = itertools.count(1)
@@ -53,7 +54,7 @@ class Link:
         judgements = []
         for position, sample in enumerate(samples):
             self.asked.append((phase, sample))
-            said = self.say(sample) if sample.role is Role.PROPOSE else {"correct": position % 2 == 0}
+            said = self.say(sample) if sample.role is Role.PROPOSE else {"correct": position % 2 == 0, **self.answers}
             known = {"allowed": True, "well_formed": True, "sample": next(self._numbers), **said}
             judgements.append(Judgement(uid=sample.uid, **known))
         return judgements
@@ -228,6 +229,16 @@ def test_a_held_out_proposal_is_dropped_not_punished_and_says_nothing_of_validit
     assert len(rewards(practice)) == B - 1
     assert practice.metrics["health/held_out"] == 1
     assert practice.metrics["valid_rate/deduction"] == 1.0
+
+
+def test_held_out_answers_are_dropped_not_punished_and_measure_nothing() -> None:
+    regime, link, _ = play(programs(PLUS, MINUS), "rewards.punish_flagged=true", "selfplay.train_on_rollouts=true")
+    link.answers = {"allowed": False, "decided": False}
+    link.asked.clear()
+    practice = regime.practise(2)
+    assert {item.rollout.submission.role for item in practice.rewarded} == {Role.PROPOSE}
+    assert rewards(practice) == [], "nobody knows what the proposals are worth"
+    assert practice.metrics["health/held_out"] == sum(sample.role is Role.SOLVE for _, sample in link.asked)
 
 
 # -- composites ------------------------------------------------------------------------------------------
