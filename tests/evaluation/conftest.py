@@ -26,7 +26,18 @@ def _write_run(run: Path, text: str = "plain") -> None:
         for step in range(1, STEPS + 1):
             batch.add("steps", {"branch": 1, "step": step, "started_at": float(step), "seconds": 2.0})
             share = step / STEPS
-            metrics = {"samples": 40, "blocked": 1, "repeats": 2, "loss": 1 - share, "health/unique": share, text: 1.0}
+            metrics = {
+                "samples": 40,
+                "blocked": 1,
+                "repeats": 2,
+                "loss": 1 - share,
+                "health/distinct": share,
+                text: 1.0,
+            }
+            metrics |= {
+                f"health/values/{name}": 0.125
+                for name in ("int", "str", "list", "dict", "set", "bool", "float", "None")
+            }
             for kind in Kind:
                 metrics |= {f"solve_rate/{kind.value}": share, f"valid_rate/{kind.value}": 0.5 + share / 2}
                 metrics |= {f"reward/{role}/{kind.value}": math.sin(step) for role in ("solve", "propose")}

@@ -104,6 +104,7 @@ def test_every_picture_that_there_are_numbers_for_is_drawn(small_run: Path, eval
         "learning",
         "proposer",
         "health",
+        "values",
         "difficulty",
         "responses",
         "oversight",

@@ -47,6 +47,7 @@ def evaluate(
     from azr_platform.cli.scores import as_object, show_change, show_scores
     from azr_platform.evaluation.records import Evaluation
     from azr_platform.tasks.problems import complete
+    from azr_sandbox.probe import require_contained
 
     if len(targets) > 2:
         raise BadInput("give one target, or two to compare")
@@ -59,6 +60,7 @@ def evaluate(
     with ExitStack() as stack:
         jail = stack.enter_context(_jail(wanted[0])) if wanted else None
         if jail is not None:
+            require_contained(jail)
             tasks = complete(tasks, jail, suite)
         found = []
         for item in chosen:

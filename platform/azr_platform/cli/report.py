@@ -151,6 +151,8 @@ def _chart(found: Report) -> list[str]:
     """Right answers over the steps; each kind is drawn in the letter it begins with, so no colour is needed."""
     import plotext  # type: ignore[import-untyped]
 
+    from azr_platform.evaluation.report import right_means
+
     curves = {
         name.removeprefix("solve_rate/"): series
         for name, series in found.metrics.items()
@@ -170,4 +172,4 @@ def _chart(found: Report) -> list[str]:
     plotext.xticks(ticks, [str(tick) for tick in ticks])
     drawn = [line.rstrip() for line in plotext.uncolorize(plotext.build()).splitlines()]
     letters = ", ".join(f"({name[0]}){name[1:]}" for name in sorted(curves))
-    return [f"right answers on its own tasks, % by step: {letters}", *drawn]
+    return [f"% of answers that {right_means(found)}, by step: {letters}", *drawn]

@@ -21,7 +21,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from azr_platform.evaluation.records import estimates, measures, unseen
-from azr_platform.evaluation.report import Report, Series, main_suite
+from azr_platform.evaluation.report import Report, Series, main_suite, right_means
 
 # Okabe and Ito's colours can be told apart by every common kind of colour vision; dashes and markers help in print.
 _STYLES: Final = (
@@ -74,7 +74,9 @@ def plot_run(report: Report, path: Path) -> bool:
         if len(main_suite(report.evaluations)) > 1:
             _held_out(panels[0][0], report)
         else:
-            _curves(panels[0][0], _named(report, "solve_rate"), "Solver", "share of right answers", top=1.0)
+            _curves(
+                panels[0][0], _named(report, "solve_rate"), "Solver", f"answers that {right_means(report)}", top=1.0
+            )
         _curves(panels[0][1], _named(report, "valid_rate"), "Proposer: valid tasks", "share of proposals", top=1.0)
         _curves(panels[1][0], _named(report, "learnability"), "Proposer: learnability", "mean worth", top=1.0)
         _oversight(panels[1][1], report)
@@ -102,8 +104,9 @@ def _pictures(report: Report) -> Iterator[Picture]:
         _held_out(panel, report)
         yield Picture("held-out", "Held-out tasks", "pass@1 of checkpoints; bars: 95 % interval over tasks.", figure)
     smooth = "Dots: steps; line: mean of neighbouring steps; band: one standard deviation of them."
+    right = right_means(report)
     named = {
-        "Solver: right answers": (_named(report, "solve_rate"), "share", 1.0),
+        f"Solver: answers that {right}": (_named(report, "solve_rate"), "share", 1.0),
         "Solver: reward": (_named(report, "reward/solve"), "mean reward", None),
         "Proposer: reward": (_named(report, "reward/propose"), "mean reward", None),
     }
@@ -119,8 +122,16 @@ def _pictures(report: Report) -> Iterator[Picture]:
         repeats = {name: report.metrics[name] for name in ("repeats",) if name in report.metrics}
         _curves(panels[2], repeats, "Repeats", "proposals a step")
         yield Picture("proposer", "Proposer", smooth, figure)
-    if names := sorted(name for name in report.metrics if name.startswith("health/")):
+    if names := sorted(name for name in report.metrics if re.fullmatch("health/[^/]+|health/values/largest", name)):
         yield Picture("health", "Proposer health", smooth, _small(report, names))
+    values = _named(report, "health/values")
+    values.pop("largest", None)
+    if values:
+        figure, (panel,) = _figure(1, height=3.2)
+        _stacked(panel, values, "Types of the proposed tasks' outputs", "share")
+        yield Picture("values", "Kinds of values", "The share of each type, by step.", figure)
+    if names := [name for name in ("agreement", "degenerate", "problems") if name in report.metrics]:
+        yield Picture("votes", "Given problems", smooth, _small(report, names))
     if counts := _difficulty(report):
         figure, (panel,) = _figure(1, height=3.2)
         _heat(figure, panel, *counts)
@@ -141,7 +152,7 @@ def _pictures(report: Report) -> Iterator[Picture]:
         name.removeprefix("seconds/"): s for name, s in report.metrics.items() if name.startswith("seconds/")
     }:
         figure, (panel,) = _figure(1, height=3.2)
-        _stacked(panel, seconds)
+        _stacked(panel, seconds, "Step time", "seconds")
         yield Picture(
             "time", "Where a step's time goes", "Seconds of each part; parts that overlap count each.", figure
         )
@@ -293,16 +304,22 @@ def _oversight(panel: Axes, report: Report) -> None:
     panel.legend(fontsize=7.5, framealpha=0.7)
 
 
-def _stacked(panel: Axes, seconds: dict[str, Series]) -> None:
-    steps = sorted({step for series in seconds.values() for step in series.steps})
-    lookup = {name: dict(zip(series.steps, series.values, strict=True)) for name, series in seconds.items()}
-    heights = [[lookup[name].get(step, 0.0) for step in steps] for name in sorted(lookup)]
-    colours = [_STYLES[number % len(_STYLES)][0] for number in range(len(heights))]
-    shapes = panel.stackplot(steps, heights, labels=sorted(lookup), colors=colours, alpha=0.75)
+def _stacked(panel: Axes, parts: dict[str, Series], title: str, unit: str) -> None:
+    """Areas one on another; of many only the largest, the others together."""
+    steps = sorted({step for series in parts.values() for step in series.steps})
+    lookup = {name: dict(zip(series.steps, series.values, strict=True)) for name, series in parts.items()}
+    largest = sorted(lookup, key=lambda name: -sum(lookup[name].values()))
+    kept, rest = sorted(largest[: len(_STYLES) - 1]), largest[len(_STYLES) - 1 :]
+    heights = [[lookup[name].get(step, 0.0) for step in steps] for name in kept]
+    if rest:
+        heights.append([sum(lookup[name].get(step, 0.0) for name in rest) for step in steps])
+    colours = [colour for colour, _, _ in _STYLES[: len(heights)]]
+    labels = [*kept, *(["other"] if rest else [])]
+    shapes = panel.stackplot(steps, heights, labels=labels, colors=colours, alpha=0.75)
     for shape, hatch in zip(shapes, ("", "//", "..", "xx", "--", "++", "oo") * 4, strict=False):
         shape.set_hatch(hatch)
-    panel.set_title("Step time", loc="left")
-    panel.set_ylabel("seconds")
+    panel.set_title(title, loc="left")
+    panel.set_ylabel(unit)
     panel.set_xlabel("step")
     panel.legend(fontsize=7.5, framealpha=0.7, loc="upper right")
 

@@ -7,6 +7,7 @@ and after, in one table.
 from __future__ import annotations
 
 import re
+import tomllib
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -55,6 +56,7 @@ class Report(msgspec.Struct, frozen=True):
 
     run: str
     seed: int
+    regime: str
     summary: Summary
     metrics: dict[str, Series]
     groups: list[GroupRow]
@@ -88,6 +90,7 @@ def gather(run: Path, ceiling: Evaluation | None = None) -> Report:
         return Report(
             run=info.name,
             seed=info.seed,
+            regime=_regime(info.config),
             summary=reader.summary(),
             metrics={name: one for name, one in series.items() if one.steps},
             groups=group_rows(reader),
@@ -101,6 +104,20 @@ def gather(run: Path, ceiling: Evaluation | None = None) -> Report:
             alerts=reader.alerts(limit=ALERTS_SHOWN),
             examples=[Example(*task) for task in (tasks if len(tasks) <= 6 else tasks[:3] + tasks[-3:])],
         )
+
+
+def _regime(config: str) -> str:
+    """The regime that a run's recorded configuration names; those from before there were several have none."""
+    try:
+        regime = tomllib.loads(config).get("run", {}).get("regime", "azr")
+    except (tomllib.TOMLDecodeError, AttributeError):
+        return ""
+    return regime if isinstance(regime, str) else ""
+
+
+def right_means(report: Report) -> str:
+    """What a right answer is on the run's own tasks: in ``ttrl`` nobody knows the truth."""
+    return "agree with the vote" if report.regime == "ttrl" else "are right"
 
 
 def main_suite(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
