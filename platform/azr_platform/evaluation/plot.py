@@ -321,7 +321,7 @@ def _stacked(panel: Axes, parts: dict[str, Series], title: str, unit: str) -> No
     panel.set_title(title, loc="left")
     panel.set_ylabel(unit)
     panel.set_xlabel("step")
-    panel.legend(fontsize=7.5, framealpha=0.7, loc="upper right")
+    panel.legend(fontsize=7.5, loc="center left", bbox_to_anchor=(1.0, 0.5), reverse=True)
 
 
 def _small(report: Report, names: Sequence[str]) -> Figure:
