@@ -60,6 +60,25 @@ def test_distance_and_rarity_of_the_first_are_whole() -> None:
     assert rarity("dict", ["int"]) == 1
 
 
+ANSWERS = st.lists(st.sampled_from(["int", "str", "list"]), max_size=30)
+
+
+@given(ANSWERS, st.floats(0.01, 1))
+def test_rarity_is_a_share_that_falls_with_each_further_one_and_is_gone_at_the_limit(
+    recent: list[str], limit: float
+) -> None:
+    found = rarity("int", recent, limit)
+    assert 0 <= found <= 1
+    assert rarity("int", [*recent, "int"], limit) <= found
+    if recent and recent.count("int") / len(recent) >= limit:
+        assert found == 0
+
+
+def test_a_limit_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="above 0"):
+        rarity("int", ["int"], 0.0)
+
+
 @pytest.mark.parametrize("how", HOW)
 @given(TERMS)
 def test_terms_never_pay_for_what_is_worth_nothing_or_invalid(how: Combination, terms: list[Term]) -> None:

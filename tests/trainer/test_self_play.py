@@ -166,6 +166,8 @@ def test_rare_types_of_answers_are_worth_more() -> None:
     on = ["rewards.answer_diversity=1.0", "rewards.combine=product", "selfplay.seed_factor=1"]
     _, _, practice = play(two_types, *on, seeded=two_types)
     assert rewards(practice) == pytest.approx([0.5 * 2 / 5] * 3 + [0.5])
+    _, _, limited = play(two_types, *on, "rewards.answer_limit=0.6", seeded=two_types)
+    assert rewards(limited) == [-0.5] * 3 + [0.5], "three of the five kept are numbers: a further one is worth nothing"
     _, _, added = play(two_types, *on[:1], "rewards.answer_diversity_cap=0.6", *on[2:], seeded=two_types)
     assert rewards(added) == pytest.approx([0.5 + 2 / 5] * 3 + [0.5 + 0.6])
 

@@ -138,9 +138,11 @@ class RewardsConfig(Section):
     edit_distance_cap: Nonnegative = 1.0
     """Most that the edit distance counts."""
     answer_diversity: Nonnegative = 0.0
-    """Coefficient of 1 - the share of the answer's type among the newest tasks kept; 0 turns it off."""
+    """Coefficient of 1 - share / limit, of the answer's type among the newest tasks kept; 0 turns it off."""
     answer_diversity_cap: Nonnegative = 1.0
     """Most that answer diversity counts."""
+    answer_limit: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """The share from which on another answer of a type adds no diversity (under ``product``: is worth nothing)."""
     answer_window: Positive = 400
     """How many of the newest tasks, over all kinds that write programs, answer diversity looks at."""
     punish_flagged: bool = False

@@ -49,11 +49,20 @@ def combined(worth: float, terms: Sequence[Term], how: Combination = "sum") -> f
     return worth + sum(amounts) if how == "sum" else worth * math.prod(amounts)
 
 
-def rarity(answer: Hashable, recent: Sequence[Hashable]) -> float:
-    """1 - the share of ``answer`` among the recent ones, in 0..1; 1 when there are none."""
+def rarity(answer: Hashable, recent: Sequence[Hashable], limit: float = 1.0) -> float:
+    """1 - share / limit, in 0..1, of the share that ``answer`` has among the recent ones; 1 when there are none.
+
+    The paper's term has the limit 1. With a lower one, what has reached that share is worth nothing more.
+
+    Raises:
+        ValueError: the limit is not above 0.
+    """
+    if not limit > 0:
+        raise ValueError(f"a limit of {limit} is not above 0")
     if not recent:
         return 1.0
-    return 1.0 - sum(other == answer for other in recent) / len(recent)
+    share = sum(other == answer for other in recent) / len(recent)
+    return max(0.0, 1.0 - share / limit)
 
 
 def mean_distance(program: Sequence[Hashable], references: Sequence[Sequence[Hashable]]) -> float:

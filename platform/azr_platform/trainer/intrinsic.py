@@ -43,7 +43,7 @@ class Intrinsic:
             distance = mean_distance(_words(task.program), [_words(program) for program in references])
             terms.append(Term(distance, settings.edit_distance, settings.edit_distance_cap))
         if settings.answer_diversity:
-            diversity = rarity(answer_kind(task), self._answers)
+            diversity = rarity(answer_kind(task), self._answers, settings.answer_limit)
             terms.append(Term(diversity, settings.answer_diversity, settings.answer_diversity_cap))
         return terms
 
