@@ -145,6 +145,39 @@ def test_any_batch_size_keeps_the_prompts_order_and_the_log_probs(
 
 
 @pytest.mark.parametrize("kind", ENGINES)
+@pytest.mark.parametrize("batch", [4, 100])
+def test_each_prompt_is_ready_once_before_the_last_and_in_the_same_order_again(
+    kind: Any, batch: int, tiny: Build, tokenizer: Any
+) -> None:
+    engine = _engine(kind, tiny(), tokenizer, batch=batch)
+    heard: list[list[Any]] = [[], []]
+    for told in heard:
+        results = engine.generate(
+            PROMPTS,
+            samples=2,
+            seed=1,
+            ready=lambda place, completions, told=told: told.append(("ready", place, completions)),
+            progress=lambda done, total, told=told: told.append(("done", done)),
+        )
+        ready = [entry[1:] for entry in told if entry[0] == "ready"]
+        assert sorted(place for place, _ in ready) == list(range(len(PROMPTS)))
+        assert all(results[place] == completions for place, completions in ready)
+        assert told[-1] == ("done", 2 * len(PROMPTS)) or told[-1][0] == "ready"
+    assert heard[0] == heard[1]
+
+
+def test_static_has_short_answers_ready_while_it_samples_long_ones(tiny: Build, tokenizer: Any) -> None:
+    model = tiny()
+    model.generation_config.eos_token_id = [2, *range(5, 365, 9)]
+    engine = _engine(StaticEngine, model, tokenizer, batch=100)
+    order: list[int] = []
+    results = engine.generate(PROMPTS * 3, samples=1, seed=3, ready=lambda place, _: order.append(place))
+    lengths = [len(results[place][0].tokens) for place in order]
+    assert lengths == sorted(lengths)
+    assert lengths[0] < lengths[-1]
+
+
+@pytest.mark.parametrize("kind", ENGINES)
 def test_a_response_ends_at_the_end_token_or_the_cap(kind: Any, tiny: Build, tokenizer: Any) -> None:
     model = tiny()
     completions = _flat(_engine(kind, model, tokenizer, max_tokens=40).generate(PROMPTS, samples=40, seed=0))

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from azr_platform.channel.messages import Judgement, Reward, Submission
+from azr_platform.channel.messages import Judgement, Reviewed, Reward, Submission
 from azr_platform.config.load import load
 from azr_platform.records import SELF_PLAY_KINDS, Kind, Phase, Role, Task
 from azr_platform.rollout.engine import Completion
@@ -25,7 +25,9 @@ B, N_ROLLOUTS = 4, 3
 
 
 class Engine:
-    """Says ``say(prompt)``; a counter makes every response its own."""
+    """Says the same to every prompt."""
+
+    said = "said"
 
     def __init__(self) -> None:
         self.refreshed = 0
@@ -34,9 +36,12 @@ class Engine:
         return [1] * min(len(prompt), 50)
 
     def generate(
-        self, prompts: Sequence[str], *, samples: int, seed: int, progress: Any = None
+        self, prompts: Sequence[str], *, samples: int, seed: int, progress: Any = None, ready: Any = None
     ) -> list[list[Completion]]:
-        return [[Completion([5, 2], [-0.5, -0.5], "said", finished=True) for _ in range(samples)] for _ in prompts]
+        drawn = [[Completion([5, 2], [-0.5, -0.5], self.said, finished=True) for _ in range(samples)] for _ in prompts]
+        for place in reversed(range(len(prompts))):  # no engine promises that the first prompt is ready first
+            ready(place, drawn[place])
+        return drawn
 
     def refresh(self) -> None:
         self.refreshed += 1
@@ -52,6 +57,16 @@ class Updates:
 
 
 Judge = Callable[[Phase, int, Submission], dict[str, Any]]
+
+
+class Answered:
+    """A batch whose verdicts are there already."""
+
+    def __init__(self, reviewed: Reviewed) -> None:
+        self._reviewed = reviewed
+
+    def reviewed(self) -> Reviewed:
+        return self._reviewed
 
 
 class Link:
@@ -75,25 +90,32 @@ class Link:
     def notice(self, message: str) -> None:
         self.notices.append(message)
 
-    def review(self, phase: Phase, samples: Sequence[Submission]) -> list[Judgement]:
+    def submit(self, phase: Phase, samples: Sequence[Submission]) -> Answered:
         self.reviews.append((phase, list(samples)))
         judgements = []
-        for position, sample in enumerate(samples):
+        for sample in samples:
             self._number += 1
             said = {
                 "sample": self._number,
                 "allowed": True,
                 "well_formed": False,
-                **self.judge(phase, position, sample),
+                **self.judge(phase, position(sample), sample),
             }
             judgements.append(Judgement(uid=sample.uid, **said))
-        return judgements
+        return Answered(Reviewed(judgements=judgements))
 
     def step_done(self, started_at: float, metrics: dict[str, float], rewards: list[Reward]) -> None:
         self.rewards += rewards
 
     def of(self, phase: Phase) -> list[Submission]:
-        return [sample for at, samples in self.reviews for sample in samples if at is phase]
+        """What was sent of a phase, in the order of its questions."""
+        sent = [sample for at, samples in self.reviews for sample in samples if at is phase]
+        return sorted(sent, key=lambda sample: (sample.uid.rsplit("-", 1)[0], position(sample)))
+
+
+def position(sample: Submission) -> int:
+    """A sample's place in its phase, whichever batch it came in."""
+    return int(sample.uid.rsplit("-", 1)[1])
 
 
 def task_of(kind: Kind, name: str) -> Task:
@@ -175,7 +197,7 @@ def test_seeding_that_finds_nothing_ends_with_a_notice_and_the_identity() -> Non
     loop, link, _ = play(lambda *_: {})
     loop.begin()
     assert {len(buffer) for buffer in loop.regime.buffers().values()} == {1}
-    assert len(link.reviews) == 2
+    assert len({sample.uid.rsplit("-", 1)[0] for sample in link.of(Phase.SEED)}) == 2
     assert "fewer than 16" in link.notices[0]
 
 
@@ -411,10 +433,7 @@ def test_the_same_step_draws_the_same_and_another_seed_or_step_does_not() -> Non
 
 
 class Frozen(Engine):
-    def generate(
-        self, prompts: Sequence[str], *, samples: int, seed: int, progress: Any = None
-    ) -> list[list[Completion]]:
-        return [[Completion([5, 2], [-0.5, -0.5], "frozen", finished=True) for _ in range(samples)] for _ in prompts]
+    said = "frozen"
 
 
 def test_a_frozen_proposer_proposes_adds_nothing_to_the_gradient_and_is_never_refreshed() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from azr_platform.buffers.buffer import NotAllowed
-from azr_platform.channel.messages import Judgement, Problem, Reward, Submission
+from azr_platform.channel.messages import Judgement, Problem, Reviewed, Reward, Submission
 from azr_platform.config.load import load
 from azr_platform.config.schema import RunConfig
 from azr_platform.records import Kind, Phase
@@ -34,9 +34,12 @@ class Engine:
         return [1] * len(prompt)
 
     def generate(
-        self, prompts: Sequence[str], *, samples: int, seed: int, progress: Any = None
+        self, prompts: Sequence[str], *, samples: int, seed: int, progress: Any = None, ready: Any = None
     ) -> list[list[Completion]]:
-        return [[Completion([5, 2], [-0.5, -0.5], "said", finished=True) for _ in range(samples)] for _ in prompts]
+        drawn = [[Completion([5, 2], [-0.5, -0.5], "said", finished=True) for _ in range(samples)] for _ in prompts]
+        for place, completions in enumerate(drawn):
+            ready(place, completions)
+        return drawn
 
     def refresh(self) -> None: ...
 
@@ -48,6 +51,16 @@ class Updates:
     def update(self, rewarded: Sequence[Rewarded], step: int, rng: random.Random) -> UpdateStats:
         self.given += rewarded
         return UpdateStats([1.0] * len(rewarded), 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.1)
+
+
+class Answered:
+    """A batch whose verdicts are there already."""
+
+    def __init__(self, judgements: list[Judgement]) -> None:
+        self._judgements = judgements
+
+    def reviewed(self) -> Reviewed:
+        return Reviewed(judgements=self._judgements)
 
 
 class Link:
@@ -72,14 +85,16 @@ class Link:
     def draw(self) -> list[Problem]:
         return PROBLEMS
 
-    def review(self, phase: Phase, samples: Sequence[Submission]) -> list[Judgement]:
+    def submit(self, phase: Phase, samples: Sequence[Submission]) -> Answered:
         self.samples += samples
         self.phases.append(phase)
         usual = {"allowed": True, "well_formed": True}
-        return [
-            Judgement(uid=sample.uid, sample=number + 1, **{**usual, **self.verdict(number)})
-            for number, sample in enumerate(samples)
-        ]
+        return Answered(
+            [
+                Judgement(uid=sample.uid, sample=number + 1, **{**usual, **self.verdict(number)})
+                for number, sample in enumerate(samples)
+            ]
+        )
 
     def step_done(self, started_at: float, metrics: dict[str, float], rewards: list[Reward]) -> None:
         self.metrics, self.rewards = metrics, rewards

@@ -7,8 +7,8 @@ client  ─ Hello, Command, Ask ────────────────
 client  ◄─ Welcome, Outcome, Status, Refused ──────────────────────────────────────────────── supervisor
 ```
 
-Each message of the trainer but ``Beat`` and ``Notice`` waits for one reply. A pause is a reply to ``SafePoint``
-that has not come yet. A message with an unknown field or tag is refused whole.
+Each message of the trainer but ``Beat`` and ``Notice`` gets one reply, in the order they came. A pause is a
+reply to ``SafePoint`` that has not come yet. A message with an unknown field or tag is refused whole.
 """
 
 from __future__ import annotations
@@ -179,7 +179,10 @@ class Judgement(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 
 class Reviewed(Message, frozen=True):
+    """``seconds``: how long the supervisor's parts took over the batch (see supervisor/gate.py)."""
+
     judgements: list[Judgement]
+    seconds: dict[str, float] = {}
 
 
 class Noted(Message, frozen=True):

@@ -9,6 +9,8 @@ import msgspec
 
 Progress = Callable[[int, int], None]
 """Called with (sequences done, sequences in all) while sampling."""
+Ready = Callable[[int, list["Completion"]], None]
+"""Called with (a prompt's place, its samples) once, as soon as they are all there, while others are sampled."""
 
 
 class Completion(msgspec.Struct, frozen=True):
@@ -32,9 +34,16 @@ class Engine(Protocol):
         ...
 
     def generate(
-        self, prompts: Sequence[str], *, samples: int, seed: int, progress: Progress | None = None
+        self,
+        prompts: Sequence[str],
+        *,
+        samples: int,
+        seed: int,
+        progress: Progress | None = None,
+        ready: Ready | None = None,
     ) -> list[list[Completion]]:
-        """``samples`` completions of each prompt, in the prompts' order; the same seed gives the same ones."""
+        """``samples`` completions of each prompt, in the prompts' order; the same seed gives the same ones, and makes
+        them ``ready`` in the same order."""
         ...
 
     def refresh(self) -> None:

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from azr_platform.rollout.engine import Completion, Engine, Progress
+from azr_platform.rollout.engine import Completion, Engine, Progress, Ready
 from azr_platform.rollout.scoring import Pair, score
 
 
@@ -56,7 +56,13 @@ class ScriptedEngine:
         self._behind.refresh()
 
     def generate(
-        self, prompts: Sequence[str], *, samples: int, seed: int, progress: Progress | None = None
+        self,
+        prompts: Sequence[str],
+        *,
+        samples: int,
+        seed: int,
+        progress: Progress | None = None,
+        ready: Ready | None = None,
     ) -> list[list[Completion]]:
         results: list[list[Completion]] = [[] for _ in prompts]
         unmatched: list[int] = []
@@ -67,9 +73,15 @@ class ScriptedEngine:
                 unmatched.append(index)
             else:
                 results[index] = [self._say(prompt, next(turns[number])) for _ in range(samples)]
+                if ready is not None:
+                    ready(index, results[index])
         if unmatched:
             sampled = self._behind.generate(
-                [prompts[index] for index in unmatched], samples=samples, seed=seed, progress=progress
+                [prompts[index] for index in unmatched],
+                samples=samples,
+                seed=seed,
+                progress=progress,
+                ready=None if ready is None else lambda place, completions: ready(unmatched[place], completions),
             )
             for index, completions in zip(unmatched, sampled, strict=True):
                 results[index] = completions

@@ -4,28 +4,29 @@
 copies of the weights, a preallocated key/value cache, computes each prompt once for all its samples, and drops
 finished rows. tests/rollout checks its log-probabilities against the library's own forward pass.
 
-Shape suffixes: U = prompts, B = rows (prompts x samples), S = positions, P = prompt positions, H = query heads,
-K = key/value heads, D = head size, E = hidden size, V = vocabulary.
+Shape suffixes: U = prompts, B = rows (prompts x samples, without those dropped), N = tokens going through the layers,
+S = positions, P = prompt positions, H = query heads, K = key/value heads, D = head size, E = hidden size,
+V = vocabulary.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F  # noqa: N812 the field's usual name
 from torch import Tensor
 
-from azr_platform.rollout.engine import Completion, Progress, decode_response, encode_prompt, end_tokens
+from azr_platform.rollout.engine import Completion, Progress, Ready, decode_response, encode_prompt, end_tokens
 
 
 class _Layer(NamedTuple):
-    norm_in: Tensor
+    """Matrices as they are multiplied from the right; those after a norm have its weight in them."""
+
     qkv: Tensor
     out: Tensor
-    norm_mid: Tensor
     gate_up: Tensor
     down: Tensor
 
@@ -60,6 +61,8 @@ class StaticEngine:
         self._temperature = temperature
         self._chat = chat
         self._end = end_tokens(model, tokenizer)
+        self._ends_V = torch.zeros(config.vocab_size, dtype=torch.bool)
+        self._ends_V[self._end] = True
         self._heads = config.num_attention_heads
         self._kv_heads = config.num_key_value_heads
         self._head_size = config.head_dim
@@ -75,208 +78,218 @@ class StaticEngine:
         self._layers = []
         for layer in inner.layers:
             attention, mlp = layer.self_attn, layer.mlp
-            qkv = torch.cat([attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight])
+            # Attention's scale goes into the queries, once instead of at every token.
+            query = self._paired(attention.q_proj.weight.float()) / math.sqrt(self._head_size)
+            key = self._paired(attention.k_proj.weight.float())
+            qkv = torch.cat([query, key, attention.v_proj.weight.float()])
+            gate_up = torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight]).float()
             self._layers.append(
                 _Layer(
-                    _copy(layer.input_layernorm.weight),
-                    _copy(qkv.t()),
+                    _copy((qkv * layer.input_layernorm.weight.float()).t()),
                     _copy(attention.o_proj.weight.t()),
-                    _copy(layer.post_attention_layernorm.weight),
-                    _copy(torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight]).t()),
+                    _copy((gate_up * layer.post_attention_layernorm.weight.float()).t()),
                     _copy(mlp.down_proj.weight.t()),
                 )
             )
         self._embedding = _copy(inner.embed_tokens.weight)
-        self._norm = _copy(inner.norm.weight)
-        self._unembedding = _copy(self._model.lm_head.weight.t())
+        self._unembedding = _copy((self._model.lm_head.weight.float() * inner.norm.weight.float()).t())
         positions = torch.arange(self._model.config.max_position_embeddings).float()
         angles = torch.outer(positions, inner.rotary_emb.inv_freq.float().cpu())
-        angles = torch.cat([angles, angles], dim=-1)
-        scaling = inner.rotary_emb.attention_scaling
-        self._cos, self._sin = angles.cos() * scaling, angles.sin() * scaling
+        self._turns = torch.polar(torch.full_like(angles, inner.rotary_emb.attention_scaling), angles)
+
+    def _paired(self, weight: Tensor) -> Tensor:
+        """A query or key matrix with the two halves of each head interleaved: a rotation turns a number of the first
+        half with one of the second, and as neighbours they are one complex number."""
+        return weight.view(-1, 2, self._head_size // 2, weight.shape[1]).transpose(1, 2).reshape(weight.shape)
 
     @torch.inference_mode()
     def generate(
-        self, prompts: Sequence[str], *, samples: int, seed: int, progress: Progress | None = None
+        self,
+        prompts: Sequence[str],
+        *,
+        samples: int,
+        seed: int,
+        progress: Progress | None = None,
+        ready: Ready | None = None,
     ) -> list[list[Completion]]:
         encoded = [self.encode(prompt) for prompt in prompts]
         longest = max(map(len, encoded), default=0)
-        if longest >= len(self._cos):
+        if longest >= len(self._turns):
             raise ValueError(
-                f"a prompt of {longest} tokens leaves no room in the model's {len(self._cos)} positions: "
+                f"a prompt of {longest} tokens leaves no room in the model's {len(self._turns)} positions: "
                 f"set model.max_prompt_tokens below that"
             )
         order = sorted(range(len(prompts)), key=lambda index: (len(encoded[index]), index))
         generator = torch.Generator().manual_seed(seed)
         results: list[list[Completion]] = [[] for _ in prompts]
         group_size = max(1, self._batch // samples)
+        done = 0
         for start in range(0, len(order), group_size):
             group = order[start : start + group_size]
-            for index, completions in zip(
-                group, self._sample([encoded[index] for index in group], samples, generator), strict=True
-            ):
-                results[index] = completions
-            if progress is not None:
-                progress(min(start + group_size, len(order)) * samples, len(order) * samples)
+            for place, completions in self._sample([encoded[index] for index in group], samples, generator):
+                results[group[place]] = completions
+                done += samples
+                if ready is not None:
+                    ready(group[place], completions)
+                if progress is not None:
+                    progress(done, len(order) * samples)
         return results
 
-    def _sample(self, prompts: Sequence[list[int]], samples: int, generator: torch.Generator) -> list[list[Completion]]:
+    def _sample(
+        self, prompts: Sequence[list[int]], samples: int, generator: torch.Generator
+    ) -> Iterator[tuple[int, list[Completion]]]:
+        """(a prompt's place, its samples), each as soon as the last of them has ended."""
         lengths_U = torch.tensor([len(prompt) for prompt in prompts])
         longest = int(lengths_U.max())
-        room = min(longest + self._max_tokens, len(self._cos))
-        limit = room - longest
-        cache = _Cache(len(prompts), samples, lengths_U, room, self._kv_heads, self._head_size, len(self._layers))
-        logits_BV = self._prefill(prompts, lengths_U, longest, cache)
+        limit = min(self._max_tokens, len(self._turns) - longest)
+        cache = _Cache(lengths_U, samples, limit, self._kv_heads, self._head_size, len(self._layers))
+        logits_BV = self._prefill(prompts, lengths_U, longest, cache).repeat_interleave(samples, 0)
 
         rows = len(prompts) * samples
-        row_B = torch.arange(rows)  # which original row each row in the cache is
         alive_B = torch.ones(rows, dtype=torch.bool)
         tokens_BS = torch.zeros(rows, limit, dtype=torch.long)
         log_probs_BS = torch.zeros(rows, limit)
-        count_B = torch.zeros(rows, dtype=torch.long)
-        end = torch.tensor(self._end)
+        counts = [limit] * rows
+        missing = [samples] * len(prompts)
+        living = rows
+
+        def completions(prompt: int) -> list[Completion]:
+            own = slice(prompt * samples, (prompt + 1) * samples)
+            several = zip(tokens_BS[own].tolist(), log_probs_BS[own].tolist(), counts[own], strict=True)
+            return [self._completion(tokens[:count], log_probs[:count]) for tokens, log_probs, count in several]
+
         for step in range(limit):
             log_probs_BV = torch.log_softmax(logits_BV / self._temperature, dim=-1)
-            # The Gumbel trick: adding exponential noise to log-probabilities and taking the best samples them.
-            noise_BV = torch.empty_like(log_probs_BV).exponential_(generator=generator).log()
-            next_B = (log_probs_BV - noise_BV).argmax(-1)
-            living_B = row_B[alive_B]
-            tokens_BS[living_B, step] = next_B[alive_B]
-            log_probs_BS[living_B, step] = log_probs_BV.gather(1, next_B[:, None])[alive_B, 0]
-            count_B[living_B] += 1
-            alive_B = alive_B & ~torch.isin(next_B, end)
-            living = int(alive_B.sum())
-            if step == limit - 1 or living == 0:
+            next_B = _draw(log_probs_BV, generator)
+            # Rows that have ended and are not dropped yet run on; what they say after their end is not looked at.
+            tokens_BS[cache.row_B, step] = next_B
+            log_probs_BS[cache.row_B, step] = log_probs_BV.gather(1, next_B[:, None])[:, 0]
+            ended_B = alive_B & self._ends_V[next_B]
+            ended = cache.row_B[ended_B].tolist()
+            for row in ended:
+                counts[row] = step + 1
+                missing[row // samples] -= 1
+                if not missing[row // samples]:
+                    yield row // samples, completions(row // samples)
+            living -= len(ended)
+            if step == limit - 1 or not living:
                 break
-            if living < 0.75 * len(row_B):  # dropping finished rows copies the cache, so not at every one
-                kept = alive_B.nonzero()[:, 0]
-                row_B, next_B, alive_B = row_B[kept], next_B[kept], alive_B[kept]
-                cache.keep(kept)
+            if ended:
+                alive_B = alive_B & ~ended_B
+            if living < 0.75 * len(alive_B):  # dropping rows copies the cache, so not at every one
+                kept_B = alive_B.nonzero()[:, 0]
+                next_B, alive_B = next_B[kept_B], alive_B[kept_B]
+                cache.keep(kept_B)
             logits_BV = self._decode(next_B, cache)
-        return self._completions(tokens_BS, log_probs_BS, count_B, samples)
+        for prompt, count in enumerate(missing):
+            if count:  # cut off at the limit
+                yield prompt, completions(prompt)
 
     def _prefill(self, prompts: Sequence[list[int]], lengths_U: Tensor, longest: int, cache: _Cache) -> Tensor:
-        """Run every prompt once, fill the cache for all its samples, and return the next token's logits_BV."""
+        """Run every prompt once into the cache; returns the next token's logits_UV."""
         tokens_UP = torch.zeros(len(prompts), longest, dtype=torch.long)
         for row, prompt in enumerate(prompts):
             tokens_UP[row, : len(prompt)] = torch.tensor(prompt)
         groups = self._heads // self._kv_heads
 
-        def attend(layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-            key, value = key.transpose(1, 2), value.transpose(1, 2)
+        def attend(layer: int, query_NHD: Tensor, key_NKD: Tensor, value_NKD: Tensor) -> Tensor:
+            query, key, value = (
+                x.view(*tokens_UP.shape, -1, self._head_size).transpose(1, 2) for x in (query_NHD, key_NKD, value_NKD)
+            )
             cache.fill(layer, key, value)
             mixed = F.scaled_dot_product_attention(
-                query.transpose(1, 2),
-                key.repeat_interleave(groups, 1),
-                value.repeat_interleave(groups, 1),
-                is_causal=True,
+                query, key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1), is_causal=True, scale=1.0
             )
-            return mixed.transpose(1, 2)
+            return mixed.transpose(1, 2).flatten(0, 1)
 
-        cos, sin = self._cos[:longest][None, :, None], self._sin[:longest][None, :, None]
-        hidden_UPE = self._forward(self._embedding[tokens_UP], cos, sin, attend)
-        last_UE = hidden_UPE[torch.arange(len(prompts)), lengths_U - 1]
-        return self._logits(last_UE)[cache.prompt_B]
+        turns_N = self._turns[:longest].repeat(len(prompts), 1)
+        hidden_NE = self._forward(self._embedding[tokens_UP.flatten()], turns_N, attend)
+        return self._logits(hidden_NE[torch.arange(len(prompts)) * longest + lengths_U - 1])
 
     def _decode(self, tokens_B: Tensor, cache: _Cache) -> Tensor:
         """Run one new token of each living row; returns the next token's logits_BV."""
         position_B = cache.advance()
-        scale = 1.0 / math.sqrt(self._head_size)
+        return self._logits(self._forward(self._embedding[tokens_B], self._turns[position_B], cache.attend))
 
-        def attend(layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-            keys, values = cache.append(layer, key[:, 0], value[:, 0])
-            grouped = query.reshape(len(tokens_B), self._kv_heads, -1, self._head_size)
-            weights = torch.softmax(torch.matmul(grouped * scale, keys.transpose(-1, -2)) + cache.bias(), dim=-1)
-            return torch.matmul(weights, values).reshape(len(tokens_B), 1, -1, self._head_size)
-
-        cos, sin = self._cos[position_B][:, None, None], self._sin[position_B][:, None, None]
-        hidden = self._forward(self._embedding[tokens_B][:, None], cos, sin, attend)
-        return self._logits(hidden[:, 0])
-
-    def _forward(self, hidden: Tensor, cos: Tensor, sin: Tensor, attend: Attend) -> Tensor:
-        rows, length, size = hidden.shape
+    def _forward(self, hidden_NE: Tensor, turns_N: Tensor, attend: Attend) -> Tensor:
+        size = (hidden_NE.shape[1],)
         queries, keys = self._heads, self._heads + self._kv_heads
+        turns = turns_N[:, None]
+        rows = len(hidden_NE)
         for number, layer in enumerate(self._layers):
-            normed = F.rms_norm(hidden, (size,), layer.norm_in, self._epsilon).view(-1, size)
-            qkv = (normed @ layer.qkv).view(rows, length, -1, self._head_size)
-            qk = _rotate(qkv[:, :, :keys], cos, sin)
-            mixed = attend(number, qk[:, :, :queries], qk[:, :, queries:], qkv[:, :, keys:])
-            hidden = hidden + (mixed.reshape(rows * length, -1) @ layer.out).view(rows, length, size)
-            normed = F.rms_norm(hidden, (size,), layer.norm_mid, self._epsilon).view(-1, size)
-            gate, up = (normed @ layer.gate_up).chunk(2, dim=-1)
-            hidden = hidden + ((F.silu(gate) * up) @ layer.down).view(rows, length, size)
-        return hidden
+            normed = F.rms_norm(hidden_NE, size, None, self._epsilon)
+            qkv = (normed @ layer.qkv).view(rows, -1, self._head_size)
+            paired = torch.view_as_complex(qkv.view(rows, -1, self._head_size // 2, 2)[:, :keys])
+            qk = torch.view_as_real(paired * turns).view(rows, keys, self._head_size)
+            mixed = attend(number, qk[:, :queries], qk[:, queries:], qkv[:, keys:])
+            hidden_NE = torch.addmm(hidden_NE, mixed.reshape(rows, -1), layer.out)
+            gate, up = (F.rms_norm(hidden_NE, size, None, self._epsilon) @ layer.gate_up).chunk(2, dim=-1)
+            hidden_NE = torch.addmm(hidden_NE, F.silu(gate).mul_(up), layer.down)
+        return hidden_NE
 
     def _logits(self, hidden_BE: Tensor) -> Tensor:
-        normed: Tensor = F.rms_norm(hidden_BE, (hidden_BE.shape[-1],), self._norm, self._epsilon)
-        logits: Tensor = normed @ self._unembedding
-        return logits
+        return F.rms_norm(hidden_BE, (hidden_BE.shape[1],), None, self._epsilon) @ self._unembedding
 
-    def _completions(
-        self, tokens_BS: Tensor, log_probs_BS: Tensor, count_B: Tensor, samples: int
-    ) -> list[list[Completion]]:
-        completions = []
-        for tokens, log_probs, count in zip(tokens_BS.tolist(), log_probs_BS.tolist(), count_B.tolist(), strict=True):
-            kept = tokens[:count]
-            completions.append(
-                Completion(
-                    kept,
-                    log_probs[:count],
-                    decode_response(self._tokenizer, kept, self._end),
-                    bool(kept) and kept[-1] in self._end,
-                )
-            )
-        return [completions[start : start + samples] for start in range(0, len(completions), samples)]
+    def _completion(self, tokens: list[int], log_probs: list[float]) -> Completion:
+        text = decode_response(self._tokenizer, tokens, self._end)
+        return Completion(tokens, log_probs, text, bool(tokens) and tokens[-1] in self._end)
 
 
 class _Cache:
-    """Keys and values of all living rows, in memory taken once. Rows share positions; prompts shorter than
-    the longest leave a gap, which the bias masks."""
+    """Keys and values of all living rows, in memory taken once. Rows share slots; prompts shorter than the longest
+    leave a gap, which the bias masks."""
 
-    def __init__(
-        self, prompts: int, samples: int, lengths_U: Tensor, room: int, kv_heads: int, head_size: int, layers: int
-    ) -> None:
-        self.prompt_B = torch.arange(prompts).repeat_interleave(samples)
-        self._slot = int(lengths_U.max()) - 1
-        self._position_B = lengths_U[self.prompt_B] - 1
-        rows = prompts * samples
-        self._keys = [torch.zeros(rows, kv_heads, room, head_size) for _ in range(layers)]
-        self._values = [torch.zeros(rows, kv_heads, room, head_size) for _ in range(layers)]
-        seen = torch.arange(room)[None] < lengths_U[self.prompt_B][:, None]
-        self._bias = torch.zeros(rows, 1, 1, room).masked_fill_(~seen[:, None, None], float("-inf"))
+    def __init__(self, lengths_U: Tensor, samples: int, limit: int, kv_heads: int, head_size: int, layers: int) -> None:
+        longest, rows = int(lengths_U.max()), len(lengths_U) * samples
+        self.row_B = torch.arange(rows)
+        """Which of the rows at first each row is."""
+        self._samples = samples
+        self._used = longest
+        self._position_B = lengths_U.repeat_interleave(samples) - 1
+        # Not cleared: every slot is written before it is read.
+        self._keys = [torch.empty(rows, kv_heads, longest + limit, head_size) for _ in range(layers)]
+        self._values = [torch.empty(rows, kv_heads, longest + limit, head_size) for _ in range(layers)]
+        bias_US = torch.zeros(len(lengths_U), longest + limit)
+        bias_US[:, :longest].masked_fill_(torch.arange(longest) >= lengths_U[:, None], float("-inf"))
+        self._bias = bias_US.repeat_interleave(samples, 0)[:, None, None]
 
-    def fill(self, layer: int, keys: Tensor, values: Tensor) -> None:
-        length = keys.shape[2]
-        self._keys[layer][:, :, :length] = keys[self.prompt_B]
-        self._values[layer][:, :, :length] = values[self.prompt_B]
+    def fill(self, layer: int, key: Tensor, value: Tensor) -> None:
+        """Keep a layer's keys and values of the prompts, [U, K, P, D], for all their samples."""
+        for cache, new in ((self._keys[layer], key), (self._values[layer], value)):
+            cache.view(len(new), self._samples, *cache.shape[1:])[:, :, :, : self._used] = new[:, None]
 
-    def keep(self, rows: Tensor) -> None:
+    def keep(self, rows_B: Tensor) -> None:
         """Forget all but these rows."""
-        self._position_B = self._position_B[rows]
-        self._bias = self._bias[rows]
-        self._keys = [keys[rows] for keys in self._keys]
-        self._values = [values[rows] for values in self._values]
+        self.row_B, self._position_B, self._bias = self.row_B[rows_B], self._position_B[rows_B], self._bias[rows_B]
+        for caches in (self._keys, self._values):
+            for number, cache in enumerate(caches):
+                caches[number] = kept = cache[: len(rows_B)]
+                kept[:, :, : self._used] = cache[rows_B, :, : self._used]
 
     def advance(self) -> Tensor:
         """Open the next slot for every row; returns the rows' positions, for the rotary angles."""
-        self._slot += 1
+        self._used += 1
         self._position_B = self._position_B + 1
-        self._bias[:, :, :, self._slot] = 0.0
         return self._position_B
 
-    def append(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        self._keys[layer][:, :, self._slot] = key
-        self._values[layer][:, :, self._slot] = value
-        return self._keys[layer][:, :, : self._slot + 1], self._values[layer][:, :, : self._slot + 1]
+    def attend(self, layer: int, query_BHD: Tensor, key_BKD: Tensor, value_BKD: Tensor) -> Tensor:
+        """Take in the new token's key and value; mix what the token sees."""
+        used = self._used
+        self._keys[layer][:, :, used - 1], self._values[layer][:, :, used - 1] = key_BKD, value_BKD
+        keys, values = self._keys[layer][:, :, :used], self._values[layer][:, :, :used]
+        query = query_BHD.view(len(keys), keys.shape[1], -1, keys.shape[3])
+        weights = torch.matmul(query, keys.transpose(-1, -2)).add_(self._bias[..., :used]).softmax(-1)
+        return torch.matmul(weights, values)
 
-    def bias(self) -> Tensor:
-        return self._bias[:, :, :, : self._slot + 1]
+
+def _draw(log_probs_BV: Tensor, generator: torch.Generator) -> Tensor:
+    """A token of each row: the first whose cumulated probability is beyond a uniform draw. One of probability 0
+    never is."""
+    cumulated_BV = log_probs_BV.exp().cumsum(-1)
+    # A draw is below 1, and its product with the total rounds to less than the total.
+    draw_B = torch.rand(len(log_probs_BV), 1, generator=generator) * cumulated_BV[:, -1:]
+    return torch.searchsorted(cumulated_BV, draw_B, right=True)[:, 0]
 
 
 def _copy(weight: Tensor) -> Tensor:
     return weight.detach().to("cpu", torch.float32, copy=True).contiguous()
-
-
-def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    half = x.shape[-1] // 2
-    return x * cos + torch.cat([-x[..., half:], x[..., :half]], dim=-1) * sin

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from transformers import GenerationConfig
 
-from azr_platform.rollout.engine import Completion, Progress, decode_response, encode_prompt, end_tokens
+from azr_platform.rollout.engine import Completion, Progress, Ready, decode_response, encode_prompt, end_tokens
 from azr_platform.rollout.scoring import Pair, score
 
 
@@ -35,7 +35,13 @@ class TransformersEngine:
 
     @torch.no_grad()
     def generate(
-        self, prompts: Sequence[str], *, samples: int, seed: int, progress: Progress | None = None
+        self,
+        prompts: Sequence[str],
+        *,
+        samples: int,
+        seed: int,
+        progress: Progress | None = None,
+        ready: Ready | None = None,
     ) -> list[list[Completion]]:
         encoded = [self.encode(prompt) for prompt in prompts]
         order = sorted(range(len(prompts)), key=lambda index: (len(encoded[index]), index))
@@ -53,6 +59,8 @@ class TransformersEngine:
             scores = iter(score(self._model, pairs, self._temperature))
             for index, answers in zip(group, responses, strict=True):
                 results[index] = [self._completion(tokens, next(scores)) for tokens in answers]
+                if ready is not None:
+                    ready(index, results[index])
             if progress is not None:
                 progress(min(start + group_size, len(order)) * samples, len(order) * samples)
         return results

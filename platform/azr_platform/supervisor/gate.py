@@ -11,7 +11,9 @@ Fail closed: whatever part fails, its samples are blocked, and an alert says whi
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Protocol
@@ -49,6 +51,16 @@ class Judged:
     review: Review
     drafts: list[Draft] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("monitors", "jail"), 0.0))
+    """How long each part took over the batch."""
+
+    @contextmanager
+    def timed(self, part: str) -> Iterator[None]:
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[part] += time.monotonic() - started
 
 
 class Gate:
@@ -98,7 +110,8 @@ class Gate:
             _subject(sample, p, review.phase.value) for sample, (p, _) in zip(review.samples, built, strict=True)
         ]
         try:
-            verdicts = self._judge.inspect(subjects)
+            with judged.timed("monitors"):
+                verdicts = self._judge.inspect(subjects)
             if len(verdicts) != len(subjects):
                 raise RuntimeError(f"{len(verdicts)} verdicts on {len(subjects)} samples")
             failure = ""
@@ -118,7 +131,8 @@ class Gate:
                 draft.withhold()
             judged.drafts.append(draft)
         self._run(judged)
-        self._conclude(judged)
+        with judged.timed("monitors"):
+            self._conclude(judged)
         if self._vote is not None:
             try:
                 take_votes(judged.drafts, self._vote)
@@ -147,7 +161,8 @@ class Gate:
         # The same answer to the same task runs once, however often it was sampled.
         unique = list({draft.request: None for draft in wanted if draft.request is not None})
         try:
-            results = dict(zip(unique, self._jail.run(unique), strict=True)) if unique else {}
+            with judged.timed("jail"):
+                results = dict(zip(unique, self._jail.run(unique), strict=True)) if unique else {}
         except Exception as error:
             judged.failures.append(f"jail failed: {type(error).__name__}: {error}")
             for draft in wanted:
@@ -175,7 +190,7 @@ class Gate:
         Raises:
             LedgerBroken: nothing was recorded; the batch must not be used.
         """
-        step = judged.review.step
+        started, step = time.monotonic(), judged.review.step
         alerts: list[RaisedAlert] = []
         judgements = []
         with writer.batch() as batch:
@@ -191,7 +206,8 @@ class Gate:
         for draft in judged.drafts:
             if draft.new_task is not None:
                 self._tasks.setdefault(draft.new_task.id, draft.new_task)
-        return Reviewed(judgements=judgements), alerts
+        seconds = {**judged.seconds, "ledger": time.monotonic() - started}
+        return Reviewed(judgements=judgements, seconds=seconds), alerts
 
 
 def blocked_reply(review: Review, reason: str) -> Reviewed:

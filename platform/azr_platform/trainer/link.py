@@ -1,11 +1,15 @@
-"""The trainer's side of the channel: each call blocks until the supervisor has answered."""
+"""The trainer's side of the channel: each call blocks until the supervisor has answered, but for ``submit``, whose
+answer is waited for when it is needed."""
 
 from __future__ import annotations
 
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
+
+import msgspec
 
 from azr_platform.channel.messages import (
     Beat,
@@ -55,6 +59,33 @@ class SupervisorLied(Exception):
     """The supervisor's reply does not fit the question. Nothing can be trusted after that."""
 
 
+class Pending:
+    """Samples under review. The supervisor answers in the order it was asked."""
+
+    def __init__(self, link: Link, uids: Sequence[str]) -> None:
+        self._link = link
+        self._uids = uids
+        self._reviewed: Reviewed | None = None
+
+    def reviewed(self) -> Reviewed:
+        """Wait for the verdicts, in the samples' order; their rows are committed when this returns.
+
+        Raises:
+            SupervisorLied: they are not of the samples sent.
+        """
+        while self._reviewed is None:
+            self._link.settle_one()
+        return self._reviewed
+
+    def settle(self, reply: ToTrainer) -> None:
+        """Take the supervisor's answer."""
+        if not isinstance(reply, Reviewed):
+            raise SupervisorLied(f"expected judgements, got {type(reply).__name__}")
+        if [judgement.uid for judgement in reply.judgements] != list(self._uids):
+            raise SupervisorLied("the judgements are not of the samples sent")
+        self._reviewed = reply
+
+
 class Link:
     """Questions to the supervisor, and beats that say what the trainer is doing: at each change of phase, and in a
     background pulse between them."""
@@ -64,12 +95,13 @@ class Link:
         self._beat_seconds = beat_seconds
         self._stop = threading.Event()
         self._beating = threading.Lock()
+        self._pending: deque[Pending] = deque()
         self.step = 0
         self.where = "starting"
         self.progress = (0, 0)
 
     def hello(self) -> Welcome:
-        reply = self._wire.ask(Hello(peer="trainer", pid=os.getpid()))
+        reply = self._ask(Hello(peer="trainer", pid=os.getpid()))
         if not isinstance(reply, Welcome):
             raise SupervisorLied(f"expected a welcome, got {reply!r}")
         threading.Thread(target=self._pulse, name="pulse", daemon=True).start()
@@ -86,21 +118,24 @@ class Link:
 
     def draw(self) -> list[Problem]:
         """The given problems of this step."""
-        reply = self._wire.ask(Draw(step=self.step))
+        reply = self._ask(Draw(step=self.step))
         if not isinstance(reply, Drawn):
             raise SupervisorLied(f"expected problems, got {type(reply).__name__}")
         return reply.problems
 
+    def submit(self, phase: Phase, samples: Sequence[Submission]) -> Pending:
+        """Send samples to review and go on."""
+        self._wire.send(Review(step=self.step, phase=phase, samples=list(samples)))
+        self._pending.append(Pending(self, [sample.uid for sample in samples]))
+        return self._pending[-1]
+
     def review(self, phase: Phase, samples: Sequence[Submission]) -> list[Judgement]:
         """Verdicts on a batch, in its order; their rows are committed when this returns."""
-        if not samples:
-            return []
-        reply = self._wire.ask(Review(step=self.step, phase=phase, samples=list(samples)))
-        if not isinstance(reply, Reviewed):
-            raise SupervisorLied(f"expected judgements, got {type(reply).__name__}")
-        if [judgement.uid for judgement in reply.judgements] != [sample.uid for sample in samples]:
-            raise SupervisorLied("the judgements are not of the samples sent")
-        return reply.judgements
+        return self.submit(phase, samples).reviewed().judgements if samples else []
+
+    def settle_one(self) -> None:
+        """Wait for the answer that comes next."""
+        self._pending.popleft().settle(self._wire.receive())
 
     def safe_point(self, where: str) -> None:
         """Wait here while the run is paused.
@@ -109,7 +144,7 @@ class Link:
             HaltRequested: stop now.
             RollBackRequested: load a checkpoint and go on from there.
         """
-        reply = self._wire.ask(SafePoint(step=self.step, where=where))
+        reply = self._ask(SafePoint(step=self.step, where=where))
         if isinstance(reply, Halt):
             raise HaltRequested(reply.save)
         if isinstance(reply, RollBack):
@@ -137,8 +172,13 @@ class Link:
         self._stop.set()
         self._wire.close()
 
+    def _ask(self, message: msgspec.Struct) -> ToTrainer:
+        while self._pending:  # answers come in the questions' order
+            self.settle_one()
+        return self._wire.ask(message)
+
     def _note(self, message: StepDone | Saved | Finished | Crashed) -> None:
-        reply = self._wire.ask(message)
+        reply = self._ask(message)
         if not isinstance(reply, Noted):
             raise SupervisorLied(f"expected a receipt, got {type(reply).__name__}")
 

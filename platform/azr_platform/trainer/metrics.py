@@ -5,7 +5,8 @@ reward/ROLE/KIND        mean reward of the trained samples        solve_rate/KIN
 format_rate/ROLE/KIND   share of well-formed responses            samples, blocked, trained  counts
 response_length/mean|min|max  tokens                              tokens_per_second   sampled
 loss  entropy (nats)  clip_fraction  approx_kl  ratio_max  grad_norm  learning_rate
-seconds/generate|review|update
+seconds/generate|review|update            review: what sampling left to wait for
+seconds/monitors|jail|ledger              the supervisor's own, most of it while the trainer sampled
 ```
 Self-play adds
 ```

@@ -91,13 +91,13 @@ class SelfPlay:
         self._link.safe_point("proposals reviewed")
 
         asked = [self._solve_question(task) for task in tasks.values()]
-        rollouts = sample(Phase.LEARNABILITY, asked, settings.rollouts, "rollouts")
-        successes = _successes(rollouts)
+        estimating = self._sampler.begin(Phase.LEARNABILITY, asked, settings.rollouts, "rollouts")
         self._keep(proposals, repeats, step)
-        self._link.safe_point("learnability estimated")
-
+        # What is solved does not depend on how the rollouts are judged, so they are judged while it is sampled.
         problems = [task for kind in self._kinds for task in self._drawn(kind, step)]
-        solves = sample(Phase.SOLVE, [self._solve_question(task) for task in problems], 1, "solve")
+        solving = self._sampler.begin(Phase.SOLVE, [self._solve_question(task) for task in problems], 1, "solve")
+        rollouts, solves = estimating.rollouts(), solving.rollouts()
+        successes = _successes(rollouts)
         self._link.safe_point("problems solved")
 
         trained = solves + rollouts if settings.train_on_rollouts else solves
