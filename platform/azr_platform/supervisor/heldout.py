@@ -37,9 +37,9 @@ def held_out_programs(setting: str) -> frozenset[str]:
     if not setting:
         return frozenset()
     if setting == NANO:
-        from azr_platform.nano.heldout import held_out_tasks
+        from azr_platform.nano import heldout
 
-        return frozenset(program_key(task.program) for task in held_out_tasks())
+        return heldout.held_out_programs()
     path, keys = Path(setting), set()
     try:
         lines = path.read_bytes().splitlines()
