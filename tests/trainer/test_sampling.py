@@ -102,7 +102,7 @@ def test_review_begins_before_sampling_ends_and_splits_no_question(parts: Parts)
     assert all(len(batch) >= REVIEWED_TOGETHER for batch in batches[:-1])
     tasks = [{sample.task for sample in batch} for batch in batches]
     assert sum(map(len, tasks)) == len(QUESTIONS)
-    assert sampler.seconds["jail"] == 0.5 * len(batches)
+    assert sampler.seconds["supervisor/jail"] == 0.5 * len(batches)
     assert [rollout.submission.uid for rollout in rollouts] == [f"0-solve-{n}" for n in range(len(rollouts))]
     for number, rollout in enumerate(rollouts):
         question = QUESTIONS[number // SAMPLES]

@@ -6,7 +6,7 @@ format_rate/ROLE/KIND   share of well-formed responses            samples, block
 response_length/mean|min|max  tokens                              tokens_per_second   sampled
 loss  entropy (nats)  clip_fraction  approx_kl  ratio_max  grad_norm  learning_rate
 seconds/generate|review|update            review: what sampling left to wait for
-seconds/monitors|jail|ledger              the supervisor's own, most of it while the trainer sampled
+seconds/supervisor/monitors|jail|ledger   the supervisor's own, most of it while the trainer sampled
 ```
 Self-play adds
 ```

@@ -57,7 +57,7 @@ class UnderReview:
             for answers, pending in self._batches:
                 reviewed = pending.reviewed()
                 for part, seconds in reviewed.seconds.items():
-                    self._sampler.seconds[part] += seconds
+                    self._sampler.seconds[f"supervisor/{part}"] += seconds
                 for (place, number, completion, submission), judgement in zip(
                     answers, reviewed.judgements, strict=True
                 ):

@@ -40,9 +40,12 @@ _SECTIONS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
     ),
 )
 _BRIEF = ("entropy", "approx_kl", "clip_fraction", "grad_norm", "response_length/mean", "tokens_per_second")
-_BARS = (("Seconds of the newest step", "seconds/", "s"), ("Difficulty: solver successes", "difficulty/", ""))
+_SECONDS, _SUPERVISOR = "seconds/", "seconds/supervisor/"
+_BARS = (("Difficulty: solver successes", "difficulty/", ""),)
+_SHADES = "█▓▒░"
 _BY_GROUP = ("reward/", "solve_rate/")
 _BAR_WIDTH = 24
+_STEP_WIDTH = 64
 _PREFIX_WIDTH = 43
 
 
@@ -99,7 +102,8 @@ def _full(snapshot: Snapshot, trend: int) -> Iterable[Text]:
     if not snapshot.metrics:
         yield Text("No step is done yet; the metrics of each step will stand here.", style="dim")
         return
-    told: set[str] = set()
+    yield from _step_time(snapshot)
+    told = {name for name in snapshot.metrics if name.startswith(_SECONDS)}
     for title, metrics in _SECTIONS:
         yield _heading(title)
         for name, label, unit in metrics:
@@ -119,6 +123,31 @@ def _full(snapshot: Snapshot, trend: int) -> Iterable[Text]:
         yield _heading("By kind, and other")
         for name in rest:
             yield _line(visible_line(name, 17), "", snapshot.metrics[name], trend)
+
+
+def _step_time(snapshot: Snapshot) -> Iterable[Text]:
+    """The newest step's seconds: the trainer's parts, one after another, as one bar; the supervisor's, which go on
+    meanwhile, in figures."""
+    newest = {name: value for name, value in snapshot.summary.metrics.items() if value is not None}
+    supervisor = {name.removeprefix(_SUPERVISOR): v for name, v in newest.items() if name.startswith(_SUPERVISOR)}
+    parts = {
+        name.removeprefix(_SECONDS): value
+        for name, value in newest.items()
+        if name.startswith(_SECONDS) and not name.startswith(_SUPERVISOR) and value > 0
+    }
+    total = sum(parts.values())
+    if not total:
+        return
+    yield Text("Seconds of the newest step", style="bold underline")
+    shaded = [(name, value, _SHADES[place % len(_SHADES)]) for place, (name, value) in enumerate(sorted(parts.items()))]
+    bar = "".join(shade * max(1, round(_STEP_WIDTH * value / total)) for _, value, shade in shaded)
+    legend = "  ".join(f"{shade} {visible_line(name, 12)} {wording.number(value)}" for name, value, shade in shaded)
+    yield Text(bar)
+    yield Text(legend)
+    if supervisor:
+        figures = "  ".join(f"{visible_line(name, 12)} {wording.number(v)}" for name, v in sorted(supervisor.items()))
+        yield Text(f"supervisor, meanwhile: {figures}", style="dim")
+    yield Text("")
 
 
 def _bars(values: dict[str, float], prefix: str, unit: str) -> Iterable[Text]:
