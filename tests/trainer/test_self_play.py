@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from azr_platform.buffers.buffer import NotAllowed
-from azr_platform.channel.messages import Judgement, Submission
+from azr_platform.channel.messages import Judgement, Reviewed, Submission
 from azr_platform.config.load import ConfigError, load
 from azr_platform.records import SELF_PLAY_KINDS, Kind, Phase, Role, Task
 from azr_platform.rollout.engine import Completion
@@ -30,9 +30,22 @@ class Engine:
         return [1]
 
     def generate(
-        self, prompts: Sequence[str], *, samples: int, seed: int, progress: Any = None
+        self, prompts: Sequence[str], *, samples: int, seed: int, progress: Any = None, ready: Any = None
     ) -> list[list[Completion]]:
-        return [[Completion([5], [-0.5], "said", finished=True) for _ in range(samples)] for _ in prompts]
+        drawn = [[Completion([5], [-0.5], "said", finished=True) for _ in range(samples)] for _ in prompts]
+        for place, completions in enumerate(drawn):
+            ready(place, completions)
+        return drawn
+
+
+class Answered:
+    """A review whose verdicts are there."""
+
+    def __init__(self, judgements: list[Judgement]) -> None:
+        self._judgements = judgements
+
+    def reviewed(self) -> Reviewed:
+        return Reviewed(judgements=self._judgements)
 
 
 class Link:
@@ -50,14 +63,15 @@ class Link:
     def safe_point(self, where: str) -> None: ...
     def notice(self, message: str) -> None: ...
 
-    def review(self, phase: Phase, samples: Sequence[Submission]) -> list[Judgement]:
+    def submit(self, phase: Phase, samples: Sequence[Submission]) -> Answered:
         judgements = []
-        for position, sample in enumerate(samples):
+        for sample in samples:
+            position = int(sample.uid.rpartition("-")[2])
             self.asked.append((phase, sample))
             said = self.say(sample) if sample.role is Role.PROPOSE else {"correct": position % 2 == 0, **self.answers}
             known = {"allowed": True, "well_formed": True, "sample": next(self._numbers), **said}
             judgements.append(Judgement(uid=sample.uid, **known))
-        return judgements
+        return Answered(judgements)
 
     def of(self, phase: Phase, kind: Kind) -> list[Submission]:
         return [sample for at, sample in self.asked if at is phase and sample.kind is kind]
@@ -125,6 +139,19 @@ def test_up_to_renaming_it_is_a_repeat_that_is_neither_kept_nor_paid() -> None:
     assert kept(regime)[1:] == [PLUS, MINUS]
     assert rewards(practice) == [0.5, -0.5, 0.5, -0.5]
     assert practice.metrics["repeats"] == 2
+
+
+def test_what_an_unpaid_repeat_earns_is_a_setting() -> None:
+    _, _, practice = play(programs(PLUS, RENAMED, MINUS), UNPAID, "selfplay.dedupe=renaming", "rewards.repeated=-0.9")
+    assert rewards(practice) == [0.5, -0.9, 0.5, -0.9]
+    _, _, paid = play(programs(PLUS, RENAMED, MINUS), "selfplay.dedupe=renaming", "rewards.repeated=-0.9")
+    assert rewards(paid) == [0.5] * B
+
+
+@pytest.mark.parametrize("repeated", ["0.1", "-1.1"])
+def test_a_repeat_earns_no_more_than_nothing_and_no_less_than_a_malformed_one(repeated: str) -> None:
+    with pytest.raises(ConfigError, match="repeated"):
+        load(overrides=[f"rewards.repeated={repeated}"])
 
 
 def test_a_program_repeats_those_of_earlier_steps_and_of_the_other_kinds_too() -> None:

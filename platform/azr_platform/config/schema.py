@@ -123,7 +123,9 @@ class RewardsConfig(Section):
     malformed: float = -1.0
     """Format wrong or program invalid."""
     pay_repeats: bool = True
-    """Whether a proposal that is already in the buffer earns its learnability; if not it earns ``wrong``."""
+    """Whether a proposal that is already in the buffer earns its learnability; if not it earns ``repeated``."""
+    repeated: float = -0.5
+    """What a repeat earns that is not paid."""
     combine: Literal["sum", "product"] = "sum"
     """How the terms below, those that are on, go together with learnability: added to it, or multiplied with it. They
     are for proposals that write a program and are worth something; each is coefficient x value, at most its cap."""
@@ -244,4 +246,6 @@ class Config(Section):
             raise ValueError("jail.cpu_seconds must be below jail.wall_seconds, or a loop looks like a sleep")
         if self.rewards.malformed > self.rewards.wrong or self.rewards.wrong > 0:
             raise ValueError("rewards must keep malformed <= wrong <= 0")
+        if not self.rewards.malformed <= self.rewards.repeated <= 0:
+            raise ValueError("rewards must keep malformed <= repeated <= 0")
         return self

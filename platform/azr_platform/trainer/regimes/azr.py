@@ -201,9 +201,11 @@ class SelfPlay:
             outcomes = successes.get(task.id, []) if task is not None else []
             if task is not None and not outcomes:
                 continue  # its prompt was too long or all its rollouts were dropped: worth unknown
-            unpaid = judgement.sample in repeats and not self._config.rewards.pay_repeats
+            if judgement.sample in repeats and not self._config.rewards.pay_repeats:
+                rewarded.append(Rewarded(rollout, self._config.rewards.repeated))
+                continue
             worth = 0.0
-            if task is not None and not unpaid:
+            if task is not None:
                 worth = intrinsic.worth(learnability(outcomes), task, self._shown[rollout.submission.prompt])
             rewarded.append(self._sampler.rewarded(rollout, worth, judgement.well_formed and judgement.valid))
         return rewarded
