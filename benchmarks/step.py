@@ -64,17 +64,24 @@ def compare(arms: Sequence[Arm], rounds: int, steps: int, seed: int) -> None:
             for arm in arms if number % 2 == 0 else arms[::-1]:
                 turn[arm.name] = arm.train(Path(folder) / f"{arm.name}-{number}", steps, seed + number)
                 seen[arm.name].extend(turn[arm.name])
-                print(f"round {number + 1} of {rounds}: {arm.name}", file=sys.stderr, flush=True)
+                print(
+                    f"round {number + 1} of {rounds}: {figures(arm.name, turn[arm.name])}", file=sys.stderr, flush=True
+                )
             whole = {name: median(step["step"] for step in rows) for name, rows in turn.items()}
             for arm in arms[1:]:
                 ratios[arm.name].append(whole[arm.name] / whole[arms[0].name])
     for name, rows in seen.items():
-        parts = sorted({part for row in rows for part in row} - {"step"})
-        figures = "  ".join(f"{part} {median(row.get(part, 0.0) for row in rows):.2f}" for part in ["step", *parts])
-        print(f"{name}: {figures} (median seconds of {len(rows)} steps)")
+        print(figures(name, rows))
     for name, values in ratios.items():
         low, middle, high = quantiles(values, n=4, method="inclusive") if len(values) > 1 else values * 3
         print(f"{name} over {arms[0].name}: {middle:.2f} (quartiles {low:.2f} to {high:.2f}, {len(values)} rounds)")
+
+
+def figures(name: str, rows: Sequence[Mapping[str, float]]) -> str:
+    """An arm's median seconds in one line."""
+    parts = sorted({part for row in rows for part in row} - {"step"})
+    told = "  ".join(f"{part} {median(row.get(part, 0.0) for row in rows):.2f}" for part in ["step", *parts])
+    return f"{name}: {told} (median seconds of {len(rows)} steps)"
 
 
 def options(description: str | None) -> argparse.ArgumentParser:
