@@ -11,6 +11,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
     "$$p" -c '$(NEW_ENOUGH)' 2>/dev/null && echo "$$p" && exit; done; echo python3)
 VENV ?= .venv
 PY := $(VENV)/bin/python
+AZR := $(VENV)/bin/azr-platform
 
 # torch, pinned. The specs are tried in this order, so a CPU build is used wherever pip can see one. Where pip
 # cannot, it takes the default build, which on x86-64 Linux carries CUDA and is several GB. To get the small CPU
@@ -23,6 +24,8 @@ TORCH_PIP_ARGS ?=
 STEPS ?= 30
 SEED ?= 0
 RUN ?=
+# What the demo measures before and after: enough tasks to see a gain, few enough to wait for.
+EVAL ?= --per-kind 150 --samples 4
 PYTEST_ARGS ?=
 
 # On a terminal pip shows its progress; into a file or a pipe it speaks only of trouble (MAKE_TERMOUT is make's own).
@@ -79,7 +82,7 @@ setup-dev: $(VENV)/.ready-dev  ## the same, with the development tools
 
 # Offline, so that nothing but packages is downloaded: Detoxify's weights are used only where they already lie.
 # A run is never overwritten: without RUN, the first free of runs/demo, runs/demo-2, ... is taken.
-demo: $(VENV)/.ready-train  ## supervised self-play on the embedded model, on the CPU, in a few minutes
+demo: $(VENV)/.ready-train  ## supervised self-play on the embedded model, on the CPU, and what it learnt
 	@run='$(RUN)'; \
 	if [ -z "$$run" ]; then \
 	    run=runs/demo; n=2; \
@@ -87,7 +90,13 @@ demo: $(VENV)/.ready-train  ## supervised self-play on the embedded model, on th
 	fi; \
 	echo "demo: $(STEPS) steps into $$run; watch and steer it from another terminal:" \
 	     "$(VENV)/bin/azr-platform tui $$run"; \
-	HF_HUB_OFFLINE=1 $(VENV)/bin/azr-platform train --preset nano --run "$$run" --steps $(STEPS) --seed $(SEED) && \
+	export HF_HUB_OFFLINE=1 && \
+	$(AZR) train --preset nano --run "$$run" --steps $(STEPS) --seed $(SEED) && \
+	echo "demo: before, on tasks that neither the build nor the run has seen" && \
+	$(AZR) eval "$$run" --base $(EVAL) && \
+	echo "demo: after" && \
+	$(AZR) eval "$$run" $(EVAL) && \
+	$(AZR) report "$$run" --png "$$run/pictures" && \
 	echo "demo: done; look back at it with: $(VENV)/bin/azr-platform tui $$run"
 
 test: $(VENV)/.ready-dev  ## run the tests (PYTEST_ARGS='-m "not slow"' for the quick ones)
