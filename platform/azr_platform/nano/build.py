@@ -188,7 +188,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m azr_platform.nano.build", description="Grow the embedded model.")
     parser.add_argument("--out", type=Path, required=True, help="folder for the weights and the tokenizer")
     parser.add_argument("--seed", type=int, default=0, help="of the initialisation and the corpus (default 0)")
-    parser.add_argument("--steps", type=int, default=2500, help="steps of both stages together (default 2500)")
+    parser.add_argument("--steps", type=int, default=3000, help="steps of both stages together (default 3000)")
     parser.add_argument("--minutes", type=float, help="end about then, with fewer steps; not repeatable")
     parser.add_argument("--parent", type=Path, help="also keep the careful model of the first stage in this folder")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of torch (default 1)")
