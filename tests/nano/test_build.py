@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from azr_platform.nano.build import _factor, batches, build, response_loss, stages
+from azr_platform.nano.build import Order, _factor, batches, build, response_loss, stages
 from azr_platform.nano.corpus import CLEAN, Corpus
 from azr_platform.nano.model import new_model
 from azr_platform.nano.tokenizer import PAD_ID, build_tokenizer
@@ -22,7 +22,7 @@ def one_thread() -> None:
 
 def test_the_same_seed_builds_the_same_weights(tmp_path: Path) -> None:
     for name in ("a", "b"):
-        build(tmp_path / name, seed=3, steps=2, parent=tmp_path / "parent")
+        build(Order(tmp_path / name, seed=3, steps=2, parent=tmp_path / "parent"))
     files = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("a", "b")]
     assert files[0] == files[1]
     assert (tmp_path / "parent" / "model.safetensors").read_bytes() != files[0]
@@ -31,8 +31,18 @@ def test_the_same_seed_builds_the_same_weights(tmp_path: Path) -> None:
     assert 400_000 < report["parameters"] < 1_000_000
 
 
+@pytest.mark.slow
+def test_two_workers_build_the_same_weights_each_time_and_others_than_one(tmp_path: Path) -> None:
+    for name, workers in (("a", 2), ("b", 2), ("alone", 1)):
+        build(Order(tmp_path / name, seed=3, steps=2, workers=workers))
+    files = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("a", "b", "alone")]
+    assert files[0] == files[1] != files[2]
+    stages = [json.loads((tmp_path / name / "build.json").read_text())["stages"][0] for name in ("a", "alone")]
+    assert stages[0]["tokens"] > 1.5 * stages[1]["tokens"]
+
+
 def test_a_built_folder_loads_as_any_model_does(tmp_path: Path) -> None:
-    build(tmp_path, seed=4, steps=2)
+    build(Order(tmp_path, seed=4, steps=2))
     model, tokenizer = AutoModelForCausalLM.from_pretrained(tmp_path), AutoTokenizer.from_pretrained(tmp_path)
     inputs = tokenizer(["# deduce\n", "x"], return_tensors="pt", padding=True)
     output = model.generate(**inputs, max_new_tokens=5)

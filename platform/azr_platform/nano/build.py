@@ -3,13 +3,16 @@
     corpus (clean) ─► tokens ─► batches of like length ─► Muon + AdamW ─► careful model
     corpus (mixed) ─► tokens ─► batches of like length ─► Muon + AdamW ─► the base that self-play starts from
 
-The same seed, steps and threads give the same weights on the same machine.
+``--workers`` processes each draw batches of their own and average gradients: a model this small wins nothing from more
+threads. The same seed, steps and workers give the same weights on the same machine.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +20,8 @@ from typing import Any, Final, NamedTuple
 
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch import distributed
+from torch.multiprocessing.spawn import spawn
 from torch.nn import functional
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -108,50 +113,81 @@ def _factor(stage: Stage, step: int) -> float:
 
 
 def run_stage(
-    model: LlamaForCausalLM, stage: Stage, source: Iterator[Batch], progress: Progress, deadline: float | None
+    model: LlamaForCausalLM, stage: Stage, source: Iterator[Batch], progress: Progress, workers: int
 ) -> dict[str, Any]:
-    """Train through one stage. A ``deadline`` (seconds, monotonic) compresses the rest of the schedule to fit."""
+    """Train through one stage; every worker calls this, with batches of its own."""
     optimizers = _optimizers(model, stage.rate)
     bar = progress.add_task(stage.name, total=stage.steps, loss=0.0, speed=0.0)
-    begun, tokens, smooth, step = time.monotonic(), 0, 0.0, 0
-    while step < stage.steps:
+    begun, tokens, smooth = time.monotonic(), 0, 0.0
+    for step in range(1, stage.steps + 1):
         for optimizer in optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = stage.rate * _factor(stage, step)
+                group["lr"] = stage.rate * _factor(stage, step - 1)
         batch = next(source)
         loss = response_loss(model, batch)
         torch.autograd.backward(loss)
+        _average_gradients(model, workers)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad()
-        tokens += batch.tokens
+        tokens += workers * batch.tokens
         smooth = loss.item() if smooth == 0.0 else 0.98 * smooth + 0.02 * loss.item()
-        step += 1
         spent = time.monotonic() - begun
         progress.update(bar, completed=step, loss=smooth, speed=tokens / spent)
-        if not progress.console.is_terminal and (step % 100 == 0 or step == stage.steps):
+        if not progress.disable and not progress.console.is_terminal and (step % 100 == 0 or step == stage.steps):
             left = (stage.steps - step) * spent / step
             line = (
                 f"{stage.name} {step}/{stage.steps} loss {smooth:.4f} {tokens / spent:,.0f} tokens/s {left:.0f} s left"
             )
             progress.console.print(line)
-        if deadline is not None and step % 20 == 0:
-            affordable = int(step * (deadline - begun) / spent)
-            stage = stage._replace(steps=max(step, min(stage.steps, affordable)))
-            progress.update(bar, total=stage.steps)
-    return {"stage": stage.name, "steps": step, "tokens": tokens, "loss": round(smooth, 4)}
+    return {"stage": stage.name, "steps": stage.steps, "tokens": tokens, "loss": round(smooth, 4)}
 
 
-def build(out: Path, seed: int, steps: int, minutes: float | None = None, parent: Path | None = None) -> dict[str, Any]:
-    """Grow a model and save it to ``out``; returns what was done, which is also written to ``out/build.json``.
+def _average_gradients(model: LlamaForCausalLM, workers: int) -> None:
+    """The mean of all workers' gradients, in place."""
+    if workers == 1:
+        return
+    gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    distributed.all_reduce(flat)
+    flat /= workers
+    for gradient, mean in zip(gradients, torch.split(flat, [gradient.numel() for gradient in gradients]), strict=True):
+        gradient.copy_(mean.view_as(gradient))
 
-    ``parent`` also keeps the careful model the first stage ends with: the ceiling to compare self-play with.
-    With ``minutes``, steps are left out so that the build ends about then; the weights then depend on how fast
-    the machine is.
-    """
+
+class Order(NamedTuple):
+    """What to build. ``parent`` also keeps the careful model that the first stage ends with: the ceiling to compare
+    self-play with."""
+
+    out: Path
+    seed: int
+    steps: int
+    parent: Path | None = None
+    workers: int = 1
+
+
+def build(order: Order) -> dict[str, Any]:
+    """Grow a model and save it; returns what was done, which is also written to ``out/build.json``."""
+    if order.workers == 1:
+        _grow(0, order, "")
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            # Workers of one machine: loopback is enough, and all that may be listened on.
+            os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+            spawn(_grow, (order, f"{folder}/store"), order.workers)  # type: ignore[no-untyped-call]
+    report: dict[str, Any] = json.loads((order.out / "build.json").read_text())
+    return report
+
+
+def _grow(rank: int, order: Order, store: str) -> None:
+    """One worker. All start from the same weights and make the same updates; the first one shows and saves."""
+    torch.set_num_threads(1)
+    if order.workers > 1:
+        distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=order.workers)
     tokenizer = build_tokenizer()
-    model = new_model(len(tokenizer), seed)
+    model = new_model(len(tokenizer), order.seed)
+    seed = order.seed * order.workers + rank
     corpus = Corpus(seed)
     columns = (
         TextColumn("{task.description:<8}"),
@@ -162,19 +198,20 @@ def build(out: Path, seed: int, steps: int, minutes: float | None = None, parent
         TimeRemainingColumn(),
     )
     begun, done = time.monotonic(), []
-    with Progress(*columns, refresh_per_second=1) as progress:
-        for number, stage in enumerate(stages(steps)):
+    with Progress(*columns, refresh_per_second=1, disable=rank > 0) as progress:
+        for number, stage in enumerate(stages(order.steps)):
             source = batches(corpus, tokenizer, stage.mixture, seed + number)
-            share = 4 / 5 if number == 0 else 1.0
-            deadline = None if minutes is None else begun + 60 * minutes * share
-            done.append(run_stage(model, stage, source, progress, deadline))
-            if number == 0 and parent is not None:
-                _save(model, tokenizer, parent)
-    parameters = sum(p.numel() for p in model.parameters())
-    report = {"seed": seed, "parameters": parameters, "seconds": round(time.monotonic() - begun), "stages": done}
-    _save(model, tokenizer, out)
-    (out / "build.json").write_text(json.dumps(report, indent=2) + "\n")
-    return report
+            done.append(run_stage(model, stage, source, progress, order.workers))
+            if number == 0 and rank == 0 and order.parent is not None:
+                _save(model, tokenizer, order.parent)
+    if rank == 0:
+        parameters = sum(p.numel() for p in model.parameters())
+        seconds = round(time.monotonic() - begun)
+        report = {"seed": order.seed, "parameters": parameters, "workers": order.workers, "seconds": seconds}
+        _save(model, tokenizer, order.out)
+        (order.out / "build.json").write_text(json.dumps(report | {"stages": done}, indent=2) + "\n")
+    if order.workers > 1:
+        distributed.destroy_process_group()
 
 
 def _save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
@@ -189,14 +226,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for the weights and the tokenizer")
     parser.add_argument("--seed", type=int, default=0, help="of the initialisation and the corpus (default 0)")
     parser.add_argument("--steps", type=int, default=3000, help="steps of both stages together (default 3000)")
-    parser.add_argument("--minutes", type=float, help="end about then, with fewer steps; not repeatable")
     parser.add_argument("--parent", type=Path, help="also keep the careful model of the first stage in this folder")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads of torch (default 1)")
+    parser.add_argument("--workers", type=int, default=1, help="processes; the shipped weights took 2 (default 1)")
     options = parser.parse_args()
     if options.steps < 2:
         parser.error(f"--steps is {options.steps}; each of the two stages needs at least one")
-    torch.set_num_threads(options.threads)
-    build(options.out, options.seed, options.steps, options.minutes, options.parent)
+    if options.workers < 1:
+        parser.error(f"--workers is {options.workers}; at least one must work")
+    build(Order(options.out, options.seed, options.steps, options.parent, options.workers))
 
 
 if __name__ == "__main__":
