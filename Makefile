@@ -21,7 +21,7 @@ AZR := $(VENV)/bin/azr-platform
 TORCH_SPECS ?= torch==2.13.0+cpu torch==2.13.0
 TORCH_PIP_ARGS ?=
 
-STEPS ?= 30
+STEPS ?= 60
 SEED ?= 0
 RUN ?=
 # What the demo measures before and after: enough tasks to see a gain, few enough to wait for.
@@ -34,7 +34,7 @@ PIP_INSTALL := $(PY) -m pip install --no-input --disable-pip-version-check $(if 
 .PHONY: help demo test check format setup setup-dev clean distclean
 
 help:  ## list these commands
-	@echo 'usage: make COMMAND [STEPS=30] [SEED=0] [RUN=runs/NAME] [PYTHON=python3] [TORCH_PIP_ARGS=...]'
+	@echo 'usage: make COMMAND [STEPS=60] [SEED=0] [RUN=runs/NAME] [PYTHON=python3] [TORCH_PIP_ARGS=...]'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 # --- set-up -------------------------------------------------------------------------------------------------
@@ -90,8 +90,7 @@ demo: $(VENV)/.ready-train  ## supervised self-play on the embedded model, on th
 	fi; \
 	echo "demo: $(STEPS) steps into $$run; watch and steer it from another terminal:" \
 	     "$(VENV)/bin/azr-platform tui $$run"; \
-	export HF_HUB_OFFLINE=1 && \
-	$(AZR) train --preset nano --run "$$run" --steps $(STEPS) --seed $(SEED) && \
+	HF_HUB_OFFLINE=1 $(AZR) train --preset nano --run "$$run" --steps $(STEPS) --seed $(SEED) && \
 	echo "demo: before, on tasks that neither the build nor the run has seen" && \
 	$(AZR) eval "$$run" --base $(EVAL) && \
 	echo "demo: after" && \

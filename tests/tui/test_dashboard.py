@@ -12,6 +12,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import DataTable
 
+from azr_platform.records import Kind
 from azr_tui.app import AzrApp
 from azr_tui.screens.help import HelpScreen
 from azr_tui.screens.main import MainScreen
@@ -190,7 +191,7 @@ async def test_filters_narrow_by_role_kind_and_verdict(full_run: Any, make_app: 
         await pilot.press("o", "o")
         await until(pilot, lambda: table.row_count == 0, "no blocked solver")
         assert "role: solve" in shown(app) and "no such sample" in shown(app)
-        await pilot.press("v", "v", "o", "k", "k", "k")
+        await pilot.press("v", "v", "o", *["k"] * len(Kind))
         await until(pilot, lambda: table.row_count == PAGE, "everything again")
 
 
