@@ -39,10 +39,19 @@ COMMAND = [sys.executable, "-m", "azr_platform"]
 KINDS = ("deduction", "abduction", "induction")
 
 
-def evaluate(target: str, file: Path, options: argparse.Namespace) -> dict[str, Any]:
+def evaluate(target: str, file: Path, options: argparse.Namespace, *more: str) -> dict[str, Any]:
     """The evaluation of a run or a model, made once."""
     if not file.exists():
-        command = [*COMMAND, "eval", target, "--per-kind", str(options.per_kind), "--samples", str(options.samples)]
+        command = [
+            *COMMAND,
+            "eval",
+            target,
+            "--per-kind",
+            str(options.per_kind),
+            "--samples",
+            str(options.samples),
+            *more,
+        ]
         run = subprocess.run([*command, "--json"], capture_output=True, text=True, check=False)
         if run.returncode:
             sys.exit(f"error: eval {target} failed: {run.stderr.strip()}")
@@ -140,7 +149,9 @@ def main() -> None:
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     base = evaluate("nano", options.folder / "base.json", options)
-    ceiling = evaluate(options.ceiling, options.folder / "ceiling.json", options) if options.ceiling else None
+    ceiling = None
+    if options.ceiling:
+        ceiling = evaluate(options.ceiling, options.folder / "ceiling.json", options, "--preset", "nano")
     rows: list[dict[str, Any]] = []
     for seed in range(options.seeds):
         for name in options.arm or ARMS:
