@@ -1,7 +1,8 @@
 """Learning still happens: ten steps of self-play, as a user starts them, teach the embedded model something.
 
 On tasks that neither its build nor the run learns from. Seed and tasks are fixed, so what is left to chance is how this
-processor rounds; measured gains were three times what is asked for, and with shuffled rewards there was none.
+processor rounds. Greedy deduction rose by three times what is asked for, and fell with shuffled rewards, as pass@1 did;
+greedy abduction says nothing, since it rose with those as well.
 """
 
 from __future__ import annotations
@@ -52,5 +53,4 @@ def test_ten_steps_of_self_play_teach_the_embedded_model(tmp_path: Path) -> None
     )
     before, after = scores(run, "--base"), scores(run)
     assert after["greedy"]["deduction"] > before["greedy"]["deduction"] + 0.12
-    assert after["greedy"]["all"] > before["greedy"]["all"] + 0.07
     assert after["pass@1"]["all"] > before["pass@1"]["all"]

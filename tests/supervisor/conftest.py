@@ -7,7 +7,7 @@ import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,12 +19,15 @@ from azr_platform.channel.client import ControlClient, NotSupervised
 from azr_platform.channel.messages import Action, Command, Outcome, Status
 from azr_platform.config.load import load
 from azr_platform.ledger.reader import LedgerReader
+from azr_platform.ledger.writer import LedgerWriter
 from azr_platform.records import Task
 from azr_platform.supervisor.gate import Gate
 from azr_platform.supervisor.observer import Observer
 from azr_platform.supervisor.process import Supervisor
 from azr_platform.supervisor.runfolder import create, reopen
 from azr_sandbox.execution import Execution, Request
+from azr_sandbox.limits import Limits
+from azr_sandbox.pool import JailPool
 
 DEADLINE = 120.0
 
@@ -134,6 +137,21 @@ class Ended(NamedTuple):
 
 
 Supervise = Callable[..., Ended]
+
+
+@pytest.fixture(scope="module")
+def jail() -> Iterator[JailPool]:
+    """A real one, patient enough for a busy machine."""
+    with JailPool(Limits(wall_s=60.0, cpu_s=20), workers=1) as pool:
+        yield pool
+
+
+@pytest.fixture
+def writer(tmp_path: Path) -> Iterator[LedgerWriter]:
+    """The ledger of a run in the test's own folder."""
+    with LedgerWriter(tmp_path) as opened:
+        opened.append("run", {"name": "test", "steps": 1})
+        yield opened
 
 
 @pytest.fixture(scope="session")

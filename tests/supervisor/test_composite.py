@@ -13,7 +13,6 @@ from azr_platform.ledger.reader import LedgerReader
 from azr_platform.ledger.writer import LedgerWriter
 from azr_platform.records import Kind, Phase, Role, Task
 from azr_platform.supervisor.gate import Gate
-from azr_sandbox.limits import Limits
 from azr_sandbox.pool import JailPool
 
 GIVEN = [
@@ -22,12 +21,6 @@ GIVEN = [
     Task(id="helped", kind=Kind.DEDUCTION, program="import re\ndef f(x):\n    return x", inputs=("1",), outputs=("1",)),
 ]
 Ask = Callable[..., Judgement]
-
-
-@pytest.fixture(scope="module")
-def jail() -> Iterator[JailPool]:
-    with JailPool(Limits(wall_s=60.0, cpu_s=20), workers=1) as pool:
-        yield pool
 
 
 @pytest.fixture

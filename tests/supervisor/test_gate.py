@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -21,26 +21,12 @@ from azr_platform.supervisor.gate import Gate, Judge
 from azr_platform.tasks.seeds import seed_tasks
 from azr_sandbox.execution import Execution, Request
 from azr_sandbox.jail import Jail
-from azr_sandbox.limits import Limits
 from azr_sandbox.pool import JailPool
-
-
-@pytest.fixture(scope="module")
-def jail() -> Iterator[JailPool]:
-    with JailPool(Limits(wall_s=60.0, cpu_s=20), workers=1) as pool:
-        yield pool
 
 
 @pytest.fixture(scope="module")
 def auditor() -> Auditor:
     return Auditor(load_policy("default").model_copy(update={"classifiers": ()}))
-
-
-@pytest.fixture
-def writer(tmp_path: Path) -> Iterator[LedgerWriter]:
-    with LedgerWriter(tmp_path) as opened:
-        opened.append("run", {"name": "test", "steps": 1})
-        yield opened
 
 
 def proposal(program: str, given: str = "1") -> Submission:

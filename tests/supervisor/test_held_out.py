@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,6 @@ from azr_platform.supervisor.heldout import held_out_programs
 from azr_platform.supervisor.rows import RaisedAlert
 from azr_platform.tasks.canonical import program_key
 from azr_platform.tasks.seeds import seed_tasks
-from azr_sandbox.limits import Limits
 from azr_sandbox.pool import JailPool
 
 HELD_OUT = "def f(x):\n    y = x * 3\n    return y + 1"
@@ -28,19 +27,6 @@ SIX = tuple("123456")
 INDUCTION = Task(
     id="i", kind=Kind.INDUCTION, program=OTHER, inputs=SIX, outputs=tuple(str(3 * int(n) + 2) for n in SIX), shown=3
 )
-
-
-@pytest.fixture(scope="module")
-def jail() -> Iterator[JailPool]:
-    with JailPool(Limits(wall_s=60.0, cpu_s=20), workers=1) as pool:
-        yield pool
-
-
-@pytest.fixture
-def writer(tmp_path: Path) -> Iterator[LedgerWriter]:
-    with LedgerWriter(tmp_path) as opened:
-        opened.append("run", {"name": "test", "steps": 1})
-        yield opened
 
 
 def proposal(program: str, think: str = "new", given: str = "1") -> Submission:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,6 @@ from azr_platform.supervisor.problems import COPY, Desk, finish, gather
 from azr_platform.supervisor.runfolder import create
 from azr_platform.tasks.canonical import program_key
 from azr_platform.tasks.problems import read_problems, unlabelled
-from azr_sandbox.limits import Limits
 from azr_sandbox.pool import JailPool
 
 SECRET = "481516234"
@@ -52,19 +51,6 @@ PROBLEMS = [QUESTION, DEDUCTION, ABDUCTION, INDUCTION]
 
 def config_of(regime: str, *settings: str, source: str = "my.jsonl") -> Config:
     return load("nano", overrides=[f"run.regime={regime}", f"problems.source={json.dumps(source)}", *settings])
-
-
-@pytest.fixture(scope="module")
-def jail() -> Iterator[JailPool]:
-    with JailPool(Limits(wall_s=60.0, cpu_s=20), workers=1) as pool:
-        yield pool
-
-
-@pytest.fixture
-def writer(tmp_path: Path) -> Iterator[LedgerWriter]:
-    with LedgerWriter(tmp_path) as opened:
-        opened.append("run", {"name": "test", "steps": 1})
-        yield opened
 
 
 def answer(task: Task, text: str, block: str = "output", think: str = "so") -> Submission:

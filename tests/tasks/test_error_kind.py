@@ -58,6 +58,7 @@ def test_the_truth_is_the_type_s_name_or_that_there_was_no_error(execution: Exec
     [
         Execution(Outcome.TIMEOUT, detail="ValueError: no"),
         Execution(Outcome.MEMORY, detail="MemoryError"),
+        Execution(Outcome.ERROR, detail=f"{NO_ERROR}: a class that takes the name of no exception"),
         Execution(Outcome.NONDETERMINISTIC, detail="error: ValueError and then 3"),
         Execution(Outcome.NOT_A_VALUE, detail="object"),
         Execution(Outcome.INVALID_PROGRAM, detail="SyntaxError: bad"),

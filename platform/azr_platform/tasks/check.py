@@ -131,8 +131,11 @@ def _observed(kind: Kind, execution: Execution) -> str | None:
 
 
 def _is_type_name(text: str) -> bool:
-    """Whether a class of Python's own syntax could have this name; one made by hand can have any text."""
-    return text.isidentifier() and text.isascii() and len(text) <= _MAX_NAME_CHARS
+    """Whether a class of Python's own syntax could have this name; one made by hand can have any text.
+
+    A class named like the answer for no exception would make two different ends the same.
+    """
+    return text.isidentifier() and text.isascii() and len(text) <= _MAX_NAME_CHARS and text != NO_ERROR
 
 
 def _program(kind: Kind, parsed: Parsed, reference: Task | None) -> str:
