@@ -88,6 +88,12 @@ def test_the_right_answer_is_the_name_itself(text: str, right: bool) -> None:
     assert is_correct(TASK, parsed) is right
 
 
+def test_no_error_is_answered_by_its_name() -> None:
+    task = task_from("a", Kind.ERROR, PROPOSAL, [Execution(Outcome.OK, value="3")])
+    assert is_correct(task, answered(NO_ERROR))
+    assert not is_correct(task, answered("ZeroDivisionError"))
+
+
 @pytest.mark.parametrize("text", ["'ZeroDivisionError'", "ZeroDivisionError: division by zero", "1", "a.b", "f(0)"])
 def test_anything_but_a_name_cannot_be_right(text: str) -> None:
     assert answer_problem(TASK, answered(text)) == "the output is not the name of a type"

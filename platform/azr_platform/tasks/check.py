@@ -126,16 +126,14 @@ def _observed(kind: Kind, execution: Execution) -> str | None:
     if execution.outcome is Outcome.OK and execution.value is not None:
         return NO_ERROR if task_kind(kind).raises else execution.value
     if execution.outcome is Outcome.ERROR and task_kind(kind).raises and _is_type_name(execution.raised):
-        return execution.raised
+        # A class named like the answer for no exception would make two different ends the same.
+        return execution.raised if execution.raised != NO_ERROR else None
     return None
 
 
 def _is_type_name(text: str) -> bool:
-    """Whether a class of Python's own syntax could have this name; one made by hand can have any text.
-
-    A class named like the answer for no exception would make two different ends the same.
-    """
-    return text.isidentifier() and text.isascii() and len(text) <= _MAX_NAME_CHARS and text != NO_ERROR
+    """Whether a class of Python's own syntax could have this name; one made by hand can have any text."""
+    return text.isidentifier() and text.isascii() and len(text) <= _MAX_NAME_CHARS
 
 
 def _program(kind: Kind, parsed: Parsed, reference: Task | None) -> str:
