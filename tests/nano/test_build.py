@@ -22,19 +22,26 @@ def one_thread() -> None:
 
 def test_the_same_seed_builds_the_same_weights(tmp_path: Path) -> None:
     for name in ("a", "b"):
-        build(Order(tmp_path / name, seed=3, steps=2, parent=tmp_path / "parent"))
+        build(Order(tmp_path / name, seed=3, steps=3, parent=tmp_path / "parent"))
     files = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("a", "b")]
     assert files[0] == files[1]
     assert (tmp_path / "parent" / "model.safetensors").read_bytes() != files[0]
     report = json.loads((tmp_path / "a" / "build.json").read_text())
-    assert sum(stage["steps"] for stage in report["stages"]) == 2
+    assert sum(stage["steps"] for stage in report["stages"]) == 3
     assert 400_000 < report["parameters"] < 1_000_000
+
+
+def test_the_last_stage_alone_gives_the_same_as_all_of_them(tmp_path: Path) -> None:
+    build(Order(tmp_path / "whole", seed=3, steps=4, parent=tmp_path / "parent"))
+    build(Order(tmp_path / "last", seed=3, steps=4, grown=tmp_path / "parent"))
+    files = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "last")]
+    assert files[0] == files[1]
 
 
 @pytest.mark.slow
 def test_two_workers_build_the_same_weights_each_time_and_others_than_one(tmp_path: Path) -> None:
     for name, workers in (("a", 2), ("b", 2), ("alone", 1)):
-        build(Order(tmp_path / name, seed=3, steps=2, workers=workers))
+        build(Order(tmp_path / name, seed=3, steps=3, workers=workers))
     files = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("a", "b", "alone")]
     assert files[0] == files[1] != files[2]
     stages = [json.loads((tmp_path / name / "build.json").read_text())["stages"][0] for name in ("a", "alone")]
@@ -42,7 +49,7 @@ def test_two_workers_build_the_same_weights_each_time_and_others_than_one(tmp_pa
 
 
 def test_a_built_folder_loads_as_any_model_does(tmp_path: Path) -> None:
-    build(Order(tmp_path, seed=4, steps=2))
+    build(Order(tmp_path, seed=4, steps=3))
     model, tokenizer = AutoModelForCausalLM.from_pretrained(tmp_path), AutoTokenizer.from_pretrained(tmp_path)
     inputs = tokenizer(["# deduce\n", "x"], return_tensors="pt", padding=True)
     output = model.generate(**inputs, max_new_tokens=5)
@@ -83,8 +90,9 @@ def test_the_loss_counts_response_tokens_only_and_ignores_padding() -> None:
 
 
 def test_the_rate_ramps_up_holds_and_comes_down() -> None:
-    careful, mixture = stages(1200)
-    assert careful.steps + mixture.steps == 1200
+    execution, careful, mixture = stages(1200)
+    assert execution.steps + careful.steps + mixture.steps == 1200
     factors = [_factor(careful, step) for step in range(careful.steps)]
     assert factors[0] < 0.1 and max(factors) == 1.0 and factors[-1] == 0.01
-    assert factors[careful.steps // 3] == 1.0
+    assert factors[careful.steps // 5] == 1.0
+    assert _factor(execution, execution.steps - 1) == 1.0, "the next stage goes on at the same rate"

@@ -1,7 +1,8 @@
 """Grow the embedded model from random initialisation: ``python -m azr_platform.nano.build --out DIR --seed S``.
 
-    corpus (clean) ─► tokens ─► batches of like length ─► Muon + AdamW ─► careful model
-    corpus (mixed) ─► tokens ─► batches of like length ─► Muon + AdamW ─► the base that self-play starts from
+    corpus (deduction first) ─► tokens ─► batches of like length ─► Muon + AdamW ─► a model that executes
+    corpus (clean) ─► the same ─► careful model
+    corpus (mixed) ─► the same ─► the base that self-play starts from
 
 ``--workers`` processes each draw batches of their own and average gradients: a model this small wins nothing from more
 threads. The same seed, steps and workers give the same weights on the same machine.
@@ -25,7 +26,7 @@ from torch.multiprocessing.spawn import spawn
 from torch.nn import functional
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from azr_platform.nano.corpus import CLEAN, MIXED, Corpus, Mixture
+from azr_platform.nano.corpus import CLEAN, EXECUTION, MIXED, Corpus, Mixture
 from azr_platform.nano.model import new_model
 from azr_platform.nano.tokenizer import EOS_ID, PAD_ID, build_tokenizer
 
@@ -33,6 +34,9 @@ _BATCH: Final = 48
 _POOL: Final = 16 * _BATCH
 _MAX_TOKENS: Final = 288
 _IGNORED: Final = -100
+CAREFUL: Final = "careful"
+"""The stage that ends with the parent."""
+MIXTURE: Final = "mixture"
 
 
 class Stage(NamedTuple):
@@ -46,12 +50,13 @@ class Stage(NamedTuple):
     warmup: int
 
 
-def stages(steps: int) -> tuple[Stage, Stage]:
-    """The two stages for ``steps`` steps in all: most of them careful, then a short mixture."""
-    mixed = max(1, steps // 5)
+def stages(steps: int) -> tuple[Stage, ...]:
+    """The stages for ``steps`` steps in all: execution, careful work of every kind, a short mixture."""
+    execution, mixed = max(1, 2 * steps // 5), max(1, steps // 5)
     return (
-        Stage("careful", CLEAN, steps - mixed, 5e-3, 0.5, 40),
-        Stage("mixture", MIXED, mixed, 2e-3, 1.0, 20),
+        Stage("execution", EXECUTION, execution, 5e-3, 0.0, 40),
+        Stage(CAREFUL, CLEAN, steps - execution - mixed, 5e-3, 0.7, 20),
+        Stage(MIXTURE, MIXED, mixed, 2e-3, 1.0, 20),
     )
 
 
@@ -64,7 +69,10 @@ class Batch(NamedTuple):
 
 
 def batches(corpus: Corpus, tokenizer: PreTrainedTokenizerFast, mixture: Mixture, seed: int) -> Iterator[Batch]:
-    """Endless batches of examples of like length, in a random order."""
+    """Endless batches of examples of like length, in a random order.
+
+    Workers share ``seed``: as they take batches of the same rank of length, none waits for another.
+    """
     order = torch.Generator().manual_seed(seed)
     while True:
         examples = [corpus.example(mixture) for _ in range(_POOL)]
@@ -157,7 +165,7 @@ def _average_gradients(model: LlamaForCausalLM, workers: int) -> None:
 
 
 class Order(NamedTuple):
-    """What to build. ``parent`` also keeps the careful model that the first stage ends with: the ceiling to compare
+    """What to build. ``parent`` also keeps the careful model that the mixture starts from: the ceiling to compare
     self-play with."""
 
     out: Path
@@ -165,6 +173,8 @@ class Order(NamedTuple):
     steps: int
     parent: Path | None = None
     workers: int = 1
+    grown: Path | None = None
+    """A parent that is there already: only the mixture is trained."""
 
 
 def build(order: Order) -> dict[str, Any]:
@@ -187,8 +197,9 @@ def _grow(rank: int, order: Order, store: str) -> None:
         distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=order.workers)
     tokenizer = build_tokenizer()
     model = new_model(len(tokenizer), order.seed)
-    seed = order.seed * order.workers + rank
-    corpus = Corpus(seed)
+    if order.grown is not None:
+        model = LlamaForCausalLM.from_pretrained(order.grown, dtype=torch.float32)
+    corpus = Corpus(order.seed * order.workers + rank)
     columns = (
         TextColumn("{task.description:<8}"),
         BarColumn(),
@@ -200,9 +211,14 @@ def _grow(rank: int, order: Order, store: str) -> None:
     begun, done = time.monotonic(), []
     with Progress(*columns, refresh_per_second=1, disable=rank > 0) as progress:
         for number, stage in enumerate(stages(order.steps)):
-            source = batches(corpus, tokenizer, stage.mixture, seed + number)
+            if stage.name == MIXTURE:
+                # Drawn afresh, so that the last stage alone gives the same as all of them.
+                corpus = Corpus(order.seed * order.workers + rank)
+            elif order.grown is not None:
+                continue
+            source = batches(corpus, tokenizer, stage.mixture, order.seed + number)
             done.append(run_stage(model, stage, source, progress, order.workers))
-            if number == 0 and rank == 0 and order.parent is not None:
+            if stage.name == CAREFUL and rank == 0 and order.parent is not None:
                 _save(model, tokenizer, order.parent)
     if rank == 0:
         parameters = sum(p.numel() for p in model.parameters())
@@ -225,15 +241,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m azr_platform.nano.build", description="Grow the embedded model.")
     parser.add_argument("--out", type=Path, required=True, help="folder for the weights and the tokenizer")
     parser.add_argument("--seed", type=int, default=0, help="of the initialisation and the corpus (default 0)")
-    parser.add_argument("--steps", type=int, default=3000, help="steps of both stages together (default 3000)")
-    parser.add_argument("--parent", type=Path, help="also keep the careful model of the first stage in this folder")
-    parser.add_argument("--workers", type=int, default=1, help="processes; the shipped weights took 2 (default 1)")
+    parser.add_argument("--steps", type=int, default=4200, help="steps of all stages together (default 4200)")
+    parser.add_argument("--parent", type=Path, help="also keep the careful model of the second stage in this folder")
+    parser.add_argument("--from", dest="grown", type=Path, help="a parent kept by --parent: train only the last stage")
+    parser.add_argument(
+        "--workers", type=int, default=2, help="processes; another number gives other weights (default 2)"
+    )
     options = parser.parse_args()
-    if options.steps < 2:
-        parser.error(f"--steps is {options.steps}; each of the two stages needs at least one")
+    if options.steps < 3:
+        parser.error(f"--steps is {options.steps}; each of the three stages needs at least one")
     if options.workers < 1:
         parser.error(f"--workers is {options.workers}; at least one must work")
-    build(Order(options.out, options.seed, options.steps, options.parent, options.workers))
+    if options.grown is not None and not (options.grown / "model.safetensors").is_file():
+        parser.error(f"--from is {options.grown}, which holds no model.safetensors; give a folder that --parent wrote")
+    build(Order(options.out, options.seed, options.steps, options.parent, options.workers, options.grown))
 
 
 if __name__ == "__main__":

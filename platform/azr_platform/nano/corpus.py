@@ -1,6 +1,6 @@
 """What the embedded model is grown from: prompts of the six groups with responses of mixed quality.
 
-A base trained on careful traces alone hardly varies, and reinforcement finds nothing to select. So the second
+A base trained on careful traces alone hardly varies, and reinforcement finds nothing to select. So the last
 stage mixes modes, as the web a large model reads does: guesses, sloppy and careful traces, second looks;
 trivial, repeated, invalid and rich proposals; and a little noise in the format.
 """
@@ -54,6 +54,8 @@ class Mixture:
     """The share of responses with a broken format."""
     ordered: float = 0.0
     """The share of proposals whose inputs stand in ascending order, which makes it easy to keep them distinct."""
+    searched: float = 0.0
+    """The share of induction's careful traces that go on to a search, as its second looks do."""
 
 
 def _weights(*weights: float) -> Mapping[Group, float]:
@@ -62,20 +64,21 @@ def _weights(*weights: float) -> Mapping[Group, float]:
     return MappingProxyType(dict(zip(order, weights, strict=True)))
 
 
-CLEAN: Final = Mixture(
-    MappingProxyType({"direct": 0.05, "sloppy": 0.05, "careful": 0.70, "check": 0.20}),
-    MappingProxyType({"trivial": 0.03, "repeat": 0.07, "invalid": 0.03, "rich": 0.87}),
-    _weights(25, 24, 31, 6, 6, 8),
-)
-"""The first stage: mostly careful work."""
+_CAREFUL: Final = MappingProxyType({"direct": 0.05, "sloppy": 0.05, "careful": 0.70, "check": 0.20})
+_RICH: Final = MappingProxyType({"trivial": 0.03, "repeat": 0.07, "invalid": 0.03, "rich": 0.87})
+EXECUTION: Final = Mixture(_CAREFUL, _RICH, _weights(60, 20, 8, 4, 4, 4))
+"""The first stage: mostly deduction, since every other trace is made of its steps."""
+CLEAN: Final = Mixture(_CAREFUL, _RICH, _weights(25, 24, 31, 6, 6, 8))
+"""The second stage: careful work of every kind."""
 MIXED: Final = Mixture(
-    MappingProxyType({"direct": 0.32, "sloppy": 0.28, "careful": 0.28, "check": 0.12}),
+    MappingProxyType({"direct": 0.36, "sloppy": 0.30, "careful": 0.24, "check": 0.10}),
     MappingProxyType({"trivial": 0.15, "repeat": 0.25, "invalid": 0.12, "rich": 0.48}),
     _weights(25, 24, 27, 6, 6, 12),
     noise=0.04,
     ordered=0.8,
+    searched=0.6,
 )
-"""The second stage: what self-play starts from."""
+"""The last stage: what self-play starts from."""
 
 _IDENTITY_SHARE: Final = 0.04
 _SEED_SHARE: Final = 0.01
@@ -141,6 +144,8 @@ class Corpus:
             return solve_prompt(seed, "compact"), "", fenced(kind.asked, answers[kind.asked])
         program, arguments = self._case_with(NANO_INPUTS if kind.many_inputs else 1)
         prompt = solve_prompt(task_of("", kind, program, arguments), "compact")
+        if kind.many_inputs and mode == "careful" and mixture.searched and self._perhaps(mixture.searched):
+            mode = "check"
         write: Mapping[Block, Callable[[str, Program, list[Value]], tuple[str, str]]] = {
             Block.OUTPUT: self._deduce,
             Block.INPUT: self._abduce,
