@@ -10,6 +10,7 @@ import torch
 from azr_platform.config.schema import ModelConfig
 from azr_platform.nano.model import weights_path
 from azr_platform.rollout.engine import Engine
+from azr_platform.rollout.logprobs import UnknownHead, check_head
 from azr_platform.rollout.scripted_engine import ScriptedEngine, read_script
 from azr_platform.rollout.static_engine import StaticEngine
 from azr_platform.rollout.transformers_engine import TransformersEngine
@@ -33,9 +34,13 @@ def load_policy(config: ModelConfig, folder: Path | None = None) -> tuple[Any, A
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
         model: Any = AutoModelForCausalLM.from_pretrained(
-            source, dtype=getattr(torch, config.dtype), use_safetensors=True, trust_remote_code=False
+            source,
+            dtype=getattr(torch, config.dtype),
+            attn_implementation=config.attention,
+            use_safetensors=True,
+            trust_remote_code=False,
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, ImportError) as error:
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelUnavailable(
             f"model.path = {config.path!r}: cannot be loaded ({first_line}). "
@@ -45,6 +50,10 @@ def load_policy(config: ModelConfig, folder: Path | None = None) -> tuple[Any, A
     for parameter in model.parameters():
         # On CPU a loaded parameter is a view of the file: one overwritten meanwhile would kill the process (SIGBUS).
         parameter.data = parameter.data.clone()
+    try:
+        check_head(model)
+    except UnknownHead as error:
+        raise ModelUnavailable(f"model.path = {config.path!r}: cannot be trained here: {error}") from error
     return model, tokenizer
 
 
