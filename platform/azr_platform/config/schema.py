@@ -50,6 +50,9 @@ class ModelConfig(Section):
     """How attention is computed; ``flash_attention_2`` needs that library and a GPU."""
     chat: bool = False
     """Wrap prompts in the tokenizer's chat template."""
+    spell_out: str = ""
+    """Tokens of the tokenizer's, with spaces between, that a plain prompt has in smaller pieces: those that the model
+    was never trained on, such as ``<think> </think>`` of the Qwen3 base models."""
     max_prompt_tokens: Positive = 6144
     """A longer prompt is not asked."""
     max_response_tokens: Positive = 8096
