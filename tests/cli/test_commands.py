@@ -193,10 +193,34 @@ def test_status_json_has_the_promised_keys(cli: Cli, tmp_path: Path) -> None:
 
 
 def test_plans_need_no_model_and_no_run(cli: Cli) -> None:
-    for preset in ("nano", "qwen2.5-coder-3b", "qwen2.5-7b", "llama-3.1-8b"):
-        result = cli("train", "--preset", preset, "--plan")
+    for preset in ("nano", "qwen3-4b"):
+        result = cli("plan", preset, "--gpus", "2", "--gpu-memory", "24", "--json")
         assert result.returncode == 0, result.stderr
-        assert json.loads(result.stdout)["proposals_per_step"] > 0
+        plan = json.loads(result.stdout)
+        assert plan["proposals_per_step"] > 0
+        assert (plan["gpus"], plan["gpu"]["memory_gb"]) == (2, 24.0)
+        assert plan["memory"].keys() >= {"weights", "activations", "logits", "kv_cache"}
+    told = cli("plan", "qwen3-4b", "--gpu", "rtx-4090").stdout
+    assert "does not fit" in told
+    assert "its state alone is too large" in told
+    assert max(map(len, told.splitlines())) <= 120
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "give a PRESET or --config FILE"),
+        (["nan0"], "Did you mean nano?"),
+        (["nano", "--gpu", "abacus"], "--gpu abacus: not known; there are a100-40"),
+        (["nano", "--gpu-memory", "-3"], "--gpu-memory -3.0: give the GB"),
+        (["nano", "--set", "run.stepz=1"], "Did you mean run.steps?"),
+    ],
+)
+def test_a_plan_that_cannot_be_made_says_why(arguments: list[str], message: str, cli: Cli) -> None:
+    result = cli("plan", *arguments)
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_sandbox_run_prints_one_line_each(cli: Cli) -> None:

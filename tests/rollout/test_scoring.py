@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Callable
 from functools import lru_cache
 from itertools import pairwise
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from azr_platform.nano.tokenizer import build_tokenizer
 from azr_platform.rollout.engine import decode_response, encode_prompt, end_tokens
-from azr_platform.rollout.scoring import Pair, microbatches, score, token_log_probs
+from azr_platform.rollout.scoring import Layout, Pair, microbatches, padding, score, token_log_probs
 
 Build = Callable[..., Any]
 
@@ -41,19 +42,24 @@ def _naive(model: Any, pair: Pair, temperature: float) -> tuple[list[float], lis
 
 @pytest.mark.parametrize("architecture", ["llama", "qwen2"])
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
+@pytest.mark.parametrize("chunk", [0, 3])
+@pytest.mark.parametrize("packed", [False, True])
 def test_log_probs_and_entropies_are_those_of_one_token_at_a_time(
-    architecture: str, temperature: float, tiny: Build
+    architecture: str, temperature: float, chunk: int, packed: bool, tiny: Build
 ) -> None:
     model = tiny(architecture, num_key_value_heads=2)
-    flat, entropies = token_log_probs(model, PAIRS, temperature, entropy=True)
+    layout = Layout(chunk=chunk, packed=packed)
+    flat, entropies = token_log_probs(model, PAIRS, temperature, True, layout)
     expected = [_naive(model, pair, temperature) for pair in PAIRS]
     assert flat.tolist() == pytest.approx([p for log_probs, _ in expected for p in log_probs], abs=1e-4)
     assert entropies.tolist() == pytest.approx([e for _, several in expected for e in several], abs=1e-4)
-    without, zeros = token_log_probs(model, PAIRS, temperature, entropy=False)
+    without, zeros = token_log_probs(model, PAIRS, temperature, False, layout)
     assert torch.equal(without, flat)
     assert not zeros.any()
     for size in (1, 13, 30, 10_000):
-        for found, (log_probs, _) in zip(score(model, PAIRS, temperature, size), expected, strict=True):
+        for found, (log_probs, _) in zip(
+            score(model, PAIRS, temperature, layout._replace(tokens=size)), expected, strict=True
+        ):
             assert found == pytest.approx(log_probs, abs=1e-4)
 
 
@@ -67,7 +73,7 @@ def test_scoring_nothing_gives_nothing(tiny: Build) -> None:
 )
 def test_microbatches_hold_each_pair_once_within_the_size(lengths: list[tuple[int, int]], tokens: int) -> None:
     pairs = [Pair([1] * prompt, [2] * response) for prompt, response in lengths]
-    groups = list(microbatches(pairs, tokens))
+    groups = list(microbatches(pairs, Layout(tokens)))
     assert sorted(index for group in groups for index in group) == list(range(len(pairs)))
     for group in groups:
         padded = len(group) * max(pairs[index].length for index in group)
@@ -76,6 +82,46 @@ def test_microbatches_hold_each_pair_once_within_the_size(lengths: list[tuple[in
     assert in_order == sorted(in_order)  # alike in length, so little is padding
     for earlier, later in pairwise(groups):  # and none was begun without need
         assert (len(earlier) + 1) * pairs[later[0]].length > tokens
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 400), st.integers(1, 400)), min_size=1, max_size=60),
+    st.integers(1, 4000),
+    st.sampled_from([0.0, 0.1, 0.5]),
+    st.booleans(),
+)
+def test_no_microbatch_has_more_padding_than_it_may(
+    lengths: list[tuple[int, int]], tokens: int, most: float, packed: bool
+) -> None:
+    pairs = [Pair([1] * prompt, [2] * response) for prompt, response in lengths]
+    layout = Layout(tokens, most, packed)
+    groups = list(microbatches(pairs, layout))
+    assert sorted(index for group in groups for index in group) == list(range(len(pairs)))
+    total = 0
+    for group in groups:
+        several = [pairs[index].length for index in group]
+        positions = sum(several) if packed else len(group) * max(several)
+        assert positions - sum(several) <= most * positions
+        assert positions <= tokens or len(group) == 1
+        total += positions
+    assert padding(pairs, layout) == (total, total - sum(pair.length for pair in pairs))
+
+
+def test_padding_of_skewed_lengths_is_small_without_many_more_passes() -> None:
+    """Responses as a run has them: most are short, few are very long (log-normal, median 400, up to 8,096)."""
+    rng = random.Random(0)
+    pairs = [
+        Pair([1] * rng.randrange(150, 2500), [2] * min(8096, int(rng.lognormvariate(math.log(400), 1.2)) + 1))
+        for _ in range(384)
+    ]
+    shares, passes = {}, {}
+    for most in (1.0, 0.1):
+        layout = Layout(16384, most)
+        positions, padded = padding(pairs, layout)
+        shares[most], passes[most] = padded / positions, len(list(microbatches(pairs, layout)))
+    assert shares[0.1] <= 0.1
+    assert passes[0.1] <= 1.5 * passes[1.0]
+    assert padding(pairs, Layout(16384, packed=True))[1] == 0
 
 
 # --- text to tokens and back ---------------------------------------------------------------------------------

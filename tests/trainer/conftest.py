@@ -27,21 +27,21 @@ def policy(tokenizer: Any) -> Callable[..., Any]:
 
     def build(seed: int = 0, **settings: Any) -> Any:
         torch.manual_seed(seed)
-        config = LlamaConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=16,
-            intermediate_size=24,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            num_key_value_heads=1,
-            max_position_embeddings=128,
-            initializer_range=0.2,
-            bos_token_id=1,
-            eos_token_id=2,
-            pad_token_id=0,
+        wanted = {
+            "vocab_size": len(tokenizer),
+            "hidden_size": 16,
+            "intermediate_size": 24,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "num_key_value_heads": 1,
+            "max_position_embeddings": 128,
+            "initializer_range": 0.2,
+            "bos_token_id": 1,
+            "eos_token_id": 2,
+            "pad_token_id": 0,
             **settings,
-        )
-        return LlamaForCausalLM(config).eval()
+        }
+        return LlamaForCausalLM(LlamaConfig(**wanted)).eval()
 
     return build
 

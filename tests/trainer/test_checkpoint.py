@@ -25,6 +25,7 @@ from azr_platform.records import SELF_PLAY_KINDS, Task
 from azr_platform.trainer import checkpoint
 from azr_platform.trainer.checkpoint import CheckpointBroken, Saved, folder_name, load_buffers, load_optimizer, verify
 from azr_platform.trainer.model import ModelUnavailable, load_policy
+from azr_platform.trainer.optimizer import Optimizer
 from azr_platform.trainer.update import Updater
 
 TEXT = "def f(x): return '\x00\x1b[2J é 🐍'"
@@ -72,15 +73,14 @@ def test_weights_optimizer_and_buffers_come_back_bit_for_bit(trained: Trained) -
     model, _ = load_policy(ModelConfig(dtype="float32"), trained.folder)
     model.eval()
     updater = _updater(model)
-    load_optimizer(trained.folder, model, updater.optimizer)
+    load_optimizer(trained.folder, updater.optimizer)
     for (name, ours), (other, theirs) in zip(trained.model.named_parameters(), model.named_parameters(), strict=True):
         assert name == other
         assert torch.equal(ours, theirs)
-    before, after = (u.optimizer.state_dict()["state"] for u in (trained.updater, updater))
-    assert before.keys() == after.keys()
-    for number, moments in before.items():
-        assert moments.keys() == after[number].keys() == {"step", "exp_avg", "exp_avg_sq"}
-        assert all(torch.equal(value, after[number][part]) for part, value in moments.items())
+    before, after = (u.optimizer.state() for u in (trained.updater, updater))
+    names = {name for name, _ in model.named_parameters()}
+    assert before.keys() == after.keys() == {f"{n}/{part}" for n in names for part in ("step", "exp_avg", "exp_avg_sq")}
+    assert all(torch.equal(value, after[key]) for key, value in before.items())
     assert load_buffers(trained.folder) == BUFFERS
 
     # And the next step is the same, too.
@@ -106,8 +106,8 @@ def test_a_policy_that_was_never_updated_can_be_saved(
         buffers={},
     )
     updater = _updater(model)
-    load_optimizer(saved.path, model, updater.optimizer)
-    assert updater.optimizer.state_dict()["state"] == {}
+    load_optimizer(saved.path, updater.optimizer)
+    assert updater.optimizer.state() == {}
     assert load_buffers(saved.path) == {}
     loaded, _ = load_policy(ModelConfig(dtype="float32"), saved.path)
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), loaded.parameters(), strict=True))
@@ -271,11 +271,9 @@ def test_branches_keep_their_own_folders() -> None:
 def test_moments_of_another_model_are_refused(trained: Trained, policy: Callable[..., Any]) -> None:
     tensors = load_file(trained.folder / "optimizer.safetensors")
     assert {key.rpartition("/")[2] for key in tensors} == {"step", "exp_avg", "exp_avg_sq"}
-    model = policy()
-    other = torch.nn.Linear(2, 2)
     with pytest.raises(CheckpointBroken, match="no such parameter"):
-        load_optimizer(trained.folder, other, torch.optim.AdamW(other.parameters()))
-    load_optimizer(trained.folder, model, _updater(model).optimizer)
+        load_optimizer(trained.folder, Optimizer(torch.nn.Linear(2, 2), OptimizerConfig()))
+    load_optimizer(trained.folder, _updater(policy()).optimizer)
 
 
 def test_buffers_that_are_no_buffers_are_refused(trained: Trained) -> None:

@@ -9,6 +9,7 @@ import statistics
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ import pytest
 import torch
 
 from azr_platform.config.schema import OptimizerConfig, UpdateConfig
+from azr_platform.rollout.scoring import score
 from azr_platform.trainer.rollouts import Rewarded
 from azr_platform.trainer.update import NotFinite, Updater
 
@@ -54,6 +56,8 @@ class Naive:
         order = list(range(len(rewarded)))
         rng.shuffle(order)
         pieces = min(self.settings.minibatches, len(order))
+        with torch.no_grad():
+            self.before = [[float(log_probs[t]) for t, log_probs in self.tokens(item)] for item in rewarded]
         norms = [self.minibatch(rewarded, advantages, order[number::pieces]) for number in range(pieces)]
         return advantages, statistics.mean(norms)
 
@@ -73,22 +77,30 @@ class Naive:
             advantages.append(centred / max(spread, self.settings.std_floor) if spread else 0.0)
         return advantages
 
+    def tokens(self, item: Rewarded) -> list[tuple[int, torch.Tensor]]:
+        """Each response token with the distribution it was drawn from."""
+        prompt, tokens = item.rollout.prompt_tokens, item.rollout.completion.tokens
+        logits = self.model(torch.tensor([[*prompt, *tokens]])).logits[0] / self.temperature
+        return [(t, torch.log_softmax(logits[len(prompt) + n - 1], -1)) for n, t in enumerate(tokens)]
+
     def minibatch(self, rewarded: list[Rewarded], advantages: list[float], chosen: list[int]) -> float:
         settings = self.settings
         total = torch.zeros(())
         tokens = sum(len(rewarded[i].rollout.completion.tokens) for i in chosen)
         for i in chosen:
-            completion, prompt = rewarded[i].rollout.completion, rewarded[i].rollout.prompt_tokens
-            logits = self.model(torch.tensor([[*prompt, *completion.tokens]])).logits[0] / self.temperature
-            for place, (token, old) in enumerate(zip(completion.tokens, completion.log_probs, strict=True)):
-                log_probs = torch.log_softmax(logits[len(prompt) + place - 1], -1)
+            completion = rewarded[i].rollout.completion
+            for (token, log_probs), engine, before in zip(
+                self.tokens(rewarded[i]), completion.log_probs, self.before[i], strict=True
+            ):
+                cap = settings.mismatch_cap
+                old, trust = (before, min(math.exp(before - engine), cap)) if cap else (engine, 1.0)
                 ratio = torch.exp(log_probs[token] - old)
                 clipped = torch.clamp(ratio, 1 - settings.clip_low, 1 + settings.clip_high)
                 objective = torch.min(ratio * advantages[i], clipped * advantages[i])
                 entropy = -(log_probs.exp() * log_probs).sum()
                 share = {"token_mean": tokens, "sequence_mean": len(completion.tokens) * len(chosen)}
                 bonus = settings.entropy_coefficient * entropy
-                total = total - (objective + bonus) / share[settings.aggregation]
+                total = total - (objective * trust + bonus) / share[settings.aggregation]
         names = dict(self.model.named_parameters())
         gradients = dict(zip(names, torch.autograd.grad(total, list(names.values())), strict=True))
         norm = math.sqrt(sum(float((g.double() ** 2).sum()) for g in gradients.values()))
@@ -115,6 +127,9 @@ class Naive:
         {"minibatches": 3, "clip_high": 0.28, "entropy_coefficient": 0.0},
         {"minibatches": 2, "advantage": "reinforce++", "std_floor": 2.0, "clip_low": 0.05, "clip_high": 0.05},
         {"advantage": "grpo", "minibatches": 2},
+        {"entropy_coefficient": 0.01, "logits_chunk": 5, "packed": True, "clip_high": 0.28},
+        {"mismatch_cap": 1.1, "minibatches": 3, "entropy_coefficient": 0.01, "clip_low": 0.001, "clip_high": 0.002},
+        {"mismatch_cap": 1.1},
     ],
     ids=str,
 )
@@ -129,27 +144,109 @@ def test_updates_are_those_of_a_naive_implementation(update: dict[str, Any], pol
         advantages, norm = naive.update(items, random.Random(step))
         assert stats.advantages == pytest.approx(advantages)
         assert stats.grad_norm == pytest.approx(norm, rel=1e-4)
-        assert stats.clip_fraction > 0.0
+        # With one minibatch the learner's own ratio is 1 throughout.
+        assert (stats.clip_fraction > 0.0) is not (update == {"mismatch_cap": 1.1})
     assert _distance(_parameters(model), _parameters(other)) < 1e-6
     assert _distance(start, _parameters(model)) > 0.005
 
 
 @pytest.mark.parametrize("aggregation", ["token_mean", "sequence_mean"])
 @pytest.mark.parametrize("entropy", [0.0, 0.01])
-def test_the_microbatch_size_does_not_change_the_result(
+def test_microbatches_packing_and_chunks_do_not_change_the_result(
     aggregation: str, entropy: float, policy: Policy, rewarded: Make
 ) -> None:
     results = []
-    for tokens in (1, 40, 100_000):
+    layouts = [(1, False, 0), (40, False, 0), (100_000, False, 0), (100_000, False, 4), (40, True, 7), (9999, True, 0)]
+    for tokens, packed, chunk in layouts:
         model = policy()
         settings = {"aggregation": aggregation, "entropy_coefficient": entropy, "minibatches": 2}
-        updater = _updater(model, tokens_per_microbatch=tokens, **settings)
+        layout = {"tokens_per_microbatch": tokens, "packed": packed, "logits_chunk": chunk}
+        updater = _updater(model, **layout, **settings)
         stats = updater.update(rewarded(model, 16, temperature=0.8), 1, random.Random(0))
         results.append((_parameters(model), stats))
     for parameters, stats in results[1:]:
         assert _distance(parameters, results[0][0]) < 1e-6
-        for name in ("loss", "entropy", "clip_fraction", "approx_kl", "ratio_max", "grad_norm"):
+        for name in (
+            *("loss", "entropy", "clip_fraction", "approx_kl", "ratio_max", "grad_norm"),
+            *("mismatch_mean", "mismatch_max", "mismatch_kl"),
+        ):
             assert getattr(stats, name) == pytest.approx(getattr(results[0][1], name), rel=1e-4, abs=1e-7), name
+
+
+def test_the_mismatch_is_that_of_the_learner_before_it_moves(policy: Policy, rewarded: Make) -> None:
+    """Engine's probabilities are the learner's, but for a noise of 0.15."""
+    for cap in (0.0, 3.0):
+        model = policy()
+        items = rewarded(model, 60, temperature=0.8)
+        before = score(model, [item.rollout.pair for item in items], 0.8)
+        engine = [item.rollout.completion.log_probs for item in items]
+        differences = [
+            b - e for ours, theirs in zip(before, engine, strict=True) for b, e in zip(ours, theirs, strict=True)
+        ]
+        stats = _updater(model, mismatch_cap=cap, minibatches=3 if cap else 1).update(items, 1, random.Random(0))
+        assert stats.mismatch_mean == pytest.approx(statistics.mean(map(abs, differences)), rel=1e-3)
+        assert stats.mismatch_max == pytest.approx(max(map(abs, differences)), rel=1e-3)
+        k3 = statistics.mean(math.exp(d) - 1 - d for d in differences)
+        assert stats.mismatch_kl == pytest.approx(k3, rel=1e-2)
+        assert 0.005 < stats.mismatch_kl < 0.025  # half the noise's variance, about
+
+
+def test_a_token_that_the_engine_thought_unlikely_counts_no_more_than_the_cap(policy: Policy, rewarded: Make) -> None:
+    """The trouble that truncation is for: one token with a ratio of e^20 would be all of the gradient."""
+    norms = {}
+    for cap in (0.0, 2.0):
+        model = policy()
+        items = [replace(item, reward=-1.0 if n else 1.0) for n, item in enumerate(rewarded(model, 8))]
+        off = items[1].rollout.completion
+        off = msgspec.structs.replace(off, log_probs=[value - 20.0 for value in off.log_probs])
+        items[1] = replace(items[1], rollout=replace(items[1].rollout, completion=off))
+        settings = {"mismatch_cap": cap, "advantage": "reinforce++", "entropy_coefficient": 0.0}
+        norms[cap] = _updater(model, **settings).update(items, 1, random.Random(0)).grad_norm
+    assert norms[0.0] > 1e5 > 100 > norms[2.0] > 0.0
+
+
+def test_gradient_checkpointing_changes_no_bit(policy: Policy, rewarded: Make) -> None:
+    results = []
+    for checkpointing in (False, True):
+        model = policy()
+        calls: list[int] = []
+        model.model.layers[0].mlp.register_forward_pre_hook(lambda *_, calls=calls: calls.append(1))
+        items = rewarded(policy(), 12)
+        updater = _updater(model, gradient_checkpointing=checkpointing)
+        updater.update(items, 1, random.Random(0))
+        results.append((_parameters(model), len(calls)))
+    assert _distance(results[0][0], results[1][0]) == 0.0
+    assert results[1][1] == 2 * results[0][1]  # every layer ran a second time
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # the compiler's own
+def test_a_compiled_model_learns_the_same(policy: Policy, rewarded: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Up to the making of machine code, which takes minutes on a CPU: what was captured runs as it is."""
+    captured: list[object] = []
+
+    def backend(graph: Any, _: Any) -> Any:
+        captured.append(graph)
+        return graph.forward
+
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend))
+    results = []
+    items = rewarded(policy(num_hidden_layers=1), 10)
+    for compiled in (False, True):
+        model = policy(num_hidden_layers=1)
+        _updater(model, compile=compiled).update(items, 1, random.Random(0))
+        results.append(_parameters(model))
+    assert captured
+    assert _distance(*results) < 1e-5
+
+
+def test_padding_is_reported_and_at_most_what_was_set(policy: Policy, rewarded: Make) -> None:
+    shares = {}
+    for most, packed in ((1.0, False), (0.1, False), (1.0, True)):
+        model = policy()
+        stats = _updater(model, max_padding=most, packed=packed).update(rewarded(model, 24), 1, random.Random(0))
+        shares[most, packed] = stats.padding
+    assert shares[1.0, False] > 0.1 >= shares[0.1, False] > 0.0 == shares[1.0, True]
 
 
 def test_the_same_update_is_the_same_bit_for_bit(policy: Policy, rewarded: Make) -> None:
@@ -162,8 +259,6 @@ def test_the_same_update_is_the_same_bit_for_bit(policy: Policy, rewarded: Make)
 
 
 def test_a_right_answer_becomes_likelier_and_a_wrong_one_less_so(policy: Policy, rewarded: Make) -> None:
-    from azr_platform.rollout.scoring import score
-
     model = policy()
     items = [replace(item, reward=1.0 if n % 2 else -1.0) for n, item in enumerate(rewarded(model, 8, temperature=0.8))]
     pairs = [item.rollout.pair for item in items]
@@ -198,15 +293,14 @@ def test_a_gradient_that_is_no_number_leaves_the_weights_as_they_were(
     items = rewarded(model, 6)
     updater = _updater(model)
     updater.update(items, 1, random.Random(0))  # so that there are moments, which must not move anything either
-    before, state = _parameters(model), copy.deepcopy(updater.optimizer.state_dict()["state"])
+    before, state = _parameters(model), copy.deepcopy(updater.optimizer.state())
     old = items[2].rollout.completion
     completion = msgspec.structs.replace(old, log_probs=[bad] * len(old.tokens))
     items[2] = replace(items[2], rollout=replace(items[2].rollout, completion=completion))
     with pytest.raises(NotFinite, match="left as they were"):
         updater.update(items, 2, random.Random(0))
     assert _distance(before, _parameters(model)) == 0.0
-    for number, moments in updater.optimizer.state_dict()["state"].items():
-        assert all(torch.equal(value, state[number][name]) for name, value in moments.items())
+    assert all(torch.equal(value, state[name]) for name, value in updater.optimizer.state().items())
     assert all(parameter.grad is None for parameter in model.parameters())
     assert not model.training
 

@@ -12,6 +12,7 @@ from azr_platform.cli.audit import audit
 from azr_platform.cli.control import acknowledge, pause, resume, rollback, status, stop
 from azr_platform.cli.doctor import doctor
 from azr_platform.cli.eval import evaluate
+from azr_platform.cli.plan import plan
 from azr_platform.cli.policy import policy
 from azr_platform.cli.report import report
 from azr_platform.cli.sandbox import sandbox
@@ -27,7 +28,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: drawing it with rich takes longer than all the rest
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, tui, status, pause, resume, rollback, stop, acknowledge, audit, report, doctor):
+for command in (train, plan, tui, status, pause, resume, rollback, stop, acknowledge, audit, report, doctor):
     app.command()(command)
 app.command("eval")(evaluate)
 app.add_typer(policy, name="policy")

@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 
 
 def train(
-    preset: Annotated[str | None, typer.Option(help="nano, qwen2.5-coder-3b, qwen2.5-7b or llama-3.1-8b.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="nano, qwen2.5-coder-0.5b to -14b, qwen2.5-7b, qwen3-4b, llama-3.1-8b.")
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="A TOML file, over the preset.", show_default=False)] = None,
+    model: Annotated[str | None, typer.Option(help="A local folder or a Hugging Face name (model.path).")] = None,
     run: Annotated[Path | None, typer.Option(help="The new run's folder, such as runs/first.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Continue this run from its newest checkpoint.")] = None,
     regime: Annotated[
@@ -38,7 +41,7 @@ def train(
     watch: Annotated[
         bool, typer.Option("--watch", help="Open the dashboard; quitting it does not end the run.")
     ] = False,
-    plan: Annotated[bool, typer.Option("--plan", help="Only say what the run would cost, as JSON, and exit.")] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Only say what it would take, as plan --json does.")] = False,
 ) -> None:
     """Train by supervised self-play, or on given problems, and print a summary when it ends.
 
@@ -51,12 +54,23 @@ def train(
     if (run is None) == (resume is None) and not plan:
         raise BadInput("give either --run FOLDER for a new run or --resume FOLDER to continue one")
     if resume is not None:
-        if preset or config or settings or steps is not None or seed is not None or policy or regime or problems:
+        if (
+            preset
+            or config
+            or model
+            or settings
+            or steps is not None
+            or seed is not None
+            or policy
+            or regime
+            or problems
+        ):
             raise BadInput("--resume continues a run with its own settings; drop the other options")
         raise typer.Exit(_resume(resume, watch))
     if preset is None and config is None:
         raise BadInput("give --preset NAME or --config FILE; --preset nano trains on any machine")
     overrides = list(settings or [])
+    overrides += [f"model.path={json.dumps(model)}"] if model is not None else []
     overrides += [f"run.regime={json.dumps(regime)}"] if regime is not None else []
     overrides += [f"problems.source={json.dumps(problems)}"] if problems is not None else []
     overrides += [f"run.steps={steps}"] if steps is not None else []
@@ -73,11 +87,10 @@ def _start(
 
     config = load(preset, file, overrides)
     if plan:
-        import msgspec
-
+        from azr_platform.cli.plan import as_object
         from azr_platform.config.plan import plan as estimate
 
-        typer.echo(msgspec.json.format(msgspec.json.encode(estimate(config)), indent=2).decode())
+        typer.echo(as_object(estimate(config)))
         return 0
     assert run is not None
     from azr_platform.supervisor.problems import finish, gather

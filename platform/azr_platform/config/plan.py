@@ -1,54 +1,245 @@
-"""What a configuration will cost, before anything is loaded: sequences, tokens and memory for a given model."""
+"""What a configuration will cost, before anything is loaded: sequences, tokens, memory by part, and time.
+
+The arithmetic, for P parameters of which T train (T = P without LoRA), n positions in a forward pass, V words:
+
+```
+weights      2 P bytes in bfloat16, 4 P in float32           masters    4 T, where copies in float32 are stepped
+gradients    4 T, or 2 T in bfloat16 without copies          moments    8 T; 4 T in bfloat16; 2 T in 8 bits
+activations  what autograd keeps of n positions: see _kept_a_position; with gradient checkpointing one vector a layer
+             and the whole of one layer
+logits       16 bytes a token of a chunk and word (logits, log-probabilities, probabilities, gradient), and 4 bytes a
+             weight of the output layer for its gradient
+KV cache     model.batch sequences of the longest kind       peak       state + max(activations + logits, KV cache)
+```
+Several GPUs divide the state (weights to moments) and the work, as a sharded run would.
+
+```
+operations of the update   6 M a token (M: parameters multiplied with), a third more with gradient checkpointing; the
+                           output layer once more for chunks; 2 M more where the learner scores first; attention
+generation                 a position of a batch takes the time to read weights and cache, or that of 2 M operations
+                           a sequence, whichever is longer; prompts 2 M a token, once or, by the library's engine, for
+                           each sample, which it scores once more
+```
+Operations run at ``MFU`` of the device's, reads at ``BANDWIDTH_SHARE``. Programs, monitors and the ledger are not
+counted: most of their time passes while the model samples.
+"""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
 
 import msgspec
 
 from azr_platform.config.schema import Config
+from azr_platform.config.shapes import Shape, shape_of
 
-# Parameters in billions, from each model's published card.
-KNOWN_SIZES = {
-    "nano": 0.0005,
-    "Qwen/Qwen2.5-Coder-3B": 3.09,
-    "Qwen/Qwen2.5-7B": 7.62,
-    "meta-llama/Llama-3.1-8B": 8.03,
-}
-# bytes a parameter: weights + gradient + two AdamW moments in float32, or bfloat16 weights and gradient
-# beside float32 master weights and moments.
-_BYTES = {"float32": 16, "bfloat16": 2 + 2 + 4 + 8}
+MFU = 0.4
+BANDWIDTH_SHARE = 0.6
+MEAN_RESPONSE = 1000
+MEAN_PROMPT = 1000
+
+
+class Gpu(msgspec.Struct, frozen=True):
+    """A device's data sheet: GB of memory, dense bfloat16 TFLOP/s, TB/s of its memory."""
+
+    memory_gb: float
+    tflops: float
+    terabytes_per_second: float
+
+
+GPUS: Final[Mapping[str, Gpu]] = MappingProxyType(
+    {
+        "a100-40": Gpu(40.0, 312.0, 1.56),
+        "a100": Gpu(80.0, 312.0, 2.04),
+        "h100": Gpu(80.0, 989.0, 3.35),
+        "h200": Gpu(141.0, 989.0, 4.8),
+        "rtx-4090": Gpu(24.0, 165.0, 1.01),
+    }
+)
+
+
+class Memory(msgspec.Struct, frozen=True):
+    """GB (10^9 bytes) on each GPU. The first four are there throughout."""
+
+    weights: float
+    masters: float
+    gradients: float
+    moments: float
+    activations: float
+    logits: float
+    kv_cache: float
+
+    @property
+    def state(self) -> float:
+        return self.weights + self.masters + self.gradients + self.moments
+
+    @property
+    def peak(self) -> float:
+        return self.state + max(self.activations + self.logits, self.kv_cache)
+
+
+class Seconds(msgspec.Struct, frozen=True):
+    """Of a step."""
+
+    generate: float
+    update: float
+
+    @property
+    def step(self) -> float:
+        return self.generate + self.update
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """Upper bounds of one step, and of the run. Memory counts weights and optimizer, not activations or caches."""
+    """What a run takes. ``memory`` and ``seconds`` are None where the model's shape is not known."""
 
     model: str
-    parameters_b: float | None
-    training_memory_gb: float | None
+    parameters: int | None
+    trained_parameters: int | None
     proposals_per_step: int
     rollouts_per_step: int
     solves_per_step: int
     trained_sequences_per_step: int
     max_sampled_tokens_per_step: int
+    sampled_tokens_per_step: int
+    """With responses of the mean length that was assumed."""
     steps: int
+    gpus: int
+    gpu: Gpu
+    mean_response_tokens: int
+    mean_prompt_tokens: int
+    memory: Memory | None
+    peak_gb: float | None
+    fits: bool | None
+    largest_batch: int | None
+    """The largest ``model.batch`` whose cache fits beside the state; 0: none."""
+    seconds: Seconds | None
+    seconds_per_step: float | None
+    hours_per_run: float | None
 
 
-def plan(config: Config) -> Plan:
+def plan(config: Config, gpu: Gpu = GPUS["h100"], gpus: int = 1, mean_response: int = MEAN_RESPONSE) -> Plan:
+    """Work out a plan for so many of a device.
+
+    Raises:
+        ValueError: no GPU at all, or responses of no length.
+    """
+    if gpus < 1 or mean_response < 1 or gpu.memory_gb <= 0:
+        raise ValueError("a plan needs at least one GPU with memory, and responses of at least one token")
     proposals = rollouts = 0
     if config.run.regime == "azr":
         proposals = solves = len(config.tasks.kinds) * config.selfplay.proposals
         rollouts = proposals * config.selfplay.rollouts
+        prompts = 3 * proposals
     else:
-        solves = config.problems.per_step * config.problems.samples
+        prompts = config.problems.per_step
+        solves = prompts * config.problems.samples
     trained = proposals + solves + (rollouts if config.selfplay.train_on_rollouts else 0)
-    size = KNOWN_SIZES.get(config.model.path)
+    response = min(mean_response, config.model.max_response_tokens)
+    sampled = proposals + rollouts + solves
+    shape = shape_of(config.model.path)
+    memory = seconds = largest = None
+    if shape is not None:
+        memory = _memory(config, shape, gpus)
+        seconds = _seconds(
+            config, shape, gpu, gpus, sampled=sampled, prompts=prompts, trained=trained, response=response
+        )
+        a_sequence = memory.kv_cache / config.model.batch
+        largest = max(0, int((gpu.memory_gb - memory.state) / a_sequence))
     return Plan(
         model=config.model.path,
-        parameters_b=size,
-        training_memory_gb=None if size is None else round(size * _BYTES[config.model.dtype], 1),
+        parameters=None if shape is None else shape.parameters,
+        trained_parameters=None if shape is None else trainable(config, shape),
         proposals_per_step=proposals,
         rollouts_per_step=rollouts,
         solves_per_step=solves,
         trained_sequences_per_step=trained,
-        max_sampled_tokens_per_step=(proposals + rollouts + solves) * config.model.max_response_tokens,
+        max_sampled_tokens_per_step=sampled * config.model.max_response_tokens,
+        sampled_tokens_per_step=sampled * response,
         steps=config.run.steps,
+        gpus=gpus,
+        gpu=gpu,
+        mean_response_tokens=response,
+        mean_prompt_tokens=min(MEAN_PROMPT, config.model.max_prompt_tokens),
+        memory=memory,
+        peak_gb=None if memory is None else memory.peak,
+        fits=None if memory is None else memory.peak <= gpu.memory_gb,
+        largest_batch=largest,
+        seconds=seconds,
+        seconds_per_step=None if seconds is None else seconds.step,
+        hours_per_run=None if seconds is None else seconds.step * config.run.steps / 3600,
     )
+
+
+def trainable(config: Config, shape: Shape) -> int:
+    """Parameters that train: all, or LoRA's factors."""
+    if not config.lora.rank:
+        return shape.parameters
+    matrices = shape.matrices if config.lora.targets == "all" else shape.matrices[:4]
+    return shape.layers * config.lora.rank * sum(inputs + outputs for inputs, outputs in matrices)
+
+
+def _memory(config: Config, shape: Shape, gpus: int) -> Memory:
+    wide = 4 if config.model.dtype == "float32" else 2
+    trained = trainable(config, shape)
+    copies = wide == 2 and config.optimizer.master_weights and not config.lora.rank
+    stepped = 4 if copies or config.lora.rank else wide
+    moments = 2 * stepped if config.optimizer.moments == "full" else 2
+    longest = config.model.max_prompt_tokens + config.model.max_response_tokens
+    # A microbatch is no larger than its limit, or is one sequence.
+    positions = max(config.update.tokens_per_microbatch, longest)
+    kept = shape.layers * kept_a_position(shape, wide)
+    if config.update.gradient_checkpointing:
+        kept = shape.layers * shape.hidden * wide + kept_a_position(shape, wide)
+    chunk = min(config.update.logits_chunk or positions, positions)
+    head = 0 if config.lora.rank else 4 * shape.vocabulary * shape.hidden
+    cache = config.model.batch * longest * shape.layers * shape.key_value * wide
+    gb = 1e9
+    return Memory(
+        weights=shape.parameters * wide / gpus / gb,
+        masters=trained * 4 / gpus / gb if copies else 0.0,
+        gradients=trained * stepped / gpus / gb,
+        moments=trained * moments / gpus / gb,
+        activations=positions * kept / gb,
+        logits=(16 * chunk * shape.vocabulary + head) / gb,
+        kv_cache=cache / gpus / gb,
+    )
+
+
+def kept_a_position(shape: Shape, wide: int) -> int:
+    """Bytes that autograd keeps of one position in one layer, with attention that keeps no matrix of scores.
+
+    Two norms: their input in float32, the normed vector, and what goes on (2 x (4 + 2 wide) hidden). Attention: queries
+    and keys turned, values, and its result. Feed-forward: gate, its activation, the other half, and their product.
+    """
+    norms = 2 * (4 + 2 * wide) * shape.hidden
+    attention = wide * (2 * shape.query + shape.key_value)
+    if shape.normed:
+        attention += (4 + wide) * (shape.query + shape.key_value // 2)
+    return norms + attention + wide * 4 * shape.feed_forward
+
+
+def _seconds(
+    config: Config, shape: Shape, gpu: Gpu, gpus: int, *, sampled: int, prompts: int, trained: int, response: int
+) -> Seconds:
+    operations_a_second = gpu.tflops * 1e12 * MFU * gpus
+    bytes_a_second = gpu.terabytes_per_second * 1e12 * BANDWIDTH_SHARE * gpus
+    wide = 4 if config.model.dtype == "float32" else 2
+    prompt = min(MEAN_PROMPT, config.model.max_prompt_tokens)
+    whole = prompt + response
+    attention = 2 * shape.layers * shape.query * whole  # 2 products over half the positions, a token, forward
+    forward = 2 * shape.multiplied + attention
+    passes = 3 + config.update.gradient_checkpointing + bool(config.update.mismatch_cap)
+    head = 2 * shape.vocabulary * shape.hidden * response if config.update.logits_chunk else 0
+    update = trained * (passes * forward * whole + head) / operations_a_second
+    batch = min(config.model.batch, sampled)
+    reads = shape.parameters * wide + batch * (prompt + response / 2) * shape.layers * shape.key_value * wide
+    position = max(reads / bytes_a_second, batch * forward / operations_a_second)
+    generate = math.ceil(sampled / batch) * response * position
+    # The library's engine reads a prompt for each of its samples, and scores what it sampled in another pass.
+    again = config.model.engine == "transformers"
+    generate += (sampled if again else prompts) * prompt * forward / operations_a_second
+    generate += sampled * whole * forward / operations_a_second if again else 0.0
+    return Seconds(generate=generate, update=update)

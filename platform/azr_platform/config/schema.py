@@ -45,9 +45,14 @@ class ModelConfig(Section):
     script: str = ""
     """For ``scripted``: a JSON file of [{"match": prompt substring, "responses": [...]}]; others are sampled."""
     dtype: Literal["float32", "bfloat16"] = "bfloat16"
-    """Number format of the weights that train."""
+    """Number format of the weights that train; see also ``optimizer.master_weights``."""
+    attention: Literal["sdpa", "flash_attention_2", "eager"] = "sdpa"
+    """How attention is computed; ``flash_attention_2`` needs that library and a GPU."""
     chat: bool = False
     """Wrap prompts in the tokenizer's chat template."""
+    spell_out: str = ""
+    """Tokens of the tokenizer's, with spaces between, that a plain prompt has in smaller pieces: those that the model
+    was never trained on, such as ``<think> </think>`` of the Qwen3 base models."""
     max_prompt_tokens: Positive = 6144
     """A longer prompt is not asked."""
     max_response_tokens: Positive = 8096
@@ -152,6 +157,17 @@ class RewardsConfig(Section):
     to hide what the monitor looks for (arXiv 2503.11926); leave this off."""
 
 
+class LoraConfig(Section):
+    """Train low-rank additions (LoRA, arXiv 2106.09685) to the layers instead of the weights themselves."""
+
+    rank: Annotated[int, Field(ge=0, le=1024)] = 0
+    """Rank of the additions; 0 trains all weights. Needs azr-platform[lora]."""
+    alpha: Annotated[float, Field(gt=0)] = 32.0
+    """An addition counts alpha / rank."""
+    targets: Literal["all", "attention"] = "all"
+    """Which linear layers get one: ``all`` but the output layer, or those of the ``attention`` alone."""
+
+
 class OptimizerConfig(Section):
     learning_rate: Annotated[float, Field(gt=0)] = 1e-6
     """AdamW's, at its highest."""
@@ -167,6 +183,12 @@ class OptimizerConfig(Section):
     """AdamW's, decoupled from the gradient."""
     grad_clip: Annotated[float, Field(gt=0)] = 1.0
     """Largest norm of the gradient."""
+    master_weights: bool = True
+    """Where weights train in bfloat16: step float32 copies of them, and sum gradients and keep moments in float32.
+    Without, a step below 1/256 of a weight is lost."""
+    moments: Literal["full", "8bit", "paged_8bit"] = "full"
+    """AdamW's moments in the weights' format, or in 8 bits (arXiv 2110.02861), paged to the host's memory where the
+    GPU's runs out. The latter two need azr-platform[lowbit]."""
 
 
 class UpdateConfig(Section):
@@ -188,7 +210,20 @@ class UpdateConfig(Section):
     std_floor: Annotated[float, Field(gt=0)] = 1e-6
     """Smallest standard deviation an advantage is divided by."""
     tokens_per_microbatch: Positive = 16384
-    """Padded tokens in one forward pass; accumulation keeps the result the same."""
+    """Positions in one forward pass, padding included; accumulation keeps the result the same."""
+    max_padding: Fraction = 0.1
+    """Share of a forward pass that may be padding: sequences that differ more in length go apart."""
+    packed: bool = False
+    """Sequences behind one another in one row, without padding; pays with ``model.attention = "flash_attention_2"``."""
+    logits_chunk: Annotated[int, Field(ge=0)] = 1024
+    """Tokens whose logits are held at once, and computed again for the gradient; 0: those of a forward pass, once."""
+    gradient_checkpointing: bool = False
+    """Keep one activation a layer and compute the others again for the gradient: less memory, a third more work."""
+    compile: bool = False
+    """Compile the model below its output layer with torch.compile, for the update; the first steps take longer."""
+    mismatch_cap: Nonnegative = 0.0
+    """Truncated importance sampling: the ratio is between two passes of the learner, and a token counts by how much
+    likelier it was to the learner than to the engine, at most so much. 0: the ratio is to the engine's probability."""
 
 
 class ControlConfig(Section):
@@ -230,6 +265,7 @@ class Config(Section):
     problems: ProblemsConfig = ProblemsConfig()
     rewards: RewardsConfig = RewardsConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
+    lora: LoraConfig = LoraConfig()
     update: UpdateConfig = UpdateConfig()
     control: ControlConfig = ControlConfig()
     jail: JailConfig = JailConfig()

@@ -20,6 +20,7 @@ import torch.nn.functional as F  # noqa: N812 the field's usual name
 from torch import Tensor
 
 from azr_platform.rollout.engine import Completion, Progress, Ready, decode_response, encode_prompt, end_tokens
+from azr_platform.rollout.weights import with_addition
 
 
 class _Layer(NamedTuple):
@@ -79,16 +80,16 @@ class StaticEngine:
         for layer in inner.layers:
             attention, mlp = layer.self_attn, layer.mlp
             # Attention's scale goes into the queries, once instead of at every token.
-            query = self._paired(attention.q_proj.weight.float()) / math.sqrt(self._head_size)
-            key = self._paired(attention.k_proj.weight.float())
-            qkv = torch.cat([query, key, attention.v_proj.weight.float()])
-            gate_up = torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight]).float()
+            query = self._paired(with_addition(attention.q_proj).float()) / math.sqrt(self._head_size)
+            key = self._paired(with_addition(attention.k_proj).float())
+            qkv = torch.cat([query, key, with_addition(attention.v_proj).float()])
+            gate_up = torch.cat([with_addition(mlp.gate_proj), with_addition(mlp.up_proj)]).float()
             self._layers.append(
                 _Layer(
                     _copy((qkv * layer.input_layernorm.weight.float()).t()),
-                    _copy(attention.o_proj.weight.t()),
+                    _copy(with_addition(attention.o_proj).t()),
                     _copy((gate_up * layer.post_attention_layernorm.weight.float()).t()),
-                    _copy(mlp.down_proj.weight.t()),
+                    _copy(with_addition(mlp.down_proj).t()),
                 )
             )
         self._embedding = _copy(inner.embed_tokens.weight)

@@ -1,8 +1,10 @@
 """Checkpoints: the whole state of a trainer in one folder, without pickle, all there or not at all.
 
-``step-000040/`` holds the model in Hugging Face layout (loadable by transformers and vLLM), ``optimizer.safetensors``,
-``buffers.msgpack`` and ``state.json`` with a BLAKE2b digest of every other file. Randomness needs no state of its
-own: every draw derives from the run's seed, the step and the phase.
+``step-000040/`` holds the model in Hugging Face layout (loadable by transformers and vLLM), ``optimizer.safetensors``
+(moments, and the float32 copies of weights that train in a smaller format), ``buffers.msgpack`` and ``state.json`` with
+a BLAKE2b digest of every other file. Under LoRA the model has the additions in it, and ``lora.safetensors`` has them by
+themselves: what a run continues from. Randomness needs no state of its own: every draw derives from the run's seed, the
+step and the phase.
 """
 
 from __future__ import annotations
@@ -15,14 +17,18 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from azr_platform.buffers.buffer import Entry
 from azr_platform.records import Kind
+from azr_platform.rollout.weights import plain_weights
+from azr_platform.trainer.lora import LoraUnavailable, additions, fingerprint, restore_additions
+from azr_platform.trainer.optimizer import Optimizer, StateMismatch
 
 FORMAT = 1
 _OPTIMIZER, _BUFFERS, _STATE = "optimizer.safetensors", "buffers.msgpack", "state.json"
+_LORA, _BASE = "lora.safetensors", "base"
 
 
 class CheckpointBroken(Exception):
@@ -55,7 +61,7 @@ def save(
     seed: int,
     model: Any,
     tokenizer: Any,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Optimizer,
     buffers: Mapping[Kind, Sequence[Entry]],
 ) -> Saved:
     """Write a checkpoint beside ``folder``, flush it to disk, then rename it into place.
@@ -67,9 +73,14 @@ def save(
     if partial.exists():
         shutil.rmtree(partial)
     partial.mkdir(parents=True)
-    model.save_pretrained(partial, safe_serialization=True)
+    factors = additions(model)
+    if factors:
+        model.save_pretrained(partial, safe_serialization=True, state_dict=plain_weights(model))
+        save_file(factors, partial / _LORA, metadata={_BASE: fingerprint(model)})
+    else:
+        model.save_pretrained(partial, safe_serialization=True)
     tokenizer.save_pretrained(partial)
-    save_file(_optimizer_tensors(model, optimizer), partial / _OPTIMIZER)
+    save_file(optimizer.state(), partial / _OPTIMIZER)
     (partial / _BUFFERS).write_bytes(msgspec.msgpack.encode(dict(buffers)))
     state = State(FORMAT, step, seed, {name: _digest(partial / name) for name in _contents(partial)})
     (partial / _STATE).write_bytes(msgspec.json.format(msgspec.json.encode(state), indent=1))
@@ -106,20 +117,35 @@ def verify(folder: Path, digest: str | None = None) -> State:
     return state
 
 
-def load_optimizer(folder: Path, model: Any, optimizer: torch.optim.Optimizer) -> None:
-    """Restore the optimizer's moments and step counts for the model's parameters, by name.
+def load_optimizer(folder: Path, optimizer: Optimizer) -> None:
+    """Restore the optimizer's moments, step counts and float32 copies, by name.
 
     Raises:
-        CheckpointBroken: it holds moments of a parameter that the model does not have.
+        CheckpointBroken: they are not of the parameters that train.
     """
-    numbers = {name: number for number, (name, _) in enumerate(model.named_parameters())}
-    state: dict[int, dict[str, torch.Tensor]] = {}
-    for key, tensor in load_file(folder / _OPTIMIZER).items():
-        name, _, part = key.rpartition("/")
-        if name not in numbers:
-            raise CheckpointBroken(f"{folder}: {_OPTIMIZER} is another model's, there is no such parameter: {name}")
-        state.setdefault(numbers[name], {})[part] = tensor
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    try:
+        optimizer.load_state(load_file(folder / _OPTIMIZER))
+    except StateMismatch as error:
+        raise CheckpointBroken(f"{folder}: {_OPTIMIZER} is another model's or run's: {error}") from error
+
+
+def load_lora(folder: Path, model: Any) -> None:
+    """Put LoRA's additions back into a model that was loaded as at the run's beginning.
+
+    Raises:
+        CheckpointBroken: there are none, they do not fit, or the weights below them are not those of the beginning.
+    """
+    try:
+        with safe_open(folder / _LORA, framework="pt") as file:
+            base = (file.metadata() or {}).get(_BASE)
+            saved = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 not a mapping
+        if base != fingerprint(model):
+            raise CheckpointBroken(f"{folder}: model.path holds other weights than when the run began")
+        restore_additions(model, saved)
+    except OSError as error:
+        raise CheckpointBroken(f"{folder}: no readable {_LORA} ({error})") from error
+    except LoraUnavailable as error:
+        raise CheckpointBroken(f"{folder}: {error}") from error
 
 
 def load_buffers(folder: Path) -> dict[Kind, list[Entry]]:
@@ -132,14 +158,6 @@ def load_buffers(folder: Path) -> dict[Kind, list[Entry]]:
         return msgspec.msgpack.decode((folder / _BUFFERS).read_bytes(), type=dict[Kind, list[Entry]])
     except (OSError, msgspec.DecodeError) as error:
         raise CheckpointBroken(f"{folder}: {_BUFFERS} cannot be read ({error})") from error
-
-
-def _optimizer_tensors(model: Any, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    return {
-        f"{name}/{part}": torch.as_tensor(value).contiguous()
-        for name, parameter in model.named_parameters()
-        for part, value in optimizer.state.get(parameter, {}).items()
-    }
 
 
 def _contents(folder: Path) -> list[str]:

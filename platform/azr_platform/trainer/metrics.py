@@ -5,6 +5,8 @@ reward/ROLE/KIND        mean reward of the trained samples        solve_rate/KIN
 format_rate/ROLE/KIND   share of well-formed responses            samples, blocked, trained  counts
 response_length/mean|min|max  tokens                              tokens_per_second   sampled
 loss  entropy (nats)  clip_fraction  approx_kl  ratio_max  grad_norm  learning_rate
+update/padding          share of the positions that the update computed
+mismatch/mean|max|kl    learner's and engine's log-probabilities before the update: difference, k3 estimate (nats)
 seconds/generate|review|update            review: what sampling left to wait for
 seconds/supervisor/monitors|jail|ledger   the supervisor's own, most of it while the trainer sampled
 ```
@@ -71,4 +73,7 @@ def step_metrics(
     if update is not None:
         for name in ("loss", "entropy", "clip_fraction", "approx_kl", "ratio_max", "grad_norm", "learning_rate"):
             metrics[name] = getattr(update, name)
+        metrics["update/padding"] = update.padding
+        for name in ("mean", "max", "kl"):
+            metrics[f"mismatch/{name}"] = getattr(update, f"mismatch_{name}")
     return metrics

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import Tokenizer
 
 from azr_platform.config.schema import ModelConfig
 from azr_platform.nano.model import weights_path
 from azr_platform.rollout.engine import Engine
+from azr_platform.rollout.logprobs import UnknownHead, check_head
 from azr_platform.rollout.scripted_engine import ScriptedEngine, read_script
 from azr_platform.rollout.static_engine import StaticEngine
 from azr_platform.rollout.transformers_engine import TransformersEngine
@@ -33,19 +37,48 @@ def load_policy(config: ModelConfig, folder: Path | None = None) -> tuple[Any, A
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
         model: Any = AutoModelForCausalLM.from_pretrained(
-            source, dtype=getattr(torch, config.dtype), use_safetensors=True, trust_remote_code=False
+            source,
+            dtype=getattr(torch, config.dtype),
+            attn_implementation=config.attention,
+            use_safetensors=True,
+            trust_remote_code=False,
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, ImportError) as error:
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelUnavailable(
             f"model.path = {config.path!r}: cannot be loaded ({first_line}). "
             f"Give a local folder in Hugging Face layout, or connect to the hub once to download it."
         ) from error
+    spell_out(tokenizer, config.spell_out.split())
     model.to(best_device())
     for parameter in model.parameters():
         # On CPU a loaded parameter is a view of the file: one overwritten meanwhile would kill the process (SIGBUS).
         parameter.data = parameter.data.clone()
+    try:
+        check_head(model)
+    except UnknownHead as error:
+        raise ModelUnavailable(f"model.path = {config.path!r}: cannot be trained here: {error}") from error
     return model, tokenizer
+
+
+def spell_out(tokenizer: Any, tokens: Sequence[str]) -> None:
+    """Have plain prompts (rollout/engine.py) hold these tokens as ordinary text, in pieces that the model knows.
+
+    Prompts are read with special tokens split, so these become special ones. A response may still hold them, and shows
+    them.
+
+    Raises:
+        ModelUnavailable: the tokenizer has no such token.
+    """
+    if not tokens:
+        return
+    state = json.loads(tokenizer.backend_tokenizer.to_str())
+    added = {token["content"]: token for token in state["added_tokens"]}
+    for token in tokens:
+        if token not in added:
+            raise ModelUnavailable(f"model.spell_out: {token!r} is not a token of this model's tokenizer; leave it out")
+        added[token]["special"] = True
+    tokenizer._tokenizer = Tokenizer.from_str(json.dumps(state))
 
 
 def best_device() -> str:

@@ -12,6 +12,7 @@ from azr_platform.config.load import load
 from azr_platform.trainer import checkpoint as checkpoints
 from azr_platform.trainer.link import HaltRequested, Link, RollBackRequested
 from azr_platform.trainer.loop import Loop
+from azr_platform.trainer.lora import add_lora
 from azr_platform.trainer.model import build_engine, load_policy
 from azr_platform.trainer.update import Updater
 
@@ -31,7 +32,8 @@ class Session:
         """Train until the last step or an order to halt; a rollback starts over from its checkpoint.
 
         Raises:
-            ModelUnavailable, CheckpointBroken, NotFinite: the run cannot go on like this.
+            ModelUnavailable, LoraUnavailable, OptimizerUnavailable, CheckpointBroken, NotFinite: the run cannot go on
+                like this.
         """
         if self._config.run.threads:
             torch.set_num_threads(self._config.run.threads)
@@ -49,8 +51,13 @@ class Session:
         link.at("loading the model")
         folder = self._run / checkpoint if checkpoint else None
         done = checkpoints.verify(folder).step if folder else 0
-        model, tokenizer = load_policy(config.model, folder)
+        # Under LoRA the weights are those of the beginning, and a checkpoint's additions come on top.
+        model, tokenizer = load_policy(config.model, None if config.lora.rank else folder)
         model.eval()
+        if config.lora.rank:
+            add_lora(model, config.lora, config.run.seed)
+            if folder:
+                checkpoints.load_lora(folder, model)
         updater = Updater(
             model, config.optimizer, config.update, steps=config.run.steps, temperature=config.model.temperature
         )
@@ -60,7 +67,7 @@ class Session:
         loop = Loop(config, build_engine(config.model, model, tokenizer), updater, link, proposer)
         link.step = done
         if folder:
-            checkpoints.load_optimizer(folder, model, updater.optimizer)
+            checkpoints.load_optimizer(folder, updater.optimizer)
             loop.restore(checkpoints.load_buffers(folder))
         saver = _Saver(self._run, self._branch, loop, model, tokenizer, updater, link, config.run.seed, done)
         try:
