@@ -35,13 +35,13 @@ class UpdateStats(msgspec.Struct, frozen=True):
     ratio_max: float
     grad_norm: float
     learning_rate: float
-    padding: float = 0.0
+    padding: float
     """Share of the positions that went through the model."""
-    mismatch_mean: float = 0.0
+    mismatch_mean: float
     """Of |log pi_learner - log pi_engine| before the update: mean, largest, and the k3 estimate of
     KL(engine || learner)."""
-    mismatch_max: float = 0.0
-    mismatch_kl: float = 0.0
+    mismatch_max: float
+    mismatch_kl: float
 
 
 class NotFinite(Exception):
