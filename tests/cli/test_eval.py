@@ -128,14 +128,13 @@ def test_damaged_weights_are_named(model: Path, say: Say) -> None:
 @pytest.fixture
 def run_with_checkpoint(tmp_path: Path) -> Path:
     """A run whose one checkpoint is the embedded model, written as the trainer writes one."""
-    import torch
-
     from azr_platform.trainer.checkpoint import folder_name, save
     from azr_platform.trainer.model import load_policy
+    from azr_platform.trainer.optimizer import Optimizer
 
     config = load("nano")
     policy, tokenizer = load_policy(config.model)
-    optimizer = torch.optim.AdamW(policy.parameters())
+    optimizer = Optimizer(policy, config.optimizer)
     run = tmp_path / "run"
     with create(run, config) as writer, writer.batch() as batch:
         (run / "checkpoints").mkdir()
