@@ -119,14 +119,11 @@ def trl(model: Any, items: list[Rewarded]) -> Callable[[], None]:
     pairs = [item.rollout.pair for item in items]
     most_before, most_after = max(len(p.prompt) for p in pairs), max(len(p.response) for p in pairs)
 
-    def padded(rows: list[list[int]]) -> torch.Tensor:
-        return torch.tensor(rows)
-
     whole = {
-        "prompt_ids": padded([[0] * (most_before - len(p.prompt)) + list(p.prompt) for p in pairs]),
-        "prompt_mask": padded([[0] * (most_before - len(p.prompt)) + [1] * len(p.prompt) for p in pairs]),
-        "completion_ids": padded([list(p.response) + [0] * (most_after - len(p.response)) for p in pairs]),
-        "completion_mask": padded([[1] * len(p.response) + [0] * (most_after - len(p.response)) for p in pairs]),
+        "prompt_ids": torch.tensor([[0] * (most_before - len(p.prompt)) + list(p.prompt) for p in pairs]),
+        "prompt_mask": torch.tensor([[0] * (most_before - len(p.prompt)) + [1] * len(p.prompt) for p in pairs]),
+        "completion_ids": torch.tensor([list(p.response) + [0] * (most_after - len(p.response)) for p in pairs]),
+        "completion_mask": torch.tensor([[1] * len(p.response) + [0] * (most_after - len(p.response)) for p in pairs]),
         "advantages": torch.tensor([item.reward for item in items]),
         "old_per_token_logps": torch.tensor(
             [

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from azr_platform.channel.client import short_path
-from azr_platform.config.load import load
+from azr_platform.cli.train import _check_model
+from azr_platform.config.load import ConfigError, load
 from azr_platform.ledger.writer import LedgerWriter
 from azr_platform.supervisor.runfolder import create
 
@@ -77,6 +78,19 @@ def test_a_missing_model_is_refused_before_a_run_is_made(cli: Cli, tmp_path: Pat
     result = cli("train", "--preset", "nano", "--run", str(tmp_path / "r"), "--set", "model.path=./nothing-here")
     assert_one_line(result, "model.path", "nothing-here", status=2)
     assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "library", "extra"),
+    [("lora.rank=4", "peft", "lora"), ('optimizer.moments="8bit"', "bitsandbytes", "lowbit")],
+)
+def test_a_library_that_a_setting_needs_is_missed_before_a_run_is_made(
+    setting: str, library: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    _check_model(load("nano"))
+    with pytest.raises(ConfigError, match=rf"needs {library}: install azr-platform\[{extra}\]"):
+        _check_model(load("nano", None, [setting]))
 
 
 def test_a_missing_policy_is_refused(cli: Cli, tmp_path: Path) -> None:

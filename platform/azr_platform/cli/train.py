@@ -148,7 +148,7 @@ def _supervise(run: Path, config: Config, open_ledger: Callable[[Jail], LedgerWr
 
 
 def _check_model(config: Config) -> None:
-    """A mistyped local path should fail here, not minutes later in the trainer."""
+    """A mistyped path or a missing library should fail here, not minutes later in the trainer."""
     from azr_platform.config.load import ConfigError
 
     path = config.model.path
@@ -159,14 +159,23 @@ def _check_model(config: Config) -> None:
         raise ConfigError(f"model.path = {path!r}: no tokenizer beside the model; save it into the same folder")
     if config.model.script and not Path(config.model.script).is_file():
         raise ConfigError(f"model.script = {config.model.script!r}: no such file")
-    try:
-        import importlib.util
+    wanted = {"torch": ("training", "train"), "transformers": ("training", "train")}
+    if config.lora.rank:
+        wanted["peft"] = (f"lora.rank = {config.lora.rank}", "lora")
+    if config.optimizer.moments != "full":
+        wanted["bitsandbytes"] = (f"optimizer.moments = {config.optimizer.moments!r}", "lowbit")
+    for library, (what, extra) in wanted.items():
+        if _missing(library):
+            raise ConfigError(f"{what} needs {library}: install azr-platform[{extra}]")
 
-        missing = [name for name in ("torch", "transformers") if importlib.util.find_spec(name) is None]
-    except ValueError:
-        missing = []
-    if missing:
-        raise ConfigError(f"training needs {' and '.join(missing)}: install azr-platform[train]")
+
+def _missing(library: str) -> bool:
+    from importlib.util import find_spec
+
+    try:
+        return find_spec(library) is None
+    except ValueError:  # there, but not by way of a file
+        return False
 
 
 async def _serve(
