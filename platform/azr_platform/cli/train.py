@@ -154,6 +154,13 @@ def _check_model(config: Config) -> None:
         missing = []
     if missing:
         raise ConfigError(f"training needs {' and '.join(missing)}: install azr-platform[train]")
+    if config.model.engine == "vllm":
+        from azr_platform.rollout.vllm_engine import VllmUnavailable, require_vllm
+
+        try:
+            require_vllm()
+        except VllmUnavailable as error:
+            raise ConfigError(str(error)) from error
 
 
 async def _serve(
