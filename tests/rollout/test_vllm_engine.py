@@ -20,7 +20,7 @@ import torch
 from azr_platform.config.schema import VllmConfig
 from azr_platform.rollout.engine import Completion
 from azr_platform.rollout.scoring import Pair, score
-from azr_platform.rollout.vllm_engine import VllmEngine
+from azr_platform.rollout.vllm_engine import VllmEngine, VllmUnavailable
 
 pytestmark = [
     pytest.mark.vllm,
@@ -232,7 +232,7 @@ def test_a_process_killed_in_the_middle_is_replaced_and_nothing_is_lost_or_said_
     updated()
     undisturbed = engine.generate(PROMPTS, samples=3, seed=5)
     killed = engine.pid
-    shared = set(os.listdir("/dev/shm"))
+    shared = set(Path("/dev/shm").iterdir())
     heard: list[int] = []
 
     def ready(place: int, completions: list[Completion]) -> None:
@@ -245,7 +245,7 @@ def test_a_process_killed_in_the_middle_is_replaced_and_nothing_is_lost_or_said_
     assert sorted(heard) == list(range(len(PROMPTS)))
     assert [[c.tokens for c in several] for several in results] == [[c.tokens for c in s] for s in undisturbed]
     assert _worst(engine, model, results, 1.0) < 1e-4
-    assert set(os.listdir("/dev/shm")) <= shared
+    assert set(Path("/dev/shm").iterdir()) <= shared
 
 
 def test_a_closed_engine_leaves_no_process(engine: VllmEngine) -> None:
@@ -253,3 +253,17 @@ def test_a_closed_engine_leaves_no_process(engine: VllmEngine) -> None:
     engine.close()
     with pytest.raises(ProcessLookupError):
         os.killpg(pid, 0)
+
+
+def test_sleep_without_a_gpu_is_refused_in_one_line(model: Any, tokenizer: Any, tmp_path: Path) -> None:
+    with pytest.raises(VllmUnavailable, match=r"ValueError: vllm.sleep is for GPUs: set it to 0 \(its log: .*\)$"):
+        VllmEngine(
+            model,
+            tokenizer,
+            batch=8,
+            max_prompt=64,
+            max_tokens=24,
+            temperature=1.0,
+            settings=VllmConfig(sleep=1),
+            log=tmp_path / "vllm.log",
+        )

@@ -198,6 +198,7 @@ def _plan(target: Target, samples: int, seed: int) -> Plan:
     from azr_platform.trainer.checkpoint import CheckpointBroken, verify
     from azr_platform.trainer.model import ModelUnavailable, build_engine, load_policy
 
+    log = target.run / "logs" / "vllm.log" if target.run else None
     # A scripted run's model answers by itself here.
     engine = "static" if target.config.model.engine == "scripted" else target.config.model.engine
     model = target.config.model.model_copy(update={"engine": engine, "temperature": 1.0})
@@ -209,7 +210,7 @@ def _plan(target: Target, samples: int, seed: int) -> Plan:
         # A RuntimeError: the weights are not of the shape that config.json says.
         raise BadInput(f"{target.folder}: {error}") from error
     try:
-        sampler = build_engine(model, policy, tokenizer, target.config.vllm)
+        sampler = build_engine(model, policy, tokenizer, target.config.vllm, log)
         greedy: Engine
         if isinstance(sampler, VllmEngine):
             greedy = sampler.at(GREEDY_TEMPERATURE)  # one process for both

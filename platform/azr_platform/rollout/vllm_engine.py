@@ -52,7 +52,8 @@ class VllmEngine:
     """Samples from a copy of the policy that ``refresh`` renews.
 
     The trainer must not change the model between ``refresh`` and the end of the next ``generate``: a process that died
-    takes its weights from it. ``log`` is where vLLM's output goes, without it to a temporary folder.
+    takes its weights from it. ``log`` is where vLLM's output goes; without it to a
+    temporary file, which stays only when something went wrong.
 
     Raises:
         VllmUnavailable: no vLLM here, or it does not start with this model and these settings.
@@ -160,10 +161,15 @@ class _Sampler:
     ) -> None:
         self._model = model
         self._settings = settings
+        self._passing: Path | None = None  # a log that nobody asked for, kept only if somebody may want to read it
         self._command = command
         self._folder = tempfile.TemporaryDirectory(prefix="azr-vllm-")
-        self._log = log or Path(self._folder.name) / "vllm.log"
-        self._log.parent.mkdir(parents=True, exist_ok=True)
+        if log is None:
+            handle, name = tempfile.mkstemp(prefix="azr-vllm-", suffix=".log")
+            os.close(handle)
+            log = self._passing = Path(name)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        self._log = log
         # Anonymous memory: it needs no room in /dev/shm, and vanishes with the processes that hold it.
         self._weights = os.memfd_create("azr-weights", os.MFD_CLOEXEC)
         config = copy.deepcopy(model.config)
@@ -185,7 +191,11 @@ class _Sampler:
         self._process: SamplingProcess | None = None
         try:
             self._ready()
-        except SamplerDied as error:
+        except BaseException as error:
+            if not isinstance(error, SamplerDied):
+                self.close()
+                raise
+            self._passing = None
             self.close()
             raise VllmUnavailable(f'model.engine = "vllm": {error}') from error
 
@@ -239,13 +249,15 @@ class _Sampler:
             os.close(self._weights)
             self._weights = -1
         self._folder.cleanup()
+        if self._passing is not None:
+            self._passing.unlink(missing_ok=True)
 
     def _insist(self, act: Callable[[SamplingProcess], None]) -> None:
         """Act on a process that has the policy's weights; should it die, once more on another."""
         try:
             act(self._ready())
         except SamplerDied as error:
-            self._process, self._current = None, False
+            self._process, self._current, self._passing = None, False, None
             with self._log.open("a", encoding="utf-8") as log:
                 log.write(f"{error}; it is started again\n")
             try:

@@ -54,8 +54,8 @@ def serve(wire: Wire[Asked], weights: str) -> None:
         _end()
     except Exception as error:
         traceback.print_exc()
-        text = f"{type(error).__name__}: {error}"
-        wire.send(Failed(error=text.encode("utf-8", "replace")[:2000].decode("utf-8", "ignore")))
+        text = " ".join(f"{type(error).__name__}: {error}".encode("utf-8", "replace").decode("utf-8").split())
+        wire.send(Failed(error=text[:500]))
         _end()
 
 
@@ -79,7 +79,10 @@ class Server:
 
     def __init__(self, start: Start, weights: str) -> None:
         from vllm import LLM  # type: ignore[import-not-found, unused-ignore]
+        from vllm.platforms import current_platform  # type: ignore[import-not-found, unused-ignore]
 
+        if start.sleeps and not current_platform.is_sleep_mode_available():
+            raise ValueError("vllm.sleep is for GPUs: set it to 0")
         self._weights = weights
         self._asleep = False
         self._llm = LLM(
