@@ -93,10 +93,10 @@ class SamplingProcess:
     def end(self) -> int:
         """End it and whatever it started; returns its exit status, negative for a signal."""
         self._wire.close()
-        status = self._process.poll()
-        with suppress(ProcessLookupError):  # nobody of the group is left
-            os.killpg(self._process.pid, signal.SIGKILL)
-        return self._process.wait() if status is None else status
+        if self._process.returncode is None:  # the group's number is still its own, even if it has just died
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+        return self._process.wait()
 
     def _last_words(self) -> str:
         """The last line of its log, which for an uncaught exception is the exception."""

@@ -30,8 +30,9 @@ def main() -> None:
     parser.add_argument("--fd", type=int, required=True)
     parser.add_argument("--weights", type=int, required=True)
     arguments = parser.parse_args()
-    # Interrupts are for the trainer; this process ends when the trainer hangs up.
+    # Signals that go to every process of a run are for the supervisor; this one ends when the trainer hangs up.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     # Nobody that vLLM may start shall keep the connection open.
     os.set_inheritable(arguments.fd, False)
     serve(Wire(socket.socket(fileno=arguments.fd), Asked), f"/proc/{os.getpid()}/fd/{arguments.weights}")
