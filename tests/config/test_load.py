@@ -239,7 +239,7 @@ def test_no_override_text_raises_anything_but_a_configuration_error(text: str) -
         ("model.chat=1", "model.chat: Input should be a valid boolean"),
         ("model.chat=yes", "model.chat: Input should be a valid boolean"),
         ("model.path=5", "model.path: Input should be a valid string"),
-        ("model.engine=vlm", "model.engine: Input should be 'static', 'transformers' or 'scripted'"),
+        ("model.engine=vlm", "model.engine: Input should be 'static', 'transformers', 'vllm' or 'scripted'"),
         ("model.dtype=float16", "model.dtype: Input should be"),
         ("optimizer.betas=[0.9]", "optimizer.betas.1: Field required"),
         ("optimizer.betas=[0.9, 1.0]", "optimizer.betas.1: Input should be less than 1"),

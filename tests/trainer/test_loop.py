@@ -31,6 +31,7 @@ class Engine:
 
     def __init__(self) -> None:
         self.refreshed = 0
+        self.rested = 0
 
     def encode(self, prompt: str) -> list[int]:
         return [1] * min(len(prompt), 50)
@@ -43,8 +44,15 @@ class Engine:
             ready(place, drawn[place])
         return drawn
 
+    def rest(self) -> None:
+        assert self.rested == self.refreshed
+        self.rested += 1
+
     def refresh(self) -> None:
         self.refreshed += 1
+        assert self.rested == self.refreshed
+
+    def close(self) -> None: ...
 
 
 class Updates:

@@ -41,7 +41,11 @@ class Engine:
             ready(place, completions)
         return drawn
 
+    def rest(self) -> None: ...
+
     def refresh(self) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class Updates:

@@ -62,7 +62,11 @@ class Engine:
     def encode(self, prompt: str) -> list[int]:
         return [ord(letter) for letter in prompt]
 
+    def rest(self) -> None: ...
+
     def refresh(self) -> None: ...
+
+    def close(self) -> None: ...
 
     def generate(
         self, prompts: Sequence[str], *, samples: int, seed: int, progress: Any = None, ready: Any = None

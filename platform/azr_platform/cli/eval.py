@@ -139,6 +139,7 @@ def _measured(
 ) -> Evaluation:
     """Load the target, sample, judge, and look its suite up in its run's record."""
     import time
+    from contextlib import closing
 
     import torch
     from rich.console import Console
@@ -169,7 +170,8 @@ def _measured(
             speed = done / max(1e-9, time.monotonic() - begun)
             bar.update(shown, completed=done, total=total, rate=f"{speed:.0f}")
 
-        scores = measure(tasks, plan, jail, progress)
+        with closing(plan.sampler):
+            scores = measure(tasks, plan, jail, progress)
         scores = _looked_up(target, tasks, scores)
     return Evaluation(
         format=FORMAT,
@@ -191,9 +193,12 @@ def _plan(target: Target, samples: int, seed: int) -> Plan:
 
     from azr_platform.cli.input import BadInput
     from azr_platform.evaluation.measure import GREEDY_TEMPERATURE, Plan
+    from azr_platform.rollout.engine import Engine
+    from azr_platform.rollout.vllm_engine import VllmEngine
     from azr_platform.trainer.checkpoint import CheckpointBroken, verify
     from azr_platform.trainer.model import ModelUnavailable, build_engine, load_policy
 
+    log = target.run / "logs" / "vllm.log" if target.run else None
     # A scripted run's model answers by itself here.
     engine = "static" if target.config.model.engine == "scripted" else target.config.model.engine
     model = target.config.model.model_copy(update={"engine": engine, "temperature": 1.0})
@@ -205,8 +210,12 @@ def _plan(target: Target, samples: int, seed: int) -> Plan:
         # A RuntimeError: the weights are not of the shape that config.json says.
         raise BadInput(f"{target.folder}: {error}") from error
     try:
-        sampler = build_engine(model, policy, tokenizer)
-        greedy = build_engine(model.model_copy(update={"temperature": GREEDY_TEMPERATURE}), policy, tokenizer)
+        sampler = build_engine(model, policy, tokenizer, target.config.vllm, log)
+        greedy: Engine
+        if isinstance(sampler, VllmEngine):
+            greedy = sampler.at(GREEDY_TEMPERATURE)  # one process for both
+        else:
+            greedy = build_engine(model.model_copy(update={"temperature": GREEDY_TEMPERATURE}), policy, tokenizer)
     except ValueError as error:
         raise BadInput(f"{target.folder}: {error}") from error
     return Plan(sampler, greedy, target.config.tasks.style, samples, seed, model.batch, model.max_prompt_tokens)

@@ -168,6 +168,14 @@ def _check_model(config: Config) -> None:
         if _missing(library):
             raise ConfigError(f"{what} needs {library}: install azr-platform[{extra}]")
 
+    if config.model.engine == "vllm":
+        from azr_platform.rollout.vllm_engine import VllmUnavailable, require_vllm
+
+        try:
+            require_vllm()
+        except VllmUnavailable as error:
+            raise ConfigError(str(error)) from error
+
 
 def _missing(library: str) -> bool:
     from importlib.util import find_spec

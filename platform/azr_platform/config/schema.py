@@ -40,8 +40,9 @@ class RunConfig(Section):
 class ModelConfig(Section):
     path: str = "nano"
     """``nano`` (ships with the package), a local folder, or a Hugging Face name."""
-    engine: Literal["static", "transformers", "scripted"] = "transformers"
-    """What samples rollouts: ``static`` (small Llama models on CPU), ``transformers`` (any), ``scripted`` (tests)."""
+    engine: Literal["static", "transformers", "vllm", "scripted"] = "transformers"
+    """What samples rollouts: ``static`` (small Llama models on CPU), ``transformers`` (any), ``vllm`` (fast, see its
+    section), ``scripted`` (tests)."""
     script: str = ""
     """For ``scripted``: a JSON file of [{"match": prompt substring, "responses": [...]}]; others are sampled."""
     dtype: Literal["float32", "bfloat16"] = "bfloat16"
@@ -61,6 +62,31 @@ class ModelConfig(Section):
     """Of sampling, and of the log-probabilities that train."""
     batch: Positive = 64
     """Sequences sampled together."""
+
+
+class VllmConfig(Section):
+    """For ``model.engine = "vllm"``; ``model.batch`` is then the most sequences at a time."""
+
+    tensor_parallel: Positive = 1
+    """GPUs that share each layer."""
+    devices: str = ""
+    """GPUs of the sampling process, as in ``CUDA_VISIBLE_DEVICES``; empty: those that the trainer sees."""
+    gpu_memory_share: Annotated[float, Field(gt=0, le=1)] = 0.4
+    """Share of each GPU's memory (without a GPU: of the machine's) that it takes for weights, keys and values."""
+    cache_mb: Annotated[int, Field(ge=0)] = 0
+    """Keys and values, in MiB; 0: what ``gpu_memory_share`` leaves beside the weights."""
+    sleep: Annotated[int, Field(ge=0, le=2)] = 0
+    """What it gives back during the update, for a GPU that both use: 0 nothing, 1 keys and values (weights wait in the
+    machine's memory), 2 weights too."""
+    transfer: Literal["memory", "ipc"] = "memory"
+    """How new weights get there: ``memory``, through the machine's; ``ipc``, out of the GPU that both use."""
+    enforce_eager: bool = False
+    """Compile and capture nothing: a faster start, slower sampling."""
+    dtype: Literal["same", "float32", "bfloat16"] = "same"
+    """Number format that it samples in; ``same`` as ``model.dtype``."""
+    silence_seconds: Annotated[float, Field(gt=0)] = 1800.0
+    """A sampling process that says nothing for so long, at its start too, is started again. While it samples it speaks
+    every few seconds."""
 
 
 class TasksConfig(Section):
@@ -260,6 +286,7 @@ class Config(Section):
 
     run: RunConfig = RunConfig()
     model: ModelConfig = ModelConfig()
+    vllm: VllmConfig = VllmConfig()
     tasks: TasksConfig = TasksConfig()
     selfplay: SelfPlayConfig = SelfPlayConfig()
     problems: ProblemsConfig = ProblemsConfig()
@@ -278,6 +305,10 @@ class Config(Section):
             raise ValueError("tasks.kinds needs different kinds, one of them at least of those that write programs")
         if (self.model.engine == "scripted") != bool(self.model.script):
             raise ValueError('model.engine = "scripted" and model.script go together')
+        if self.model.engine == "vllm" and self.control.proposer == "frozen":
+            raise ValueError('control.proposer = "frozen" needs a second model: set model.engine = "transformers"')
+        if self.vllm.transfer == "ipc" and (self.vllm.devices or self.vllm.tensor_parallel > 1):
+            raise ValueError('vllm.transfer = "ipc" is for one GPU that trainer and vLLM share: set it to "memory"')
         if self.jail.cpu_seconds >= self.jail.wall_seconds:
             raise ValueError("jail.cpu_seconds must be below jail.wall_seconds, or a loop looks like a sleep")
         if self.rewards.malformed > self.rewards.wrong or self.rewards.wrong > 0:

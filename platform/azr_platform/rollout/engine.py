@@ -17,13 +17,15 @@ class Completion(msgspec.Struct, frozen=True):
     """One sampled response.
 
     ``tokens`` are the response's, with the end token if it was ``finished``; ``log_probs`` (natural log, one a
-    token) are of the distribution sampled from, temperature included.
+    token) are of the distribution sampled from, temperature included. ``version`` counts the engine's refreshes before
+    it was sampled.
     """
 
     tokens: list[int]
     log_probs: list[float]
     text: str
     finished: bool
+    version: int = 0
 
 
 class Engine(Protocol):
@@ -46,8 +48,16 @@ class Engine(Protocol):
         them ``ready`` in the same order."""
         ...
 
+    def rest(self) -> None:
+        """Nothing is sampled until the next ``refresh`` or ``generate``: give back what memory can be given back."""
+        ...
+
     def refresh(self) -> None:
         """Take over the policy's weights after an update."""
+        ...
+
+    def close(self) -> None:
+        """End what the engine holds: processes, memory. It is not used again."""
         ...
 
 

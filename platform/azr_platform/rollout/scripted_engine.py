@@ -48,12 +48,20 @@ class ScriptedEngine:
         self._model = model
         self._tokenizer = tokenizer
         self._temperature = temperature
+        self._version = 0
 
     def encode(self, prompt: str) -> list[int]:
         return self._behind.encode(prompt)
 
+    def rest(self) -> None:
+        self._behind.rest()
+
     def refresh(self) -> None:
         self._behind.refresh()
+        self._version += 1
+
+    def close(self) -> None:
+        self._behind.close()
 
     def generate(
         self,
@@ -90,4 +98,4 @@ class ScriptedEngine:
     def _say(self, prompt: str, text: str) -> Completion:
         tokens = [*self._tokenizer(text, add_special_tokens=False)["input_ids"], self._tokenizer.eos_token_id]
         (log_probs,) = score(self._model, [Pair(self.encode(prompt), tokens)], self._temperature)
-        return Completion(tokens, log_probs, text, finished=True)
+        return Completion(tokens, log_probs, text, finished=True, version=self._version)

@@ -68,13 +68,25 @@ class StaticEngine:
         self._kv_heads = config.num_key_value_heads
         self._head_size = config.head_dim
         self._epsilon = config.rms_norm_eps
-        self.refresh()
+        self._version = 0
+        self._snap()
 
     def encode(self, prompt: str) -> list[int]:
         return encode_prompt(self._tokenizer, prompt, chat=self._chat)
 
-    @torch.no_grad()
+    def rest(self) -> None:
+        """It holds nothing but its copy of the weights between two batches."""
+
     def refresh(self) -> None:
+        self._snap()
+        self._version += 1
+
+    def close(self) -> None:
+        """Its memory goes with it."""
+
+    @torch.no_grad()
+    def _snap(self) -> None:
+        """Copy the model's weights, as they are multiplied with."""
         inner = self._model.model
         self._layers = []
         for layer in inner.layers:
@@ -233,7 +245,7 @@ class StaticEngine:
 
     def _completion(self, tokens: list[int], log_probs: list[float]) -> Completion:
         text = decode_response(self._tokenizer, tokens, self._end)
-        return Completion(tokens, log_probs, text, bool(tokens) and tokens[-1] in self._end)
+        return Completion(tokens, log_probs, text, bool(tokens) and tokens[-1] in self._end, self._version)
 
 
 class _Cache:

@@ -26,12 +26,20 @@ class TransformersEngine:
         self._temperature = temperature
         self._chat = chat
         self._end = end_tokens(model, tokenizer)
+        self._version = 0
 
     def encode(self, prompt: str) -> list[int]:
         return encode_prompt(self._tokenizer, prompt, chat=self._chat)
 
+    def rest(self) -> None:
+        """It holds nothing between two batches."""
+
     def refresh(self) -> None:
-        """Nothing to do: it samples from the very weights that train."""
+        """Only to count: it samples from the very weights that train."""
+        self._version += 1
+
+    def close(self) -> None:
+        """It holds nothing of its own."""
 
     @torch.no_grad()
     def generate(
@@ -104,4 +112,5 @@ class TransformersEngine:
 
     def _completion(self, tokens: list[int], log_probs: list[float]) -> Completion:
         finished = bool(tokens) and tokens[-1] in self._end
-        return Completion(tokens, log_probs, decode_response(self._tokenizer, tokens, self._end), finished)
+        text = decode_response(self._tokenizer, tokens, self._end)
+        return Completion(tokens, log_probs, text, finished, self._version)

@@ -76,6 +76,7 @@ class Loop:
             return None
         self._link.at("update")
         with self._sampler.timed("update"):
+            self._engine.rest()
             update = self._updater.update(rewarded, step, self._sampler.rng("minibatches"))
             self._engine.refresh()
         return update

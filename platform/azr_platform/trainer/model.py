@@ -10,13 +10,14 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer
 
-from azr_platform.config.schema import ModelConfig
+from azr_platform.config.schema import ModelConfig, VllmConfig
 from azr_platform.nano.model import weights_path
 from azr_platform.rollout.engine import Engine
 from azr_platform.rollout.logprobs import UnknownHead, check_head
 from azr_platform.rollout.scripted_engine import ScriptedEngine, read_script
 from azr_platform.rollout.static_engine import StaticEngine
 from azr_platform.rollout.transformers_engine import TransformersEngine
+from azr_platform.rollout.vllm_engine import VllmEngine
 
 
 class ModelUnavailable(Exception):
@@ -85,8 +86,28 @@ def best_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def build_engine(config: ModelConfig, model: Any, tokenizer: Any) -> Engine:
-    """The engine that ``model.engine`` names; a scripted one falls back to sampling for other prompts."""
+def build_engine(
+    config: ModelConfig, model: Any, tokenizer: Any, vllm: VllmConfig | None = None, log: Path | None = None
+) -> Engine:
+    """The engine that ``model.engine`` names; a scripted one falls back to sampling for other prompts.
+
+    ``vllm`` are that engine's settings, ``log`` is where it puts what it has to say.
+
+    Raises:
+        ValueError: the engine cannot sample this model, or is not installed.
+    """
+    if config.engine == "vllm":
+        return VllmEngine(
+            model,
+            tokenizer,
+            batch=config.batch,
+            max_prompt=config.max_prompt_tokens,
+            max_tokens=config.max_response_tokens,
+            temperature=config.temperature,
+            chat=config.chat,
+            settings=vllm or VllmConfig(),
+            log=log,
+        )
     static = config.engine == "static" or (config.engine == "scripted" and model.config.model_type == "llama")
     engine: Engine = (StaticEngine if static else TransformersEngine)(
         model,

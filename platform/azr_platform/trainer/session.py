@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,13 @@ class Session:
         proposer = None
         if config.control.proposer == "frozen":
             proposer = build_engine(config.model, *load_policy(config.model))
-        loop = Loop(config, build_engine(config.model, model, tokenizer), updater, link, proposer)
+        link.at("starting the engine")
+        engine = build_engine(config.model, model, tokenizer, config.vllm, self._run / "logs" / "vllm.log")
+        with closing(engine):
+            self._train(done, folder, model, tokenizer, updater, Loop(config, engine, updater, link, proposer))
+
+    def _train(self, done: int, folder: Path | None, model: Any, tokenizer: Any, updater: Updater, loop: Loop) -> None:
+        config, link = self._config, self._link
         link.step = done
         if folder:
             checkpoints.load_optimizer(folder, updater.optimizer)
