@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
@@ -101,11 +101,17 @@ def _greedy(engine: VllmEngine, model: Any, prompt: str) -> list[int]:
     return chosen
 
 
-def _worst(engine: VllmEngine, model: Any, results: list[list[Completion]], temperature: float) -> float:
+def _worst(
+    engine: VllmEngine,
+    model: Any,
+    results: list[list[Completion]],
+    temperature: float,
+    prompts: Sequence[str] = PROMPTS,
+) -> float:
     """The largest difference between an engine's log-probability and the model's own."""
     pairs = [
         Pair(engine.encode(prompt), completion.tokens)
-        for prompt, several in zip(PROMPTS, results, strict=True)
+        for prompt, several in zip(prompts, results, strict=True)
         for completion in several
     ]
     return max(
@@ -144,6 +150,12 @@ def test_stale_keys_would_show_after_an_update_and_are_dropped(
     finally:
         flag.unlink()
     assert _worst(engine, model, engine.generate(PROMPTS, samples=2, seed=0), 1.0) < 1e-4
+
+
+def test_more_text_than_one_pass_reads_is_sampled_from(engine: VllmEngine, model: Any) -> None:
+    prompts = [f"{number} {LONG}" for number in range(64)]
+    assert sum(len(engine.encode(prompt)) for prompt in prompts) > 8192
+    assert _worst(engine, model, engine.generate(prompts, samples=1, seed=3), 1.0, prompts) < 1e-4
 
 
 def test_until_it_is_refreshed_it_samples_what_it_was_given(engine: VllmEngine, model: Any) -> None:

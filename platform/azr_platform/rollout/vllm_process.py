@@ -22,6 +22,8 @@ from azr_platform.channel.wire import Disconnected, Wire, WireError
 from azr_platform.rollout.vllm_messages import Asked, Done, Draw, Failed, Load, Prompt, Rest, Sample, Sampled, Start
 
 WORKER = "azr_platform.rollout.vllm_worker.WeightReceiver"
+_CPU_TOKENS = 4096
+"""Positions that one pass on a CPU reads at most, unless a sequence is longer."""
 SPEAK_SECONDS = 5.0
 
 
@@ -86,6 +88,11 @@ class Server:
             raise ValueError("vllm.sleep is for GPUs: set it to 0")
         self._weights = weights
         self._asleep = False
+        settings: dict[str, Any] = {}
+        if current_platform.is_cpu():
+            # vLLM 0.32 takes back the draw of a prompt it has read in part, which generators on a CPU cannot do.
+            settings["enable_chunked_prefill"] = False
+            settings["max_num_batched_tokens"] = max(_CPU_TOKENS, start.max_tokens, start.sequences)
         self._llm = LLM(
             start.folder,
             skip_tokenizer_init=True,  # tokens go in, and tokens come out
@@ -103,6 +110,7 @@ class Server:
             enable_sleep_mode=start.sleeps,
             enforce_eager=start.enforce_eager,
             logprobs_mode="processed_logprobs",  # of the distribution sampled from, temperature included
+            **settings,
         )
 
     def answer(self, asked: Asked) -> Iterator[Sampled]:
