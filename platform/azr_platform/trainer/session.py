@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from azr_platform.channel.messages import Welcome
 from azr_platform.config.load import load
@@ -15,8 +15,10 @@ from azr_platform.trainer.link import HaltRequested, Link, RollBackRequested
 from azr_platform.trainer.loop import Loop
 from azr_platform.trainer.lora import add_lora
 from azr_platform.trainer.model import build_engine, load_policy, settle_torch
-from azr_platform.trainer.sharded import Shard
 from azr_platform.trainer.update import Updater
+
+if TYPE_CHECKING:
+    from azr_platform.trainer.sharded import Shard
 
 CHECKPOINTS = "checkpoints"
 
@@ -55,10 +57,14 @@ class Session:
         if parallel.processes == 1:
             yield None
             return
+        from azr_platform.trainer.sharded import Shard  # a second to import
+
         self._link.at("starting its other processes")
         crew = Crew(self._run, parallel.processes, silence=parallel.silence_seconds, last_words=self._link.notice)
-        with closing(crew), closing(Shard(self._config, 0, crew.store, crew)) as shard:
+        with closing(crew):
+            shard = Shard(self._config, 0, crew.store, crew)
             yield shard
+            shard.close()  # but not after an error: it may wait for one that is gone
 
     def _train_from(self, checkpoint: str) -> None:
         config, link = self._config, self._link

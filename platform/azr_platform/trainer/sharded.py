@@ -40,7 +40,7 @@ from azr_platform.trainer.optimizer import MASTER, Optimizer
 from azr_platform.trainer.ranks import Begin, Learn, Order, State
 from azr_platform.trainer.update import Item, Minibatch, Totals, Updater
 
-Result = TypeVar("Result")
+Result = TypeVar("Result", bound=tuple[Tensor, ...])
 
 
 class ParallelUnavailable(Exception):
@@ -69,8 +69,8 @@ class Shard:
             torch.cuda.set_device(rank)
         with _loopback():
             dist.init_process_group(
-                "cpu:gloo,cuda:nccl" if device == "cuda" else "cpu:gloo",
-                store=dist.FileStore(str(store), count),
+                "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo",
+                store=dist.FileStore(str(store), count),  # type: ignore[attr-defined]
                 rank=rank,
                 world_size=count,
                 timeout=timedelta(seconds=config.parallel.silence_seconds),
@@ -121,8 +121,8 @@ class Shard:
             if isinstance(module, FSDPModule):  # gradients are summed: the weights of tokens make them means
                 module.set_gradient_divide_factor(1.0)
                 module.set_force_sum_reduction_for_comms(True)
-        # The body and the head are called apart, with the weights of both in reach.
-        model.inside = MethodType(lambda _, act: act(), model)
+        # The body and the head are called apart, with the weights of both in reach. Views cannot be given out.
+        model.inside = MethodType(lambda _, act: tuple(tensor.clone() for tensor in act()), model)
         register_fsdp_forward_method(model, "inside")
         return model
 
@@ -131,7 +131,7 @@ class Shard:
         return ShardedOptimizer(model, config, _copies(self._config), self._crew)
 
     def inside(self, model: Any, act: Callable[[], Result]) -> Result:
-        """Do what needs the model's weights, layers apart, which gather their own."""
+        """Do what needs the model's weights, layers apart, which gather their own; returns its tensors."""
         result: Result = model.inside(act)
         if not torch.is_grad_enabled():  # with gradients the backward pass lets go of them
             model.reshard()
@@ -151,7 +151,7 @@ class Shard:
         whole = {} if self._whole is None else dict(self._whole.named_parameters())
         dtype = getattr(torch, self._config.model.dtype)
         for name, parameter in model.named_parameters():
-            gathered = parameter.detach().to(dtype).full_tensor()
+            gathered = _full(parameter.detach().to(dtype))
             if whole:
                 whole[name].copy_(gathered)
 
@@ -180,8 +180,7 @@ class ShardedOptimizer(Optimizer):
 
     def clip(self) -> Tensor:
         gradients = [p.grad for p in self._stepped.values() if p.grad is not None]
-        norm = torch.nn.utils.get_total_norm(gradients)
-        norm = norm.full_tensor() if isinstance(norm, DTensor) else norm
+        norm = _full(torch.nn.utils.get_total_norm(gradients))
         torch.nn.utils.clip_grads_with_norm_(list(self._stepped.values()), self._grad_clip, norm)
         return norm
 
@@ -200,7 +199,7 @@ class ShardedOptimizer(Optimizer):
             parts |= {f"{name}/{MASTER}": part for name, part in self._stepped.items()}
         whole = {}
         for key, part in parts.items():
-            tensor = part.detach().full_tensor() if isinstance(part, DTensor) else part
+            tensor = _full(part.detach())
             if self._crew is not None:
                 whole[key] = tensor.cpu()
         return whole
@@ -236,6 +235,14 @@ def divide(minibatches: Sequence[Minibatch], count: int, layout: Layout) -> list
         for share, items in zip(shares, dealt, strict=True):
             share.append(Minibatch(items, batch.first, rounds))
     return shares
+
+
+def _full(tensor: Tensor) -> Tensor:
+    """A tensor of parts, put together on every rank; any other as it is."""
+    if isinstance(tensor, DTensor):
+        whole: Tensor = tensor.full_tensor()
+        return whole
+    return tensor
 
 
 def _copies(config: Config) -> bool:

@@ -1,4 +1,4 @@
-"""A process that shares the trainer's update: ``python -m azr_platform.trainer.worker --run … --fd … --rank … --store …``.
+"""A process that shares the trainer's update: ``python -m azr_platform.trainer.worker --run RUN --fd N --rank R …``.
 
 Started by the trainer (crew.py), whose socket it inherits; it has no connection to the supervisor. It ends with the
 trainer, in the middle of a pass too. Exit status: 0 the trainer is gone, 1 failed (the trainer was told why).
