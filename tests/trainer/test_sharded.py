@@ -7,6 +7,7 @@ import random
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -213,6 +214,20 @@ def test_shares_are_alike_in_tokens_and_equal_in_passes() -> None:
             passes = [sum(1 for _ in microbatches([item.pair for item in part.items], layout)) for part in parts]
             assert {part.rounds for part in parts} == {max(passes)}
             assert {part.first for part in parts} == {batch.first}
+
+
+@pytest.mark.slow
+@in_float32
+def test_they_listen_to_this_machine_alone(two: Two) -> None:
+    sockets = set()
+    for pid in (os.getpid(), *two.crew.pids):
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):
+                sockets.add(str(descriptor.readlink()))
+    rows = [row.split() for name in ("tcp", "tcp6") for row in Path(f"/proc/net/{name}").read_text().splitlines()[1:]]
+    listening = [row[1].partition(":")[0] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in sockets]
+    assert len(listening) >= 2
+    assert set(listening) == {"0100007F"}  # 127.0.0.1
 
 
 @pytest.mark.slow
