@@ -56,7 +56,6 @@ class Crew:
         command: Sequence[str] = WORKER,
         grace: float = GRACE_SECONDS,
     ) -> None:
-        self.count = processes
         self._last_words, self._grace = last_words, grace
         self._folder = TemporaryDirectory(prefix="azr-ranks-")
         self.store = Path(self._folder.name) / "store"

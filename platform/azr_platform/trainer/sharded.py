@@ -76,7 +76,7 @@ class Shard:
                 timeout=timedelta(seconds=config.parallel.silence_seconds),
             )
             self._mesh: DeviceMesh = init_device_mesh(device, (count,))
-            self.sum(Totals())  # connects them
+            dist.all_reduce(torch.zeros(1, device=device))  # NCCL connects when it is first used: here
 
     def close(self) -> None:
         """Leave the others."""
