@@ -54,7 +54,9 @@ def test_a_trainer_that_does_not_notice_a_death_is_ended(tmp_path: Path) -> None
 def test_what_a_worker_fails_with_is_what_the_trainer_fails_with(tmp_path: Path) -> None:
     """Rather than what torch says of a peer that is gone. An error of the trainer's own stays its own."""
     said = frame(Ready()) + frame(Failed(error="OutOfMemoryError: 3 GiB"))
-    speak = f"import socket, sys; s = socket.socket(fileno=int(sys.argv[-5])); s.sendall({said!r}); s.recv(1 << 20)"
+    speak = (
+        f"import socket, sys; s = socket.socket(fileno=int(sys.argv[-5])); s.sendall({said!r}); s.makefile('rb').read()"
+    )
     crew = Crew(tmp_path, 2, silence=300, last_words=print, command=(sys.executable, "-c", speak))
     try:
         with pytest.raises(WorkerDied, match=r"rank 1 failed: OutOfMemoryError: 3 GiB$"), crew.together([State()]):
