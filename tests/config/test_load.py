@@ -265,6 +265,21 @@ def test_an_override_that_cannot_be_used_is_refused_with_its_place_and_a_remedy(
 
 
 @pytest.mark.parametrize(
+    ("override", "needed"),
+    [
+        ("lora.rank=8", "lora.rank = 0"),
+        ("optimizer.moments=8bit", 'optimizer.moments = "full"'),
+        ("update.compile=true", "update.compile = false"),
+        ("vllm.transfer=ipc", 'vllm.transfer = "memory"'),
+    ],
+)
+def test_what_several_processes_cannot_do_is_refused(override: str, needed: str) -> None:
+    with pytest.raises(ConfigError, match=f"parallel.processes above 1 needs {needed}$"):
+        load(overrides=["parallel.processes=2", override])
+    assert load(overrides=[override]).parallel.processes == 1
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("[run]\nsteps = \n", "not valid TOML"),

@@ -69,7 +69,27 @@ def test_the_state_is_so_many_bytes_a_parameter(override: str, bytes_each: tuple
         assert memory is not None
         parts = (memory.weights, memory.masters, memory.gradients, memory.moments)
         parameters = KNOWN["Qwen/Qwen2.5-7B"].parameters / 1e9 / gpus
-        assert parts == pytest.approx([parameters * each for each in bytes_each])
+        # Of several GPUs each has a part of the copies, if there are copies, and no other weights of its own.
+        expected = (0, *bytes_each[1:]) if gpus > 1 and bytes_each[1] else bytes_each
+        assert parts == pytest.approx([parameters * each for each in expected])
+
+
+def test_several_gpus_divide_the_state_and_the_first_has_a_copy_to_sample_from() -> None:
+    shape = KNOWN["Qwen/Qwen2.5-7B"]
+    for engine, copy in (("transformers", 2 * shape.parameters / 1e9), ("vllm", 0.0)):
+        config = load("qwen2.5-7b", overrides=[f"model.engine={engine}"])
+        one, four = plan(config), plan(config, gpus=4)
+        assert one.memory is not None
+        assert four.memory is not None
+        assert (one.memory.gathered, one.memory.copy) == (0.0, 0.0)
+        assert four.memory.copy == pytest.approx(copy)
+        # Two matrices of the vocabulary and two layers of 28, each with its gradient.
+        assert four.memory.gathered == pytest.approx(4 * (2 * 152064 * 3584 + 2 * 233.1e6) / 1e9, rel=0.01)
+        assert four.memory.kv_cache == pytest.approx(one.memory.kv_cache / (4 if engine == "vllm" else 1))
+        assert one.seconds is not None
+        assert four.seconds is not None
+        assert four.seconds.update == pytest.approx(one.seconds.update / 4)
+        assert (four.seconds.generate < one.seconds.generate) is (engine == "vllm")
 
 
 def test_lora_s_state_is_that_of_its_factors() -> None:

@@ -6,13 +6,15 @@ import json
 import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file
 
 from azr_platform.channel.messages import Action, Command, Review, SafePoint, Saved, Status
-from azr_platform.config.schema import Config
+from azr_platform.config.schema import Config, ParallelConfig
 from azr_platform.ledger.errors import LedgerBusy
 from azr_platform.ledger.reader import LedgerReader
 from azr_platform.ledger.writer import LedgerWriter
@@ -240,3 +242,54 @@ def test_a_finished_run_can_be_rolled_back_and_resumed(
 def test_only_one_supervisor_may_have_a_run(tmp_path: Path, undisturbed: Path) -> None:
     with LedgerWriter(undisturbed), pytest.raises(LedgerBusy, match="another supervisor"):
         LedgerWriter(undisturbed)
+
+
+def _workers(run: Path) -> set[int]:
+    """Processes that share the update of a run's trainer."""
+    found = set()
+    for folder in Path("/proc").iterdir():
+        with suppress(OSError):
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+            if b"azr_platform.trainer.worker" in words and str(run.resolve()).encode() in words:
+                found.add(int(folder.name))
+    return found
+
+
+def _weights(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(of the first, of the last) checkpoint, whose files are what was written."""
+    with LedgerReader(run) as reader:
+        rows = reader.line_checkpoints()
+    for row in rows:
+        verify(run / row.path, row.digest)
+    first, last = (load_file(run / row.path / "model.safetensors") for row in (rows[0], rows[-1]))
+    return first, last
+
+
+@pytest.mark.slow
+def test_two_processes_end_where_one_does_and_leave_none_behind(
+    tmp_path: Path, supervise: Supervise, config: Config, undisturbed: Path
+) -> None:
+    """Also when the trainer is killed on the way: its worker goes with it, and the next trainer starts another."""
+    run = tmp_path / "run"
+    before: set[int] = set()
+
+    def kill(moments: Any) -> None:
+        def act() -> None:
+            before.update(_workers(run))
+            moments.kill_trainer()
+
+        moments.before(SafePoint, 2, act)
+
+    assert supervise(run, config.model_copy(update={"parallel": ParallelConfig(processes=2)}), kill) == 0
+    assert len(before) == 1
+    deadline = time.monotonic() + 60
+    while left := _workers(run):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.05)
+    assert [row[:3] for row in rewards_of(run)] == [row[:3] for row in rewards_of(undisturbed)]
+    (start, one), (_, two) = _weights(undisturbed), _weights(run)
+    # Where a gradient is all but zero, AdamW makes as much of its rounding as of any other: so in sum, not for each.
+    apart = sum(float((one[name] - two[name]).square().sum()) for name in one) ** 0.5
+    moved = sum(float((one[name] - start[name]).square().sum()) for name in one) ** 0.5
+    assert moved > 0.0
+    assert apart < 0.02 * moved

@@ -19,7 +19,7 @@ def tokenizer() -> Any:
     return build_tokenizer()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def policy(tokenizer: Any) -> Callable[..., Any]:
     """Builds a tiny Llama; the same seed gives the same weights."""
     import torch
@@ -46,7 +46,7 @@ def policy(tokenizer: Any) -> Callable[..., Any]:
     return build
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def rewarded() -> Callable[..., list[Any]]:
     """Makes rewarded rollouts with random tokens, slightly off-policy log-probabilities and random rewards."""
     from azr_platform.channel.messages import Judgement, Submission

@@ -19,7 +19,9 @@ def plan(
         list[str] | None, typer.Option("--set", metavar="A.B=C", help="Override one setting; may be repeated.")
     ] = None,
     gpu: Annotated[str, typer.Option(help="a100-40, a100, h100, h200 or rtx-4090.")] = "h100",
-    gpus: Annotated[int, typer.Option(min=1, help="How many of it.")] = 1,
+    gpus: Annotated[
+        int | None, typer.Option(min=1, help="How many of it; parallel.processes when not given.", show_default=False)
+    ] = None,
     gpu_memory: Annotated[float | None, typer.Option(help="GB of each, where it is not the usual.")] = None,
     response_tokens: Annotated[int, typer.Option(min=1, help="Mean length of a response, for time.")] = 1000,
     as_json: Annotated[bool, typer.Option("--json", help="One object.")] = False,
@@ -45,7 +47,8 @@ def plan(
         raise BadInput(f"--gpu-memory {gpu_memory}: give the GB of each GPU, such as 80")
     overrides = [*(settings or []), *([f"model.path={json.dumps(model)}"] if model is not None else [])]
     device = GPUS[gpu] if gpu_memory is None else msgspec.structs.replace(GPUS[gpu], memory_gb=gpu_memory)
-    found = estimate(load(preset, config, overrides), device, gpus, response_tokens)
+    wanted = load(preset, config, overrides)
+    found = estimate(wanted, device, gpus or wanted.parallel.processes, response_tokens)
     if as_json:
         typer.echo(as_object(found))
         return
@@ -74,7 +77,8 @@ def _lines(plan: Plan, gpu: str) -> list[str]:
         return [*lines, "memory and time    unknown: this model's shape is not known; give --model a local folder"]
     lines.append(f"parameters         {plan.parameters / 1e9:.3g} billion, {plan.trained_parameters or 0:,} train")
     lines += ["", "memory on each GPU, GB"]
-    for name in ("weights", "masters", "gradients", "moments", "activations", "logits", "kv_cache"):
+    shared = ("gathered", "copy") if plan.gpus > 1 else ()
+    for name in ("weights", "masters", "gradients", "moments", *shared, "activations", "logits", "kv_cache"):
         lines.append(f"  {name.replace('_', ' '):<16} {getattr(plan.memory, name):9.2f}")
     verdict = "fits" if plan.fits else "does not fit"
     lines.append(f"  {'peak':<16} {plan.peak_gb or 0.0:9.2f}  {verdict} (the cache is not there while it learns)")
@@ -91,7 +95,8 @@ def _lines(plan: Plan, gpu: str) -> list[str]:
         "Not counted: programs, monitors and the ledger, which work while the model samples.",
     ]
     if plan.gpus > 1:
-        lines.append("More than one GPU is reckoned as if state and work were divided among them.")
+        apart = "; the copy is on the first, which samples alone" if plan.memory.copy else ""
+        lines.append(f"State and update are divided among the GPUs{apart}.")
     return lines
 
 

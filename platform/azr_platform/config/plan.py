@@ -11,7 +11,15 @@ logits       16 bytes a token of a chunk and word (logits, log-probabilities, pr
              weight of the output layer for its gradient
 KV cache     model.batch sequences of the longest kind       peak       state + max(activations + logits, KV cache)
 ```
-Several GPUs divide the state (weights to moments) and the work, as a sharded run would.
+Several GPUs divide the state (weights to moments) and the work, as ``parallel.processes`` does. Then each holds besides
+what it works with, put together from the parts:
+
+```
+weights      none, where copies in float32 are stepped: those are the parts
+gathered     weights and their gradients of embeddings, output layer, and two layers, in the weights' format
+copy         on the first GPU 2 P (4 P) bytes, which are sampled from; with vLLM, in the machine's memory
+```
+The library's engine samples on the first GPU alone, vLLM on all of them.
 
 ```
 operations of the update   6 M a token (M: parameters multiplied with), a third more with gradient checkpointing; the
@@ -71,14 +79,17 @@ class Memory(msgspec.Struct, frozen=True):
     activations: float
     logits: float
     kv_cache: float
+    gathered: float
+    copy: float
+    """On the first GPU."""
 
     @property
     def state(self) -> float:
-        return self.weights + self.masters + self.gradients + self.moments
+        return self.weights + self.masters + self.gradients + self.moments + self.copy
 
     @property
     def peak(self) -> float:
-        return self.state + max(self.activations + self.logits, self.kv_cache)
+        return self.state + max(self.gathered + self.activations + self.logits, self.kv_cache)
 
 
 class Seconds(msgspec.Struct, frozen=True):
@@ -196,15 +207,21 @@ def _memory(config: Config, shape: Shape, gpus: int) -> Memory:
     chunk = min(config.update.logits_chunk or positions, positions)
     head = 0 if config.lora.rank else 4 * shape.vocabulary * shape.hidden
     cache = config.model.batch * longest * shape.layers * shape.key_value * wide
+    alone = gpus == 1
+    samplers = gpus if config.model.engine == "vllm" else 1
+    a_layer = sum(inputs * outputs for inputs, outputs in shape.matrices)
+    apart = shape.parameters - shape.layers * a_layer
     gb = 1e9
     return Memory(
-        weights=shape.parameters * wide / gpus / gb,
+        weights=0.0 if copies and not alone else shape.parameters * wide / gpus / gb,
         masters=trained * 4 / gpus / gb if copies else 0.0,
         gradients=trained * stepped / gpus / gb,
         moments=trained * moments / gpus / gb,
         activations=positions * kept / gb,
         logits=(16 * chunk * shape.vocabulary + head) / gb,
-        kv_cache=cache / gpus / gb,
+        kv_cache=cache / samplers / gb,
+        gathered=0.0 if alone else 2 * wide * (apart + 2 * a_layer) / gb,
+        copy=0.0 if alone or config.model.engine == "vllm" else shape.parameters * wide / gb,
     )
 
 
@@ -224,8 +241,9 @@ def kept_a_position(shape: Shape, wide: int) -> int:
 def _seconds(
     config: Config, shape: Shape, gpu: Gpu, gpus: int, *, sampled: int, prompts: int, trained: int, response: int
 ) -> Seconds:
-    operations_a_second = gpu.tflops * 1e12 * MFU * gpus
-    bytes_a_second = gpu.terabytes_per_second * 1e12 * BANDWIDTH_SHARE * gpus
+    samplers = gpus if config.model.engine == "vllm" else 1
+    operations_a_second = gpu.tflops * 1e12 * MFU
+    bytes_a_second = gpu.terabytes_per_second * 1e12 * BANDWIDTH_SHARE * samplers
     wide = 4 if config.model.dtype == "float32" else 2
     prompt = min(MEAN_PROMPT, config.model.max_prompt_tokens)
     whole = prompt + response
@@ -233,7 +251,8 @@ def _seconds(
     forward = 2 * shape.multiplied + attention
     passes = 3 + config.update.gradient_checkpointing + bool(config.update.mismatch_cap)
     head = 2 * shape.vocabulary * shape.hidden * response if config.update.logits_chunk else 0
-    update = trained * (passes * forward * whole + head) / operations_a_second
+    update = trained * (passes * forward * whole + head) / (operations_a_second * gpus)
+    operations_a_second *= samplers
     batch = min(config.model.batch, sampled)
     reads = shape.parameters * wide + batch * (prompt + response / 2) * shape.layers * shape.key_value * wide
     position = max(reads / bytes_a_second, batch * forward / operations_a_second)

@@ -217,6 +217,15 @@ class OptimizerConfig(Section):
     GPU's runs out. The latter two need azr-platform[lowbit]."""
 
 
+class ParallelConfig(Section):
+    """Share the update among processes on this machine, one a GPU, or without GPUs on its CPU."""
+
+    processes: Positive = 1
+    """Each has a part of the weights, gradients and moments (FSDP); the first also samples, or has vLLM do so."""
+    silence_seconds: Annotated[float, Field(gt=0)] = 600.0
+    """A process that the others wait for so long fails the trainer."""
+
+
 class UpdateConfig(Section):
     minibatches: Positive = 1
     """Optimizer steps per update; the samples are dealt to them at random."""
@@ -294,6 +303,7 @@ class Config(Section):
     optimizer: OptimizerConfig = OptimizerConfig()
     lora: LoraConfig = LoraConfig()
     update: UpdateConfig = UpdateConfig()
+    parallel: ParallelConfig = ParallelConfig()
     control: ControlConfig = ControlConfig()
     jail: JailConfig = JailConfig()
     supervisor: SupervisorConfig = SupervisorConfig()
@@ -309,6 +319,8 @@ class Config(Section):
             raise ValueError('control.proposer = "frozen" needs a second model: set model.engine = "transformers"')
         if self.vllm.transfer == "ipc" and (self.vllm.devices or self.vllm.tensor_parallel > 1):
             raise ValueError('vllm.transfer = "ipc" is for one GPU that trainer and vLLM share: set it to "memory"')
+        if self.parallel.processes > 1:
+            self._shareable()
         if self.jail.cpu_seconds >= self.jail.wall_seconds:
             raise ValueError("jail.cpu_seconds must be below jail.wall_seconds, or a loop looks like a sleep")
         if self.rewards.malformed > self.rewards.wrong or self.rewards.wrong > 0:
@@ -316,3 +328,14 @@ class Config(Section):
         if not self.rewards.malformed <= self.rewards.repeated <= 0:
             raise ValueError("rewards must keep malformed <= repeated <= 0")
         return self
+
+    def _shareable(self) -> None:
+        not_shared = {
+            "lora.rank = 0": self.lora.rank > 0,
+            'optimizer.moments = "full"': self.optimizer.moments != "full",
+            "update.compile = false": self.update.compile,
+            'vllm.transfer = "memory"': self.vllm.transfer == "ipc",
+        }
+        for needed, otherwise in not_shared.items():
+            if otherwise:
+                raise ValueError(f"parallel.processes above 1 needs {needed}")

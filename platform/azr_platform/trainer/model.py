@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from tokenizers import Tokenizer
 
-from azr_platform.config.schema import ModelConfig, VllmConfig
+from azr_platform.config.schema import ModelConfig, RunConfig, VllmConfig
 from azr_platform.nano.model import weights_path
 from azr_platform.rollout.engine import Engine
 from azr_platform.rollout.logprobs import UnknownHead, check_head
@@ -24,34 +25,26 @@ class ModelUnavailable(Exception):
     """The model cannot be loaded; the text says why and what to do."""
 
 
-def load_policy(config: ModelConfig, folder: Path | None = None) -> tuple[Any, Any]:
-    """(model, tokenizer), from a checkpoint's folder when one is given.
+def settle_torch(config: RunConfig) -> None:
+    """Have this process compute as the run is told to: so many threads, and the same each time where that can be."""
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
+
+
+def load_policy(config: ModelConfig, folder: Path | None = None, device: str | None = None) -> tuple[Any, Any]:
+    """(model, tokenizer), from a checkpoint's folder when one is given; on the best device when none is.
 
     Raises:
         ModelUnavailable: neither on disk nor to be downloaded, or not a causal language model.
     """
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-    from transformers.utils import logging
+    from transformers import AutoTokenizer
 
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    source = str(folder or (weights_path() if config.path == "nano" else Path(config.path).expanduser()))
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-        model: Any = AutoModelForCausalLM.from_pretrained(
-            source,
-            dtype=getattr(torch, config.dtype),
-            attn_implementation=config.attention,
-            use_safetensors=True,
-            trust_remote_code=False,
-        )
-    except (OSError, ValueError, ImportError) as error:
-        first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelUnavailable(
-            f"model.path = {config.path!r}: cannot be loaded ({first_line}). "
-            f"Give a local folder in Hugging Face layout, or connect to the hub once to download it."
-        ) from error
+    with _told(config):
+        tokenizer = AutoTokenizer.from_pretrained(_source(config, folder), trust_remote_code=False)
+    model = read_model(config, folder)
     spell_out(tokenizer, config.spell_out.split())
-    model.to(best_device())
+    model.to(device or best_device())
     for parameter in model.parameters():
         # On CPU a loaded parameter is a view of the file: one overwritten meanwhile would kill the process (SIGBUS).
         parameter.data = parameter.data.clone()
@@ -60,6 +53,44 @@ def load_policy(config: ModelConfig, folder: Path | None = None) -> tuple[Any, A
     except UnknownHead as error:
         raise ModelUnavailable(f"model.path = {config.path!r}: cannot be trained here: {error}") from error
     return model, tokenizer
+
+
+def read_model(config: ModelConfig, folder: Path | None = None) -> Any:
+    """The model on the CPU, its weights views of the files where these have the format asked for.
+
+    Raises:
+        ModelUnavailable: see ``load_policy``.
+    """
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    source = _source(config, folder)
+    with _told(config):
+        return AutoModelForCausalLM.from_pretrained(
+            source,
+            dtype=getattr(torch, config.dtype),
+            attn_implementation=config.attention,
+            use_safetensors=True,
+            trust_remote_code=False,
+        )
+
+
+def _source(config: ModelConfig, folder: Path | None) -> str:
+    return str(folder or (weights_path() if config.path == "nano" else Path(config.path).expanduser()))
+
+
+@contextmanager
+def _told(config: ModelConfig) -> Iterator[None]:
+    """What the library says of files that it cannot load, as one line."""
+    try:
+        yield
+    except (OSError, ValueError, ImportError) as error:
+        first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelUnavailable(
+            f"model.path = {config.path!r}: cannot be loaded ({first_line}). "
+            f"Give a local folder in Hugging Face layout, or connect to the hub once to download it."
+        ) from error
 
 
 def spell_out(tokenizer: Any, tokens: Sequence[str]) -> None:

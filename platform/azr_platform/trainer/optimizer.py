@@ -20,7 +20,7 @@ from torch import Tensor
 
 from azr_platform.config.schema import OptimizerConfig
 
-_MASTER = "master"
+MASTER = "master"
 
 
 class OptimizerUnavailable(Exception):
@@ -76,7 +76,7 @@ class Optimizer:
         tensors: dict[str, Tensor] = {}
         for name, stepped in self._stepped.items():
             if name in self._masters:
-                tensors[f"{name}/{_MASTER}"] = stepped
+                tensors[f"{name}/{MASTER}"] = stepped
             for part, value in self.inner.state.get(stepped, {}).items():
                 tensor = torch.as_tensor(value).contiguous()
                 # The tables of 8-bit numbers are shared between parameters, and a file holds each tensor by itself.
@@ -96,7 +96,7 @@ class Optimizer:
             name, _, part = key.rpartition("/")
             if name not in numbers:
                 raise StateMismatch(f"there is no such parameter: {name}")
-            if part != _MASTER:
+            if part != MASTER:
                 state.setdefault(numbers[name], {})[part] = tensor
             elif name in self._masters:
                 self._masters[name].copy_(tensor)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from azr_platform.channel.messages import Welcome
 from azr_platform.config.load import load
 from azr_platform.trainer import checkpoint as checkpoints
+from azr_platform.trainer.crew import Crew
 from azr_platform.trainer.link import HaltRequested, Link, RollBackRequested
 from azr_platform.trainer.loop import Loop
 from azr_platform.trainer.lora import add_lora
-from azr_platform.trainer.model import build_engine, load_policy
+from azr_platform.trainer.model import build_engine, load_policy, settle_torch
 from azr_platform.trainer.update import Updater
+
+if TYPE_CHECKING:
+    from azr_platform.trainer.sharded import Shard
 
 CHECKPOINTS = "checkpoints"
 
@@ -28,24 +31,40 @@ class Session:
         self._link = link
         self._config = load(file=run / "run.toml")
         self._branch = 1
+        self._shard: Shard | None = None
 
     def run(self, welcome: Welcome) -> None:
         """Train until the last step or an order to halt; a rollback starts over from its checkpoint.
 
         Raises:
-            ModelUnavailable, LoraUnavailable, OptimizerUnavailable, CheckpointBroken, NotFinite: the run cannot go on
-                like this.
+            ModelUnavailable, LoraUnavailable, OptimizerUnavailable, CheckpointBroken, NotFinite, ParallelUnavailable,
+            WorkerDied: the run cannot go on like this.
         """
-        if self._config.run.threads:
-            torch.set_num_threads(self._config.run.threads)
-        torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
+        settle_torch(self._config.run)
         self._branch, checkpoint = welcome.branch, welcome.checkpoint
-        while True:
-            try:
-                self._train_from(checkpoint)
-                return
-            except RollBackRequested as request:
-                self._branch, checkpoint = request.order.branch, request.order.checkpoint
+        with self._others() as self._shard:
+            while True:
+                try:
+                    self._train_from(checkpoint)
+                    return
+                except RollBackRequested as request:
+                    self._branch, checkpoint = request.order.branch, request.order.checkpoint
+
+    @contextmanager
+    def _others(self) -> Iterator[Shard | None]:
+        """The processes that share the update, from now to the end; None where there is but this one."""
+        parallel = self._config.parallel
+        if parallel.processes == 1:
+            yield None
+            return
+        from azr_platform.trainer.sharded import Shard  # a second to import
+
+        self._link.at("starting its other processes")
+        crew = Crew(self._run, parallel.processes, silence=parallel.silence_seconds, last_words=self._link.notice)
+        with closing(crew):
+            shard = Shard(self._config, 0, crew.store, crew)
+            yield shard
+            shard.close()  # but not after an error: it may wait for one that is gone
 
     def _train_from(self, checkpoint: str) -> None:
         config, link = self._config, self._link
@@ -53,15 +72,21 @@ class Session:
         folder = self._run / checkpoint if checkpoint else None
         done = checkpoints.verify(folder).step if folder else 0
         # Under LoRA the weights are those of the beginning, and a checkpoint's additions come on top.
-        model, tokenizer = load_policy(config.model, None if config.lora.rank else folder)
+        start = None if config.lora.rank else folder
+        # Whole beside the parts that train, the model is there to be sampled from and saved; vLLM has a copy itself.
+        apart = self._shard is not None and config.model.engine == "vllm"
+        model, tokenizer = load_policy(config.model, start, "cpu" if apart else None)
         model.eval()
         if config.lora.rank:
             add_lora(model, config.lora, config.run.seed)
             if folder:
                 checkpoints.load_lora(folder, model)
-        updater = Updater(
-            model, config.optimizer, config.update, steps=config.run.steps, temperature=config.model.temperature
-        )
+        if self._shard is not None:
+            updater = self._shard.updater(folder, model)
+        else:
+            updater = Updater(
+                model, config.optimizer, config.update, steps=config.run.steps, temperature=config.model.temperature
+            )
         proposer = None
         if config.control.proposer == "frozen":
             proposer = build_engine(config.model, *load_policy(config.model))

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import torch
@@ -19,9 +20,12 @@ from torch import Tensor
 from azr_platform.config.schema import OptimizerConfig, UpdateConfig
 from azr_platform.learning.advantage import ESTIMATORS, Origin
 from azr_platform.learning.loss import clipped_loss, token_weights
-from azr_platform.rollout.scoring import Layout, microbatches, padding, score, token_log_probs
+from azr_platform.rollout.scoring import Layout, Pair, microbatches, padding, token_log_probs
 from azr_platform.trainer.optimizer import Optimizer
 from azr_platform.trainer.rollouts import Rewarded
+
+if TYPE_CHECKING:
+    from azr_platform.trainer.sharded import Shard
 
 
 class UpdateStats(msgspec.Struct, frozen=True):
@@ -48,15 +52,50 @@ class NotFinite(Exception):
     """The loss or the gradient is NaN or infinite; the weights were left as they were."""
 
 
-Batch = Sequence[tuple[Rewarded, float]]
-"""Rollouts with their advantages."""
+class Item(msgspec.Struct, frozen=True, array_like=True):
+    """A sequence that has a gradient. ``weight`` is each of its tokens' share of the minibatch's loss."""
+
+    prompt: Sequence[int]
+    response: Sequence[int]
+    engine: Sequence[float]
+    """The engine's log-probabilities of the response's tokens."""
+    advantage: float
+    weight: float
+
+    @property
+    def pair(self) -> Pair:
+        return Pair(self.prompt, self.response)
+
+
+IDLE = Item((0,), (0,), (0.0,), 0.0, 0.0)
+"""Adds nothing: for a process that has no sequence left while others do (trainer/sharded.py)."""
+
+
+class Minibatch(msgspec.Struct, frozen=True):
+    """What one optimizer step learns from, or one process's share of it."""
+
+    items: Sequence[Item]
+    first: bool
+    """Whether the learner is still as it was when the sequences were sampled."""
+    rounds: int = 0
+    """Passes through the model that there are at least; those too many are idle."""
 
 
 class Updater:
-    """Owns the optimizer. One ``update`` is one epoch over the rollouts."""
+    """Owns the optimizer. One ``update`` is one epoch over the rollouts.
+
+    With a ``shard`` the model is that part of one (trainer/sharded.py), and other processes have the others.
+    """
 
     def __init__(
-        self, model: Any, optimizer: OptimizerConfig, update: UpdateConfig, *, steps: int, temperature: float
+        self,
+        model: Any,
+        optimizer: OptimizerConfig,
+        update: UpdateConfig,
+        *,
+        steps: int,
+        temperature: float,
+        shard: Shard | None = None,
     ) -> None:
         self._model = model
         self._config = optimizer
@@ -68,7 +107,8 @@ class Updater:
             model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         body = model.base_model
         self._body = torch.compile(body, dynamic=True) if update.compile else body
-        self.optimizer = Optimizer(model, optimizer)
+        self._shard = shard
+        self.optimizer = Optimizer(model, optimizer) if shard is None else shard.optimizer(model, optimizer)
 
     def learning_rate(self, step: int) -> float:
         """Linear warm-up, then linear decay to ``final_fraction`` at the last step."""
@@ -87,20 +127,18 @@ class Updater:
         rewards = [item.reward for item in rewarded]
         advantages = estimate(rewards, origins, self._update.std_floor, self._update.divide_by_std)
         rate = self.learning_rate(step)
-        self.optimizer.set_learning_rate(rate)
         order = list(range(len(rewarded)))
         rng.shuffle(order)
-        totals = _Totals()
         count = min(self._update.minibatches, len(order))
-        self._model.train()
-        try:
-            batches = [[(rewarded[i], advantages[i]) for i in order[number::count]] for number in range(count)]
-            # Nothing has moved before the first minibatch: its own pass says what the learner thought.
-            before = [self._before(batch) if number else None for number, batch in enumerate(batches)]
-            for batch, log_probs in zip(batches, before, strict=True):
-                self._minibatch(batch, log_probs, totals)
-        finally:
-            self._model.eval()
+        minibatches: list[Minibatch] = []
+        for number in range(count):
+            items = self._items([(rewarded[i], advantages[i]) for i in order[number::count]])
+            minibatches.append(Minibatch(items, first=not any(earlier.items for earlier in minibatches)))
+        if self._shard is None:
+            totals = self.learn(minibatches, rate)
+        else:
+            with self._shard.divided(minibatches, rate, self._layout) as share:
+                totals = self.learn(share, rate)
         tokens, compared = max(1, totals.tokens), max(1, totals.compared)
         return UpdateStats(
             advantages=advantages,
@@ -117,40 +155,80 @@ class Updater:
             mismatch_kl=totals.mismatch_kl / compared,
         )
 
-    def _live(self, batch: Batch) -> list[int]:
-        """A sequence without advantage adds nothing to the gradient (its tokens still count in the mean)."""
-        keep_all = self._update.entropy_coefficient > 0.0
-        return [i for i, (_, advantage) in enumerate(batch) if advantage != 0.0 or keep_all]
+    def learn(self, minibatches: Sequence[Minibatch], rate: float) -> Totals:
+        """Take a step for each minibatch; what came of it, over all processes.
 
-    def _before(self, batch: Batch) -> list[list[float]] | None:
-        """What the learner makes of the live sequences before anything moves; None where nobody asks."""
+        Raises:
+            NotFinite: a gradient is not a number; nothing was changed by that minibatch.
+        """
+        self.optimizer.set_learning_rate(rate)
+        totals = Totals()
+        self._model.train()
+        try:
+            # Nothing has moved before the first minibatch: its own pass says what the learner thought.
+            before = [self._before(batch) if number else None for number, batch in enumerate(minibatches)]
+            for batch, log_probs in zip(minibatches, before, strict=True):
+                self._minibatch(batch, log_probs, totals)
+        finally:
+            self._model.eval()
+        if self._shard is not None:
+            self._shard.sum(totals)
+            self._shard.publish(self._model)
+        return totals
+
+    def _items(self, batch: Sequence[tuple[Rewarded, float]]) -> list[Item]:
+        """A sequence without advantage adds nothing to the gradient (its tokens still count in the mean)."""
+        weights = token_weights([len(item.rollout.completion.tokens) for item, _ in batch], self._update.aggregation)
+        keep_all = self._update.entropy_coefficient > 0.0
+        items = []
+        for (item, advantage), weight in zip(batch, weights, strict=True):
+            if advantage != 0.0 or keep_all:
+                completion = item.rollout.completion
+                tokens = item.rollout.prompt_tokens, completion.tokens
+                items.append(Item(*tokens, completion.log_probs, advantage, weight))
+        return items
+
+    def _groups(self, batch: Minibatch) -> list[list[int]]:
+        """Places of the items that go through the model together; none in an idle pass."""
+        groups = list(microbatches([item.pair for item in batch.items], self._layout))
+        return groups + [[]] * (batch.rounds - len(groups))
+
+    def _pass(self, items: Sequence[Item], entropy: bool) -> tuple[Tensor, Tensor]:
+        """Items through the model (see ``token_log_probs``)."""
+
+        def act() -> tuple[Tensor, Tensor]:
+            pairs = [item.pair for item in items or [IDLE]]
+            return token_log_probs(self._model, pairs, self._temperature, entropy, self._layout, self._body)
+
+        return act() if self._shard is None else self._shard.inside(self._model, act)
+
+    @torch.no_grad()
+    def _before(self, batch: Minibatch) -> list[list[float]] | None:
+        """What the learner makes of the sequences before anything moves; None where nobody asks."""
         if not self._update.mismatch_cap:
             return None
-        pairs = [batch[i][0].rollout.pair for i in self._live(batch)]
-        return score(self._model, pairs, self._temperature, self._layout, self._body)
+        scores: list[list[float]] = [[] for _ in batch.items]
+        for group in self._groups(batch):
+            values = self._pass([batch.items[i] for i in group], False)[0].tolist()
+            for i in group:
+                count = len(batch.items[i].response)
+                scores[i], values = values[:count], values[count:]
+        return scores
 
-    def _minibatch(self, batch: Batch, before: list[list[float]] | None, totals: _Totals) -> None:
+    def _minibatch(self, batch: Minibatch, before: list[list[float]] | None, totals: Totals) -> None:
         """One step. Without ``before`` the learner is as it was when the batch was sampled, or nobody asks."""
-        weights = token_weights([len(item.rollout.completion.tokens) for item, _ in batch], self._update.aggregation)
         coefficient = self._update.entropy_coefficient
-        first = totals.tokens == 0
-        live = self._live(batch)
-        pairs = [batch[i][0].rollout.pair for i in live]
-        positions, padded = padding(pairs, self._layout)
+        positions, padded = padding([item.pair for item in batch.items], self._layout)
         totals.positions += positions
         totals.padding += padded
         self.optimizer.zero_grad()
-        for group in microbatches(pairs, self._layout):
-            chosen = [live[i] for i in group]
-            log_probs, entropies = token_log_probs(
-                self._model, [pairs[i] for i in group], self._temperature, True, self._layout, self._body
-            )
-            per_token = [
-                (engine, batch[i][1], weights[i]) for i in chosen for engine in batch[i][0].rollout.completion.log_probs
-            ]
+        for group in self._groups(batch):
+            items = [batch.items[i] for i in group]
+            log_probs, entropies = self._pass(items, True)
+            per_token = [(engine, item.advantage, item.weight) for item in items or [IDLE] for engine in item.engine]
             engine, advantage, weight = torch.tensor(per_token, device=log_probs.device).unbind(dim=1)
             old, policy_weight = engine, weight
-            if before is not None or first:
+            if group and (before is not None or batch.first):
                 learner = log_probs.detach()
                 if before is not None:
                     learner = torch.tensor([value for i in group for value in before[i]], device=log_probs.device)
@@ -168,6 +246,8 @@ class Updater:
             )
             loss = result.loss - coefficient * (entropies * weight).sum() if coefficient else result.loss
             loss.backward()  # type: ignore[no-untyped-call]
+            if not group:
+                continue
             totals.loss += float(loss.detach())
             totals.entropy += float(entropies.detach().sum())
             totals.clipped += result.clipped
@@ -183,14 +263,23 @@ class Updater:
         self.optimizer.zero_grad()
 
 
-class _Totals:
-    """Sums over an update, for its metrics."""
+@dataclass
+class Totals:
+    """Sums over an update, for its metrics, and (``…_max``) largest values. ``grad_norm`` is every process's own."""
 
-    def __init__(self) -> None:
-        self.loss = self.entropy = self.clipped = self.kl = self.grad_norm = 0.0
-        self.ratio_max = 1.0
-        self.tokens = self.positions = self.padding = self.compared = 0
-        self.mismatch = self.mismatch_max = self.mismatch_kl = 0.0
+    loss: float = 0.0
+    entropy: float = 0.0
+    clipped: float = 0.0
+    kl: float = 0.0
+    grad_norm: float = 0.0
+    ratio_max: float = 1.0
+    tokens: int = 0
+    positions: int = 0
+    padding: int = 0
+    compared: int = 0
+    mismatch: float = 0.0
+    mismatch_max: float = 0.0
+    mismatch_kl: float = 0.0
 
     def compare(self, learner: Tensor, engine: Tensor) -> None:
         """Add up how far the learner, before the update, and the engine differ."""
