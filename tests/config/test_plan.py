@@ -85,11 +85,31 @@ def test_several_gpus_divide_the_state_and_the_first_has_a_copy_to_sample_from()
         assert four.memory.copy == pytest.approx(copy)
         # Two matrices of the vocabulary and two layers of 28, each with its gradient.
         assert four.memory.gathered == pytest.approx(4 * (2 * 152064 * 3584 + 2 * 233.1e6) / 1e9, rel=0.01)
-        assert four.memory.kv_cache == pytest.approx(one.memory.kv_cache / (4 if engine == "vllm" else 1))
+        assert four.memory.kv_cache == pytest.approx(one.memory.kv_cache)
         assert one.seconds is not None
         assert four.seconds is not None
         assert four.seconds.update == pytest.approx(one.seconds.update / 4)
-        assert (four.seconds.generate < one.seconds.generate) is (engine == "vllm")
+        assert four.seconds.generate == one.seconds.generate
+
+
+def test_vllm_has_a_share_of_the_gpu_unless_it_sleeps_or_is_elsewhere() -> None:
+    def found(*overrides: str, gpus: int = 1) -> Any:
+        return plan(load("qwen2.5-coder-3b", overrides=["model.engine=vllm", *overrides]), GPUS["h200"], gpus=gpus)
+
+    awake, asleep, elsewhere = found(), found("vllm.sleep=2"), found('vllm.devices="1"')
+    weights = 2 * KNOWN["Qwen/Qwen2.5-Coder-3B"].parameters / 1e9
+    assert awake.memory.engine == pytest.approx(weights)
+    assert awake.memory.awake == pytest.approx(0.4 * 141) == awake.memory.engine + awake.memory.kv_cache
+    assert asleep.memory.awake == 0.0
+    assert elsewhere.memory.engine == elsewhere.memory.kv_cache == 0.0
+    assert elsewhere.peak_gb <= asleep.peak_gb < awake.peak_gb
+    # What waits for room takes longer; a share that does not hold the weights holds no sequence.
+    assert found("vllm.cache_mb=1024").seconds.generate > 2 * awake.seconds.generate
+    assert found("vllm.cache_mb=1024").memory.kv_cache == pytest.approx(1.073741824)
+    assert (found("vllm.gpu_memory_share=0.04").largest_batch, found("vllm.gpu_memory_share=0.04").fits) == (0, False)
+    two = found("vllm.tensor_parallel=2", gpus=2)
+    assert two.seconds.generate < awake.seconds.generate
+    assert two.memory.engine == pytest.approx(weights / 2)
 
 
 def test_lora_s_state_is_that_of_its_factors() -> None:

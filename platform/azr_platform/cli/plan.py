@@ -78,10 +78,12 @@ def _lines(plan: Plan, gpu: str) -> list[str]:
     lines.append(f"parameters         {plan.parameters / 1e9:.3g} billion, {plan.trained_parameters or 0:,} train")
     lines += ["", "memory on each GPU, GB"]
     shared = ("gathered", "copy") if plan.gpus > 1 else ()
-    for name in ("weights", "masters", "gradients", "moments", *shared, "activations", "logits", "kv_cache"):
+    engine = ("engine",) if plan.memory.engine else ()
+    for name in ("weights", "masters", "gradients", "moments", *shared, "activations", "logits", *engine, "kv_cache"):
         lines.append(f"  {name.replace('_', ' '):<16} {getattr(plan.memory, name):9.2f}")
     verdict = "fits" if plan.fits else "does not fit"
-    lines.append(f"  {'peak':<16} {plan.peak_gb or 0.0:9.2f}  {verdict} (the cache is not there while it learns)")
+    meanwhile = "vLLM's share stays while it learns" if plan.memory.awake else "the cache is not there while it learns"
+    lines.append(f"  {'peak':<16} {plan.peak_gb or 0.0:9.2f}  {verdict} ({meanwhile})")
     if not plan.fits:
         lines += [f"  {hint}" for hint in _hints(plan)]
     lines += [
@@ -106,8 +108,15 @@ def _hints(plan: Plan) -> list[str]:
     hints = []
     if memory.state > room:
         hints.append("its state alone is too large: more GPUs, optimizer.moments=8bit, or lora.rank=64")
-    elif memory.state + memory.kv_cache > room:
-        hints.append(f"longest sequences, all at once, need model.batch of at most {plan.largest_batch}")
+    elif memory.engine and not plan.largest_batch:
+        hints.append("vLLM's share does not hold a sequence beside its weights: raise vllm.gpu_memory_share")
+    elif memory.awake:
+        hints.append("vllm.sleep=2 gives vLLM's share back during the update; vllm.devices puts it on other GPUs")
+    elif memory.state + memory.engine + memory.kv_cache > room:
+        fewer = "a smaller vllm.gpu_memory_share"
+        if not memory.engine:
+            fewer = f"longest sequences, all at once, need model.batch of at most {plan.largest_batch}"
+        hints.append(fewer)
     if memory.state <= room < memory.state + memory.activations + memory.logits:
         hints.append("update.gradient_checkpointing=true, or a smaller update.tokens_per_microbatch")
     return hints

@@ -11,6 +11,9 @@ logits       16 bytes a token of a chunk and word (logits, log-probabilities, pr
              weight of the output layer for its gradient
 KV cache     model.batch sequences of the longest kind       peak       state + max(activations + logits, KV cache)
 ```
+With vLLM the cache is what ``vllm.gpu_memory_share`` leaves beside the weights it has itself (``engine``); both stay
+there during the update unless ``vllm.sleep`` gives them back, and are elsewhere with ``vllm.devices``.
+
 Several GPUs divide the state (weights to moments) and the work, as ``parallel.processes`` does. Then each holds besides
 what it works with, put together from the parts:
 
@@ -19,7 +22,7 @@ weights      none, where copies in float32 are stepped: those are the parts
 gathered     weights and their gradients of embeddings, output layer, and two layers, in the weights' format
 copy         on the first GPU 2 P (4 P) bytes, which are sampled from; with vLLM, in the machine's memory
 ```
-The library's engine samples on the first GPU alone, vLLM on all of them.
+The library's engine samples on the first GPU alone, vLLM on ``vllm.tensor_parallel`` of them.
 
 ```
 operations of the update   6 M a token (M: parameters multiplied with), a third more with gradient checkpointing; the
@@ -82,6 +85,10 @@ class Memory(msgspec.Struct, frozen=True):
     gathered: float
     copy: float
     """On the first GPU."""
+    engine: float
+    """vLLM's own weights, where it shares the GPU."""
+    awake: float
+    """What vLLM keeps of its share during the update."""
 
     @property
     def state(self) -> float:
@@ -89,7 +96,8 @@ class Memory(msgspec.Struct, frozen=True):
 
     @property
     def peak(self) -> float:
-        return self.state + max(self.gathered + self.activations + self.logits, self.kv_cache)
+        learning = self.gathered + self.activations + self.logits + self.awake
+        return self.state + max(learning, self.engine + self.kv_cache)
 
 
 class Seconds(msgspec.Struct, frozen=True):
@@ -125,7 +133,8 @@ class Plan(msgspec.Struct, frozen=True):
     peak_gb: float | None
     fits: bool | None
     largest_batch: int | None
-    """The largest ``model.batch`` whose cache fits beside the state; 0: none."""
+    """The largest ``model.batch`` whose cache fits beside the state; 0: none. With vLLM, how many of the longest
+    sequences its cache holds; others wait."""
     seconds: Seconds | None
     seconds_per_step: float | None
     hours_per_run: float | None
@@ -153,12 +162,13 @@ def plan(config: Config, gpu: Gpu = GPUS["h100"], gpus: int = 1, mean_response: 
     shape = shape_of(config.model.path)
     memory = seconds = largest = None
     if shape is not None:
-        memory = _memory(config, shape, gpus)
+        memory = _memory(config, shape, gpu, gpus)
+        longest = config.model.max_prompt_tokens + config.model.max_response_tokens
+        room = _vllm_cache(config, shape, gpu) if config.model.engine == "vllm" else gpu.memory_gb - memory.state
+        largest = max(0, int(room / _cache(config, shape, longest)))
         seconds = _seconds(
             config, shape, gpu, gpus, sampled=sampled, prompts=prompts, trained=trained, response=response
         )
-        a_sequence = memory.kv_cache / config.model.batch
-        largest = max(0, int((gpu.memory_gb - memory.state) / a_sequence))
     return Plan(
         model=config.model.path,
         parameters=None if shape is None else shape.parameters,
@@ -176,7 +186,7 @@ def plan(config: Config, gpu: Gpu = GPUS["h100"], gpus: int = 1, mean_response: 
         mean_prompt_tokens=min(MEAN_PROMPT, config.model.max_prompt_tokens),
         memory=memory,
         peak_gb=None if memory is None else memory.peak,
-        fits=None if memory is None else memory.peak <= gpu.memory_gb,
+        fits=None if memory is None else memory.peak <= gpu.memory_gb and bool(largest),
         largest_batch=largest,
         seconds=seconds,
         seconds_per_step=None if seconds is None else seconds.step,
@@ -192,7 +202,29 @@ def trainable(config: Config, shape: Shape) -> int:
     return shape.layers * config.lora.rank * sum(inputs + outputs for inputs, outputs in matrices)
 
 
-def _memory(config: Config, shape: Shape, gpus: int) -> Memory:
+def _samplers(config: Config) -> int:
+    """GPUs that sample together."""
+    return config.vllm.tensor_parallel if config.model.engine == "vllm" else 1
+
+
+def _cache(config: Config, shape: Shape, positions: float) -> float:
+    """GB of keys and values of a sequence, on each GPU that samples."""
+    wide = 4 if config.model.dtype == "float32" else 2
+    return positions * shape.layers * shape.key_value * wide / _samplers(config) / 1e9
+
+
+def _vllm_weights(config: Config, shape: Shape) -> float:
+    """GB of vLLM's own weights on each of its GPUs."""
+    return shape.parameters * (4 if config.model.dtype == "float32" else 2) / config.vllm.tensor_parallel / 1e9
+
+
+def _vllm_cache(config: Config, shape: Shape, gpu: Gpu) -> float:
+    """GB that vLLM has for keys and values on each of its GPUs."""
+    left = config.vllm.gpu_memory_share * gpu.memory_gb - _vllm_weights(config, shape)
+    return max(0.0, min(left, config.vllm.cache_mb * 2**20 / 1e9) if config.vllm.cache_mb else left)
+
+
+def _memory(config: Config, shape: Shape, gpu: Gpu, gpus: int) -> Memory:
     wide = 4 if config.model.dtype == "float32" else 2
     trained = trainable(config, shape)
     copies = wide == 2 and config.optimizer.master_weights and not config.lora.rank
@@ -206,9 +238,12 @@ def _memory(config: Config, shape: Shape, gpus: int) -> Memory:
         kept = shape.layers * shape.hidden * wide + kept_a_position(shape, wide)
     chunk = min(config.update.logits_chunk or positions, positions)
     head = 0 if config.lora.rank else 4 * shape.vocabulary * shape.hidden
-    cache = config.model.batch * longest * shape.layers * shape.key_value * wide
-    alone = gpus == 1
-    samplers = gpus if config.model.engine == "vllm" else 1
+    vllm, alone = config.model.engine == "vllm", gpus == 1
+    cache, engine = config.model.batch * _cache(config, shape, longest), 0.0
+    if vllm:
+        elsewhere = bool(config.vllm.devices)
+        cache = 0.0 if elsewhere else _vllm_cache(config, shape, gpu)
+        engine = 0.0 if elsewhere else _vllm_weights(config, shape)
     a_layer = sum(inputs * outputs for inputs, outputs in shape.matrices)
     apart = shape.parameters - shape.layers * a_layer
     gb = 1e9
@@ -219,9 +254,11 @@ def _memory(config: Config, shape: Shape, gpus: int) -> Memory:
         moments=trained * moments / gpus / gb,
         activations=positions * kept / gb,
         logits=(16 * chunk * shape.vocabulary + head) / gb,
-        kv_cache=cache / samplers / gb,
+        kv_cache=cache,
         gathered=0.0 if alone else 2 * wide * (apart + 2 * a_layer) / gb,
-        copy=0.0 if alone or config.model.engine == "vllm" else shape.parameters * wide / gb,
+        copy=0.0 if alone or vllm else shape.parameters * wide / gb,
+        engine=engine,
+        awake=engine + cache if vllm and not config.vllm.sleep else 0.0,
     )
 
 
@@ -241,7 +278,7 @@ def kept_a_position(shape: Shape, wide: int) -> int:
 def _seconds(
     config: Config, shape: Shape, gpu: Gpu, gpus: int, *, sampled: int, prompts: int, trained: int, response: int
 ) -> Seconds:
-    samplers = gpus if config.model.engine == "vllm" else 1
+    samplers = _samplers(config)
     operations_a_second = gpu.tflops * 1e12 * MFU
     bytes_a_second = gpu.terabytes_per_second * 1e12 * BANDWIDTH_SHARE * samplers
     wide = 4 if config.model.dtype == "float32" else 2
@@ -254,6 +291,8 @@ def _seconds(
     update = trained * (passes * forward * whole + head) / (operations_a_second * gpus)
     operations_a_second *= samplers
     batch = min(config.model.batch, sampled)
+    if config.model.engine == "vllm":
+        batch = max(1, min(batch, int(_vllm_cache(config, shape, gpu) / _cache(config, shape, whole))))
     reads = shape.parameters * wide + batch * (prompt + response / 2) * shape.layers * shape.key_value * wide
     position = max(reads / bytes_a_second, batch * forward / operations_a_second)
     generate = math.ceil(sampled / batch) * response * position
