@@ -27,10 +27,6 @@ TINY = Shape(2, 64, 4, 2, 16, 128, 512, tied=True, biased=True)
 GB = 1e9
 
 
-class NotHere(Exception):
-    """The item cannot be done on this machine; the text says what is missing."""
-
-
 class Where(NamedTuple):
     """What an item runs on. ``tiny``: with shapes that a CPU is done with in seconds; such figures mean nothing."""
 

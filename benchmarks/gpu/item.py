@@ -13,7 +13,7 @@ from typing import Any
 import torch
 import transformers
 
-from common import NotHere, Where
+from common import Where
 
 
 def run_item(item: Any, *, device: str, tiny: bool, out: Path) -> None:
@@ -25,8 +25,6 @@ def run_item(item: Any, *, device: str, tiny: bool, out: Path) -> None:
             found["rows"] = getattr(import_module(module), function)(Where(device, tiny, Path(work)), *item.arguments)
         if not all(row.get("passed", True) for row in found["rows"]):
             found["status"] = "failed"
-    except NotHere as error:
-        found |= {"status": "not here", "note": str(error)}
     except torch.OutOfMemoryError as error:
         found |= {"status": "out of memory", "note": str(error).splitlines()[0]}
     except Exception as error:

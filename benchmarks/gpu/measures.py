@@ -8,7 +8,6 @@ import time
 import warnings
 from collections.abc import Callable
 from contextlib import closing
-from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -21,7 +20,6 @@ from azr_platform.rollout.vllm_engine import VllmEngine
 from azr_platform.tasks.prompts import solve_prompt
 from azr_platform.trainer.update import Updater
 from common import (
-    NotHere,
     Row,
     Where,
     as_trained,
@@ -86,9 +84,6 @@ def learner(where: Where, size: str, *overrides: str) -> list[Row]:
 
 def beside_trl(where: Where) -> list[Row]:
     """TRL's GRPO step and our update on one batch: both bfloat16 throughout, both with gradient checkpointing."""
-    for library in ("trl", "datasets"):
-        if find_spec(library) is None:
-            raise NotHere(f"{library} is not installed")
     warnings.simplefilter("ignore")
     config = preset(where, "0.5b", "update.gradient_checkpointing=true", "optimizer.master_weights=false")
     update = config.update.model_copy(update={"minibatches": 1, "advantage": "reinforce++", "entropy_coefficient": 0.0})
@@ -123,10 +118,6 @@ def _trl(model: Any, items: Any) -> Callable[[], None]:
 
 def rollouts(where: Where, size: str, engine: str) -> list[Row]:
     """Tokens a second of an engine: prompts in the paper's wording, each sampled 8 times, all of one length."""
-    if engine == "vllm" and find_spec("vllm") is None:
-        raise NotHere("vLLM is not installed")
-    if engine == "vllm" and where.device == "cpu":
-        raise NotHere("vLLM on a CPU is measured by benchmarks/sampler.py --random")
     response, samples = where.few(256, 8), 8
     config = preset(where, size, f"model.max_response_tokens={response}")
     tokenizer = embedded_tokenizer()

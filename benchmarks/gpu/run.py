@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,6 +33,21 @@ class Item(NamedTuple):
     arguments: tuple[str, ...]
     seconds: int
     what: str
+    needs: tuple[str, ...] = ()
+    """Packages that it cannot do without."""
+    gpu: bool = False
+    """Whether a CPU will not do."""
+
+    def lacks(self, device: str) -> str:
+        """Why it cannot be done here; empty when it can."""
+        missing = [name for name in self.needs if find_spec(name) is None]
+        return (
+            f"{', '.join(missing)} not installed"
+            if missing
+            else "only on a GPU"
+            if self.gpu and device == "cpu"
+            else ""
+        )
 
 
 ITEMS = {
@@ -52,12 +68,12 @@ ITEMS = {
     "learner-1.5b-kept": Item(
         "measures.learner", ("1.5b", "update.gradient_checkpointing=false"), 180, "all activations kept"
     ),
-    "trl-0.5b": Item("measures.beside_trl", (), 300, "our update beside TRL's GRPO step"),
+    "trl-0.5b": Item("measures.beside_trl", (), 300, "our update beside TRL's GRPO step", ("trl", "datasets")),
     "rollouts-0.5b": Item("measures.rollouts", ("0.5b", "transformers"), 240, "sampling with the library"),
     "rollouts-3b": Item("measures.rollouts", ("3b", "transformers"), 300, "the same"),
-    "rollouts-3b-vllm": Item("measures.rollouts", ("3b", "vllm"), 400, "sampling with vLLM"),
+    "rollouts-3b-vllm": Item("measures.rollouts", ("3b", "vllm"), 400, "sampling with vLLM", ("vllm",), gpu=True),
     "step-3b": Item("selfplay.step", ("transformers",), 540, "a step of the 3B preset, by phase"),
-    "step-3b-vllm": Item("selfplay.step", ("vllm",), 540, "the same with vLLM"),
+    "step-3b-vllm": Item("selfplay.step", ("vllm",), 540, "the same with vLLM", ("vllm",), gpu=True),
 }
 
 
@@ -89,21 +105,22 @@ def main() -> None:
     if chosen.list:
         for item in names:
             found = _read(out, item)
-            print(f"{item:<18} {found['status'] if found else '-':<14} {ITEMS[item].what}")
+            status = found["status"] if found else "not here" if ITEMS[item].lacks(chosen.device) else "-"
+            print(f"{item:<18} {status:<14} {ITEMS[item].what}")
         return
     sys.exit(_call(out, names, chosen))
 
 
 def _call(out: Path, names: list[str], chosen: argparse.Namespace) -> int:
     """Do what is missing, as far as the minutes go; returns 1 where a check failed or an item ended badly."""
-    out.mkdir(parents=True, exist_ok=True)
     if chosen.device == "cuda":
         _require_gpu()
     _require_same_kind(out, chosen)
+    out.mkdir(parents=True, exist_ok=True)
     end = time.monotonic() + 60 * chosen.minutes
     first, left = True, []
     for name in names:
-        if _read(out, name) and not chosen.again:
+        if (_read(out, name) and not chosen.again) or ITEMS[name].lacks(chosen.device):
             continue
         remaining = end - time.monotonic()
         if remaining < ITEMS[name].seconds and not first:
@@ -114,14 +131,21 @@ def _call(out: Path, names: list[str], chosen: argparse.Namespace) -> int:
         print(f"{name}: {ITEMS[name].what}; at most {limit:.0f} s", flush=True)
         found = _done(out, name, chosen, limit)
         print(f"{name}: {found['status']} in {found['seconds']:.0f} s", flush=True)
-    results = {name: found for name in ITEMS if (found := _read(out, name))}
+    results = {name: found for name in ITEMS if (found := _read(out, name) or _absent(name, chosen))}
     text = table(results)
     (out / "table.md").write_text(text, "utf-8")
     print("\n" + text)
     if left:
         print(f"not begun for want of time: {' '.join(left)}; call again to go on")
-    bad = [name for name in names if (found := results.get(name)) and found["status"] not in ("done", "not here")]
-    return 1 if bad else 0
+    ended = {found["status"] for name in names if (found := results.get(name))}
+    return 0 if ended <= {"done", "not here"} else 1
+
+
+def _absent(name: str, chosen: argparse.Namespace) -> dict[str, Any] | None:
+    """What stands in the table for an item that cannot be done here; nothing is written down, so that it can be once
+    what it lacks is there."""
+    why = ITEMS[name].lacks(chosen.device)
+    return {"status": "not here", "rows": [], "note": why, "tiny": chosen.tiny} if why else None
 
 
 def _done(out: Path, name: str, chosen: argparse.Namespace, limit: float) -> dict[str, Any]:

@@ -35,17 +35,21 @@ if [ "${1:-}" = --pack ]; then
         echo "error: --pack needs the bare machine's version of Python, such as 3.12" >&2
         exit 2
     fi
+    rm -rf "$wheels"/site-*
     mkdir -p "$wheels"
-    # shellcheck disable=SC2086  # a list of names
+    platforms=
+    for glibc in 17 28 31 34; do platforms="$platforms --platform manylinux_2_${glibc}_x86_64"; done
+    # shellcheck disable=SC2086  # lists of words
     "$python" -m pip download --quiet --dest "$wheels" --only-binary=:all: --python-version "$2" \
-        --platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 $needed
+        $platforms --platform manylinux2014_x86_64 $needed
     echo "in $wheels: $(ls "$wheels" | wc -l) wheels; carry the folder along with the checkout"
     exit 0
 fi
 
+version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 export PYTHONPATH="$here:$root/benchmarks:$root/platform:$root/sandbox:$root/monitor:$root/policies:$root/tui"
 if ls "$wheels"/*.whl >/dev/null 2>&1; then
-    site=$wheels/site
+    site=$wheels/site-$version  # of another version would be another's
     if [ ! -d "$site" ]; then
         "$python" -m pip install --quiet --no-index --no-deps --no-compile --target "$site.partial" "$wheels"/*.whl
         mv "$site.partial" "$site"
@@ -56,8 +60,8 @@ missing=$("$python" -c '
 from importlib.util import find_spec
 print(*(name for name in ("torch", "transformers", "safetensors", "msgspec", "pydantic") if find_spec(name) is None))')
 if [ -n "$missing" ]; then
-    echo "error: $python lacks: $missing. Install them, or, for a machine without a network, run \"$0 --pack 3.12\"" \
-        "where there is one (with the version of Python of this machine) and carry $wheels along." >&2
+    echo "error: $python lacks: $missing. Install them; for a machine without a network run \"$0 --pack $version\"" \
+        "where there is one, and carry $wheels along (torch and transformers must be there)." >&2
     exit 2
 fi
 exec "$python" "$here/run.py" "$@"

@@ -23,7 +23,7 @@ from azr_platform.config.schema import Config
 from azr_platform.records import Role
 from azr_platform.tasks.prompts import solve_prompt
 from azr_platform.trainer.checkpoint import folder_name, verify
-from common import NotHere, Peak, Row, Where, check, measured, memory_row
+from common import Peak, Row, Where, check, measured, memory_row
 from measures import preset
 from standin import Judge, train
 from trainer import prepare
@@ -39,13 +39,9 @@ Step = Mapping[str, float]
 
 def step(where: Where, engine: str) -> list[Row]:
     """One step of the 3B preset, by phase."""
-    if engine == "vllm" and find_spec("vllm") is None:
-        raise NotHere("vLLM is not installed")
-    if engine == "vllm" and where.device == "cpu":
-        raise NotHere("vLLM on a CPU is tested by make test-vllm")
     response = where.few(256, 8)
     overrides = [f'model.engine="{engine}"', f"model.max_response_tokens={response}", "model.max_prompt_tokens=6144"]
-    overrides += ["run.steps=1", "selfplay.seed_factor=1", "selfplay.seed_rounds=1"]
+    overrides += ["run.steps=1", "selfplay.seed_factor=1", "selfplay.seed_rounds=1", "supervisor.max_restarts=0"]
     if engine == "vllm":
         overrides += ["vllm.sleep=2", 'vllm.transfer="ipc"', "vllm.gpu_memory_share=0.5"]
     if where.tiny:
@@ -155,8 +151,9 @@ def _supervised(run: Path, config: Config, jail: Any, trainer: Sequence[str] | N
     with create(run, config) as writer:
         status = asyncio.run(serve())
     if status:
-        log = (run / "logs" / "trainer.log").read_text("utf-8", "replace")
-        raise RuntimeError(f"the run failed; its trainer's last words: {log[-1500:]}")
+        log = (run / "logs" / "trainer.log").read_text("utf-8", "replace").strip()
+        print(log[-20_000:])
+        raise RuntimeError(f"the run failed; its trainer said: {log.rpartition(chr(10))[2]}")
     with closing(sqlite3.connect(f"file:{run / 'ledger.db'}?mode=ro", uri=True)) as ledger:
         steps = {step: {"seconds": value} for step, value in ledger.execute("SELECT step, seconds FROM steps")}
         for step, name, value in ledger.execute("SELECT step, name, value FROM metrics"):
