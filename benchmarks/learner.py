@@ -4,8 +4,9 @@ One random model of 20 million parameters (Qwen2's architecture), one batch of s
 log-probabilities, entropies, clipped loss, backward, clipping of the gradient, AdamW. TRL's GRPOTrainer gets the batch
 as it makes one itself (prompts padded on the left to the longest, responses on the right) and goes through it in its
 default batches of 8. Only real tokens count. Rounds are interleaved; ratios are of CPU time within a round. TRL is
-measured where it can be imported, and said to be missing elsewhere. ``--memory`` measures instead what the output layer
-takes, with all logits at once and in chunks, each in a process of its own.
+measured where it can be imported, and said to be missing elsewhere. ``--equal`` gives all sequences one length, so that
+nobody pads. ``--memory`` measures instead what the output layer takes, with all logits at once and in chunks, each in a
+process of its own.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from statistics import median, quantiles
 from typing import Any
@@ -36,13 +37,11 @@ from azr_platform.rollout.scoring import Pair, score
 from azr_platform.trainer.rollouts import Rewarded, Rollout
 from azr_platform.trainer.update import Updater
 
-VOCABULARY = 16_000
-
 
 def model_of_20m() -> Any:
     torch.manual_seed(0)
     config = Qwen2Config(
-        vocab_size=VOCABULARY,
+        vocab_size=16_000,
         hidden_size=384,
         intermediate_size=1536,
         num_hidden_layers=6,
@@ -56,16 +55,17 @@ def model_of_20m() -> Any:
     return Qwen2ForCausalLM(config).eval()
 
 
-def batch(model: Any, count: int) -> list[Rewarded]:
-    """Rollouts of random tokens: prompts of 20 to 120, responses log-normal around 48, at most 384."""
+def skewed(count: int) -> list[tuple[int, int]]:
+    """Lengths of prompts, 20 to 120, and of responses, log-normal around 48, at most 384."""
     rng = random.Random(0)
-    pairs = [
-        Pair(
-            [rng.randrange(3, VOCABULARY) for _ in range(rng.randrange(20, 121))],
-            [rng.randrange(3, VOCABULARY) for _ in range(min(384, int(rng.lognormvariate(3.9, 0.9)) + 1))],
-        )
-        for _ in range(count)
-    ]
+    return [(rng.randrange(20, 121), min(384, int(rng.lognormvariate(3.9, 0.9)) + 1)) for _ in range(count)]
+
+
+def batch(model: Any, lengths: Sequence[tuple[int, int]]) -> list[Rewarded]:
+    """Rollouts of random tokens with prompts and responses of these lengths, and random rewards."""
+    rng = random.Random(1)
+    words = model.config.vocab_size
+    pairs = [Pair(*([rng.randrange(3, words) for _ in range(count)] for count in both)) for both in lengths]
     made = []
     for number, (pair, old) in enumerate(zip(pairs, score(model, pairs, 1.0), strict=True)):
         role, kind = list(Role)[number % 2], SELF_PLAY_KINDS[number % 3]
@@ -76,9 +76,8 @@ def batch(model: Any, count: int) -> list[Rewarded]:
     return made
 
 
-def ours(model: Any, items: list[Rewarded], chunk: int) -> Callable[[], None]:
-    settings = UpdateConfig(tokens_per_microbatch=2048, logits_chunk=chunk, advantage="reinforce++")
-    updater = Updater(copy.deepcopy(model), OptimizerConfig(), settings, steps=1, temperature=1.0)
+def ours(model: Any, items: list[Rewarded], settings: UpdateConfig, optimizer: OptimizerConfig) -> Callable[[], None]:
+    updater = Updater(copy.deepcopy(model), optimizer, settings, steps=1, temperature=1.0)
 
     def step() -> None:
         stats = updater.update(items, 1, random.Random(0))
@@ -87,7 +86,7 @@ def ours(model: Any, items: list[Rewarded], chunk: int) -> Callable[[], None]:
     return step
 
 
-def trl(model: Any, items: list[Rewarded]) -> Callable[[], None]:
+def trl(model: Any, items: list[Rewarded], *, checkpointing: bool = False) -> Callable[[], None]:
     from datasets import Dataset
     from tokenizers import Tokenizer, models
     from transformers import PreTrainedTokenizerFast
@@ -115,7 +114,10 @@ def trl(model: Any, items: list[Rewarded]) -> Callable[[], None]:
         processing_class=tokenizer,
     )
     policy = trainer.model.train()
-    optimizer = torch.optim.AdamW(policy.parameters(), lr=1e-6, betas=(0.9, 0.99), weight_decay=0.01)
+    if checkpointing:
+        policy.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    fused = True if policy.device.type == "cuda" else None
+    optimizer = torch.optim.AdamW(policy.parameters(), lr=1e-6, betas=(0.9, 0.99), weight_decay=0.01, fused=fused)
     pairs = [item.rollout.pair for item in items]
     most_before, most_after = max(len(p.prompt) for p in pairs), max(len(p.response) for p in pairs)
 
@@ -162,6 +164,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--sequences", type=int, default=24)
+    parser.add_argument("--equal", action="store_true", help="prompts of 72 tokens, responses of 48, without exception")
     parser.add_argument("--memory", action="store_true")
     parser.add_argument("--memory-of-chunk", type=int, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
@@ -176,9 +179,17 @@ def main() -> None:
         return
     warnings.simplefilter("ignore")
     model = model_of_20m()
-    items = batch(model, chosen.sequences)
+    items = batch(model, [(72, 48)] * chosen.sequences if chosen.equal else skewed(chosen.sequences))
     tokens = sum(item.rollout.pair.length for item in items)
-    ways = {"ours": ours(model, items, 1024), "ours, all logits at once": ours(model, items, 0)}
+    ways = {
+        name: ours(
+            model,
+            items,
+            UpdateConfig(tokens_per_microbatch=2048, logits_chunk=chunk, advantage="reinforce++"),
+            OptimizerConfig(),
+        )
+        for name, chunk in (("ours", 1024), ("ours, all logits at once", 0))
+    }
     if find_spec("trl") is None:
         print("TRL is not installed: not measured")
     else:

@@ -27,13 +27,13 @@ from typing import NamedTuple
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from seeds import SEEDS, read
 
 from azr_sandbox.bench import processes
 from azr_sandbox.bench.programs import OWN
 from azr_sandbox.execution import Execution, Outcome, Request
 from azr_sandbox.limits import Limits
 from azr_sandbox.pool import JailPool
+from seeds import SEEDS, read
 
 WARM = 10_000
 """Programs after which nothing may grow any more."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import yaml
+
 from step import ROOT, Arm, compare, options
 
 
