@@ -92,5 +92,5 @@ class Apart(Sink):
         try:
             self._wire.send(message)
         except Disconnected:
-            self.close()
+            self.close()  # raises what the child said, if it said anything
             raise SinkFailed("its process ended early; see logs/sinks.log") from None

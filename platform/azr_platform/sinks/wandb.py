@@ -54,7 +54,9 @@ class WandB(Sink):
             x_disable_meta=True,
             x_disable_stats=True,
             x_save_requirements=False,
-            finish_timeout=self._settings.end_seconds,
+            docker="",  # where this and the next are not given, it looks for them
+            host="",
+            finish_timeout=self._settings.end_seconds / 2,
         )
         return wandb.init(
             project=self._settings.wandb,
