@@ -59,7 +59,7 @@ class Apart(Sink):
             with theirs, (logs / "sinks.log").open("ab") as log:
                 self._process = subprocess.Popen(  # noqa: S603 our own program
                     [*command, name],
-                    stdin=theirs,
+                    stdin=theirs.fileno(),
                     stdout=log,
                     stderr=log,
                     # Signals of the terminal are for the supervisor.

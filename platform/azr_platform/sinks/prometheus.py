@@ -107,8 +107,9 @@ class Prometheus(Sink):
         yield metric("azr_state", "The run's state.", "gauge", {(("state", self._state),): 1})
         yield metric("azr_branch", "The run's branch.", "gauge", {(): self._branch})
         yield metric("azr_step", "Steps behind the run's branch.", "gauge", {(): self._at})
-        alerts = {(("severity", severity.name.lower()),): self._alerts[severity.name.lower()] for severity in Severity}
-        yield metric("azr_alerts", "Alerts since this process began.", "counter", dict(alerts), "_total")
+        names = [severity.name.lower() for severity in Severity]
+        alerts: dict[Labels, float] = {(("severity", name),): self._alerts[name] for name in names}
+        yield metric("azr_alerts", "Alerts since this process began.", "counter", alerts, "_total")
         families: dict[str, dict[Labels, float]] = defaultdict(dict)
         for name, value in (as_metrics(self._step) if self._step else {}).items():
             if not name.startswith("alerts/"):  # counted above

@@ -85,22 +85,24 @@ class Sinks(Observer):
 
     def branch(self, branch: int, step: int) -> None:
         self._branch, self._step = branch, step
-        self._hand_on(Branch(**self._where()))
+        self._hand_on(Branch(time=time.time(), branch=branch, step=step))
 
     def state(self, state: str, where: str, reason: str) -> None:
         # ``where`` and ``reason`` stay here: they may quote what a model wrote.
-        self._hand_on(State(**self._where(), state=state))
+        self._hand_on(State(time=time.time(), branch=self._branch, step=self._step, state=state))
 
     def step(self, step: int, steps: int, seconds: float, metrics: Mapping[str, float]) -> None:
         self._step = step
         raised = {f"alerts/{name.lower()}": float(self._alerts[name]) for name in Severity.__members__}
         self._alerts.clear()
-        self._hand_on(Step(**self._where(), seconds=seconds, metrics={**leaving(metrics), **raised}))
+        told = {**leaving(metrics), **raised}
+        self._hand_on(Step(time=time.time(), branch=self._branch, step=step, seconds=seconds, metrics=told))
 
     def alert(self, severity: Severity, rule: str, message: str) -> None:
         # ``message`` stays here, as above.
         self._alerts[severity.name] += 1
-        self._hand_on(Alert(**self._where(), severity=severity.name.lower(), rule=rule))
+        name = severity.name.lower()
+        self._hand_on(Alert(time=time.time(), branch=self._branch, step=self._step, severity=name, rule=rule))
 
     def troubles(self) -> list[str]:
         told: list[str] = []
@@ -122,6 +124,3 @@ class Sinks(Observer):
     def _hand_on(self, event: Event) -> None:
         for feed in self._feeds:
             feed.put(event)
-
-    def _where(self) -> dict[str, float | int]:
-        return {"time": time.time(), "branch": self._branch, "step": self._step}
