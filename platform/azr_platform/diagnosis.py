@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 GIB = 1024**3
@@ -307,6 +308,14 @@ def check_package(name: str) -> Check:
     if not accepts(wanted, version):
         return Check(name, False, f"{version}, but {wanted} is needed", remedy)
     return Check(name, True, version)
+
+
+def missing(library: str) -> bool:
+    """Whether a library cannot be imported; it is not imported here."""
+    try:
+        return find_spec(library) is None
+    except ValueError:  # there, but not by way of a file
+        return False
 
 
 def required_version(name: str, requirements: list[str]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -90,7 +92,7 @@ def test_the_preset_trains_a_model_from_a_folder_and_a_rollback_replays_it_bit_f
     from safetensors.torch import load_file
 
     run = tmp_path / "run"
-    settings = [word for setting in (*SMALL, *lora) for word in ("--set", setting)]
+    settings = [word for setting in (*SMALL, *lora, "sinks.jsonl=true") for word in ("--set", setting)]
     azr("train", "--preset", "qwen2.5-coder-0.5b", "--model", str(shrunk), "--run", str(run), "--steps", "2", *settings)
     with LedgerReader(run) as reader:
         names = ("trained", "update/padding", "mismatch/mean", "grad_norm")
@@ -114,3 +116,26 @@ def test_the_preset_trains_a_model_from_a_folder_and_a_rollback_replays_it_bit_f
     for name in names:
         first, again = (checkpoints / f"step-000002{branch}" / name for branch in ("", "-branch-2"))
         assert first.read_bytes() == again.read_bytes(), name
+    assert_told_as_recorded(run)
+
+
+def assert_told_as_recorded(run: Path) -> None:
+    """The sink's lines say of every step, before the way back and after it, what the ledger says."""
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    told = {
+        (line["branch"], line["step"], name): value for line in lines for name, value in line.get("metrics", {}).items()
+    }
+    connection = sqlite3.connect(run / "ledger.db")
+    recorded = connection.execute("SELECT branch, step, name, value FROM metrics").fetchall()
+    alerts, notices = (
+        connection.execute(f"SELECT count(*) FROM {query}").fetchone()[0]
+        for query in ("alerts", "notices WHERE source = 'sinks'")
+    )
+    connection.close()
+    assert {row[:2] for row in recorded} == {(1, 1), (1, 2), (2, 2)}
+    assert {key: value for key, value in told.items() if not key[2].startswith("alerts/")} == {
+        row[:3]: row[3] for row in recorded
+    }
+    assert [line["state"] for line in lines if line["type"] == "state"].count("finished") == 2
+    assert len([line for line in lines if line["type"] == "alert"]) == alerts
+    assert not notices

@@ -78,10 +78,10 @@ class Headless(Observer):
         self._progress.update(self._task, completed=step)
         self._say(step_line(step, steps, seconds, metrics))
 
-    def alert(self, severity: Severity, message: str) -> None:
+    def alert(self, severity: Severity, rule: str, message: str) -> None:
         self._alert_lines += 1
         if self._alert_lines <= MAX_ALERT_LINES:
-            self._say(f"alert ({severity.name.lower()}): {_clean(message)[:160]}")
+            self._say(f"alert ({severity.name.lower()}): {_clean(f'{rule}: {message}')[:160]}")
         if self._alert_lines == MAX_ALERT_LINES:
             self._say("further alerts are in the ledger; watch them with `azr-platform tui`")
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from azr_monitor.audit import Auditor
+    from azr_platform.cli.progress import Headless
     from azr_platform.config.schema import Config
     from azr_platform.ledger.writer import LedgerWriter
+    from azr_platform.sinks.registry import Sinks
     from azr_sandbox.jail import Jail
+    from azr_sandbox.pool import JailPool
 
 
 def train(
@@ -121,6 +126,7 @@ def _supervise(run: Path, config: Config, open_ledger: Callable[[Jail], LedgerWr
     from azr_monitor.audit import Auditor
     from azr_monitor.policy import load_policy
     from azr_platform.cli.progress import Headless
+    from azr_platform.sinks.registry import require
     from azr_platform.supervisor.heldout import held_out_programs
     from azr_sandbox.limits import Limits
     from azr_sandbox.pool import JailPool
@@ -128,6 +134,7 @@ def _supervise(run: Path, config: Config, open_ledger: Callable[[Jail], LedgerWr
 
     console = Console()
     _check_model(config)
+    require(config.sinks)
     held_out_programs(config.tasks.held_out)  # a file that cannot be read should show now; it is remembered
     auditor = Auditor.from_policy(load_policy(config.supervisor.policy))
     limits = Limits(wall_s=config.jail.wall_seconds, cpu_s=config.jail.cpu_seconds, memory_mb=config.jail.memory_mb)
@@ -138,8 +145,8 @@ def _supervise(run: Path, config: Config, open_ledger: Callable[[Jail], LedgerWr
             opened = open_ledger(jail)
         with opened as writer:
             observer = Headless(console, config.run.steps, quiet=watch)
-            with observer:
-                status = asyncio.run(_serve(run, config, writer, auditor, jail, observer, watch=watch))
+            with observer, _sinks(run, config, writer, observer) as sinks:
+                status = asyncio.run(_serve(run, config, writer, auditor, jail, observer, sinks, watch=watch))
             head = writer.head
     from azr_platform.cli.summary import print_summary
 
@@ -147,9 +154,30 @@ def _supervise(run: Path, config: Config, open_ledger: Callable[[Jail], LedgerWr
     return status
 
 
+@contextmanager
+def _sinks(run: Path, config: Config, writer: LedgerWriter, observer: Headless) -> Iterator[Sinks]:
+    """The run's sinks until it ends; what went wrong with them at their end is still put on record."""
+    from azr_platform.ledger.errors import LedgerBroken
+    from azr_platform.ledger.reader import LedgerReader
+    from azr_platform.sinks.base import Stream
+    from azr_platform.sinks.registry import Sinks
+
+    with LedgerReader(run) as reader:
+        row = reader.run()
+    sinks = Sinks(Stream.of(run, config, row.name, row.created_at), config.sinks)
+    try:
+        yield sinks
+    finally:
+        for trouble in sinks.close():
+            observer.notice(trouble)
+            with suppress(LedgerBroken):  # the run has ended: nothing can wait for it any more
+                writer.append("notices", {"time": time.time(), "source": "sinks", "message": trouble})
+
+
 def _check_model(config: Config) -> None:
     """A mistyped path or a missing library should fail here, not minutes later in the trainer."""
     from azr_platform.config.load import ConfigError
+    from azr_platform.diagnosis import missing
 
     path = config.model.path
     looks_local = path.startswith((".", "/", "~"))
@@ -165,7 +193,7 @@ def _check_model(config: Config) -> None:
     if config.optimizer.moments != "full":
         wanted["bitsandbytes"] = (f"optimizer.moments = {config.optimizer.moments!r}", "lowbit")
     for library, (what, extra) in wanted.items():
-        if _missing(library):
+        if missing(library):
             raise ConfigError(f"{what} needs {library}: install azr-platform[{extra}]")
 
     if config.model.engine == "vllm":
@@ -177,33 +205,31 @@ def _check_model(config: Config) -> None:
             raise ConfigError(str(error)) from error
 
 
-def _missing(library: str) -> bool:
-    from importlib.util import find_spec
-
-    try:
-        return find_spec(library) is None
-    except ValueError:  # there, but not by way of a file
-        return False
-
-
 async def _serve(
-    run: Path, config: Config, writer: LedgerWriter, auditor: Auditor, jail: object, observer: object, *, watch: bool
+    run: Path,
+    config: Config,
+    writer: LedgerWriter,
+    auditor: Auditor,
+    jail: JailPool,
+    observer: Headless,
+    sinks: Sinks,
+    *,
+    watch: bool,
 ) -> int:
     import asyncio
     import signal
 
-    from azr_platform.cli.progress import Headless
     from azr_platform.ledger.reader import LedgerReader
     from azr_platform.supervisor.gate import Gate
+    from azr_platform.supervisor.observer import Guarded
     from azr_platform.supervisor.process import Supervisor
-    from azr_sandbox.pool import JailPool
 
-    assert isinstance(jail, JailPool) and isinstance(observer, Headless)
     with LedgerReader(run) as reader:
         tasks = list(reader.tasks())
     gate = Gate.of_run(config, auditor, jail, tasks)
     notices = [f"policy {auditor.policy.name} {auditor.policy.fingerprint()}", *auditor.notices]
-    supervisor = Supervisor(run, config, writer, gate, rates=auditor.policy.rates, notices=notices, observer=observer)
+    told = Guarded(observer, sinks)
+    supervisor = Supervisor(run, config, writer, gate, rates=auditor.policy.rates, notices=notices, observer=told)
     loop = asyncio.get_running_loop()
     pressed = 0
 

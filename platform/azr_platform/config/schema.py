@@ -290,6 +290,27 @@ class SupervisorConfig(Section):
     """Crashes of the trainer that are mended from the last checkpoint before the run fails."""
 
 
+class SinksConfig(Section):
+    """Where a run's numbers go besides its ledger (docs/sinks.md); no text of a model's goes there."""
+
+    jsonl: bool = False
+    """``RUN/metrics.jsonl``: one JSON object a line."""
+    tensorboard: bool = False
+    """``RUN/tensorboard``. Needs azr-platform[tensorboard]."""
+    wandb: str = ""
+    """Project at Weights & Biases; empty: none. Needs azr-platform[wandb]."""
+    wandb_mode: Literal["offline", "online"] = "offline"
+    """``offline`` keeps it in ``RUN/wandb``, for ``wandb sync``; ``online`` sends it as well."""
+    trackio: str = ""
+    """Project in trackio's database on this machine; empty: none. Needs azr-platform[trackio]."""
+    prometheus: Annotated[int, Field(ge=0, le=65535)] = 0
+    """Port of the endpoint; 0: none. Needs azr-platform[prometheus]."""
+    prometheus_host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    """Address that the endpoint listens on; the default is for this machine alone."""
+    end_seconds: Annotated[float, Field(gt=0, le=3600)] = 30.0
+    """How long the end of a run waits for sinks to write what they still have."""
+
+
 class Config(Section):
     """One run, whole."""
 
@@ -307,6 +328,7 @@ class Config(Section):
     control: ControlConfig = ControlConfig()
     jail: JailConfig = JailConfig()
     supervisor: SupervisorConfig = SupervisorConfig()
+    sinks: SinksConfig = SinksConfig()
 
     @model_validator(mode="after")
     def _consistent(self) -> Config:

@@ -10,6 +10,9 @@ from azr_monitor.records import Severity
 class Observer:
     """Ignores everything; a front end overrides what it shows."""
 
+    def branch(self, branch: int, step: int) -> None:
+        """Steps belong to this branch from here on, and follow ``step``: at the start, and after each way back."""
+
     def state(self, state: str, where: str, reason: str) -> None:
         """The run's state changed."""
 
@@ -19,39 +22,52 @@ class Observer:
     def step(self, step: int, steps: int, seconds: float, metrics: Mapping[str, float]) -> None:
         """A step is on record."""
 
-    def alert(self, severity: Severity, message: str) -> None:
-        """An alert is on record."""
+    def alert(self, severity: Severity, rule: str, message: str) -> None:
+        """An alert is on record; ``message`` may quote what a model wrote."""
 
     def notice(self, message: str) -> None:
         """Something worth one line happened."""
 
+    def troubles(self) -> list[str]:
+        """What went wrong in the front end itself since it was asked last; it goes on record."""
+        return []
+
 
 class Guarded(Observer):
-    """Passes everything on until the front end fails; from then on it is silent.
+    """Passes everything on to each front end until that one fails; from then on it is left alone.
 
     A closed pipe or a terminal that is gone must not end a run. Rich answers a closed pipe with SystemExit.
     """
 
-    def __init__(self, observer: Observer) -> None:
-        self._observer = observer
+    def __init__(self, *observers: Observer) -> None:
+        self._observers = list(observers)
+
+    def branch(self, branch: int, step: int) -> None:
+        self._tell(lambda observer: observer.branch(branch, step))
 
     def state(self, state: str, where: str, reason: str) -> None:
-        self._tell(lambda: self._observer.state(state, where, reason))
+        self._tell(lambda observer: observer.state(state, where, reason))
 
     def beat(self, step: int, where: str, done: int, total: int) -> None:
-        self._tell(lambda: self._observer.beat(step, where, done, total))
+        self._tell(lambda observer: observer.beat(step, where, done, total))
 
     def step(self, step: int, steps: int, seconds: float, metrics: Mapping[str, float]) -> None:
-        self._tell(lambda: self._observer.step(step, steps, seconds, metrics))
+        self._tell(lambda observer: observer.step(step, steps, seconds, metrics))
 
-    def alert(self, severity: Severity, message: str) -> None:
-        self._tell(lambda: self._observer.alert(severity, message))
+    def alert(self, severity: Severity, rule: str, message: str) -> None:
+        self._tell(lambda observer: observer.alert(severity, rule, message))
 
     def notice(self, message: str) -> None:
-        self._tell(lambda: self._observer.notice(message))
+        self._tell(lambda observer: observer.notice(message))
 
-    def _tell(self, call: Callable[[], None]) -> None:
-        try:
-            call()
-        except (Exception, SystemExit):
-            self._observer = Observer()
+    def troubles(self) -> list[str]:
+        found: list[str] = []
+        self._tell(lambda observer: found.extend(observer.troubles()))
+        return found
+
+    def _tell(self, call: Callable[[Observer], None]) -> None:
+        for observer in list(self._observers):
+            try:
+                call(observer)
+            except (Exception, SystemExit):
+                self._observers.remove(observer)

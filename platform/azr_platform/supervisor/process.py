@@ -137,6 +137,7 @@ class Supervisor:
             for notice in self._notices:
                 await self._notice("supervisor", notice)
             self._at = await self._write(lambda: continuation(self._run, self._writer, "resumed"))
+            self._observer.branch(self._at.branch, self._at.step)
             while True:
                 ended = await self._supervise_one()
                 if ended:
@@ -192,6 +193,7 @@ class Supervisor:
             return "failed"
         self._restarts += 1
         self._at = await self._write(lambda: continuation(self._run, self._writer, f"recovery: {why}"))
+        self._observer.branch(self._at.branch, self._at.step)
         await self._notice(
             "supervisor",
             f"{why}; restart {self._restarts} of {self._config.supervisor.max_restarts} from step {self._at.step}",
@@ -208,6 +210,8 @@ class Supervisor:
                 if isinstance(message, Exception):
                     raise message
                 reply = await self._answer(message)
+                for trouble in self._observer.troubles():
+                    await self._notice("sinks", trouble)
                 if reply is not None:
                     await child.wire.send(reply)
                 if isinstance(reply, Halt):
@@ -293,11 +297,11 @@ class Supervisor:
             )
         except LedgerBroken as error:
             # Nothing is on record, so nothing may be used; the next write waits until the ledger works again.
-            self._observer.alert(Severity.HIGH, f"ledger failed: {error}")
+            self._observer.alert(Severity.HIGH, "supervisor.ledger", f"ledger failed: {error}")
             await self._request_pause(f"ledger failed: {error}")
             return blocked_reply(review, "blocked: ledger failed")
         for alert in alerts:
-            self._observer.alert(alert.severity, f"{alert.rule}: {alert.message}")
+            self._observer.alert(alert.severity, alert.rule, alert.message)
         await self._react(alerts, review.step)
         await self._count_failures([*judged.failures, *(a.message for a in alerts if a.rule == FAILURE)])
         return reply
@@ -342,6 +346,7 @@ class Supervisor:
             await self._notice("supervisor", f"no rollback to step {order.step}: it is no longer on the run's line")
             return None
         self._at = Continuation(branch, order.step, order.checkpoint)
+        self._observer.branch(branch, order.step)
         self._alerts.clear()
         return RollBack(checkpoint=order.checkpoint, step=order.step, branch=branch)
 
@@ -504,7 +509,7 @@ class Supervisor:
     async def _alert(self, alert: RaisedAlert) -> None:
         row = {"time": time.time(), "branch": self._at.branch, "step": alert.step, "severity": alert.severity}
         await self._write(lambda: self._writer.append("alerts", {**row, "rule": alert.rule, "message": alert.message}))
-        self._observer.alert(alert.severity, f"{alert.rule}: {alert.message}")
+        self._observer.alert(alert.severity, alert.rule, alert.message)
 
     # -- records -----------------------------------------------------------------------------------------
 
@@ -538,5 +543,5 @@ class Supervisor:
             except LedgerBroken as error:
                 if self._stop:
                     raise
-                self._observer.alert(Severity.HIGH, f"ledger failed, waiting: {error}")
+                self._observer.alert(Severity.HIGH, "supervisor.ledger", f"ledger failed, waiting: {error}")
                 await asyncio.sleep(LEDGER_RETRY_SECONDS)
