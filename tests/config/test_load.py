@@ -156,6 +156,14 @@ def _changes(draw: st.DrawFn) -> dict[str, dict[str, Any]]:
     model.pop("script", None)
     if model.get("engine") == "scripted":
         model["script"] = "script.json"
+    if model.get("engine") == "vllm":
+        changes.get("control", {}).pop("proposer", None)
+    if changes.get("vllm", {}).get("transfer") == "ipc":
+        for key in ("devices", "tensor_parallel"):
+            changes["vllm"].pop(key, None)
+    if changes.get("parallel", {}).get("processes", 1) > 1:
+        for section in ("lora", "optimizer", "update", "vllm"):
+            changes.pop(section, None)
     return changes
 
 
