@@ -7,6 +7,7 @@ torch is never imported here: the GPU is asked about in a process of its own, un
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -17,7 +18,6 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
-from importlib.util import find_spec
 from pathlib import Path
 
 GIB = 1024**3
@@ -313,7 +313,7 @@ def check_package(name: str) -> Check:
 def missing(library: str) -> bool:
     """Whether a library cannot be imported; it is not imported here."""
     try:
-        return find_spec(library) is None
+        return importlib.util.find_spec(library) is None
     except ValueError:  # there, but not by way of a file
         return False
 

@@ -94,7 +94,8 @@ link.finished()
 
 def test_trouble_of_a_front_end_comes_on_record_once(supervise: Supervise) -> None:
     class Troubled(Observer):
-        left: list[str]
+        def __init__(self) -> None:
+            self.left = ["sinks.test is off: no space left"]
 
         def troubles(self) -> list[str]:
             told, self.left = self.left, []

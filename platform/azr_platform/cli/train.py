@@ -161,6 +161,7 @@ def _sinks(run: Path, config: Config, writer: LedgerWriter, observer: Headless) 
     from azr_platform.ledger.reader import LedgerReader
     from azr_platform.sinks.base import Stream
     from azr_platform.sinks.registry import Sinks
+    from azr_platform.supervisor.observer import Guarded
 
     with LedgerReader(run) as reader:
         row = reader.run()
@@ -168,8 +169,9 @@ def _sinks(run: Path, config: Config, writer: LedgerWriter, observer: Headless) 
     try:
         yield sinks
     finally:
+        shown = Guarded(observer)
         for trouble in sinks.close():
-            observer.notice(trouble)
+            shown.notice(trouble)
             with suppress(LedgerBroken):  # the run has ended: nothing can wait for it any more
                 writer.append("notices", {"time": time.time(), "source": "sinks", "message": trouble})
 
