@@ -117,7 +117,8 @@ def _values(annotation: Any, metadata: list[Any]) -> st.SearchStrategy[Any]:
     if annotation is bool:
         return st.booleans()
     if annotation is str:
-        return st.text(st.characters(exclude_categories=["Cs"]))
+        shortest = max((getattr(item, "min_length", 0) for item in metadata), default=0)
+        return st.text(st.characters(exclude_categories=["Cs"]), min_size=shortest)
     bounds: dict[str, Any] = {}
     for item in metadata:
         for name in ("ge", "gt", "le", "lt"):
