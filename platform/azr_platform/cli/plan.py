@@ -74,10 +74,11 @@ def _lines(plan: Plan, gpu: str) -> list[str]:
         return [*lines, "memory and time    unknown: this model's shape is not known; give --model a local folder"]
     lines.append(f"parameters         {plan.parameters / 1e9:.3g} billion, {plan.trained_parameters or 0:,} train")
     lines += ["", "memory on each GPU, GB"]
-    for name in ("weights", "masters", "gradients", "moments", "activations", "logits", "kv_cache"):
+    for name in ("weights", "masters", "gradients", "moments", "copy", "activations", "logits", "kv_cache"):
         lines.append(f"  {name.replace('_', ' '):<16} {getattr(plan.memory, name):9.2f}")
     verdict = "fits" if plan.fits else "does not fit"
-    lines.append(f"  {'peak':<16} {plan.peak_gb or 0.0:9.2f}  {verdict} (the cache is not there while it learns)")
+    beside = "it learns while it samples" if plan.memory.together else "the cache is not there while it learns"
+    lines.append(f"  {'peak':<16} {plan.peak_gb or 0.0:9.2f}  {verdict} ({beside})")
     if not plan.fits:
         lines += [f"  {hint}" for hint in _hints(plan)]
     lines += [
@@ -101,6 +102,8 @@ def _hints(plan: Plan) -> list[str]:
     hints = []
     if memory.state > room:
         hints.append("its state alone is too large: more GPUs, optimizer.moments=8bit, or lora.rank=64")
+    elif memory.together and memory.peak > room:
+        hints.append("it samples while it learns: update.staleness=0 needs less")
     elif memory.state + memory.kv_cache > room:
         hints.append(f"longest sequences, all at once, need model.batch of at most {plan.largest_batch}")
     if memory.state <= room < memory.state + memory.activations + memory.logits:

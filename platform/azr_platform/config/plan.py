@@ -6,10 +6,11 @@ The arithmetic, for P parameters of which T train (T = P without LoRA), n positi
 weights      2 P bytes in bfloat16, 4 P in float32           masters    4 T, where copies in float32 are stepped
 gradients    4 T, or 2 T in bfloat16 without copies          moments    8 T; 4 T in bfloat16; 2 T in 8 bits
 activations  what autograd keeps of n positions: see _kept_a_position; with gradient checkpointing one vector a layer
-             and the whole of one layer
+             and the whole of one layer                          copy       2 P or 4 P with update.staleness = 1
 logits       16 bytes a token of a chunk and word (logits, log-probabilities, probabilities, gradient), and 4 bytes a
              weight of the output layer for its gradient
-KV cache     model.batch sequences of the longest kind       peak       state + max(activations + logits, KV cache)
+KV cache     model.batch sequences of the longest kind       peak       state + max(activations + logits, KV cache),
+             or plus both with update.staleness = 1
 ```
 Several GPUs divide the state (weights to moments) and the work, as a sharded run would.
 
@@ -62,23 +63,29 @@ GPUS: Final[Mapping[str, Gpu]] = MappingProxyType(
 
 
 class Memory(msgspec.Struct, frozen=True):
-    """GB (10^9 bytes) on each GPU. The first four are there throughout."""
+    """GB (10^9 bytes) on each GPU. The first five are there throughout."""
 
     weights: float
     masters: float
     gradients: float
     moments: float
+    copy: float
+    """The weights that are sampled from while the others train, with ``update.staleness = 1``."""
     activations: float
     logits: float
     kv_cache: float
 
     @property
     def state(self) -> float:
-        return self.weights + self.masters + self.gradients + self.moments
+        return self.weights + self.masters + self.gradients + self.moments + self.copy
+
+    together: bool
+    """Whether it samples while it learns."""
 
     @property
     def peak(self) -> float:
-        return self.state + max(self.activations + self.logits, self.kv_cache)
+        learning = self.activations + self.logits
+        return self.state + (learning + self.kv_cache if self.together else max(learning, self.kv_cache))
 
 
 class Seconds(msgspec.Struct, frozen=True):
@@ -86,10 +93,12 @@ class Seconds(msgspec.Struct, frozen=True):
 
     generate: float
     update: float
+    together: bool
+    """Whether a step is as long as the longer of both, or as their sum."""
 
     @property
     def step(self) -> float:
-        return self.generate + self.update
+        return max(self.generate, self.update) if self.together else self.generate + self.update
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -202,9 +211,11 @@ def _memory(config: Config, shape: Shape, gpus: int) -> Memory:
         masters=trained * 4 / gpus / gb if copies else 0.0,
         gradients=trained * stepped / gpus / gb,
         moments=trained * moments / gpus / gb,
+        copy=shape.parameters * wide / gpus / gb if config.update.staleness else 0.0,
         activations=positions * kept / gb,
         logits=(16 * chunk * shape.vocabulary + head) / gb,
         kv_cache=cache / gpus / gb,
+        together=config.update.staleness > 0,
     )
 
 
@@ -242,4 +253,4 @@ def _seconds(
     again = config.model.engine == "transformers"
     generate += (sampled if again else prompts) * prompt * forward / operations_a_second
     generate += sampled * whole * forward / operations_a_second if again else 0.0
-    return Seconds(generate=generate, update=update)
+    return Seconds(generate=generate, update=update, together=config.update.staleness > 0)

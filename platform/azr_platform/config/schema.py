@@ -247,6 +247,9 @@ class UpdateConfig(Section):
     """Keep one activation a layer and compute the others again for the gradient: less memory, a third more work."""
     compile: bool = False
     """Compile the model below its output layer with torch.compile, for the update; the first steps take longer."""
+    staleness: Literal[0, 1] = 0
+    """1 samples a step while the one before is learnt from: with weights one update older, from a copy of them. The
+    step after a checkpoint is sampled with the newest, so ``run.checkpoint_every`` is part of what a run comes to."""
     mismatch_cap: Nonnegative = 0.0
     """Truncated importance sampling: the ratio is between two passes of the learner, and a token counts by how much
     likelier it was to the learner than to the engine, at most so much. 0: the ratio is to the engine's probability."""
@@ -309,6 +312,8 @@ class Config(Section):
             raise ValueError('control.proposer = "frozen" needs a second model: set model.engine = "transformers"')
         if self.vllm.transfer == "ipc" and (self.vllm.devices or self.vllm.tensor_parallel > 1):
             raise ValueError('vllm.transfer = "ipc" is for one GPU that trainer and vLLM share: set it to "memory"')
+        if self.update.staleness and self.vllm.sleep:
+            raise ValueError("update.staleness = 1 samples during the update: set vllm.sleep = 0")
         if self.jail.cpu_seconds >= self.jail.wall_seconds:
             raise ValueError("jail.cpu_seconds must be below jail.wall_seconds, or a loop looks like a sleep")
         if self.rewards.malformed > self.rewards.wrong or self.rewards.wrong > 0:
