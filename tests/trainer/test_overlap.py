@@ -227,7 +227,7 @@ def test_weights_of_another_model_are_refused(policy: Callable[..., Any], tmp_pa
 
     assert not load_trailing(tmp_path, policy())
     save_file(untied(plain_weights(policy(hidden_size=8))), tmp_path / "trailing.safetensors")
-    with pytest.raises(CheckpointBroken, match="trailing.safetensors: the weights are another model's"):
+    with pytest.raises(CheckpointBroken, match=r"trailing\.safetensors: the weights are another model's"):
         load_trailing(tmp_path, policy())
 
 
