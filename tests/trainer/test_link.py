@@ -115,7 +115,7 @@ def test_what_goes_on_beside_a_phase_is_told_with_it(ends: Ends) -> None:
     link, supervisor = ends
     link.beside = "the update of step 4"
     link.at("solve: sampling")
-    heard = supervisor.receive()
+    heard = supervisor.wire.receive()
     assert isinstance(heard, Beat)
     assert heard.where == "solve: sampling, beside the update of step 4"
 
