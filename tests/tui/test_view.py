@@ -56,6 +56,20 @@ def test_a_run_without_a_step_has_neither_pace_nor_time_left() -> None:
     assert view.seconds_per_step is None and view.eta is None and view.share == 0.0
 
 
+def test_groups_are_those_with_a_reward_and_self_play_s_six_before_any() -> None:
+    def groups(*names: str) -> list[str]:
+        found = snapshot(metrics={name: Series([1], [0.5]) for name in names}).groups
+        return [f"{role.value} {kind.value}" for role, kind in found]
+
+    six = [f"{role} {kind}" for role in ("propose", "solve") for kind in ("deduction", "abduction", "induction")]
+    assert groups() == groups("loss", "reward/mean", "solve_rate/question", "reward/judge/poem") == six
+    assert groups("reward/solve/question") == ["solve question"]
+    assert groups("reward/solve/error", "reward/propose/deduction") == [
+        *("propose deduction", "propose error"),
+        *("solve deduction", "solve error"),
+    ]
+
+
 def test_the_live_status_goes_before_the_record() -> None:
     view = View(Path("run"), 0.0, snapshot(), status("pausing"))
     assert (view.state, view.step, view.where) == ("pausing", 41, "generate 3/8")
