@@ -65,6 +65,9 @@ class Dispatcher:
         self._problem: BaseException | None = None
         self._closing = False
         self._thread = threading.Thread(target=self._serve, name="jails", daemon=True)
+        # Held while the thread serves. A thread whose is_alive or join a signal interrupts counts as ended (bpo-45274).
+        self._serving = threading.Lock()
+        self._process = os.getpid()
         self._selector = selectors.DefaultSelector()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._selector.register(self._wake, selectors.EVENT_READ)
@@ -86,6 +89,7 @@ class Dispatcher:
         except BaseException:
             self._shut()
             raise
+        self._serving.acquire()
         self._thread.start()
 
     def submit(self, orders: Sequence[Order]) -> None:
@@ -103,12 +107,16 @@ class Dispatcher:
 
     def close(self) -> None:
         """End every jail; orders still open get RuntimeError. Leaves no process and no descriptor behind."""
+        if self._process != os.getpid():
+            return
         self._post(self._stop)
+        with self._serving:
+            pass
         self._thread.join()
 
     def _post(self, action: Callable[[], None]) -> bool:
         """Have the thread do something; False when it has ended, or was left behind by a fork."""
-        if not self._thread.is_alive():
+        if self._process != os.getpid():
             return False
         with self._lock:
             if self._closed:
@@ -136,6 +144,7 @@ class Dispatcher:
             self._read_inbox()
             self._fail(problem)
             self._shut()
+            self._serving.release()
 
     def _turn(self) -> None:
         """Give work to idle jails, then wait for the next event or deadline and deal with it."""

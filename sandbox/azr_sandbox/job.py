@@ -9,6 +9,7 @@ Order ─► one Job per input ──► main ──► verifier 1 (2, 3) ──
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -27,6 +28,22 @@ MOST_TOGETHER = 64
 _ATTEMPTS = 2
 
 
+class _Condition(threading.Condition):
+    """One whose lock a signal's handler that raises cannot leave held: ``with`` gets the lock's own methods, which are
+    not Python code that could be interrupted between taking the lock and the block that gives it back."""
+
+    __enter__ = property(lambda self: self._lock.__enter__)
+    __exit__ = property(lambda self: self._lock.__exit__)
+
+
+class _Future(Future[Executions]):
+    """Waited for by a thread that Ctrl-C may interrupt, set by one that must not hang then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._condition = _Condition()
+
+
 class Order:
     """A request, the future that its results go to, and the results so far.
 
@@ -34,7 +51,7 @@ class Order:
     """
 
     def __init__(self, request: Request, limits: Limits) -> None:
-        self.future: Future[Executions] = Future()
+        self.future: Future[Executions] = _Future()
         self.limits = limits
         self.program, self._problem = _encoded(request.program, limits.program_bytes)
         self._inputs = [_encoded(text, limits.input_bytes) for text in request.inputs]

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -89,7 +90,9 @@ class JailPool:
         Callbacks of the future run in the pool's own thread: they may submit and cancel, but must be brief and
         wait for nothing. From a coroutine: ``await asyncio.wrap_future(pool.submit(request))``.
         """
-        return self._submit([request])[0]
+        (future,), begin = self._prepare([request])
+        begin()
+        return future
 
     def stream(self, requests: Iterable[Request], ahead: int | None = None) -> Iterator[Executions]:
         """Results in the order of the requests, each as soon as it and those before it are there.
@@ -105,7 +108,9 @@ class JailPool:
         pending: deque[Future[Executions]] = deque()
         try:
             for request in requests:
-                pending.append(self.submit(request))
+                futures, begin = self._prepare([request])
+                pending.extend(futures)  # first, so that whatever interrupts us, what began is cancelled
+                begin()
                 while pending and (len(pending) == most or pending[0].done()):
                     yield pending[0].result()
                     pending.popleft()
@@ -122,8 +127,9 @@ class JailPool:
         Whatever the programs do is data in the result. Raises JailUnavailable when jails no longer start, and
         RuntimeError when the pool is not open or is closed meanwhile.
         """
-        futures = self._submit(requests)
+        futures, begin = self._prepare(requests)
         try:
+            begin()
             return [future.result() for future in futures]
         except BaseException:
             for future in futures:
@@ -141,15 +147,15 @@ class JailPool:
         dispatcher = self._dispatcher
         return [jail for jails in dispatcher.jails.values() for jail in list(jails)] if dispatcher else []
 
-    def _submit(self, requests: Sequence[Request]) -> list[Future[Executions]]:
+    def _prepare(self, requests: Sequence[Request]) -> tuple[list[Future[Executions]], Callable[[], None]]:
+        """Futures, and what begins the work for them."""
         dispatcher = self._dispatcher
         if dispatcher is None:
             raise RuntimeError("the jail pool is not open: use it as a context manager")
         orders = [Order(request, self.limits) for request in requests]
         for order in orders:
             order.future.add_done_callback(_Withdrawal(dispatcher, order))
-        dispatcher.submit(orders)
-        return [order.future for order in orders]
+        return [order.future for order in orders], partial(dispatcher.submit, orders)
 
 
 class _Withdrawal:

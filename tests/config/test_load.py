@@ -162,6 +162,8 @@ def _changes(draw: st.DrawFn) -> dict[str, dict[str, Any]]:
     if changes.get("vllm", {}).get("transfer") == "ipc":
         for key in ("devices", "tensor_parallel"):
             changes["vllm"].pop(key, None)
+    if changes.get("update", {}).get("staleness"):
+        changes.get("vllm", {}).pop("sleep", None)
     if changes.get("parallel", {}).get("processes", 1) > 1:
         for section in ("lora", "optimizer", "update", "vllm"):
             changes.pop(section, None)

@@ -52,11 +52,11 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, supervise: Supervise, 
     return run
 
 
-def final_files(run: Path) -> dict[str, str]:
+def final_files(run: Path, steps: int = STEPS) -> dict[str, str]:
     """Digests of the last checkpoint's files: weights, optimizer, buffers."""
     with LedgerReader(run) as reader:
         last = reader.line_checkpoints()[-1]
-        assert last.step == STEPS
+        assert last.step == steps
         return verify(run / last.path, last.digest).files
 
 
@@ -237,6 +237,39 @@ def test_a_finished_run_can_be_rolled_back_and_resumed(
         assert reader.branch() == 2
     assert supervise(run) == 0
     assert final_files(run) == final_files(undisturbed)
+
+
+@pytest.mark.slow
+def test_sampled_one_step_ahead_a_run_killed_stopped_and_resumed_ends_the_same(
+    tmp_path: Path, supervise: Supervise, config: Config, query: Query
+) -> None:
+    """Checkpoints after every second step; the second and fourth are sampled while the one before is learnt from."""
+    ahead = config.model_copy(
+        update={
+            "run": config.run.model_copy(update={"steps": 4, "checkpoint_every": 2}),
+            "update": config.update.model_copy(update={"staleness": 1}),
+        }
+    )
+    undisturbed, run = tmp_path / "undisturbed", tmp_path / "run"
+    assert supervise(undisturbed, ahead) == 0
+    ages = query(undisturbed, "SELECT step, value FROM metrics WHERE name = 'staleness/max' ORDER BY step")
+    assert ages == [(1, 0.0), (2, 1.0), (3, 0.0), (4, 1.0)]
+
+    def arrange(moments: Any) -> None:
+        def stop() -> None:
+            assert moments.order(Action.STOP).ok
+
+        moments.before(Review, 2, moments.kill_trainer)
+        moments.before(SafePoint, 4, stop)
+
+    assert supervise(run, ahead, arrange) == 0
+    with LedgerReader(run) as reader:
+        assert reader.step() == 3  # its update ran beside, and was made whole
+        assert [row.step for row in reader.checkpoints()] == [0, 2, 3]
+        assert (run / reader.checkpoints()[-1].path / "trailing.safetensors").exists()
+    assert supervise(run) == 0
+    assert final_files(run, 4) == final_files(undisturbed, 4)
+    assert rewards_of(run) == rewards_of(undisturbed)
 
 
 def test_only_one_supervisor_may_have_a_run(tmp_path: Path, undisturbed: Path) -> None:

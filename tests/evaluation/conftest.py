@@ -45,6 +45,7 @@ def _write_run(run: Path, text: str = "plain") -> None:
             metrics |= {f"difficulty/{solved}": solved + step for solved in range(9)}
             metrics |= {f"response_length/{name}": length for name, length in (("mean", 20), ("min", 3), ("max", 90))}
             metrics |= {f"seconds/{name}": 0.5 for name in ("generate", "review", "update")}
+            metrics["idle"] = 0.1 + share / 10
             for name, value in metrics.items():
                 batch.add("metrics", {"branch": 1, "step": step, "name": name, "value": float(value)})
             for number in range(40):

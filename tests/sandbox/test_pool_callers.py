@@ -15,6 +15,7 @@ import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -196,6 +197,44 @@ with pool:
 """
     )
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "interrupted\n", "")
+
+
+def test_an_interrupt_at_any_moment_leaves_the_pool_at_work() -> None:
+    """A signal's handler may raise wherever Python looks for signals: where a function begins or a call returns."""
+    codes = (JailPool.stream.__code__, Future.result.__code__, threading.Condition.wait.__code__)
+    files = {code.co_filename for code in codes}
+
+    def interrupted(pool: JailPool, moment: int) -> str:
+        """Interrupt a stream at its so many-th moment; where that was, or nothing when it ended before."""
+        where = ""
+
+        def look(frame: FrameType, event: str, _: object) -> None:
+            nonlocal moment, where
+            if event in ("call", "return", "c_return") and frame.f_code.co_filename in files:
+                moment -= 1
+                if not moment:
+                    where = f"{event}, {frame.f_code.co_qualname}, line {frame.f_lineno}"
+                    sys.setprofile(None)
+                    raise KeyboardInterrupt
+
+        before = sys.getprofile()
+        # The second error is Condition.wait's own, of a lock that it no longer holds.
+        with contextlib.suppress(KeyboardInterrupt, RuntimeError):
+            sys.setprofile(look)
+            try:
+                for _ in pool.stream([Request(ECHO, ("1",), verify=False)] * 2):
+                    pass
+            finally:
+                sys.setprofile(before)
+        return where
+
+    with JailPool(PATIENT, workers=1) as pool:
+        for moment in range(1, 1000):
+            where = interrupted(pool, moment)
+            if not where:
+                break
+            assert pool.submit(Request(ECHO, ("2",))).result(DEADLINE_S)[0].value == "2", where
+    assert moment > 30
 
 
 def test_a_fork_of_the_process_is_refused_instead_of_waiting_forever() -> None:

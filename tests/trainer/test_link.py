@@ -111,6 +111,15 @@ def test_a_change_of_phase_needs_no_pulse_to_be_told(ends: Ends) -> None:
     assert supervisor.wire.receive() == Beat(step=2, where="update")
 
 
+def test_what_goes_on_beside_a_phase_is_told_with_it(ends: Ends) -> None:
+    link, supervisor = ends
+    link.beside = "the update of step 4"
+    link.at("solve: sampling")
+    heard = supervisor.wire.receive()
+    assert isinstance(heard, Beat)
+    assert heard.where == "solve: sampling, beside the update of step 4"
+
+
 def test_no_beat_of_an_older_phase_comes_after_one_of_a_newer() -> None:
     """The pulse is held up between taking a beat and sending it, while the phase changes."""
     taken, overtaken = threading.Event(), threading.Event()

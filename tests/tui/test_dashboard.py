@@ -41,6 +41,25 @@ async def test_the_overview_tells_state_progress_rewards_and_alerts(
     assert "trace.outsmart" in text
 
 
+async def test_a_run_on_given_questions_shows_their_rewards(
+    open_run: Any, make_app: Make, until: Any, shown: Shown
+) -> None:
+    run, writer = open_run()
+    writer.begin()
+    with writer.writer.batch() as batch:
+        for step in (1, 2):
+            batch.add("steps", {"branch": 1, "step": step, "started_at": step, "seconds": 1.0})
+            for name, value in (("reward/solve/question", 0.5), ("solve_rate/question", 0.75)):
+                batch.add("metrics", {"branch": 1, "step": step, "name": name, "value": value})
+    app = make_app(run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await _ready(app, pilot, until)
+        text = shown(app)
+    assert "Reward, solve (mean of a step)" in text and " Q question" in text
+    assert [row for row in text.split("\n") if "+0.50" in row and "solve   question" in row and "75%" in row]
+    assert "induction" not in text and "propose" not in text
+
+
 @pytest.mark.parametrize("size", SIZES)
 async def test_every_pane_fits_every_size(
     full_run: Any, make_app: Make, until: Any, shown: Shown, size: tuple[int, int]

@@ -14,6 +14,7 @@ from azr_platform.channel.messages import Status
 from azr_platform.ledger.records import AlertRow, RunRow, StateRow, Summary
 from azr_tui import wording
 from azr_tui.view import Series, Snapshot, View, undone
+from azr_tui.widgets.metric_lines import _step_time
 
 
 def snapshot(step: int = 40, steps: int = 100, state: str = "running", **given: object) -> Snapshot:
@@ -53,6 +54,20 @@ def test_a_run_that_does_not_advance_has_no_time_left(state: str) -> None:
 def test_a_run_without_a_step_has_neither_pace_nor_time_left() -> None:
     view = View(Path("run"), 0.0, snapshot(step=0))
     assert view.seconds_per_step is None and view.eta is None and view.share == 0.0
+
+
+def test_groups_are_those_with_a_reward_and_self_play_s_six_before_any() -> None:
+    def groups(*names: str) -> list[str]:
+        found = snapshot(metrics={name: Series([1], [0.5]) for name in names}).groups
+        return [f"{role.value} {kind.value}" for role, kind in found]
+
+    six = [f"{role} {kind}" for role in ("propose", "solve") for kind in ("deduction", "abduction", "induction")]
+    assert groups() == groups("loss", "reward/mean", "solve_rate/question", "reward/judge/poem") == six
+    assert groups("reward/solve/question") == ["solve question"]
+    assert groups("reward/solve/error", "reward/propose/deduction") == [
+        *("propose deduction", "propose error"),
+        *("solve deduction", "solve error"),
+    ]
 
 
 def test_the_live_status_goes_before_the_record() -> None:
@@ -134,3 +149,16 @@ def test_states_have_a_symbol_and_the_word() -> None:
 def _unsupervised(summary: Summary) -> Summary:
     values = {name: getattr(summary, name) for name in summary.__struct_fields__}
     return Summary(**{**values, "supervised": False})
+
+
+def test_a_step_s_time_says_how_long_the_accelerator_had_nothing_to_do() -> None:
+    def told(**metrics: float) -> list[str]:
+        newest = {"seconds/generate": 6.0, "seconds/update": 2.0, **metrics}
+        ready = snapshot()
+        ready.summary.metrics.update(newest)
+        return [line.plain for line in _step_time(ready)]
+
+    assert told(idle=0.25)[-2] == "accelerator: neither sampling nor learning 25%"
+    both = told(idle=0.25, **{"gpu/utilization": 0.5})
+    assert both[-2] == "accelerator: neither sampling nor learning 25%, a kernel running 50%"
+    assert not any("accelerator" in line for line in told())

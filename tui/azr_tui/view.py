@@ -23,6 +23,7 @@ from azr_platform.ledger.records import (
     StateRow,
     Summary,
 )
+from azr_platform.records import SELF_PLAY_KINDS, Kind, Role
 
 SILENT = "supervisor silent"
 """Somebody holds the run's lock, but nobody answers on its socket."""
@@ -68,6 +69,14 @@ class Snapshot:
     def series(self, name: str) -> Series:
         """The metric ``name``; empty when the run does not record it."""
         return self.metrics.get(name, EMPTY)
+
+    @property
+    def groups(self) -> tuple[tuple[Role, Kind], ...]:
+        """The roles and kinds that have a reward on record, each role with each kind; self-play's six before any."""
+        seen = [name.split("/")[1:] for name in self.metrics if name.startswith("reward/") and name.count("/") == 2]
+        roles = [role for role in Role if any(role.value == each for each, _ in seen)]
+        kinds = [kind for kind in Kind if any(kind.value == each for _, each in seen)]
+        return tuple((role, kind) for role in roles or Role for kind in kinds or SELF_PLAY_KINDS)
 
 
 @dataclass(frozen=True, eq=False)

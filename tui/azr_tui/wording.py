@@ -7,16 +7,23 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from azr_monitor.records import Action, Severity
-from azr_platform.records import SELF_PLAY_KINDS, Kind, Role
+from azr_platform.records import Kind
 
-KIND_LETTERS = {Kind.DEDUCTION: "D", Kind.ABDUCTION: "A", Kind.INDUCTION: "I"}
+KIND_LETTERS = {
+    Kind.DEDUCTION: "D",
+    Kind.ABDUCTION: "A",
+    Kind.INDUCTION: "I",
+    Kind.QUESTION: "Q",
+    Kind.ERROR: "E",
+}
 # Okabe and Ito's palette: told apart by readers with any colour vision.
 KIND_COLOURS = {
     Kind.DEDUCTION: (86, 180, 233),
     Kind.ABDUCTION: (230, 159, 0),
     Kind.INDUCTION: (0, 190, 140),
+    Kind.QUESTION: (204, 121, 167),
+    Kind.ERROR: (240, 228, 66),
 }
-GROUPS = tuple((role, kind) for role in Role for kind in SELF_PLAY_KINDS)
 
 _STATES = {
     "starting": "◌",

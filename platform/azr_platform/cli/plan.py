@@ -77,12 +77,16 @@ def _lines(plan: Plan, gpu: str) -> list[str]:
         return [*lines, "memory and time    unknown: this model's shape is not known; give --model a local folder"]
     lines.append(f"parameters         {plan.parameters / 1e9:.3g} billion, {plan.trained_parameters or 0:,} train")
     lines += ["", "memory on each GPU, GB"]
-    shared = ("gathered", "copy") if plan.gpus > 1 else ()
+    shared = [name for name in ("gathered", "copy") if getattr(plan.memory, name)]
     engine = ("engine",) if plan.memory.engine else ()
     for name in ("weights", "masters", "gradients", "moments", *shared, "activations", "logits", *engine, "kv_cache"):
         lines.append(f"  {name.replace('_', ' '):<16} {getattr(plan.memory, name):9.2f}")
     verdict = "fits" if plan.fits else "does not fit"
-    meanwhile = "vLLM's share stays while it learns" if plan.memory.awake else "the cache is not there while it learns"
+    meanwhile = "the cache is not there while it learns"
+    if plan.memory.together:
+        meanwhile = "it learns while it samples"
+    elif plan.memory.awake:
+        meanwhile = "vLLM's share stays while it learns"
     lines.append(f"  {'peak':<16} {plan.peak_gb or 0.0:9.2f}  {verdict} ({meanwhile})")
     if not plan.fits:
         lines += [f"  {hint}" for hint in _hints(plan)]
@@ -110,6 +114,8 @@ def _hints(plan: Plan) -> list[str]:
         hints.append("its state alone is too large: more GPUs, optimizer.moments=8bit, or lora.rank=64")
     elif memory.engine and not plan.largest_batch:
         hints.append("vLLM's share does not hold a sequence beside its weights: raise vllm.gpu_memory_share")
+    elif memory.together and memory.peak > room:
+        hints.append("it samples while it learns: update.staleness=0 needs less")
     elif memory.awake:
         hints.append("vllm.sleep=2 gives vLLM's share back during the update; vllm.devices puts it on other GPUs")
     elif memory.state + memory.engine + memory.kv_cache > room:

@@ -6,10 +6,11 @@ The arithmetic, for P parameters of which T train (T = P without LoRA), n positi
 weights      2 P bytes in bfloat16, 4 P in float32           masters    4 T, where copies in float32 are stepped
 gradients    4 T, or 2 T in bfloat16 without copies          moments    8 T; 4 T in bfloat16; 2 T in 8 bits
 activations  what autograd keeps of n positions: see _kept_a_position; with gradient checkpointing one vector a layer
-             and the whole of one layer
+             and the whole of one layer                          copy       2 P (4 P) bytes with update.staleness = 1
 logits       16 bytes a token of a chunk and word (logits, log-probabilities, probabilities, gradient), and 4 bytes a
              weight of the output layer for its gradient
-KV cache     model.batch sequences of the longest kind       peak       state + max(activations + logits, KV cache)
+KV cache     model.batch sequences of the longest kind       peak       state + max(activations + logits, KV cache),
+             or plus both with update.staleness = 1
 ```
 With vLLM the cache is what ``vllm.gpu_memory_share`` leaves beside the weights it has itself (``engine``); both stay
 there during the update unless ``vllm.sleep`` gives them back, and are elsewhere with ``vllm.devices``.
@@ -73,22 +74,25 @@ GPUS: Final[Mapping[str, Gpu]] = MappingProxyType(
 
 
 class Memory(msgspec.Struct, frozen=True):
-    """GB (10^9 bytes) on each GPU. The first four are there throughout."""
+    """GB (10^9 bytes) on each GPU. The first five are there throughout."""
 
     weights: float
     masters: float
     gradients: float
     moments: float
+    copy: float
+    """The weights that are sampled from while others train: with ``update.staleness = 1``, or on the first of several
+    GPUs."""
     activations: float
     logits: float
     kv_cache: float
     gathered: float
-    copy: float
-    """On the first GPU."""
     engine: float
     """vLLM's own weights, where it shares the GPU."""
     awake: float
     """What vLLM keeps of its share during the update."""
+    together: bool
+    """Whether it samples while it learns."""
 
     @property
     def state(self) -> float:
@@ -97,7 +101,10 @@ class Memory(msgspec.Struct, frozen=True):
     @property
     def peak(self) -> float:
         learning = self.gathered + self.activations + self.logits + self.awake
-        return self.state + max(learning, self.engine + self.kv_cache)
+        sampling = self.engine + self.kv_cache
+        if self.together:
+            return self.state + learning - self.awake + sampling
+        return self.state + max(learning, sampling)
 
 
 class Seconds(msgspec.Struct, frozen=True):
@@ -105,10 +112,12 @@ class Seconds(msgspec.Struct, frozen=True):
 
     generate: float
     update: float
+    together: bool
+    """Whether a step is as long as the longer of both, or as their sum."""
 
     @property
     def step(self) -> float:
-        return self.generate + self.update
+        return max(self.generate, self.update) if self.together else self.generate + self.update
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -239,6 +248,7 @@ def _memory(config: Config, shape: Shape, gpu: Gpu, gpus: int) -> Memory:
     chunk = min(config.update.logits_chunk or positions, positions)
     head = 0 if config.lora.rank else 4 * shape.vocabulary * shape.hidden
     vllm, alone = config.model.engine == "vllm", gpus == 1
+    copied = config.update.staleness or not (alone or vllm)
     cache, engine = config.model.batch * _cache(config, shape, longest), 0.0
     if vllm:
         elsewhere = bool(config.vllm.devices)
@@ -256,9 +266,10 @@ def _memory(config: Config, shape: Shape, gpu: Gpu, gpus: int) -> Memory:
         logits=(16 * chunk * shape.vocabulary + head) / gb,
         kv_cache=cache,
         gathered=0.0 if alone else 2 * wide * (apart + 2 * a_layer) / gb,
-        copy=0.0 if alone or vllm else shape.parameters * wide / gb,
+        copy=shape.parameters * wide / gb if copied else 0.0,
         engine=engine,
         awake=engine + cache if vllm and not config.vllm.sleep else 0.0,
+        together=config.update.staleness > 0,
     )
 
 
@@ -300,4 +311,4 @@ def _seconds(
     again = config.model.engine == "transformers"
     generate += (sampled if again else prompts) * prompt * forward / operations_a_second
     generate += sampled * whole * forward / operations_a_second if again else 0.0
-    return Seconds(generate=generate, update=update)
+    return Seconds(generate=generate, update=update, together=config.update.staleness > 0)

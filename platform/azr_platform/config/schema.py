@@ -256,6 +256,9 @@ class UpdateConfig(Section):
     """Keep one activation a layer and compute the others again for the gradient: less memory, a third more work."""
     compile: bool = False
     """Compile the model below its output layer with torch.compile, for the update; the first steps take longer."""
+    staleness: Literal[0, 1] = 0
+    """1 samples a step while the one before is learnt from: with weights one update older, from a copy of them. The
+    step after a checkpoint is sampled with the newest, so ``run.checkpoint_every`` is part of what a run comes to."""
     mismatch_cap: Nonnegative = 0.0
     """Truncated importance sampling: the ratio is between two passes of the learner, and a token counts by how much
     likelier it was to the learner than to the engine, at most so much. 0: the ratio is to the engine's probability."""
@@ -343,6 +346,8 @@ class Config(Section):
             raise ValueError('vllm.transfer = "ipc" is for one GPU that trainer and vLLM share: set it to "memory"')
         if self.parallel.processes > 1:
             self._shareable()
+        if self.update.staleness and self.vllm.sleep:
+            raise ValueError("update.staleness = 1 samples during the update: set vllm.sleep = 0")
         if self.jail.cpu_seconds >= self.jail.wall_seconds:
             raise ValueError("jail.cpu_seconds must be below jail.wall_seconds, or a loop looks like a sleep")
         if self.rewards.malformed > self.rewards.wrong or self.rewards.wrong > 0:
@@ -356,6 +361,7 @@ class Config(Section):
             "lora.rank = 0": self.lora.rank > 0,
             'optimizer.moments = "full"': self.optimizer.moments != "full",
             "update.compile = false": self.update.compile,
+            "update.staleness = 0": self.update.staleness > 0,
             'vllm.transfer = "memory"': self.vllm.transfer == "ipc",
         }
         for needed, otherwise in not_shared.items():

@@ -33,6 +33,7 @@ _STYLES: Final = (
     ("#000000", "-", "X"),
     ("#E69F00", "--", "P"),
 )
+_SHARES: Final = (("idle", "idle"), ("gpu/utilization", "a kernel running"))
 _ORDER: Final = ("deduction", "abduction", "induction", "question", "error", "all")
 _MOST_PANELS: Final = 12
 # Settings of the whole library that names in the pictures must not meet: a $ is no formula here.
@@ -151,10 +152,16 @@ def _pictures(report: Report) -> Iterator[Picture]:
     if seconds := {
         name.removeprefix("seconds/"): s for name, s in report.metrics.items() if name.startswith("seconds/")
     }:
-        figure, (panel,) = _figure(1, height=3.2)
-        _stacked(panel, seconds, "Step time", "seconds")
+        shares = {said: report.metrics[name] for name, said in _SHARES if name in report.metrics}
+        figure, panels = _figure(2 if shares else 1, height=3.2)
+        _stacked(panels[0], seconds, "Step time", "seconds")
+        if shares:
+            _curves(panels[1], shares, "Accelerator", "share of the step", top=1.0)
         yield Picture(
-            "time", "Where a step's time goes", "Seconds of each part; parts that overlap count each.", figure
+            "time",
+            "Where a step's time goes",
+            "Seconds of each part; parts that overlap count each. Idle: neither sampling nor learning.",
+            figure,
         )
     optimisation = ("loss", "entropy", "approx_kl", "clip_fraction", "grad_norm", "learning_rate")
     if names := [name for name in optimisation if name in report.metrics]:

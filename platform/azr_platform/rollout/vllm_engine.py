@@ -27,7 +27,7 @@ from azr_platform.config.schema import VllmConfig
 from azr_platform.rollout.engine import Completion, Progress, Ready, decode_response, encode_prompt, end_tokens
 from azr_platform.rollout.vllm_child import SAMPLER, SamplerDied, SamplingProcess
 from azr_platform.rollout.vllm_messages import Draw, Load, Prompt, Rest, Sample, Sampled, Shared, Start
-from azr_platform.rollout.weights import plain_weights
+from azr_platform.rollout.weights import plain_weights, untied
 
 GREEDY = 0.01
 """Temperatures below this are taken for 0; vLLM would raise them to it."""
@@ -301,11 +301,8 @@ class _Sampler:
 
 def _weights(model: Any) -> Iterator[tuple[str, torch.Tensor]]:
     """The policy's weights under the names that a checkpoint has them by; tied ones once."""
-    sent: set[int] = set()
-    for name, tensor in plain_weights(model).items():
-        if tensor.data_ptr() not in sent:
-            sent.add(tensor.data_ptr())
-            yield name, tensor.detach().contiguous()
+    for name, tensor in untied(plain_weights(model)).items():
+        yield name, tensor.detach().contiguous()
 
 
 def _write(file: BinaryIO, weights: Mapping[str, torch.Tensor]) -> None:

@@ -5,6 +5,7 @@ What samples from a copy of the weights, and what saves them for others, take th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -28,6 +29,14 @@ def plain_weights(model: Any) -> dict[str, Tensor]:
             name = name.replace(_BASE, ".")
         weights[name] = tensor
     return weights
+
+
+def untied(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same, with tensors that share their memory once, under the first of their names."""
+    names: dict[int, str] = {}
+    for name, tensor in weights.items():
+        names.setdefault(tensor.data_ptr(), name)
+    return {name: weights[name] for name in names.values()}
 
 
 @torch.no_grad()

@@ -3,8 +3,9 @@
 ``step-000040/`` holds the model in Hugging Face layout (loadable by transformers and vLLM), ``optimizer.safetensors``
 (moments, and the float32 copies of weights that train in a smaller format), ``buffers.msgpack`` and ``state.json`` with
 a BLAKE2b digest of every other file. Under LoRA the model has the additions in it, and ``lora.safetensors`` has them by
-themselves: what a run continues from. Randomness needs no state of its own: every draw derives from the run's seed, the
-step and the phase.
+themselves: what a run continues from. Where a run that samples one step ahead was stopped between checkpoints,
+``trailing.safetensors`` has the weights that the step ahead is sampled with. Randomness needs no state of its own:
+every draw derives from the run's seed, the step and the phase.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from typing import Any
 import msgspec
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from azr_platform.buffers.buffer import Entry
 from azr_platform.records import Kind
+from azr_platform.rollout.trailing_engine import copy_weights
 from azr_platform.rollout.weights import plain_weights
 from azr_platform.trainer.lora import LoraUnavailable, additions, fingerprint, restore_additions
 from azr_platform.trainer.optimizer import Optimizer, StateMismatch
@@ -29,6 +32,7 @@ from azr_platform.trainer.optimizer import Optimizer, StateMismatch
 FORMAT = 1
 _OPTIMIZER, _BUFFERS, _STATE = "optimizer.safetensors", "buffers.msgpack", "state.json"
 _LORA, _BASE = "lora.safetensors", "base"
+_TRAILING = "trailing.safetensors"
 
 
 class CheckpointBroken(Exception):
@@ -63,8 +67,11 @@ def save(
     tokenizer: Any,
     optimizer: Optimizer,
     buffers: Mapping[Kind, Sequence[Entry]],
+    trailing: Mapping[str, Tensor] | None = None,
 ) -> Saved:
     """Write a checkpoint beside ``folder``, flush it to disk, then rename it into place.
+
+    ``trailing`` are the weights that the next step is sampled with, where they are not the model's.
 
     Raises:
         OSError: no space, no permission. What was there before is untouched.
@@ -81,6 +88,8 @@ def save(
         model.save_pretrained(partial, safe_serialization=True)
     tokenizer.save_pretrained(partial)
     save_file(optimizer.state(), partial / _OPTIMIZER)
+    if trailing is not None:
+        save_file({name: tensor.contiguous() for name, tensor in trailing.items()}, partial / _TRAILING)
     (partial / _BUFFERS).write_bytes(msgspec.msgpack.encode(dict(buffers)))
     state = State(FORMAT, step, seed, {name: _digest(partial / name) for name in _contents(partial)})
     (partial / _STATE).write_bytes(msgspec.json.format(msgspec.json.encode(state), indent=1))
@@ -146,6 +155,21 @@ def load_lora(folder: Path, model: Any) -> None:
         raise CheckpointBroken(f"{folder}: no readable {_LORA} ({error})") from error
     except LoraUnavailable as error:
         raise CheckpointBroken(f"{folder}: {error}") from error
+
+
+def load_trailing(folder: Path, copy: Any) -> bool:
+    """Put the weights that the next step is sampled with into ``copy``; whether the checkpoint has such.
+
+    Raises:
+        CheckpointBroken: they do not fit.
+    """
+    if not (folder / _TRAILING).exists():
+        return False
+    try:
+        copy_weights(load_file(folder / _TRAILING), copy)
+    except ValueError as error:
+        raise CheckpointBroken(f"{folder}: {_TRAILING}: {error}") from error
+    return True
 
 
 def load_buffers(folder: Path) -> dict[Kind, list[Entry]]:

@@ -99,6 +99,8 @@ class Link:
         self.step = 0
         self.where = "starting"
         self.progress = (0, 0)
+        self.beside = ""
+        """What goes on beside it in another thread; told with it."""
 
     def hello(self) -> Welcome:
         reply = self._ask(Hello(peer="trainer", pid=os.getpid()))
@@ -185,7 +187,8 @@ class Link:
     def _beat(self) -> None:
         with self._beating:  # taken and sent in one go: no beat of an older phase comes after one of a newer
             done, total = self.progress
-            self._wire.send(Beat(step=self.step, where=self.where, done=done, total=total))
+            where = f"{self.where}, beside {beside}" if (beside := self.beside) else self.where
+            self._wire.send(Beat(step=self.step, where=where, done=done, total=total))
 
     def _pulse(self) -> None:
         while not self._stop.wait(self._beat_seconds):

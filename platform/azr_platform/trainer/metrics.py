@@ -7,9 +7,15 @@ response_length/mean|min|max  tokens                              tokens_per_sec
 loss  entropy (nats)  clip_fraction  approx_kl  ratio_max  grad_norm  learning_rate
 update/padding          share of the positions that the update computed
 mismatch/mean|max|kl    learner's and engine's log-probabilities before the update: difference, k3 estimate (nats)
+staleness/mean|max      updates between the weights that sampled and those that learn, of the trained samples
 seconds/generate|review|update            review: what sampling left to wait for
 seconds/supervisor/monitors|jail|ledger   the supervisor's own, most of it while the trainer sampled
+idle                    share of the step's time in which the trainer neither sampled nor updated
+gpu/utilization         share of it with a kernel running, as NVIDIA's counter says
 ```
+``seconds`` are those that the step's own samples and update took. With ``update.staleness = 1`` an update and the next
+step's sampling share their time, and the parts of a step may sum to more than the step, which is from report to report.
+
 Self-play adds
 ```
 valid_rate/KIND         share of valid proposals                  repeats             valid proposals seen before
@@ -77,3 +83,9 @@ def step_metrics(
         for name in ("mean", "max", "kl"):
             metrics[f"mismatch/{name}"] = getattr(update, f"mismatch_{name}")
     return metrics
+
+
+def staleness_metrics(rewarded: Sequence[Rewarded], version: int) -> dict[str, float]:
+    """``version``: how many updates are behind the weights that learn from the samples."""
+    ages = [version - item.rollout.completion.version for item in rewarded]
+    return {"staleness/mean": sum(ages) / len(ages), "staleness/max": max(ages)} if ages else {}

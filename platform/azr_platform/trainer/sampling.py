@@ -16,6 +16,7 @@ from azr_platform.config.schema import Config
 from azr_platform.learning.rewards import accuracy, composite
 from azr_platform.records import Phase, Role
 from azr_platform.rollout.engine import Completion, Engine
+from azr_platform.trainer.busy import Busy
 from azr_platform.trainer.link import Link, Pending
 from azr_platform.trainer.rollouts import Question, Rewarded, Rollout
 
@@ -75,6 +76,7 @@ class Sampler:
         self.link = link
         self.seconds: dict[str, float] = defaultdict(float)
         """How long each activity of the current step took."""
+        self.busy = Busy()
 
     def sample(self, phase: Phase, questions: Sequence[Question], samples: int, label: str) -> list[Rollout]:
         """Sample every question ``samples`` times and have every answer reviewed.
@@ -115,7 +117,7 @@ class Sampler:
 
         self.link.at(f"{phase.value}: sampling")
         engine = self._proposer if questions[0].role is Role.PROPOSE else self._engine
-        with self.timed("generate"):
+        with self.timed("generate"), self.busy.working():
             engine.generate(
                 [question.prompt for question, _ in asked],
                 samples=samples,

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from azr_platform.channel.messages import Welcome
 from azr_platform.config.load import load
+from azr_platform.rollout.trailing_engine import TrailingEngine, copy_weights
+from azr_platform.rollout.weights import plain_weights, untied
 from azr_platform.trainer import checkpoint as checkpoints
+from azr_platform.trainer.beside import check_draws_nothing
 from azr_platform.trainer.crew import Crew
 from azr_platform.trainer.link import HaltRequested, Link, RollBackRequested
 from azr_platform.trainer.loop import Loop
@@ -77,6 +81,7 @@ class Session:
         apart = self._shard is not None and config.model.engine == "vllm"
         model, tokenizer = load_policy(config.model, start, "cpu" if apart else None)
         model.eval()
+        copy = deepcopy(model) if config.update.staleness else None
         if config.lora.rank:
             add_lora(model, config.lora, config.run.seed)
             if folder:
@@ -91,17 +96,36 @@ class Session:
         if config.control.proposer == "frozen":
             proposer = build_engine(config.model, *load_policy(config.model))
         link.at("starting the engine")
-        engine = build_engine(config.model, model, tokenizer, config.vllm, self._run / "logs" / "vllm.log")
+        behind = False
+        if copy is not None:
+            check_draws_nothing(model.config)
+            copy_weights(untied(plain_weights(model)), copy)  # with LoRA's additions in them
+            behind = folder is not None and checkpoints.load_trailing(folder, copy)
+        engine = build_engine(
+            config.model, model if copy is None else copy, tokenizer, config.vllm, self._run / "logs" / "vllm.log"
+        )
+        trailing = TrailingEngine(engine, model, copy) if copy is not None else None
         with closing(engine):
-            self._train(done, folder, model, tokenizer, updater, Loop(config, engine, updater, link, proposer))
+            loop = Loop(config, trailing or engine, updater, link, proposer, behind=behind)
+            with closing(loop):
+                self._train(done, folder, model, tokenizer, updater, loop, trailing)
 
-    def _train(self, done: int, folder: Path | None, model: Any, tokenizer: Any, updater: Updater, loop: Loop) -> None:
+    def _train(
+        self,
+        done: int,
+        folder: Path | None,
+        model: Any,
+        tokenizer: Any,
+        updater: Updater,
+        loop: Loop,
+        trailing: TrailingEngine | None,
+    ) -> None:
         config, link = self._config, self._link
-        link.step = done
+        link.step = loop.done = done
         if folder:
             checkpoints.load_optimizer(folder, updater.optimizer)
             loop.restore(checkpoints.load_buffers(folder))
-        saver = _Saver(self._run, self._branch, loop, model, tokenizer, updater, link, config.run.seed, done)
+        saver = _Saver(self._run, self._branch, loop, model, tokenizer, updater, link, config.run.seed, done, trailing)
         try:
             if not folder:
                 loop.begin()
@@ -109,17 +133,19 @@ class Session:
             for step in range(done + 1, config.run.steps + 1):
                 link.safe_point("between steps")
                 link.step = step
-                loop.step(step)
-                done = step
-                if step % config.run.checkpoint_every == 0 or step == config.run.steps:
+                saves = step % config.run.checkpoint_every == 0 or step == config.run.steps
+                loop.step(step, finish=saves)
+                if saves:
                     saver.save(step)
             link.safe_point("after the last step")
             link.finished()
         except HaltRequested as request:
-            # Mid-step the weights are still those of the last finished step, and so is what the loop has settled.
-            if request.save and loop.settled is not None and saver.last != done:
-                link.step = done
-                saver.save(done)
+            # An update that runs beside is of a step whose samples are all reviewed, and is made whole. Otherwise the
+            # weights are still those of the last finished step mid-step, and so is what the loop has settled.
+            loop.finish(renew=False)
+            if request.save and loop.settled is not None and saver.last != loop.done:
+                link.step = loop.done
+                saver.save(loop.done)
 
 
 class _Saver:
@@ -136,10 +162,11 @@ class _Saver:
         link: Link,
         seed: int,
         loaded: int,
+        trailing: TrailingEngine | None,
     ) -> None:
         self._run, self._branch, self._loop = run, branch, loop
         self._model, self._tokenizer, self._updater = model, tokenizer, updater
-        self._link, self._seed = link, seed
+        self._link, self._seed, self._trailing = link, seed, trailing
         self.last = loaded if loop.settled is not None else -1
 
     def save(self, step: int) -> None:
@@ -153,6 +180,7 @@ class _Saver:
             tokenizer=self._tokenizer,
             optimizer=self._updater.optimizer,
             buffers=self._loop.settled,
+            trailing=self._trailing.weights() if self._trailing is not None and self._loop.behind else None,
         )
         self.last = step
         self._link.saved(str(saved.path.relative_to(self._run)), saved.digest)

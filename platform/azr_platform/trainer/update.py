@@ -1,7 +1,8 @@
 """One policy update from rewarded rollouts: advantages, minibatches, clipped loss, AdamW.
 
 Engine and learner may disagree about how likely a token is (other kernels, other number formats). Before the first
-step of an update the learner's weights are those that sampled, so there the difference is measured at no cost. With
+step of an update the learner's weights are those that sampled, or one update newer (``update.staleness``), so there the
+difference is measured at no cost. With
 ``update.mismatch_cap`` the ratio that is clipped is between two passes of the learner, and each token's part of the
 loss is weighted by min(pi_learner / pi_engine, cap), both before the update (truncated importance sampling).
 """
@@ -104,7 +105,9 @@ class Updater:
         self._temperature = temperature
         self._layout = Layout(update.tokens_per_microbatch, update.max_padding, update.packed, update.logits_chunk)
         if update.gradient_checkpointing:
-            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+            # What saves and restores torch's generator would disturb the sampling beside it.
+            kept = {"use_reentrant": False, "preserve_rng_state": not update.staleness}
+            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=kept)
         body = model.base_model
         self._body = torch.compile(body, dynamic=True) if update.compile else body
         self._shard = shard

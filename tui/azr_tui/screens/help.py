@@ -25,6 +25,7 @@ _SYMBOLS = (
     ("● ‖ ■ ✔ ✖", "running, paused, stopped, finished, failed (the word stands beside it)"),
     ("✖ blocked", "the sample was used for nothing: no buffer, no prompt, no gradient"),
     ("D A I", "deduction (find the output), abduction (an input), induction (the program)"),
+    ("Q E", "a free question with an answer; what a program raises"),
     (
         "␛ ⇄ ∅ ␣ �",
         "characters of a model's text that would act or hide: control, direction, zero width, odd blank, unknown",

@@ -1,16 +1,16 @@
-"""Pane 1: is it learning, and is it safe. Plots, the six groups in figures, the newest alerts."""
+"""Pane 1: is it learning, and is it safe. Plots, the groups in figures, the newest alerts."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
-from textual.widgets import Static
 
-from azr_platform.records import Role
+from azr_platform.records import Kind, Role
 from azr_tui import keys
 from azr_tui.messages import SampleWanted
 from azr_tui.screens.live import Pane
@@ -18,8 +18,9 @@ from azr_tui.view import View
 from azr_tui.widgets.alert_lines import AlertLines, worst_first
 from azr_tui.widgets.group_table import GroupTable
 from azr_tui.widgets.metric_lines import MetricLines
+from azr_tui.widgets.plain import Plain
 from azr_tui.widgets.plots import Curve, KindPlot
-from azr_tui.wording import GROUPS, KIND_COLOURS, KIND_LETTERS
+from azr_tui.wording import KIND_COLOURS, KIND_LETTERS
 
 
 class OverviewPane(Pane, can_focus=True):
@@ -34,7 +35,9 @@ class OverviewPane(Pane, can_focus=True):
         self._rewards = KindPlot("Reward", unit="mean of a step")
         self._rewards_other = KindPlot("Reward", unit="mean of a step")
         self._rates = KindPlot("Solve rate", unit="%", floor=0.0, ceiling=1.0)
+        self._legend = Plain(id="legend")
         self._groups = GroupTable()
+        self._figures = Horizontal(id="figures")
         self._alerts = AlertLines()
         self._metrics = MetricLines(brief=True)
 
@@ -44,8 +47,8 @@ class OverviewPane(Pane, can_focus=True):
             yield self._rewards
             yield self._rewards_other
             yield self._rates
-        yield Static(legend(), id="legend", markup=False)
-        with Horizontal(id="figures"):
+        yield self._legend
+        with self._figures:
             yield self._groups
             with Vertical(id="vitals", classes="wide-only"):
                 yield self._metrics
@@ -58,18 +61,15 @@ class OverviewPane(Pane, can_focus=True):
         self._view = view
         if view.snapshot is None:
             return
-        other = Role.SOLVE if self._role is Role.PROPOSE else Role.PROPOSE
-        for plot, role in ((self._rewards, self._role), (self._rewards_other, other)):
-            curves = [
-                Curve(kind, view.snapshot.series(f"reward/{group_role.value}/{kind.value}"))
-                for group_role, kind in GROUPS
-                if group_role is role
-            ]
+        roles = {role for role, _ in view.snapshot.groups}
+        kinds = [kind for kind in Kind if any(kind is each for _, each in view.snapshot.groups)]
+        self._legend.put(legend(kinds))
+        first = self._role if self._role in roles else _other(self._role)  # nothing is proposed where tasks are given
+        for plot, role in ((self._rewards, first), (self._rewards_other, _other(first))):
+            curves = [Curve(kind, view.snapshot.series(f"reward/{role.value}/{kind.value}")) for kind in kinds]
             plot.show(curves, f"Reward, {role.value}")
-        rates = [
-            Curve(kind, view.snapshot.series(f"solve_rate/{kind.value}")) for role, kind in GROUPS if role is Role.SOLVE
-        ]
-        self._rates.show(rates)
+        self._rates.show([Curve(kind, view.snapshot.series(f"solve_rate/{kind.value}")) for kind in kinds])
+        self._figures.styles.height = 1 + max(6, len(view.snapshot.groups))
         self._groups.show(view.snapshot)
         self._alerts.show(view)
         self._metrics.show(view.snapshot)
@@ -81,15 +81,19 @@ class OverviewPane(Pane, can_focus=True):
             self.post_message(SampleWanted(sample))
 
     def action_other_role(self) -> None:
-        self._role = Role.SOLVE if self._role is Role.PROPOSE else Role.PROPOSE
+        self._role = _other(self._role)
         if self._view is not None:
             self.show(self._view)
 
 
-def legend() -> Text:
+def _other(role: Role) -> Role:
+    return Role.SOLVE if role is Role.PROPOSE else Role.PROPOSE
+
+
+def legend(kinds: Sequence[Kind]) -> Text:
     """Which letter and colour is which kind."""
     text = Text(no_wrap=True, overflow="ellipsis", justify="center")
-    for kind, letter in KIND_LETTERS.items():
+    for kind in kinds:
         red, green, blue = KIND_COLOURS[kind]
-        text.append(f" {letter} ", style=f"bold rgb({red},{green},{blue})").append(f"{kind.value}  ")
+        text.append(f" {KIND_LETTERS[kind]} ", style=f"bold rgb({red},{green},{blue})").append(f"{kind.value}  ")
     return text

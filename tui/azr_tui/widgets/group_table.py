@@ -1,4 +1,4 @@
-"""The six role x kind groups in figures: reward and success, each now and over the run.
+"""The role x kind groups in figures: reward and success, each now and over the run.
 
 A proposer succeeds with a valid proposal, a solver with a right answer.
 """
@@ -43,7 +43,7 @@ class GroupTable(Plain):
             f"{'success':>7} {'min':>4} {'max':>4}  {label:<{trend}}"
         )
         lines = [Text(head, style="bold underline")]
-        lines.extend(self._line(self._snapshot, role, kind, trend) for role, kind in wording.GROUPS)
+        lines.extend(self._line(self._snapshot, role, kind, trend) for role, kind in self._snapshot.groups)
         table = Text("\n", no_wrap=True, overflow="crop").join(lines)
         table.no_wrap, table.overflow = True, "crop"
         self.put(table)

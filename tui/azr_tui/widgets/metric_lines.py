@@ -43,6 +43,7 @@ _BRIEF = ("entropy", "approx_kl", "clip_fraction", "grad_norm", "response_length
 _SECONDS, _SUPERVISOR = "seconds/", "seconds/supervisor/"
 _BARS = (("Difficulty: solver successes", "difficulty/", ""),)
 _SHADES = "█▓▒░"
+_SHARES = (("idle", "neither sampling nor learning"), ("gpu/utilization", "a kernel running"))
 _BY_GROUP = ("reward/", "solve_rate/")
 _BAR_WIDTH = 24
 _STEP_WIDTH = 64
@@ -126,8 +127,8 @@ def _full(snapshot: Snapshot, trend: int) -> Iterable[Text]:
 
 
 def _step_time(snapshot: Snapshot) -> Iterable[Text]:
-    """The newest step's seconds: the trainer's parts, one after another, as one bar; the supervisor's, which go on
-    meanwhile, in figures."""
+    """The newest step's seconds: the trainer's parts as one bar, as if they came one after another; in figures the
+    supervisor's, which go on meanwhile, and how long the accelerator had nothing to do."""
     newest = {name: value for name, value in snapshot.summary.metrics.items() if value is not None}
     supervisor = {name.removeprefix(_SUPERVISOR): v for name, v in newest.items() if name.startswith(_SUPERVISOR)}
     parts = {
@@ -147,6 +148,9 @@ def _step_time(snapshot: Snapshot) -> Iterable[Text]:
     if supervisor:
         figures = "  ".join(f"{visible_line(name, 12)} {wording.number(v)}" for name, v in sorted(supervisor.items()))
         yield Text(f"supervisor, meanwhile: {figures}", style="dim")
+    shares = [f"{said} {wording.percent(newest[name])}" for name, said in _SHARES if name in newest]
+    if shares:
+        yield Text(f"accelerator: {', '.join(shares)}", style="dim")
     yield Text("")
 
 

@@ -26,7 +26,7 @@ class Curve:
 
 
 class KindPlot(Vertical):
-    """Curves of the three kinds with axes and ticks, under a caption that names the unit."""
+    """Curves of the task kinds with axes and ticks, under a caption that names the unit."""
 
     DEFAULT_CSS = """
     KindPlot { width: 1fr; height: 1fr; min-width: 24; }
