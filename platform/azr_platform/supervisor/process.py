@@ -211,7 +211,7 @@ class Supervisor:
                     raise message
                 reply = await self._answer(message)
                 for trouble in self._observer.troubles():
-                    await self._notice("sinks", trouble)
+                    await self._notice(trouble.partition(".")[0], trouble)
                 if reply is not None:
                     await child.wire.send(reply)
                 if isinstance(reply, Halt):
