@@ -48,7 +48,12 @@ class Webhook(Way):
         )
         # Timeouts of sockets are for each read: a server that sends a byte now and then would hold us for ever.
         cut_off = threading.Event()
-        late = threading.Timer(self._timeout, lambda: (cut_off.set(), self.abandon()))
+
+        def cut() -> None:
+            cut_off.set()
+            self.abandon()
+
+        late = threading.Timer(self._timeout, cut)
         late.daemon = True
         late.start()
         try:
