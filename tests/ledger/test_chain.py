@@ -8,6 +8,7 @@ import random
 import shutil
 import sqlite3
 from collections.abc import Callable
+from hashlib import blake2b
 from pathlib import Path
 from types import ModuleType
 
@@ -316,6 +317,14 @@ def test_whatever_is_stored_comes_back_as_it_was_hashed(
     connection.close()
     assert json.dumps(back) == json.dumps(values)
     assert chain.digest(chain.GENESIS, "t", 1, back) == chain.digest(chain.GENESIS, "t", 1, values)
+    # The format of every ledger there is.
+    canonical = json.dumps(["t", 1, *values], ensure_ascii=True, separators=(",", ":")).encode()
+    assert chain.digest(chain.GENESIS, "t", 1, values) == blake2b(chain.GENESIS + canonical, digest_size=32).digest()
+
+
+def test_each_character_is_hashed_as_json_writes_it() -> None:
+    for code in range(0x180):
+        assert chain._encode(chr(code)) == json.dumps(chr(code)).encode()
 
 
 def test_ordinary_values_are_stored_as_they_are() -> None:

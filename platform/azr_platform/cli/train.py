@@ -127,6 +127,7 @@ def _supervise(run: Path, config: Config, open_ledger: Callable[[Jail], LedgerWr
     from azr_monitor.policy import load_policy
     from azr_platform.alerts import outward
     from azr_platform.cli.progress import Headless
+    from azr_platform.ledger.errors import LedgerBroken
     from azr_platform.sinks import registry as sinks
     from azr_platform.supervisor.heldout import held_out_programs
     from azr_sandbox.limits import Limits
@@ -150,6 +151,8 @@ def _supervise(run: Path, config: Config, open_ledger: Callable[[Jail], LedgerWr
             with observer, _told(run, config, writer, observer, watch=watch) as told:
                 status = asyncio.run(_serve(run, config, writer, auditor, jail, observer, told, watch=watch))
             head = writer.head
+            with suppress(LedgerBroken):  # it is printed, too
+                writer.note_head("the end")
     from azr_platform.cli.summary import print_summary
 
     print_summary(run, console, head)

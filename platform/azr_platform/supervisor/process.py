@@ -279,6 +279,7 @@ class Supervisor:
             case Saved():
                 row = {"time": time.time(), "branch": self._at.branch, "step": message.step, "path": message.path}
                 await self._write(lambda: self._writer.append("checkpoints", {**row, "digest": message.digest}))
+                await self._write(lambda: self._writer.note_head(message.path))
             case Crashed():
                 self._error = message.error
             case Notice():
