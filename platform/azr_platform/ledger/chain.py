@@ -22,7 +22,7 @@ from azr_platform.ledger.heads import Head
 from azr_platform.ledger.schema import TABLES
 
 GENESIS = bytes(32)
-_encode_ascii = msgspec.json.Encoder().encode
+_quick = msgspec.json.Encoder().encode
 
 
 class Verification(msgspec.Struct, frozen=True):
@@ -39,19 +39,16 @@ class Verification(msgspec.Struct, frozen=True):
 
 def digest(previous: bytes, table: str, row: int, values: Sequence[object]) -> bytes:
     """The chain's next link, 32 bytes."""
-    content = b",".join([_encode(table), _encode(row), *map(_encode, values)])
-    return blake2b(b"%b[%b]" % (previous, content), digest_size=32).digest()
+    return blake2b(previous + canonical([table, row, *values]), digest_size=32).digest()
 
 
-def _encode(value: object) -> bytes:
-    """One value's canonical JSON: plain ASCII, as ``json.dumps`` writes it, at half its cost for ordinary text."""
-    if type(value) is str and value.isascii() and "\x7f" not in value:
-        return _encode_ascii(value)
-    if value is None:
-        return b"null"
-    if type(value) is int:
-        return b"%d" % value
-    return json.dumps(value).encode("ascii")
+def canonical(values: Sequence[object]) -> bytes:
+    """JSON in plain ASCII, as ``json.dumps`` writes it without spaces; for most rows at a fifth of its cost."""
+    if all(type(value) is not float or value == 0.0 or 1e-4 <= abs(value) < 1e16 for value in values):
+        quick = _quick(values)
+        if quick.isascii() and b"\x7f" not in quick:
+            return quick
+    return json.dumps(values, ensure_ascii=True, separators=(",", ":")).encode("ascii")
 
 
 def storable(value: object, kind: type) -> object:
@@ -136,6 +133,7 @@ class _Walk:
             self.passed = self.passed or self.head.hex() == self._expected_head
             for one in self._noted.get(seq, ()):
                 if one.head != self.head.hex():
+                    self.rows = self._agreed  # no more than these are known to be good
                     among = f"chain links {self._agreed + 1} to {seq}"
                     return f"among {among} some were made anew: the head noted {_when(one)} is another"
                 self._agreed = seq
