@@ -11,18 +11,25 @@ import resource
 import socket
 import stat
 import struct
+import subprocess
+import sys
+import tempfile
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from azr_platform.channel.client import SOCKET, ControlClient, NotSupervised, connect_unix, short_path
 from azr_platform.channel.messages import PROTOCOL, Action, Ask, Command, Hello, Outcome, Refused, Status, Welcome
-from azr_platform.channel.server import ControlServer, SocketOccupied
+from azr_platform.channel.peer import Peer
+from azr_platform.channel.server import MAX_CLIENT_FRAME, ControlServer, SocketOccupied
 from azr_platform.channel.wire import Wire, frame
 
 STATUS = Status(
@@ -46,6 +53,7 @@ class LiveServer:
     def __init__(self, run: Path) -> None:
         self.run = run
         self.commands: list[Command] = []
+        self.peers: list[Peer] = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
@@ -56,8 +64,9 @@ class LiveServer:
             self._end()
             raise
 
-    async def _on_command(self, command: Command) -> Outcome:
+    async def _on_command(self, command: Command, peer: Peer) -> Outcome:
         self.commands.append(command)
+        self.peers.append(peer)
         await asyncio.sleep(0)
         if command.why == "raise":
             raise RuntimeError("a bug in the supervisor")
@@ -122,6 +131,73 @@ def test_the_socket_is_this_user_s_alone_and_leaves_with_the_server(run_folder: 
         ControlClient(run_folder)
 
 
+# -- who may steer ---------------------------------------------------------------------------------------
+
+
+def test_who_gives_a_command_is_known_from_the_kernel_not_from_what_it_says(server: LiveServer) -> None:
+    """A process of its own that says it is another."""
+    code = (
+        "import os, socket, sys\n"
+        "from pathlib import Path\n"
+        "from azr_platform.channel.client import connect_unix\n"
+        "from azr_platform.channel.messages import Action, Command, Hello, ToClient\n"
+        "from azr_platform.channel.wire import Wire\n"
+        "sock = socket.socket(socket.AF_UNIX); connect_unix(sock, Path(sys.argv[1]))\n"
+        "wire = Wire(sock, ToClient); wire.ask(Hello(peer='client', pid=1))\n"
+        "print(wire.ask(Command(action=Action.PAUSE, who='root')).ok, os.getpid())\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code, str(server.run / SOCKET)], capture_output=True, text=True, check=True
+    )
+    ok, pid = ran.stdout.split()
+    assert ok == "True"
+    assert server.peers == [Peer(os.geteuid(), int(pid))]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_another_user_is_refused_by_the_socket_and_where_that_is_open_by_the_server(tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # the test's own folder lies in one for its user alone
+        run = Path(folder)
+        run.chmod(0o755)
+        live = LiveServer(run)
+        try:
+            said = _as_nobody(run)
+            assert said == f"{run}: only the user who runs it, or root, may speak to its supervisor"
+            (run / SOCKET).chmod(0o666)
+            said = _as_nobody(run)
+            assert said == f"{run}: the supervisor refused: this run is another user's (uid 0, you are 65534)"
+            assert live.commands == []
+            _answers(run)
+        finally:
+            live.close()
+
+
+def _as_nobody(run: Path) -> str:
+    """What a client of user 65534 is told; its modules are imported before it becomes that user."""
+    code = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from azr_platform.channel.client import ControlClient, NotSupervised\n"
+        "os.setgid(65534); os.setuid(65534)\n"
+        "try:\n    ControlClient(Path(sys.argv[1])); print('let in')\n"
+        "except NotSupervised as error:\n    print(error)\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code, str(run)], capture_output=True, text=True, check=True)
+    return ran.stdout.strip()
+
+
+def test_who_came_to_watch_is_answered_and_refused_every_command(server: LiveServer) -> None:
+    with ControlClient(server.run, read_only=True) as client:
+        assert client.status() == STATUS
+        outcome = client.command(Command(action=Action.STOP, who="me"))
+        assert not outcome.ok
+        assert "came to watch" in outcome.detail
+        with pytest.raises(NotSupervised):
+            client.status()  # it was hung up on
+    assert server.commands == []
+    _answers(server.run)
+
+
 def test_a_stale_socket_is_replaced(run_folder: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as dead, short_path(run_folder / SOCKET) as path:
         dead.bind(path)
@@ -169,8 +245,34 @@ def test_another_protocol_or_no_greeting_is_refused_and_hung_up_on(first: object
 
 def test_a_client_of_another_protocol_is_told_so(server: LiveServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("azr_platform.channel.server.PROTOCOL", PROTOCOL + 1)
-    with pytest.raises(NotSupervised, match=f"speaks protocol {PROTOCOL + 1}"):
+    with pytest.raises(NotSupervised, match=f"not {PROTOCOL}; use that version for this run, or resume the run with"):
         ControlClient(server.run)
+
+
+def test_a_greeting_of_a_later_version_is_told_which_this_one_is(server: LiveServer) -> None:
+    """One with a field that is not known here yet."""
+    with _raw(server.run) as sock:
+        greeting = {"type": "Hello", "protocol": PROTOCOL + 1, "peer": "client", "pid": 1, "token": "x"}
+        sock.sendall(_framed(msgspec.msgpack.encode(greeting)))
+        reply = Wire[Refused](sock, Refused).receive()
+        assert f"speaks protocol {PROTOCOL}; this was not understood" in reply.reason
+
+
+def test_an_answer_of_a_later_version_is_told_which_this_one_is(run_folder: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as later, short_path(run_folder / SOCKET) as path:
+        later.bind(path)
+        later.listen()
+
+        def answer() -> None:
+            with later.accept()[0] as client:
+                client.recv(1000)
+                client.sendall(_framed(msgspec.msgpack.encode({"type": "Welcome", "realm": 2})))
+
+        with ThreadPoolExecutor(1) as pool:
+            answered = pool.submit(answer)
+            with pytest.raises(NotSupervised, match=rf"in a way known here .* protocol {PROTOCOL}"):
+                ControlClient(run_folder)
+            answered.result(60)
 
 
 def test_a_second_greeting_is_refused(server: LiveServer) -> None:
@@ -287,7 +389,7 @@ def test_a_client_that_connects_while_the_server_closes_is_hung_up_on(rounds: in
     """However far the server has come with taking it; one that is forgotten would wait for an answer for ever."""
 
     async def connect_and_close(client: socket.socket) -> None:
-        server = ControlServer(run_folder, lambda _: _never(), lambda: STATUS)
+        server = ControlServer(run_folder, lambda *_: _never(), lambda: STATUS)
         await server.start()
         connect_unix(client, run_folder / SOCKET)
         for _ in range(rounds):
@@ -325,3 +427,115 @@ def test_without_a_free_descriptor_the_server_waits_for_one(
             resource.setrlimit(resource.RLIMIT_NOFILE, limits)
         wire: Wire[Welcome] = Wire(client, Welcome)
         assert isinstance(wire.receive(), Welcome)
+
+
+# -- fuzzed ----------------------------------------------------------------------------------------------
+
+COMMANDS = st.builds(Command, action=st.sampled_from(Action), who=st.text(max_size=20), why=st.text(max_size=20))
+MESSAGES = st.one_of(
+    COMMANDS, st.builds(Ask), st.builds(Hello, peer=st.sampled_from(["client", "observer", "trainer", ""]), pid=...)
+)
+WHOLE = MESSAGES.filter(lambda message: not isinstance(message, Hello) or abs(message.pid) < 2**63).map(frame)
+
+
+@st.composite
+def _mutated(draw: st.DrawFn) -> bytes:
+    """A real frame with bytes changed, taken out or put in, its length changed with them or not."""
+    data = bytearray(draw(WHOLE))
+    for _ in range(draw(st.integers(1, 4))):
+        at = draw(st.integers(0, len(data)))
+        data[at : at + draw(st.integers(0, 3))] = draw(st.binary(max_size=3))
+    return bytes(data) if draw(st.booleans()) else _framed(bytes(data[4:]))
+
+
+CHUNKS = st.one_of(
+    WHOLE,
+    _mutated(),
+    st.binary(max_size=60),
+    st.binary(max_size=60).map(_framed),
+    st.builds(lambda data, end: data[:end], WHOLE, st.integers(0, 40)),
+    st.integers(0, 2**32 - 1).map(lambda length: struct.pack("<I", length)),
+)
+GREETING = frame(Hello(peer="client", pid=1))
+ToClientWire = Wire[Welcome | Outcome | Status | Refused]
+
+
+@pytest.fixture(scope="module")
+def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    """One server for all examples: whatever one leaves behind, the next would meet."""
+    run = tmp_path_factory.mktemp("run")
+    live = LiveServer(run)
+    yield live
+    live.close()
+
+
+@settings(max_examples=400)
+@given(st.booleans(), st.lists(CHUNKS, max_size=6))
+def test_whatever_is_said_every_answer_is_one_of_ours_and_then_it_hangs_up(
+    fuzzed: LiveServer, greets: bool, chunks: list[bytes]
+) -> None:
+    before = len(fuzzed.commands)
+    data = (GREETING if greets else b"") + b"".join(chunks)
+    with _raw(fuzzed.run) as sock:
+        with contextlib.suppress(ConnectionResetError, BrokenPipeError):  # it has hung up already
+            sock.sendall(data)
+            sock.shutdown(socket.SHUT_WR)
+        answers = b""
+        with contextlib.suppress(ConnectionResetError):
+            while got := sock.recv(1 << 16):
+                answers += got
+    decoder = msgspec.msgpack.Decoder(Welcome | Outcome | Status | Refused)
+    kinds: list[type] = []
+    while answers:  # whole frames, and messages of this protocol all of them
+        (length,) = struct.unpack("<I", answers[:4])
+        assert len(answers) >= 4 + length
+        kinds.append(type(decoder.decode(answers[4 : 4 + length])))
+        answers = answers[4 + length :]
+    assert kinds.count(Welcome) <= 1 and kinds.count(Refused) <= 1
+    assert Refused not in kinds[:-1], "after a refusal nothing more is said"
+    if Welcome not in kinds:
+        assert len(fuzzed.commands) == before, "nobody who was not welcomed gives commands"
+    _answers(fuzzed.run)
+
+
+def test_lengths_that_are_only_claimed_cost_no_memory(server: LiveServer) -> None:
+    tracemalloc.start()
+    try:
+        with contextlib.ExitStack() as stack:
+            socks = [stack.enter_context(_raw(server.run)) for _ in range(50)]
+            for sock in socks:
+                sock.sendall(GREETING + struct.pack("<I", MAX_CLIENT_FRAME) + b"x")
+            for sock in socks:
+                Wire[Welcome](sock, Welcome).receive()
+            _answers(server.run)
+            held, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held <= peak < 50 * MAX_CLIENT_FRAME / 2
+
+
+def test_a_length_over_the_clients_limit_is_refused_before_its_bytes_come(server: LiveServer) -> None:
+    with _raw(server.run) as sock:
+        sock.sendall(GREETING + struct.pack("<I", MAX_CLIENT_FRAME + 1))
+        wire = ToClientWire(sock, Welcome | Refused)
+        assert isinstance(wire.receive(), Welcome)
+        reply = wire.receive()
+        assert isinstance(reply, Refused) and "over the limit" in reply.reason
+
+
+def test_more_clients_than_there_is_room_for_are_hung_up_on_and_room_comes_back(
+    server: LiveServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("azr_platform.channel.server.MAX_CLIENTS", 5)
+    with contextlib.ExitStack() as stack:
+        for _ in range(5):
+            sock = stack.enter_context(_raw(server.run))
+            sock.sendall(GREETING)
+            assert isinstance(Wire[Welcome](sock, Welcome).receive(), Welcome)
+        with _raw(server.run) as one_more:
+            assert one_more.recv(1) == b""
+    while True:  # until it has noticed that they are gone
+        try:
+            return _answers(server.run)
+        except NotSupervised:
+            time.sleep(0.01)

@@ -342,6 +342,14 @@ def test_audit_of_a_run_keeps_the_old_verdicts_and_adds_new_ones(cli: Cli, tmp_p
     assert row["verdict"] == "block"
     verified = cli("audit", str(run), "--verify", "--json")
     assert json.loads(verified.stdout)["intact"] is True
+    with LedgerWriter(run) as writer:
+        writer.note_head("checkpoints/step-000000")
+    (run / "heads.jsonl").rename(tmp_path / "elsewhere.jsonl")
+    verified = cli("audit", str(run), "--verify", "--heads", str(tmp_path / "elsewhere.jsonl"))
+    assert verified.returncode == 0
+    assert "1 heads that were noted" in verified.stdout
+    assert_one_line(cli("audit", str(run), "--verify", "--heads", str(tmp_path / "none")), "none", status=2)
+    assert_one_line(cli("audit", str(run), "--heads", "x"), "go with --verify", status=2)
     import sqlite3
 
     connection = sqlite3.connect(run / "ledger.db")

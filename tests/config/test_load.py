@@ -107,7 +107,10 @@ def test_an_override_s_bare_words_are_text(override: str, value: str) -> None:
 def _values(annotation: Any, metadata: list[Any]) -> st.SearchStrategy[Any]:
     """Valid values of one field, from its type and bounds."""
     if get_origin(annotation) is tuple and get_args(annotation)[1] is Ellipsis:
-        return st.permutations(get_args(get_args(annotation)[0]))  # all of them is always one of the valid choices
+        inner = get_args(annotation)[0]
+        if str(inner).startswith("typing.Literal"):
+            return st.permutations(get_args(inner))  # all of them is always one of the valid choices
+        return st.lists(_values(*_unpack(inner)) if hasattr(inner, "__metadata__") else _values(inner, []), max_size=3)
     if get_origin(annotation) is tuple:
         return st.tuples(*(_values(*_unpack(part)) for part in get_args(annotation))).map(list)
     if hasattr(annotation, "__metadata__"):
@@ -117,6 +120,8 @@ def _values(annotation: Any, metadata: list[Any]) -> st.SearchStrategy[Any]:
     if annotation is bool:
         return st.booleans()
     if annotation is str:
+        if pattern := next((found for item in metadata if (found := getattr(item, "pattern", None))), None):
+            return st.from_regex(pattern, fullmatch=True)
         shortest = max((getattr(item, "min_length", 0) for item in metadata), default=0)
         return st.text(st.characters(exclude_categories=["Cs"]), min_size=shortest)
     bounds: dict[str, Any] = {}

@@ -8,6 +8,7 @@ import random
 import shutil
 import sqlite3
 from collections.abc import Callable
+from hashlib import blake2b
 from pathlib import Path
 from types import ModuleType
 
@@ -316,6 +317,26 @@ def test_whatever_is_stored_comes_back_as_it_was_hashed(
     connection.close()
     assert json.dumps(back) == json.dumps(values)
     assert chain.digest(chain.GENESIS, "t", 1, back) == chain.digest(chain.GENESIS, "t", 1, values)
+    canonical = json.dumps(["t", 1, *values], ensure_ascii=True, separators=(",", ":")).encode()
+    assert chain.digest(chain.GENESIS, "t", 1, values) == blake2b(chain.GENESIS + canonical, digest_size=32).digest()
+
+
+@given(st.lists(st.text(max_size=5) | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.none()))
+def test_what_is_hashed_is_what_json_writes(values: list[object]) -> None:
+    """The format of every ledger there is."""
+    assert chain.canonical(values) == json.dumps(values, separators=(",", ":")).encode()
+
+
+@pytest.mark.parametrize("exponent", range(-12, 24))
+def test_numbers_near_each_power_of_ten_are_hashed_as_json_writes_them(exponent: int) -> None:
+    for digits in (1.0, 9.999999999999999, 1.0000000000000002, 1.5, 1.2345678901234567):
+        for value in (digits * 10.0**exponent, -digits * 10.0**exponent, digits / 10.0**-exponent):
+            assert chain.canonical([value, "x"]) == json.dumps([value, "x"], separators=(",", ":")).encode()
+
+
+def test_each_character_is_hashed_as_json_writes_it() -> None:
+    for code in range(0x180):
+        assert chain.canonical([chr(code), 1.5]) == json.dumps([chr(code), 1.5], separators=(",", ":")).encode()
 
 
 def test_ordinary_values_are_stored_as_they_are() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -184,6 +185,9 @@ def test_commands_after_a_stop_are_refused_and_recorded(supervise: Supervise) ->
     assert ended.status == 0
     assert ended.states[-1] == "stopped"
     assert [outcome.split(":")[0] for _, _, outcome in ended.controls] == ["done"] + ["refused"] * 4
+    given = [json.loads(row[0]) for row in ended.rows("SELECT arguments FROM controls ORDER BY id")]
+    by = {"uid": os.geteuid(), "pid": os.getpid()}
+    assert given == [by, *[{"step": 0} | by] * 4], "who gave them is what the kernel says"
 
 
 def test_commands_after_the_end_are_refused(supervise: Supervise) -> None:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import stat
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from hashlib import blake2b
@@ -18,6 +23,7 @@ from azr_platform.supervisor.runfolder import (
     checkpoint_at,
     continuation,
     create,
+    make_private,
     open_branch,
     reopen,
     warnings_of,
@@ -139,3 +145,40 @@ def test_punishing_what_the_monitor_flags_is_warned_of() -> None:
     assert warnings_of(load("nano")) == []
     (warning,) = warnings_of(load("nano", overrides=["rewards.punish_flagged=true"]))
     assert "2503.11926" in warning
+
+
+# -- whose folder it is ----------------------------------------------------------------------------------
+
+
+def test_a_new_run_s_folder_is_its_user_s_alone(run: Path, writer: LedgerWriter) -> None:
+    assert stat.S_IMODE(run.stat().st_mode) == 0o700
+    assert make_private(run) == []
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o770, 0o701])
+def test_a_folder_that_was_opened_to_others_is_made_private_and_that_is_told(
+    mode: int, run: Path, writer: LedgerWriter
+) -> None:
+    run.chmod(mode)
+    assert make_private(run) == [f"the run's folder was open to other users (mode {mode:04o}); it is private now"]
+    assert stat.S_IMODE(run.stat().st_mode) == 0o700
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_folder_of_another_user_s_is_told_of_and_left_as_it_is() -> None:
+    """In a child that becomes user 65534, in a folder of user 65533's."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        Path(folder).chmod(0o777)
+        os.chown(folder, 65533, 65533)
+        code = (
+            "import os, sys\n"
+            "from pathlib import Path\n"
+            "from azr_platform.supervisor.runfolder import make_private\n"
+            "os.setgid(65534); os.setuid(65534)\n"
+            "print(*make_private(Path(sys.argv[1])), sep='\\n')\n"
+        )
+        ran = subprocess.run([sys.executable, "-c", code, folder], capture_output=True, text=True, check=True)
+        assert ran.stdout.splitlines() == [
+            "the run's folder belongs to uid 65533, who can read and change all that is in it",
+            "the run's folder cannot be made private here: other users may read it, and steer the run",
+        ]

@@ -17,6 +17,7 @@ from textual.notifications import Notification
 from textual.pilot import Pilot
 
 from azr_platform.channel.messages import Action, Command, Outcome, Status
+from azr_platform.channel.peer import Peer, myself
 from azr_platform.channel.server import ControlServer
 from azr_platform.ledger.writer import Batch, LedgerWriter
 from azr_platform.records import SELF_PLAY_KINDS, Kind, Role
@@ -346,7 +347,8 @@ class LiveSupervisor:
         self._thread.join(60)
         self._loop.close()
 
-    async def _on_command(self, command: Command) -> Outcome:
+    async def _on_command(self, command: Command, peer: Peer) -> Outcome:
+        assert peer == myself()
         self.commands.append(command)
         return self.answer(command)
 

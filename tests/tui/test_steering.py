@@ -40,6 +40,21 @@ async def test_pause_is_two_keys_and_is_answered(
         assert getpass.getuser() in supervisor.commands[0].who
 
 
+async def test_a_dashboard_that_only_watches_gives_no_command_and_says_so(
+    full_run: Any, supervise: Any, until: Any, shown: Any
+) -> None:
+    supervisor = supervise(full_run[0])
+    app = AzrApp(full_run[0], poll=0.05, read_only=True)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.view.status is not None and app.view.snapshot is not None, "a live run")
+        await until(pilot, lambda: "read-only: watching only" in shown(app), "that it only watches")
+        for key in ("p", "r", "b", "s", "4", "a", "A"):
+            await pilot.press(key, "enter")
+            assert not isinstance(app.screen, ConfirmScreen | RollbackScreen)
+        assert any("azr-platform tui" in note.message for note in app._notifications)
+    assert supervisor.commands == []
+
+
 async def test_resume_carries_its_reason(full_run: Any, supervise: Any, make_app: Make, until: Any) -> None:
     supervisor = supervise(full_run[0])
     supervisor.state = "paused"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -36,7 +37,7 @@ from azr_tui.screens.live import LiveScreen
 from azr_tui.screens.main import MainScreen
 from azr_tui.screens.rollback import RollbackScreen
 from azr_tui.screens.sample import SampleScreen
-from azr_tui.view import SILENT, Snapshot, View, undone
+from azr_tui.view import SILENT, WATCHING, Snapshot, View, undone
 
 _MOST_TOASTS = 3
 
@@ -44,7 +45,7 @@ _MOST_TOASTS = 3
 class AzrApp(App[None]):
     """Run with ``AzrApp(run).run()``. ``clock`` gives seconds since the epoch, ``poll`` the seconds between readings.
 
-    The run's folder need not hold a ledger yet; the dashboard waits for it.
+    The run's folder need not hold a ledger yet; the dashboard waits for it. A ``read_only`` one gives no commands.
     """
 
     TITLE = "azr-platform"
@@ -53,7 +54,9 @@ class AzrApp(App[None]):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012 declared by Textual without ClassVar
     VERTICAL_BREAKPOINTS = [(0, "-tiny"), (22, "-short"), (32, "-tall")]  # noqa: RUF012
 
-    def __init__(self, run: Path, *, clock: Callable[[], float] = time.time, poll: float = 1.0) -> None:
+    def __init__(
+        self, run: Path, *, clock: Callable[[], float] = time.time, poll: float = 1.0, read_only: bool = False
+    ) -> None:
         # With NO_COLOR the terminal's own two colours are used; otherwise Textual would turn red into near black.
         super().__init__(ansi_color="NO_COLOR" in os.environ)
         self._run_folder = run
@@ -62,7 +65,7 @@ class AzrApp(App[None]):
         self._main = MainScreen()
         self._feed = Feed(run, self.post_message, poll)
         self._pulse = PulseTaker(run, self.post_message, poll)
-        self._view = View(run, clock())
+        self._view = View(run, clock(), read_only=read_only)
         self._newest_alert: int | None = None
 
     @property
@@ -103,7 +106,7 @@ class AzrApp(App[None]):
         self._show(trouble=message.text)
 
     def on_pulse(self, message: Pulse) -> None:
-        self._view = View(self._run_folder, self._clock(), self._view.snapshot, message.status, self._view.trouble)
+        self._view = replace(self._view, now=self._clock(), status=message.status)
         self._tick()
 
     def on_page_read(self, message: PageRead) -> None:
@@ -132,18 +135,14 @@ class AzrApp(App[None]):
         )
 
     def _show(self, *, snapshot: Snapshot | None = None, trouble: str | None = None) -> None:
-        self._view = View(
-            self._run_folder,
-            self._clock(),
-            snapshot or self._view.snapshot,
-            self._view.status,
-            self._view.trouble if trouble is None else trouble,
+        view = self._view
+        self._view = replace(
+            view, snapshot=snapshot or view.snapshot, trouble=view.trouble if trouble is None else trouble
         )
         self._tick()
 
     def _tick(self) -> None:
-        view = self._view
-        self._view = View(view.run, self._clock(), view.snapshot, view.status, view.trouble)
+        self._view = replace(self._view, now=self._clock())
         top = self._top
         if isinstance(top, LiveScreen) and top.is_mounted:
             top.show(self._view)
@@ -217,7 +216,7 @@ class AzrApp(App[None]):
         self.push_screen(HelpScreen())
 
     def action_leave(self) -> None:
-        going_on = self._view.steerable and self._view.state not in ("stopped", "finished", "failed")
+        going_on = self._view.status is not None and self._view.state not in ("stopped", "finished", "failed")
         self.exit(message=f"The run goes on. Watch it again: azr-platform tui {self._run_folder}" if going_on else None)
 
     # -- steering ----------------------------------------------------------------------------------------
@@ -227,7 +226,9 @@ class AzrApp(App[None]):
         if reason:
             folder = visible_line(str(self._run_folder), 200)
             remedy = f"To continue the run: azr-platform train --resume {folder}"
-            if reason == SILENT:
+            if reason == WATCHING:
+                remedy = f"To steer the run: azr-platform tui {folder}"
+            elif reason == SILENT:
                 remedy = f"It may be starting or very busy; if it stays so, look into {folder}/logs."
             self.notify(
                 f"{reason.capitalize()}, so nothing can be changed. {remedy}",

@@ -182,7 +182,7 @@ class PulseTaker:
 
     def _take(self) -> Status | None:
         try:
-            with ControlClient(self._run, timeout=self._timeout) as client:
+            with ControlClient(self._run, timeout=self._timeout, read_only=True) as client:
                 return client.status()
         except (NotSupervised, OSError):
             return None

@@ -27,6 +27,8 @@ from azr_platform.records import SELF_PLAY_KINDS, Kind, Role
 
 SILENT = "supervisor silent"
 """Somebody holds the run's lock, but nobody answers on its socket."""
+WATCHING = "watching only"
+"""The dashboard was opened so that it steers nothing."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ class View:
     snapshot: Snapshot | None = None
     status: Status | None = None
     trouble: str = ""
+    read_only: bool = False
 
     @property
     def state(self) -> str:
@@ -98,14 +101,16 @@ class View:
 
     @property
     def steerable(self) -> bool:
-        """Whether somebody is there to carry out a command."""
-        return self.status is not None
+        """Whether commands may be given, and somebody is there to carry them out."""
+        return self.status is not None and not self.read_only
 
     @property
     def why_read_only(self) -> str:
         """Why no command can be given; empty when one can."""
         if self.steerable:
             return ""
+        if self.read_only:
+            return WATCHING
         if self.snapshot is not None and self.snapshot.summary.supervised:
             return SILENT
         return "no supervisor"

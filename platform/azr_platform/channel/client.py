@@ -6,7 +6,19 @@ import os
 import socket
 from pathlib import Path
 
-from azr_platform.channel.messages import Ask, Command, Hello, Outcome, Refused, Status, ToClient, Welcome
+from azr_platform import __version__
+from azr_platform.channel.messages import (
+    OBSERVER,
+    PROTOCOL,
+    Ask,
+    Command,
+    Hello,
+    Outcome,
+    Refused,
+    Status,
+    ToClient,
+    Welcome,
+)
 from azr_platform.channel.wire import Disconnected, Wire, WireError
 
 SOCKET = "control.sock"
@@ -17,18 +29,21 @@ class NotSupervised(Exception):
 
 
 class ControlClient:
-    """One short connection to ``RUN/control.sock``.
+    """One short connection to ``RUN/control.sock``; ``read_only`` ones are refused every command.
 
     Raises:
-        NotSupervised: nobody listens there, or the peer speaks another protocol version.
+        NotSupervised: nobody listens there, it is another user's, or the peer speaks another protocol version.
     """
 
-    def __init__(self, run: Path, timeout: float = 30.0) -> None:
+    def __init__(self, run: Path, timeout: float = 30.0, *, read_only: bool = False) -> None:
         self._run = run
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         sock.settimeout(timeout)
         try:
             connect_unix(sock, run / SOCKET)
+        except PermissionError as error:
+            sock.close()
+            raise NotSupervised(f"{run}: only the user who runs it, or root, may speak to its supervisor") from error
         except OSError as error:
             sock.close()
             raise NotSupervised(
@@ -36,7 +51,7 @@ class ControlClient:
             ) from error
         self._wire: Wire[ToClient] = Wire(sock, ToClient)
         try:
-            reply = self._ask(Hello(peer="client", pid=os.getpid()))
+            reply = self._ask(Hello(peer=OBSERVER if read_only else "client", pid=os.getpid()))
         except NotSupervised:
             self.close()
             raise
@@ -80,8 +95,13 @@ class ControlClient:
     def _ask(self, message: Hello | Command | Ask) -> ToClient:
         try:
             return self._wire.ask(message)
-        except (Disconnected, WireError) as error:
+        except Disconnected as error:
             raise NotSupervised(f"{self._run}: the supervisor did not answer ({error})") from error
+        except WireError as error:
+            mine = f"this is azr-platform {__version__}, protocol {PROTOCOL}"
+            raise NotSupervised(
+                f"{self._run}: the supervisor did not answer in a way known here ({error}); {mine}"
+            ) from error
 
 
 def connect_unix(sock: socket.socket, path: Path) -> None:

@@ -21,6 +21,9 @@ from azr_platform.records import Kind, Phase, Role, Task
 
 PROTOCOL = 1
 
+# What a client calls itself that came to watch (`Hello.peer`): no command of its is carried out.
+OBSERVER = "observer"
+
 
 class Message(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True, kw_only=True):
     """Base of all messages: immutable, tagged with the class name, strict."""
@@ -30,7 +33,11 @@ class Message(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True,
 
 
 class Hello(Message, frozen=True, kw_only=True):
-    """First message of every connection; the protocol versions must be equal."""
+    """First message of every connection; the protocol versions must be equal.
+
+    ``peer`` is what it is: ``trainer``, ``client`` or ``observer``. ``pid`` is what it says itself; the
+    ledger has what the kernel says.
+    """
 
     protocol: int = PROTOCOL
     peer: str

@@ -1,4 +1,4 @@
-"""The supervisor's Unix socket: only this user may connect, and only one supervisor may listen."""
+"""The supervisor's Unix socket: only this user and root may connect, some only to watch, and one supervisor listens."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from azr_platform import __version__
 from azr_platform.channel.client import SOCKET, connect_unix, short_path
 from azr_platform.channel.messages import (
+    OBSERVER,
     PROTOCOL,
     Ask,
     Command,
@@ -21,11 +23,16 @@ from azr_platform.channel.messages import (
     Status,
     Welcome,
 )
+from azr_platform.channel.peer import Peer, peer_of
 from azr_platform.channel.wire import AsyncWire, Disconnected, WireError
 
 # A client that says nothing for so long has hung, or is none of ours.
 HELLO_SECONDS = 10.0
 BACKLOG = 100
+# What clients say is short, and those that say nothing are few: neither may fill the memory.
+MAX_CLIENT_FRAME = 256 * 1024
+MAX_CLIENTS = 200
+SPOKEN = f"this supervisor is azr-platform {__version__} and speaks protocol {PROTOCOL}"
 # How long to take no client when no descriptor is left for one.
 FULL_SECONDS = 1.0
 
@@ -49,7 +56,7 @@ class ControlServer:
     def __init__(
         self,
         run: Path,
-        on_command: Callable[[Command], Awaitable[Outcome]],
+        on_command: Callable[[Command, Peer], Awaitable[Outcome]],
         on_ask: Callable[[], Status],
     ) -> None:
         self._path = run / SOCKET
@@ -115,36 +122,47 @@ class ControlServer:
             loop.remove_reader(sock)
             self._full = loop.call_later(FULL_SECONDS, self._listen, sock)
             return
+        if len(self._connections) >= MAX_CLIENTS:
+            client.close()
+            return
         self._connections[loop.create_task(self._serve(client))] = client
 
     async def _serve(self, client: socket.socket) -> None:
         task = asyncio.current_task()
         assert task is not None
         try:
+            peer = peer_of(client)
             reader, writer = await asyncio.open_unix_connection(sock=client)
-            await self._talk(AsyncWire(reader, writer, FromClient))
+            await self._talk(AsyncWire(reader, writer, FromClient, MAX_CLIENT_FRAME), peer)
         finally:
             client.close()
             del self._connections[task]
 
-    async def _talk(self, wire: AsyncWire[FromClient]) -> None:
+    async def _talk(self, wire: AsyncWire[FromClient], peer: Peer) -> None:
+        greeted = False
         try:
             hello = await asyncio.wait_for(wire.receive(), HELLO_SECONDS)
-            if not isinstance(hello, Hello) or hello.protocol != PROTOCOL:
-                await wire.send(Refused(reason=f"this supervisor speaks protocol {PROTOCOL}; use the same version"))
+            if refusal := _refusal(hello, peer):
+                await wire.send(Refused(reason=refusal))
                 return
+            assert isinstance(hello, Hello)
             await wire.send(Welcome())
+            greeted = True
             while True:
                 message = await wire.receive()
                 if isinstance(message, Command):
-                    await wire.send(await self._on_command(message))
+                    if hello.peer == OBSERVER:
+                        await wire.send(Refused(reason="who came to watch gives no commands; connect to steer"))
+                        return
+                    await wire.send(await self._on_command(message, peer))
                 elif isinstance(message, Ask):
                     await wire.send(self._on_ask())
                 else:
                     await wire.send(Refused(reason="say Hello only once"))
                     return
         except WireError as error:
-            await _try_refuse(wire, str(error))
+            # Before the greeting it may be another version's.
+            await _try_refuse(wire, str(error) if greeted else f"{SPOKEN}; this was not understood: {error}")
         except TimeoutError:
             await _try_refuse(wire, "say Hello first")
         except (Disconnected, asyncio.CancelledError):
@@ -154,6 +172,17 @@ class ControlServer:
             asyncio.get_running_loop().call_exception_handler(report)
         finally:
             await wire.close()
+
+
+def _refusal(hello: FromClient, peer: Peer) -> str:
+    """Why nothing is to be had for a client that begins so; empty when all is well."""
+    if not peer.may_steer:
+        return f"this run is another user's (uid {os.geteuid()}, you are {peer.uid})"
+    if not isinstance(hello, Hello):
+        return f"{SPOKEN}; say Hello first"
+    if hello.protocol != PROTOCOL:
+        return f"{SPOKEN}, not {hello.protocol}; use that version for this run, or resume the run with yours"
+    return ""
 
 
 async def _try_refuse(wire: AsyncWire[FromClient], reason: str) -> None:

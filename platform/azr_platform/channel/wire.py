@@ -48,10 +48,10 @@ def _decode(decoder: msgspec.msgpack.Decoder[Any], body: bytes) -> Any:
         raise WireError(f"not a message of this protocol: {error}") from error
 
 
-def _length(head: bytes) -> int:
+def _length(head: bytes, limit: int = MAX_FRAME) -> int:
     (length,) = _LENGTH.unpack(head)
-    if length > MAX_FRAME:
-        raise WireError(f"a frame of {length} bytes is over the limit of {MAX_FRAME}")
+    if length > limit:
+        raise WireError(f"a frame of {length} bytes is over the limit of {limit}")
     return int(length)
 
 
@@ -99,10 +99,14 @@ class Wire(Generic[In]):
 class AsyncWire(Generic[In]):
     """The supervisor's end of a connection."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, incoming: Any) -> None:
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, incoming: Any, limit: int = MAX_FRAME
+    ) -> None:
+        """A frame that claims more than ``limit`` bytes is refused before they come."""
         self._reader = reader
         self._writer = writer
         self._decoder = msgspec.msgpack.Decoder(incoming)
+        self._limit = limit
 
     async def send(self, message: msgspec.Struct) -> None:
         try:
@@ -113,7 +117,8 @@ class AsyncWire(Generic[In]):
 
     async def receive(self) -> In:
         try:
-            body = await self._reader.readexactly(_length(await self._reader.readexactly(_LENGTH.size)))
+            head = await self._reader.readexactly(_LENGTH.size)
+            body = await self._reader.readexactly(_length(head, self._limit))
         except (asyncio.IncompleteReadError, OSError) as error:
             raise Disconnected(str(error)) from error
         received: In = _decode(self._decoder, body)

@@ -12,6 +12,7 @@ import typer
 
 if TYPE_CHECKING:
     from azr_monitor.records import Verdict
+    from azr_platform.ledger.heads import Head
     from azr_platform.supervisor.posthoc import Case, Judged
 
 _UNREAD: Final = "audit.unreadable"
@@ -23,6 +24,9 @@ def audit(
     policy: Annotated[str, typer.Option(help="default, strict, observe or a YAML file.")] = "default",
     verify: Annotated[bool, typer.Option("--verify", help="Only walk the run's hash chain.")] = False,
     head: Annotated[str, typer.Option(help="With --verify: a head noted earlier must still be on the chain.")] = "",
+    heads: Annotated[
+        Path | None, typer.Option(help="With --verify: a copy of the run's heads.jsonl, kept elsewhere.")
+    ] = None,
     no_run: Annotated[bool, typer.Option("--no-run", help="Judge the texts, run nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line each instead of tables.")] = False,
 ) -> None:
@@ -39,10 +43,10 @@ def audit(
         if verify:
             raise BadInput("--verify walks a run's hash chain; give a run's folder")
         _audit_file(jsonl, policy, no_run, as_json)
-    elif head and not verify:
-        raise BadInput("--head goes with --verify")
+    elif (head or heads) and not verify:
+        raise BadInput("--head and --heads go with --verify")
     elif run is not None and verify:
-        _verify(run, head, as_json)
+        _verify(run, head, heads, as_json)
     elif run is not None:
         _audit_run(run, policy, as_json)
 
@@ -234,22 +238,40 @@ def _table(title: str, unit: str, rows: Any) -> Any:
 # -- a run -----------------------------------------------------------------------------------------------
 
 
-def _verify(run: Path, head: str, as_json: bool) -> None:
+def _verify(run: Path, head: str, copy: Path | None, as_json: bool) -> None:
     from azr_platform.ledger.reader import LedgerReader
 
     with LedgerReader(run) as reader:
-        found = reader.verify(head)
+        noted, unread = _noted(run, copy)
+        found = reader.verify(head, noted)
     if as_json:
-        typer.echo(
-            json.dumps({"intact": found.intact, "rows": found.rows, "head": found.head, "problem": found.problem})
-        )
+        fields = {"intact": found.intact, "rows": found.rows, "head": found.head, "problem": found.problem}
+        typer.echo(json.dumps({**fields, "noted_heads": len(noted), "unread_heads": unread}))
     elif found.intact:
         typer.echo(f"intact: {found.rows} rows, head {found.head}")
-        if not head:
-            typer.echo("A whole record made anew shows only against a head noted earlier: give it with --head.")
+        typer.echo(f"{len(noted)} heads that were noted with checkpoints are on the chain, each in its place")
+        if not head and copy is None:
+            typer.echo(
+                "Whoever can write the run's folder can make all of it anew; a head (--head), or a copy of heads.jsonl "
+                "(--heads), that was kept elsewhere shows it."
+            )
     else:
         typer.echo(f"NOT intact after {found.rows} good rows: {found.problem}", err=True)
+    if unread and not as_json:
+        typer.echo(f"note: {unread} lines of the noted heads cannot be read", err=True)
     raise typer.Exit(0 if found.intact else 1)
+
+
+def _noted(run: Path, copy: Path | None) -> tuple[list[Head], int]:
+    """The heads to hold the chain against, and how many lines are none; a run that noted none has none."""
+    from azr_platform.ledger.heads import FILE, read
+
+    try:
+        return read(copy or run / FILE)
+    except FileNotFoundError:
+        if copy is not None:
+            raise
+        return [], 0
 
 
 def _audit_run(run: Path, policy: str, as_json: bool) -> None:

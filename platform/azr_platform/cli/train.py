@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from azr_platform.cli.progress import Headless
     from azr_platform.config.schema import Config
     from azr_platform.ledger.writer import LedgerWriter
-    from azr_platform.sinks.registry import Sinks
+    from azr_platform.supervisor.observer import Guarded
     from azr_sandbox.jail import Jail
     from azr_sandbox.pool import JailPool
 
@@ -125,8 +125,10 @@ def _supervise(run: Path, config: Config, open_ledger: Callable[[Jail], LedgerWr
 
     from azr_monitor.audit import Auditor
     from azr_monitor.policy import load_policy
+    from azr_platform.alerts import outward
     from azr_platform.cli.progress import Headless
-    from azr_platform.sinks.registry import require
+    from azr_platform.ledger.errors import LedgerBroken
+    from azr_platform.sinks import registry as sinks
     from azr_platform.supervisor.heldout import held_out_programs
     from azr_sandbox.limits import Limits
     from azr_sandbox.pool import JailPool
@@ -134,7 +136,8 @@ def _supervise(run: Path, config: Config, open_ledger: Callable[[Jail], LedgerWr
 
     console = Console()
     _check_model(config)
-    require(config.sinks)
+    sinks.require(config.sinks)
+    outward.require(config.alerts)
     held_out_programs(config.tasks.held_out)  # a file that cannot be read should show now; it is remembered
     auditor = Auditor.from_policy(load_policy(config.supervisor.policy))
     limits = Limits(wall_s=config.jail.wall_seconds, cpu_s=config.jail.cpu_seconds, memory_mb=config.jail.memory_mb)
@@ -145,9 +148,11 @@ def _supervise(run: Path, config: Config, open_ledger: Callable[[Jail], LedgerWr
             opened = open_ledger(jail)
         with opened as writer:
             observer = Headless(console, config.run.steps, quiet=watch)
-            with observer, _sinks(run, config, writer, observer) as sinks:
-                status = asyncio.run(_serve(run, config, writer, auditor, jail, observer, sinks, watch=watch))
+            with observer, _told(run, config, writer, observer, watch=watch) as told:
+                status = asyncio.run(_serve(run, config, writer, auditor, jail, observer, told, watch=watch))
             head = writer.head
+            with suppress(LedgerBroken):  # it is printed, too
+                writer.note_head("the end")
     from azr_platform.cli.summary import print_summary
 
     print_summary(run, console, head)
@@ -155,8 +160,9 @@ def _supervise(run: Path, config: Config, open_ledger: Callable[[Jail], LedgerWr
 
 
 @contextmanager
-def _sinks(run: Path, config: Config, writer: LedgerWriter, observer: Headless) -> Iterator[Sinks]:
-    """The run's sinks until it ends; what went wrong with them at their end is still put on record."""
+def _told(run: Path, config: Config, writer: LedgerWriter, observer: Headless, *, watch: bool) -> Iterator[Guarded]:
+    """Everybody who hears of the run: the terminal, alerts and sinks. What goes wrong at their end is put on record."""
+    from azr_platform.alerts.outward import Outward
     from azr_platform.ledger.errors import LedgerBroken
     from azr_platform.ledger.reader import LedgerReader
     from azr_platform.sinks.base import Stream
@@ -165,15 +171,17 @@ def _sinks(run: Path, config: Config, writer: LedgerWriter, observer: Headless) 
 
     with LedgerReader(run) as reader:
         row = reader.run()
+    outward = Outward(run, row.name, config.alerts, lambda: writer.head, terminal=not watch)
     sinks = Sinks(Stream.of(run, config, row.name, row.created_at), config.sinks)
     try:
-        yield sinks
+        yield Guarded(observer, outward, sinks)
     finally:
         shown = Guarded(observer)
-        for trouble in sinks.close():
+        for trouble in [*outward.close(), *sinks.close()]:
             shown.notice(trouble)
             with suppress(LedgerBroken):  # the run has ended: nothing can wait for it any more
-                writer.append("notices", {"time": time.time(), "source": "sinks", "message": trouble})
+                source = trouble.partition(".")[0]
+                writer.append("notices", {"time": time.time(), "source": source, "message": trouble})
 
 
 def _check_model(config: Config) -> None:
@@ -214,7 +222,7 @@ async def _serve(
     auditor: Auditor,
     jail: JailPool,
     observer: Headless,
-    sinks: Sinks,
+    told: Guarded,
     *,
     watch: bool,
 ) -> int:
@@ -223,14 +231,12 @@ async def _serve(
 
     from azr_platform.ledger.reader import LedgerReader
     from azr_platform.supervisor.gate import Gate
-    from azr_platform.supervisor.observer import Guarded
     from azr_platform.supervisor.process import Supervisor
 
     with LedgerReader(run) as reader:
         tasks = list(reader.tasks())
     gate = Gate.of_run(config, auditor, jail, tasks)
     notices = [f"policy {auditor.policy.name} {auditor.policy.fingerprint()}", *auditor.notices]
-    told = Guarded(observer, sinks)
     supervisor = Supervisor(run, config, writer, gate, rates=auditor.policy.rates, notices=notices, observer=told)
     loop = asyncio.get_running_loop()
     pressed = 0

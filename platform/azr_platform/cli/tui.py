@@ -10,6 +10,7 @@ import typer
 
 def tui(
     run: Annotated[Path | None, typer.Argument(help="The run's folder; without it, the newest one in runs/.")] = None,
+    read_only: Annotated[bool, typer.Option("--read-only", help="Watch, and give no commands.")] = False,
 ) -> None:
     """Watch a run and steer it; works while it is live and after it ended. Quitting never ends the run."""
     from azr_platform.cli.runs import newest_run
@@ -18,4 +19,4 @@ def tui(
 
     chosen = run or newest_run()
     LedgerReader(chosen).close()  # an unknown run or a damaged ledger is one line, not a broken screen
-    AzrApp(chosen).run()
+    AzrApp(chosen, read_only=read_only).run()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from importlib import resources
@@ -21,8 +22,17 @@ _OF_REGIMES: dict[str, dict[str, Any]] = {
 """Defaults that differ by regime; whatever is given lies over them."""
 
 
+_SECRET_PART = re.compile(r"(https?://)(?:[^\s/@]*@)?([^\s/?#\"'\\]*)[^\s\"'\\]*")
+
+
 class ConfigError(Exception):
-    """A configuration that cannot be used; the text names the key, the place and the remedy."""
+    """A configuration that cannot be used; the text names the key, the place and the remedy.
+
+    Of an address in it only the host is kept: the rest may be a secret that was written into the wrong place.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(_SECRET_PART.sub(r"\1\2/…", text))
 
 
 def presets() -> list[str]:

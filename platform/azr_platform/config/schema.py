@@ -7,20 +7,15 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from azr_platform.config.alerts import AlertsConfig
+from azr_platform.config.section import Section
 
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Nonnegative = Annotated[float, Field(ge=0)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
-
-
-class Section(BaseModel):
-    """A table of the configuration. Values keep their TOML type: no text becomes a number, no NaN is one."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
 
 
 class RunConfig(Section):
@@ -332,6 +327,7 @@ class Config(Section):
     jail: JailConfig = JailConfig()
     supervisor: SupervisorConfig = SupervisorConfig()
     sinks: SinksConfig = SinksConfig()
+    alerts: AlertsConfig = AlertsConfig()
 
     @model_validator(mode="after")
     def _consistent(self) -> Config:

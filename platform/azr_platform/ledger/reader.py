@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +13,7 @@ import msgspec
 
 from azr_platform.ledger import chain
 from azr_platform.ledger.errors import LedgerBroken, UnknownRun
+from azr_platform.ledger.heads import Head
 from azr_platform.ledger.records import (
     AlertRow,
     BranchRow,
@@ -396,9 +397,9 @@ class LedgerReader:
                 last,
             )
 
-    def verify(self, expected_head: str = "") -> chain.Verification:
+    def verify(self, expected_head: str = "", noted: Iterable[Head] = ()) -> chain.Verification:
         """Walk the hash chain; see chain.py for what it can and cannot prove without a head noted earlier."""
-        return chain.verify(self._connection, expected_head)
+        return chain.verify(self._connection, expected_head, noted)
 
     # -- plumbing ----------------------------------------------------------------------------------------
 

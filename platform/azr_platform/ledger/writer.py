@@ -16,7 +16,7 @@ from typing import IO
 
 from sqlite_utils import Database
 
-from azr_platform.ledger import chain
+from azr_platform.ledger import chain, heads
 from azr_platform.ledger.errors import LedgerBroken, LedgerBusy, UnknownRun
 from azr_platform.ledger.schema import TABLES, connect, migrations
 
@@ -58,6 +58,22 @@ class LedgerWriter:
     def head(self) -> str:
         """Hex digest of the newest row: note it elsewhere to prove later that nothing was rewritten."""
         return self._head.hex()
+
+    @property
+    def rows(self) -> int:
+        """How many rows the ledger holds, those of all tables together."""
+        return self._next["chain"] - 1
+
+    def note_head(self, at: str) -> None:
+        """Note the head beside the ledger (see heads.py).
+
+        Raises:
+            LedgerBroken: it cannot be written.
+        """
+        try:
+            heads.note(self.path.parent, self.rows, self.head, at)
+        except OSError as error:
+            raise LedgerBroken(self.path.with_name(heads.FILE), error.strerror or str(error)) from error
 
     def append(self, table: str, row: Row) -> int:
         """Append and commit one row; returns its id."""
@@ -114,20 +130,18 @@ class Batch:
         if unknown := row.keys() - columns.keys():
             raise KeyError(f"ledger table {table} has no column {sorted(unknown)}")
         number = self.next_ids[table]
-        values = [_storable(table, column, row.get(column)) for column in columns]
+        values: list[object] = []
+        for column, kind in columns.items():
+            try:
+                values.append(chain.storable(row.get(column), kind))
+            except TypeError as error:
+                raise TypeError(f"ledger column {table}.{column}: {error}") from None
         self.head = chain.digest(self.head, table, number, values)
         self.rows.setdefault(table, []).append([number, *values])
         self.links.append((self.next_ids["chain"], table, number, self.head))
         self.next_ids[table] += 1
         self.next_ids["chain"] += 1
         return number
-
-
-def _storable(table: str, column: str, value: object) -> object:
-    try:
-        return chain.storable(value, TABLES[table][column])
-    except TypeError as error:
-        raise TypeError(f"ledger column {table}.{column}: {error}") from None
 
 
 def _take_lock(path: Path) -> IO[str]:

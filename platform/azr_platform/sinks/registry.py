@@ -14,7 +14,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from queue import Empty, SimpleQueue
 
 from azr_monitor.records import Severity
 from azr_platform.config.load import ConfigError
@@ -27,7 +26,7 @@ from azr_platform.sinks.jsonl import JsonLines
 from azr_platform.sinks.names import leaving
 from azr_platform.sinks.prometheus import Prometheus, check_free
 from azr_platform.sinks.tensorboard import TensorBoard
-from azr_platform.supervisor.observer import Observer
+from azr_platform.supervisor.observer import Observer, Troubles
 
 _LIBRARIES = {
     "tensorboard": "tensorboard",
@@ -77,11 +76,11 @@ class Sinks(Observer):
         self._settings = settings
         self._branch, self._step = 1, 0
         self._alerts: Counter[str] = Counter()
-        self._troubles: SimpleQueue[str] = SimpleQueue()
+        self._troubles = Troubles()
         self._feeds = [self._feed(name, stream) for name in wanted(settings)]
 
     def _feed(self, name: str, stream: Stream) -> Feed:
-        return Feed(name, lambda: _OPENERS[name](stream, self._settings), self._troubles.put)
+        return Feed(name, lambda: _OPENERS[name](stream, self._settings), self._troubles.add)
 
     def branch(self, branch: int, step: int) -> None:
         self._branch, self._step = branch, step
@@ -105,12 +104,7 @@ class Sinks(Observer):
         self._hand_on(Alert(time=time.time(), branch=self._branch, step=self._step, severity=name, rule=rule))
 
     def troubles(self) -> list[str]:
-        told: list[str] = []
-        while True:
-            try:
-                told.append(self._troubles.get_nowait())
-            except Empty:
-                return told
+        return self._troubles.take()
 
     def close(self) -> list[str]:
         """End every sink, together within ``sinks.end_seconds``; returns the troubles that were not asked for yet."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from queue import Empty, SimpleQueue
 
 from azr_monitor.records import Severity
 
@@ -29,8 +30,29 @@ class Observer:
         """Something worth one line happened."""
 
     def troubles(self) -> list[str]:
-        """What went wrong in the front end itself since it was asked last; it goes on record."""
+        """What went wrong in the front end itself since it was asked last; it goes on record.
+
+        Each line begins with the setting that it is about, such as ``sinks.wandb``.
+        """
         return []
+
+
+class Troubles:
+    """Lines that any thread may add, until they are taken."""
+
+    def __init__(self) -> None:
+        self._lines: SimpleQueue[str] = SimpleQueue()
+
+    def add(self, line: str) -> None:
+        self._lines.put(line)
+
+    def take(self) -> list[str]:
+        taken: list[str] = []
+        while True:
+            try:
+                taken.append(self._lines.get_nowait())
+            except Empty:
+                return taken
 
 
 class Guarded(Observer):

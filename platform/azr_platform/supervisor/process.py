@@ -45,6 +45,7 @@ from azr_platform.channel.messages import (
     ToTrainer,
     Welcome,
 )
+from azr_platform.channel.peer import Peer
 from azr_platform.channel.server import ControlServer
 from azr_platform.channel.wire import Disconnected, WireError
 from azr_platform.config.schema import Config
@@ -64,6 +65,7 @@ from azr_platform.supervisor.runfolder import (
     arguments_of,
     checkpoint_at,
     continuation,
+    make_private,
     open_branch,
     present_checkpoints,
     record_control,
@@ -134,7 +136,7 @@ class Supervisor:
         server = ControlServer(self._run, self.command, self.status)
         await server.start()
         try:
-            for notice in self._notices:
+            for notice in [*make_private(self._run), *self._notices]:
                 await self._notice("supervisor", notice)
             self._at = await self._write(lambda: continuation(self._run, self._writer, "resumed"))
             self._observer.branch(self._at.branch, self._at.step)
@@ -211,7 +213,7 @@ class Supervisor:
                     raise message
                 reply = await self._answer(message)
                 for trouble in self._observer.troubles():
-                    await self._notice("sinks", trouble)
+                    await self._notice(trouble.partition(".")[0], trouble)
                 if reply is not None:
                     await child.wire.send(reply)
                 if isinstance(reply, Halt):
@@ -277,6 +279,7 @@ class Supervisor:
             case Saved():
                 row = {"time": time.time(), "branch": self._at.branch, "step": message.step, "path": message.path}
                 await self._write(lambda: self._writer.append("checkpoints", {**row, "digest": message.digest}))
+                await self._write(lambda: self._writer.note_head(message.path))
             case Crashed():
                 self._error = message.error
             case Notice():
@@ -365,11 +368,12 @@ class Supervisor:
 
     # -- the operator ------------------------------------------------------------------------------------
 
-    async def command(self, command: Command) -> Outcome:
-        """Carry out a command and record it with its outcome, also when it is refused."""
+    async def command(self, command: Command, peer: Peer) -> Outcome:
+        """Carry out a command and record it with its outcome and who gave it, also when it is refused."""
         try:
             outcome = await self._carry_out(command)
-            await self._record_control(command.who, command.action, arguments_of(command), command.why, outcome)
+            arguments = arguments_of(command) | peer.on_record()
+            await self._record_control(command.who, command.action, arguments, command.why, outcome)
         except LedgerBroken as error:
             outcome = Outcome(ok=False, detail=f"it cannot be put on record: {error}")
         self._changed.set()

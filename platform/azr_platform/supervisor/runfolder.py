@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 import time
 import tomllib
 from collections.abc import Sequence
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 
@@ -13,6 +16,7 @@ import msgspec
 
 from azr_platform import __version__
 from azr_platform.channel.messages import Action, Command, Outcome, RollBack
+from azr_platform.channel.peer import myself
 from azr_platform.config.load import ConfigError, dump, load
 from azr_platform.config.schema import Config
 from azr_platform.ledger.errors import UnknownRun
@@ -119,6 +123,23 @@ def reopen(run: Path) -> tuple[LedgerWriter, Config]:
     return LedgerWriter(run), config
 
 
+def make_private(run: Path) -> list[str]:
+    """Let nobody but the run's user into its folder; a line for each thing that was not so, or cannot be made so."""
+    told: list[str] = []
+    found = run.stat()
+    if found.st_uid not in (os.geteuid(), 0):
+        told.append(f"the run's folder belongs to uid {found.st_uid}, who can read and change all that is in it")
+    if mode := stat.S_IMODE(found.st_mode) & 0o077:
+        told.append(
+            f"the run's folder was open to other users (mode {stat.S_IMODE(found.st_mode):04o}); it is private now"
+        )
+        with suppress(PermissionError):
+            run.chmod(0o700)
+        if stat.S_IMODE(run.stat().st_mode) & mode:
+            told[-1] = "the run's folder cannot be made private here: other users may read it, and steer the run"
+    return told
+
+
 def warnings_of(config: Config) -> list[str]:
     """One line for each setting that should not be on without a thought; they go on record with the run."""
     if config.rewards.punish_flagged:
@@ -167,7 +188,8 @@ def steer_ended(run: Path, command: Command) -> Outcome:
             outcome = _roll_back_ended(run, reader, writer, command.step)
         else:
             outcome = acknowledge(reader, writer, command)
-        record_control(writer, command.who, command.action, arguments_of(command), command.why, outcome)
+        arguments = arguments_of(command) | myself().on_record()
+        record_control(writer, command.who, command.action, arguments, command.why, outcome)
     return outcome
 
 

@@ -79,7 +79,7 @@ def _arguments(text: str) -> str:
         return f" {visible_line(text, 60)}"
     if not isinstance(given, dict):
         return f" {visible_line(text, 60)}"
-    shown = {name: value for name, value in given.items() if value not in (None, "", 0)}
+    shown = {name: value for name, value in given.items() if value not in (None, "")}
     return "".join(f" {visible_line(str(name), 20)}={visible_line(str(value), 40)}" for name, value in shown.items())
 
 

@@ -1,0 +1,1 @@
+"""Alerts that leave the terminal: webhooks, a command, the terminal's bell; never in a run's way."""
