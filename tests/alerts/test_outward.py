@@ -117,6 +117,7 @@ def test_an_address_in_the_settings_is_refused_and_not_repeated(override: str, t
     with pytest.raises(ConfigError) as refused:
         load(file=file)
     assert "alerts.webhooks" in str(refused.value) and SECRET not in str(refused.value)
+    assert "write SHAPE:VARIABLE" in str(refused.value)
 
 
 def test_a_variable_that_is_not_set_or_holds_no_address_is_missed_before_the_run(monkeypatch: Any) -> None:

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from azr_platform.config.section import Section
 
-Webhook = Annotated[str, Field(pattern=r"^(json|slack|discord):[A-Za-z_][A-Za-z0-9_]*$")]
+_WEBHOOK = r"^(json|slack|discord):[A-Za-z_][A-Za-z0-9_]*$"
+
+
+def _explain(value: object) -> object:
+    if isinstance(value, str) and not re.search(_WEBHOOK, value):
+        raise ValueError(
+            "write SHAPE:VARIABLE, where SHAPE is json, slack or discord, and VARIABLE the name of the environment "
+            "variable that holds the address; addresses are secrets, and settings are kept with the run"
+        )
+    return value
+
+
+Webhook = Annotated[str, Field(pattern=_WEBHOOK), BeforeValidator(_explain)]
 TellableState = Literal["running", "pausing", "paused", "rolling back", "stopping", "stopped", "finished", "failed"]
 
 
