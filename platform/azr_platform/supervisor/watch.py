@@ -7,7 +7,6 @@ samples that were blocked, and ``oversight/violations``, samples with a run that
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
@@ -40,14 +39,14 @@ class MetricWatch:
         """``rules`` with the severity and the action that they have under the policy."""
         self._rules = [rule for rule in rules if rule.action is not None and rule.action >= Action.ALERT]
         self._depth = max((rule.depth for rule in self._rules), default=0)
-        self._series: dict[str, deque[float | None]] = {}
+        self._series: dict[str, list[float | None]] = {}
         self._said: dict[str, int] = {}
         """The step at which each rule that still fires was last heard of."""
 
     def begin(self, reader: LedgerReader) -> None:
         """Take the newest values from the record: at the start, and on each new branch."""
         self._series = {
-            name: deque(reader.metric_tail(name, self._depth), self._depth)
+            name: reader.metric_tail(name, self._depth)
             for name in reader.metric_names()
             if self._depth and any(fnmatchcase(name, rule.metric) for rule in self._rules)
         }
@@ -77,8 +76,7 @@ class MetricWatch:
             for alert in alerts:
                 batch.add("alerts", alert_row(alert, branch, None))
         self._said = said
-        for name, newest in series.items():
-            self._series[name] = deque(newest, self._depth)
+        self._series |= {name: newest[-self._depth :] for name, newest in series.items() if self._depth}
         return Recorded(metrics, alerts)
 
     def _alerts(self, step: int, series: Series) -> tuple[list[RaisedAlert], dict[str, int]]:
