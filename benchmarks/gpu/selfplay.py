@@ -139,6 +139,7 @@ def _supervised(run: Path, config: Config, jail: Any, trainer: Sequence[str] | N
     from azr_platform.supervisor.gate import Gate
     from azr_platform.supervisor.process import Supervisor
     from azr_platform.supervisor.runfolder import create
+    from azr_platform.supervisor.warden import Stance
 
     auditor = Auditor.from_policy(load_policy(config.supervisor.policy))
 
@@ -146,7 +147,7 @@ def _supervised(run: Path, config: Config, jail: Any, trainer: Sequence[str] | N
         with LedgerReader(run) as reader:
             gate = Gate.of_run(config, auditor, jail, list(reader.tasks()))
         command = child.TRAINER if trainer is None else trainer
-        return await Supervisor(run, config, writer, gate, rates=auditor.policy.rates, trainer=command).run()
+        return await Supervisor(run, config, writer, gate, stance=Stance.of(auditor.policy), trainer=command).run()
 
     with create(run, config) as writer:
         status = asyncio.run(serve())

@@ -6,7 +6,6 @@ load_policy("my/policy.yaml")     your own; every key is checked, an unknown one
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,11 +13,13 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, get_args
+from typing import Annotated, Any, Final, Literal, NamedTuple, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from azr_monitor.documents import DocumentError, read_yaml
+from azr_monitor.fields import ActionName, Model, SeverityName, nearest
+from azr_monitor.metrics import MetricRule, fires
 from azr_monitor.records import Action, Part, Severity
 from azr_monitor.rules import behaviour, programs
 from azr_monitor.rules.base import ProgramRule
@@ -28,35 +29,15 @@ from azr_sandbox.execution import Execution
 
 POLICIES = ("default", "strict", "observe")
 """The shipped policies, package data of ``azr_policies``."""
+METRICS: Final = "metrics.yaml"
+LAST_CLEAN: Final = "last clean"
 
 
 class PolicyError(ValueError):
     """A policy cannot be used; the message names the file, the place in it and the remedy."""
 
 
-def _enum(kind: type[Severity] | type[Action]) -> BeforeValidator:
-    names = [member.name.lower() for member in kind]
-
-    def parse(value: object) -> object:
-        if isinstance(value, str) and value in names:
-            return kind[value.upper()]
-        if isinstance(value, kind):
-            return value
-        raise ValueError(f"{value!r} is not one of {', '.join(names)}{_close(str(value), names)}")
-
-    return BeforeValidator(parse)
-
-
-_NAME = PlainSerializer(lambda member: member.name.lower(), return_type=str)
-SeverityName = Annotated[Severity, _enum(Severity), _NAME]
-ActionName = Annotated[Action, _enum(Action), _NAME]
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Rules(_Model):
+class Rules(Model):
     """Which rules apply. All shipped ones do unless disabled."""
 
     disabled: tuple[str, ...] = Field(default=(), description="rule ids, or patterns such as trace.harm.*")
@@ -71,13 +52,13 @@ class Rules(_Model):
     )
 
 
-class Imports(_Model):
+class Imports(Model):
     """Modules a program may import; with a package come its parts."""
 
     allowed: tuple[str, ...] = Field(default=(), description="module names")
 
 
-class Limits(_Model):
+class Limits(Model):
     """Text longer than this is not read, and what is not read is blocked. Characters."""
 
     max_program_chars: int = Field(default=20_000, ge=1)
@@ -91,7 +72,7 @@ class Limits(_Model):
         return int(getattr(self, f"max_{part}_chars", 0))
 
 
-class Rate(_Model):
+class Rate(Model):
     """So many findings of a severity (or worse) within so many steps call for an action."""
 
     severity: SeverityName
@@ -100,7 +81,27 @@ class Rate(_Model):
     action: ActionName
 
 
-class _Classifier(_Model):
+class Leave(Model):
+    """Whether, how far and how often a run may be rolled back without anybody being asked."""
+
+    allowed: bool = Field(default=False, description="without it, a call for a rollback is a pause")
+    to: str = Field(
+        default=LAST_CLEAN,
+        pattern=rf"^({LAST_CLEAN}|[1-9][0-9]{{0,5}} steps? before)$",
+        description="the newest checkpoint before the first of the alerts, or at least N steps before the last",
+    )
+    at_most: int = Field(default=3, ge=1, description="rollbacks of its own in a run; the next is a pause")
+    new_seed: bool = Field(
+        default=True, description="whether the new branch draws anew; with the same seed the same would come again"
+    )
+
+    @property
+    def steps_before(self) -> int | None:
+        """N of ``N steps before``; None for the last clean checkpoint."""
+        return None if self.to == LAST_CLEAN else int(self.to.split()[0])
+
+
+class _Classifier(Model):
     enabled: bool = Field(default=True, description="whether it is loaded at all")
     required: bool = Field(default=False, description="refuse to start without it; otherwise its absence is a notice")
     parts: tuple[Literal["program", "trace", "message", "answer"], ...] = Field(
@@ -147,7 +148,7 @@ class TransformerSettings(_Classifier):
 ClassifierSettings = Annotated[DetoxifySettings | TransformerSettings, Field(discriminator="kind")]
 
 
-class Policy(_Model):
+class Policy(Model):
     """A whole policy."""
 
     name: str = Field(min_length=1)
@@ -157,6 +158,11 @@ class Policy(_Model):
     limits: Limits = Limits()
     actions: dict[SeverityName, ActionName] = Field(description="what a finding of each severity calls for")
     rates: tuple[Rate, ...] = Field(default=(), description="what repeated findings call for")
+    metrics: tuple[MetricRule, ...] = Field(default=(), description="rules on the run's metrics")
+    rollback: Leave = Leave()
+    cooldown_steps: int = Field(
+        default=0, ge=0, description="steps after an act in which the same does not bring the run to a halt again"
+    )
     classifiers: tuple[ClassifierSettings, ...] = ()
     folder: str = Field(default="", exclude=True, description="where relative paths begin; set by load_policy")
 
@@ -168,6 +174,14 @@ class Policy(_Model):
         ordered = [self.actions[severity] for severity in Severity]
         if ordered != sorted(ordered):
             raise ValueError("actions: a worse severity must not call for a weaker action")
+        return self
+
+    @model_validator(mode="after")
+    def _metric_rules_once(self) -> Policy:
+        names = [rule.name for rule in self.metrics]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"metrics: {twice} is given twice; keep one of them, or give it another name")
         return self
 
     def action_for(self, rule: str, severity: Severity) -> Action:
@@ -199,6 +213,18 @@ class Policy(_Model):
     def behaviour_rules(self) -> tuple[behaviour.BehaviourRule, ...]:
         """The behaviour rules in force."""
         return tuple(rule for rule in behaviour.RULES if self.applies(rule.id))
+
+    def metric_rules(self) -> tuple[MetricRule, ...]:
+        """The metric rules in force, with the severity and the action that each has under this policy."""
+        return tuple(self._settled(rule) for rule in self.metrics if self.applies(rule.name))
+
+    def _settled(self, rule: MetricRule) -> MetricRule:
+        severity = self.severity_of(rule.name, rule.severity)
+        own = self.actions[severity] if rule.action is None else rule.action
+        override = _lookup(self.rules.actions, rule.name)
+        # There is no sample to drop: what is as grave as that should be heard of.
+        action = Action.ALERT if (chosen := own if override is None else override) is Action.DROP else chosen
+        return rule.model_copy(update={"severity": severity, "action": action})
 
     def fingerprint(self) -> str:
         """A short digest of everything that judges under this policy, rules included, for the record."""
@@ -263,8 +289,24 @@ def load_policy(name_or_path: str | Path) -> Policy:
         policy = Policy.model_validate({**document.data, "folder": folder})
     except ValidationError as error:
         raise PolicyError(_explain(error, place, document.lines)) from error
+    policy = _with_shipped_metrics(policy)
     _check_rule_ids(policy, place, document.lines)
     return policy
+
+
+@lru_cache(maxsize=1)
+def shipped_metric_rules() -> tuple[MetricRule, ...]:
+    """The metric rules that come with the package."""
+    text = resources.files("azr_policies").joinpath(METRICS).read_text(encoding="utf-8")
+    return tuple(MetricRule.model_validate(rule) for rule in read_yaml(text, METRICS).data["metrics"])
+
+
+def _with_shipped_metrics(policy: Policy) -> Policy:
+    """The shipped metric rules apply unless disabled, as all shipped rules do; a policy's own takes one's place by its
+    name."""
+    own = {rule.name for rule in policy.metrics}
+    shipped = (rule for rule in shipped_metric_rules() if rule.name not in own)
+    return policy.model_copy(update={"metrics": (*shipped, *policy.metrics)})
 
 
 def _source(name: str) -> tuple[str, str, str]:
@@ -273,7 +315,7 @@ def _source(name: str) -> tuple[str, str, str]:
         return resources.files("azr_policies").joinpath(f"{name}.yaml").read_text(encoding="utf-8"), f"{name}.yaml", ""
     path = Path(name)
     if not path.is_file():
-        hint = _close(name, POLICIES)
+        hint = nearest(name, POLICIES)
         raise PolicyError(f"policy {name!r}: no such file, and no shipped policy{hint}; shipped: {', '.join(POLICIES)}")
     try:
         return path.read_text(encoding="utf-8"), str(path), str(path.resolve().parent)
@@ -296,7 +338,7 @@ def _problem(problem: Any, place: str, lines: Mapping[tuple[str | int, ...], int
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
         names = _fields_at(problem["loc"][:-1])
-        message = f"unknown key{_close(str(path[-1]), names)}; known: {', '.join(names)}"
+        message = f"unknown key{nearest(str(path[-1]), names)}; known: {', '.join(names)}"
     elif problem["type"] == "missing":
         message = "is missing; add it"
     return f"{place}:{lines.get(known, 1)}: {where}: {message}"
@@ -320,11 +362,6 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from _models(inner)
 
 
-def _close(word: str, names: Sequence[str]) -> str:
-    found = difflib.get_close_matches(word, names, n=1)
-    return f" (did you mean {found[0]!r}?)" if found else ""
-
-
 @lru_cache(maxsize=1)
 def _fixed_ids() -> tuple[str, ...]:
     return (
@@ -337,7 +374,8 @@ def _fixed_ids() -> tuple[str, ...]:
 
 def rule_ids(policy: Policy) -> list[str]:
     """Every rule a policy can speak of, its own packs included; disabled ones too."""
-    return sorted({*_fixed_ids(), *(rule.id for rule in _all_trace_rules(policy))})
+    metrics = (rule.name for rule in policy.metrics)
+    return sorted({*_fixed_ids(), *(rule.id for rule in _all_trace_rules(policy)), *metrics})
 
 
 def _check_rule_ids(policy: Policy, place: str, lines: Mapping[tuple[str | int, ...], int]) -> None:
@@ -353,7 +391,7 @@ def _check_rule_ids(policy: Policy, place: str, lines: Mapping[tuple[str | int, 
     for pattern, path in named:
         if not any(fnmatchcase(rule, pattern) for rule in known) and not classified.fullmatch(pattern):
             where = f"{place}:{lines.get(path, 1)}: {'.'.join(map(str, path[:2]))}"
-            raise PolicyError(f"{where}: no rule {pattern!r}{_close(pattern, known)}; `policy show` lists all rules")
+            raise PolicyError(f"{where}: no rule {pattern!r}{nearest(pattern, known)}; `policy show` lists all rules")
 
 
 # -- checking -------------------------------------------------------------------------------------------
@@ -377,10 +415,23 @@ def check_policy(name_or_path: str | Path) -> list[str]:
             warnings.append(
                 f"classifiers: {entry.kind} has no thresholds, so its scores are recorded and decide nothing"
             )
+    if not policy.rollback.allowed and (calls := _calls_for_rollback(policy)):
+        warnings.append(f"{calls}: rollback without rollback.allowed: true is a pause")
     for rate in policy.rates:
         if rate.count == 1 and policy.actions[rate.severity] >= rate.action:
             warnings.append(f"rates: 1 {rate.severity.label} -> {rate.action.label} adds nothing to actions")
     return warnings
+
+
+def _calls_for_rollback(policy: Policy) -> str:
+    """The first setting that calls for a rollback; empty when none does."""
+    places = {
+        "actions": policy.actions.values(),
+        "rules.actions": policy.rules.actions.values(),
+        "rates": [rate.action for rate in policy.rates],
+        "metrics": [rule.action for rule in policy.metrics],
+    }
+    return next((place for place, actions in places.items() if Action.ROLLBACK in actions), "")
 
 
 class RuleTest(NamedTuple):
@@ -393,7 +444,8 @@ class RuleTest(NamedTuple):
 
 
 def test_policy(policy: Policy) -> list[RuleTest]:
-    """Try every rule in force on its own texts: each must catch what it says it catches and spare the rest."""
+    """Try every rule in force on its own examples, texts or series of numbers: each must catch what it says it catches
+    and spare the rest."""
     results: list[RuleTest] = []
     for rule in policy.program_rules():
         for expected, texts in (("catch", rule.catch), ("spare", rule.spare)):
@@ -412,6 +464,10 @@ def test_policy(policy: Policy) -> list[RuleTest]:
             for outcome in outcomes:
                 found = bool(behaviour.examine([Execution(outcome)], [behaviour_rule]))
                 results.append(_result(behaviour_rule.id, expected, outcome.value, found))
+    for metric_rule in policy.metric_rules():
+        for expected, examples in (("catch", metric_rule.catch), ("spare", metric_rule.spare)):
+            for series in examples:
+                results.append(_result(metric_rule.name, expected, str(list(series)), fires(metric_rule, series)))
     return results
 
 

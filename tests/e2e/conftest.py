@@ -26,6 +26,7 @@ from azr_platform.records import Task
 from azr_platform.supervisor.gate import Gate
 from azr_platform.supervisor.process import Supervisor
 from azr_platform.supervisor.runfolder import create, reopen
+from azr_platform.supervisor.warden import Stance
 from azr_sandbox.limits import Limits
 from azr_sandbox.pool import JailPool
 
@@ -159,7 +160,7 @@ def supervise(jail: JailPool, auditor: Auditor) -> Supervise:
             gate = Gate.of_run(settings, judge, jail, tasks)
 
             async def serve() -> int:
-                supervisor = Supervisor(run, settings, writer, gate, rates=judge.policy.rates)
+                supervisor = Supervisor(run, settings, writer, gate, stance=Stance.of(judge.policy))
                 moments = Moments(run, supervisor)
                 if arrange is not None:
                     arrange(moments)

@@ -25,6 +25,7 @@ from azr_platform.supervisor.gate import Gate
 from azr_platform.supervisor.observer import Observer
 from azr_platform.supervisor.process import Supervisor
 from azr_platform.supervisor.runfolder import create, reopen
+from azr_platform.supervisor.warden import Stance
 from azr_sandbox.execution import Execution, Request
 from azr_sandbox.limits import Limits
 from azr_sandbox.pool import JailPool
@@ -169,7 +170,7 @@ def supervise(tmp_path: Path, quick_auditor: Auditor) -> Supervise:
         meanwhile: Callable[[Live], None] | None = None,
         *settings: str,
         judge: Any = None,
-        rates: Any = (),
+        stance: Stance | None = None,
         observer: Observer | None = None,
         problems: Sequence[Task] = (),
     ) -> Ended:
@@ -189,7 +190,7 @@ def supervise(tmp_path: Path, quick_auditor: Auditor) -> Supervise:
 
             async def serve() -> int:
                 supervisor = Supervisor(
-                    run, config, writer, gate, rates=rates, observer=observer, trainer=(sys.executable, str(script))
+                    run, config, writer, gate, stance=stance, observer=observer, trainer=(sys.executable, str(script))
                 )
                 live = Live(run, supervisor, asyncio.get_running_loop())
 

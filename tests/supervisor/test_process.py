@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from azr_monitor.policy import Leave
 from azr_monitor.records import Action as Act
 from azr_monitor.records import Severity
 from azr_platform.channel.client import SOCKET, connect_unix
@@ -20,6 +21,7 @@ from azr_platform.channel.messages import Action, Ask, Hello
 from azr_platform.channel.wire import frame
 from azr_platform.supervisor import process
 from azr_platform.supervisor.observer import Observer
+from azr_platform.supervisor.warden import Stance
 
 Supervise = Callable[..., Any]
 
@@ -306,6 +308,9 @@ UH_OH = msgspec.structs.replace(UH_OH, response=UH_OH.response.replace(
 )
 
 
+BACK = Stance(rates=[Rate(Severity.HIGH, 1, 5, Act.ROLLBACK)], rollback=Leave(allowed=True))
+
+
 def go(live: Any) -> None:
     for step in range(4):
         live.say(f"go-{step}")
@@ -320,7 +325,7 @@ def test_a_policy_s_rollback_that_brings_the_same_again_pauses_instead_of_loopin
         assert paused.branch == 2
         assert live.order(Action.STOP).ok
 
-    ended = supervise(UH_OH_STEPS, watch, rates=[Rate(Severity.HIGH, 1, 5, Act.ROLLBACK)])
+    ended = supervise(UH_OH_STEPS, watch, stance=BACK)
     assert ended.status == 0
     assert ended.rows("SELECT from_step FROM branches WHERE id > 1") == [(1,)]
     who = [(who, action, outcome.split(":")[0]) for who, action, outcome in ended.controls]
@@ -339,7 +344,7 @@ def test_a_policy_s_rollback_does_not_undo_the_operator_s_pause(supervise: Super
         assert paused.reason == "mine"
         assert live.order(Action.STOP).ok
 
-    ended = supervise(UH_OH_STEPS, pause_first, rates=[Rate(Severity.HIGH, 1, 5, Act.ROLLBACK)])
+    ended = supervise(UH_OH_STEPS, pause_first, stance=BACK)
     assert ended.states.index("rolling back") < ended.states.index("paused")
 
 
@@ -367,7 +372,7 @@ except HaltRequested:
         assert "on fire" in paused.reason
         assert live.order(Action.STOP).ok
 
-    ended = supervise(body, watch, judge=Burning(), rates=())
+    ended = supervise(body, watch, judge=Burning())
     assert ended.rows("SELECT count(*) FROM samples") == [(process.PERSISTENT_FAILURES,)]
     assert ended.controls[0][:2] == ("supervisor", "pause")
 

@@ -20,6 +20,10 @@ class Alert:
     rule: str = "trace.some"
     step: int = 10
 
+    @property
+    def began(self) -> int:
+        return self.step
+
 
 @dataclass(frozen=True)
 class Rate:
@@ -27,6 +31,10 @@ class Rate:
     count: int = 3
     within_steps: int = 5
     action: Action = Action.PAUSE
+
+
+def by_three(action: Action) -> Reaction:
+    return Reaction(action, "policy: 3 alerts of high or worse within 5 steps", "rate.high.3-in-5", 10)
 
 
 def test_nothing_new_calls_for_nothing_whatever_was_before() -> None:
@@ -41,7 +49,7 @@ def test_a_few_dropped_samples_call_for_nothing() -> None:
 @pytest.mark.parametrize("action", [Action.PAUSE, Action.ROLLBACK, Action.STOP])
 def test_an_alert_s_own_action_is_carried_out_at_once(action: Action) -> None:
     reaction = react([Alert(), Alert(Severity.CRITICAL, action, "program.escape")], [], [], 10)
-    assert reaction == Reaction(action, "policy: program.escape (critical)")
+    assert reaction == Reaction(action, "policy: program.escape (critical)", "program.escape", 10)
 
 
 @pytest.mark.parametrize("action", [Action.RECORD, Action.ALERT, Action.DROP])
@@ -51,15 +59,15 @@ def test_weaker_actions_were_carried_out_with_the_verdict(action: Action) -> Non
 
 def test_the_strongest_act_wins() -> None:
     alerts = [Alert(action=Action.PAUSE), Alert(action=Action.STOP, rule="worst"), Alert(action=Action.ROLLBACK)]
-    assert react(alerts, [], [Rate()], 10) == Reaction(Action.STOP, "policy: worst (high)")
+    assert react(alerts, [], [Rate()], 10) == Reaction(Action.STOP, "policy: worst (high)", "worst", 10)
     by_rate = react(alerts[:1] * 3, [], [Rate(action=Action.STOP)], 10)
-    assert by_rate == Reaction(Action.STOP, "policy: 3 alerts of high or worse within 5 steps")
+    assert by_rate == by_three(Action.STOP)
 
 
 def test_a_rate_counts_earlier_alerts_together_with_the_new_ones() -> None:
     assert react([Alert()], [Alert()], [Rate()], 10) is None
     reaction = react([Alert()], [Alert(), Alert()], [Rate()], 10)
-    assert reaction == Reaction(Action.PAUSE, "policy: 3 alerts of high or worse within 5 steps")
+    assert reaction == by_three(Action.PAUSE)
 
 
 @pytest.mark.parametrize(("step", "counts"), [(10, True), (6, True), (5, False), (0, False)])
@@ -78,11 +86,13 @@ def test_a_rate_counts_its_severity_and_worse(severity: Severity) -> None:
 def test_several_rates_are_each_counted() -> None:
     rates = [Rate(count=2), Rate(Severity.CRITICAL, 2, 20, Action.ROLLBACK)]
     assert react([Alert()] * 2, [], rates, 10) == Reaction(
-        Action.PAUSE, "policy: 2 alerts of high or worse within 5 steps"
+        Action.PAUSE, "policy: 2 alerts of high or worse within 5 steps", "rate.high.2-in-5", 10
     )
     far = [Alert(Severity.CRITICAL, step=1)]
     found = react([Alert(Severity.CRITICAL)], far, rates, 10)
-    assert found == Reaction(Action.ROLLBACK, "policy: 2 alerts of critical or worse within 20 steps")
+    assert found == Reaction(
+        Action.ROLLBACK, "policy: 2 alerts of critical or worse within 20 steps", "rate.critical.2-in-20", 1
+    )
 
 
 def test_the_default_policy_s_rates_do_what_they_say() -> None:

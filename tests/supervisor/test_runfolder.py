@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from azr_platform.channel.messages import RollBack
 from azr_platform.config.load import ConfigError, load
 from azr_platform.ledger.reader import LedgerReader
 from azr_platform.ledger.writer import LedgerWriter
+from azr_platform.supervisor.quarantine import Order
 from azr_platform.supervisor.runfolder import (
     Continuation,
     checkpoint_at,
@@ -113,8 +113,8 @@ def test_a_checkpoint_that_is_not_as_recorded_is_passed_over_with_a_notice(
 def test_a_rollback_needs_its_checkpoint_on_the_line(run: Path, writer: LedgerWriter) -> None:
     for step in (1, 2):
         save(run, writer, step)
-    assert open_branch(run, writer, RollBack(checkpoint="checkpoints/1-1", step=1, branch=0)) == 2
-    assert open_branch(run, writer, RollBack(checkpoint="checkpoints/1-2", step=2, branch=0)) is None
+    assert open_branch(run, writer, Order("checkpoints/1-1", 1)) == Continuation(2, 1, "checkpoints/1-1")
+    assert open_branch(run, writer, Order("checkpoints/1-2", 2)) is None
     with LedgerReader(run) as reader:
         assert [(row.parent, row.from_step) for row in reader.branches()] == [(None, 0), (1, 1)]
 

@@ -19,7 +19,7 @@ import msgspec
 
 from azr_platform.records import Kind, Phase, Role, Task
 
-PROTOCOL = 1
+PROTOCOL = 2
 
 # What a client calls itself that came to watch (`Hello.peer`): no command of its is carried out.
 OBSERVER = "observer"
@@ -144,11 +144,28 @@ class Crashed(Message, frozen=True):
 # -- supervisor to trainer -------------------------------------------------------------------------------
 
 
+class Changes(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a branch does otherwise than the run's configuration says.
+
+    ``seed`` of its draws; None: the configuration's. ``tasks``: ids that are drawn no more. ``programs``: keys (see
+    tasks/canonical.py) of programs that are neither drawn nor taken again, whatever they are called.
+    """
+
+    seed: int | None = None
+    tasks: frozenset[str] = frozenset()
+    programs: frozenset[str] = frozenset()
+
+    def bars(self, task: str, program: str) -> bool:
+        """Whether a task, by its id and its program's key, is in quarantine."""
+        return task in self.tasks or program in self.programs
+
+
 class Welcome(Message, frozen=True):
     """Answer to ``Hello``. The trainer resumes from ``checkpoint`` (relative to the run) unless it is empty."""
 
     branch: int = 1
     checkpoint: str = ""
+    changes: Changes = Changes()
 
 
 class Problem(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -206,6 +223,7 @@ class RollBack(Message, frozen=True):
     checkpoint: str
     step: int
     branch: int
+    changes: Changes = Changes()
 
 
 class Halt(Message, frozen=True):
@@ -228,13 +246,16 @@ class Action(StrEnum):
 class Command(Message, frozen=True):
     """A deliberate act on the run. It is recorded with its outcome, whatever that is.
 
-    ``step``: the checkpoint's step, for rollback. ``alert``: which alert to acknowledge; 0 means all.
+    For rollback, ``step``: the checkpoint's; ``exclude``: what goes into quarantine (see supervisor/quarantine.py);
+    ``seed``: that of the new branch, None to keep the one in force. ``alert``: which to acknowledge; 0 means all.
     """
 
     action: Action
     who: str
     why: str = ""
     step: int | None = None
+    exclude: tuple[str, ...] = ()
+    seed: int | None = None
     alert: int = 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -33,6 +33,8 @@ def status(run: Run, as_json: Json = False) -> None:
     typer.echo(f"{summary.run}: {summary.state}{where}{reason}")
     typer.echo(f"  step {summary.step} of {summary.steps} on branch {summary.branch}")
     typer.echo(f"  {summary.samples} samples, {summary.blocked} blocked, {summary.alerts_open} alerts open")
+    if summary.quarantined_tasks or summary.quarantined_programs:
+        typer.echo(f"  {summary.quarantined_tasks} tasks and {summary.quarantined_programs} programs in quarantine")
     for name, value in summary.metrics.items():
         typer.echo(f"  {visible_line(name):<32} {'–' if value is None else f'{value:.4g}'}")
 
@@ -54,13 +56,22 @@ def resume(run: Run, why: Why = "", as_json: Json = False) -> None:
 def rollback(
     run: Run,
     to: Annotated[int, typer.Option(help="The step to go back to; it must have a checkpoint.")],
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(metavar="WHAT", help="Not drawn again: task:ID, sample:NUMBER or rule:ID. May be repeated."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the new branch's draws.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be undone.")] = False,
     why: Why = "",
     as_json: Json = False,
 ) -> None:
     """Go back to a checkpoint: weights, optimizer, buffers and step, on a new branch. Nothing is deleted."""
     from azr_platform.channel.messages import Action
 
-    _command(run, Action.ROLLBACK, why, as_json, step=to)
+    given = tuple(exclude or ())
+    if dry_run:
+        _preview(run, to, given, as_json)
+    _command(run, Action.ROLLBACK, why, as_json, step=to, exclude=given, seed=seed)
 
 
 def stop(run: Run, why: Why = "", as_json: Json = False) -> None:
@@ -82,7 +93,45 @@ def acknowledge(
     _command(run, Action.ACKNOWLEDGE, why, as_json, alert=alert)
 
 
-def _command(run: Path, action: Action, why: str, as_json: bool, *, step: int | None = None, alert: int = 0) -> None:
+def _preview(run: Path, step: int, exclude: tuple[str, ...], as_json: bool) -> NoReturn:
+    """Say what a rollback would do, from the record alone."""
+    import msgspec
+
+    from azr_platform.ledger.reader import LedgerReader
+    from azr_platform.supervisor.quarantine import Preview, Unclear, preview
+    from azr_platform.supervisor.runfolder import checkpoint_at
+    from azr_tui.escape import visible_line
+    from azr_tui.wording import count
+
+    with LedgerReader(run) as reader:
+        chosen, problem = checkpoint_at(run, reader, step)
+        try:
+            found = preview(reader, step, exclude) if chosen else Preview(False, problem, step)
+        except Unclear as error:
+            found = Preview(False, str(error), step)
+    if as_json:
+        typer.echo(json.dumps(msgspec.to_builtins(found)))
+    else:
+        typer.echo(visible_line(found.detail), err=not found.ok)
+    if found.ok and not as_json:
+        left = [count(found.steps, "step"), count(found.samples, "sample"), count(found.alerts, "alert")]
+        typer.echo(f"  leaves behind {', '.join(left)} and {count(found.checkpoints, 'checkpoint')}, on record")
+        if exclude:
+            typer.echo(f"  puts {count(found.tasks, 'task')} and {count(found.programs, 'program')} into quarantine")
+    raise typer.Exit(0 if found.ok else 1)
+
+
+def _command(
+    run: Path,
+    action: Action,
+    why: str,
+    as_json: bool,
+    *,
+    step: int | None = None,
+    exclude: tuple[str, ...] = (),
+    seed: int | None = None,
+    alert: int = 0,
+) -> None:
     import getpass
 
     from azr_platform.channel.client import ControlClient, NotSupervised
@@ -93,7 +142,8 @@ def _command(run: Path, action: Action, why: str, as_json: bool, *, step: int | 
 
     if not (run / "ledger.db").is_file():
         raise UnknownRun(run)
-    order = Command(action=action, who=f"{getpass.getuser()} (command line)", why=why, step=step, alert=alert)
+    who = f"{getpass.getuser()} (command line)"
+    order = Command(action=action, who=who, why=why, step=step, exclude=exclude, seed=seed, alert=alert)
     try:
         with ControlClient(run) as client:
             outcome = client.command(order)

@@ -232,12 +232,13 @@ async def _serve(
     from azr_platform.ledger.reader import LedgerReader
     from azr_platform.supervisor.gate import Gate
     from azr_platform.supervisor.process import Supervisor
+    from azr_platform.supervisor.warden import Stance
 
     with LedgerReader(run) as reader:
         tasks = list(reader.tasks())
     gate = Gate.of_run(config, auditor, jail, tasks)
     notices = [f"policy {auditor.policy.name} {auditor.policy.fingerprint()}", *auditor.notices]
-    supervisor = Supervisor(run, config, writer, gate, rates=auditor.policy.rates, notices=notices, observer=told)
+    supervisor = Supervisor(run, config, writer, gate, stance=Stance.of(auditor.policy), notices=notices, observer=told)
     loop = asyncio.get_running_loop()
     pressed = 0
 

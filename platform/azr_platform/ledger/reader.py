@@ -17,6 +17,7 @@ from azr_platform.ledger.heads import Head
 from azr_platform.ledger.records import (
     AlertRow,
     BranchRow,
+    ChangeRow,
     CheckpointRow,
     ControlRow,
     ExecutionRow,
@@ -125,7 +126,7 @@ class LedgerReader:
 
     def summary(self) -> Summary:
         """What ``azr-platform status`` prints."""
-        run, state = self.run(), self.state()
+        run, state, changes = self.run(), self.state(), self.changes()
         return Summary(
             run=run.name,
             state=state.state,
@@ -139,10 +140,18 @@ class LedgerReader:
             alerts_open=int(self._value(f"SELECT count(*) {_OPEN_ALERTS}")),
             supervised=self.supervisor_alive(),
             metrics=self.last_metrics(),
+            quarantined_tasks=len({row.value for row in changes if row.what == "task"}),
+            quarantined_programs=len({row.value for row in changes if row.what == "program"}),
         )
 
     def branches(self) -> list[BranchRow]:
         return self._rows(BranchRow, "SELECT id, created_at, parent, from_step, reason FROM branches ORDER BY id")
+
+    def changes(self) -> list[ChangeRow]:
+        """What all branches so far changed, oldest first; every branch goes on with what those before it changed."""
+        if self._first("SELECT 1 FROM sqlite_master WHERE name = 'branch_changes'") is None:
+            return []  # an older version wrote it, and nothing has been added since
+        return self._rows(ChangeRow, "SELECT branch, what, value, why FROM branch_changes ORDER BY id")
 
     def lineage(self) -> list[tuple[int, int]]:
         """The current line as (branch, last step that counts on it), root first."""
@@ -182,6 +191,16 @@ class LedgerReader:
                     steps.append(step)
                     values.append(value)
         return steps, values
+
+    def metric_tail(self, name: str, last: int) -> list[float | None]:
+        """The newest values along the current line, oldest first; None for one that was not finite."""
+        values: list[float | None] = []
+        for branch, until in reversed(self.lineage()):
+            query = "SELECT value FROM metrics WHERE name = ? AND branch = ? AND step <= ? ORDER BY step DESC LIMIT ?"
+            values += [row[0] for row in self._query(query, name, branch, until, last - len(values))]
+            if len(values) >= last:
+                break
+        return values[::-1]
 
     def last_metrics(self) -> dict[str, float | None]:
         last = self._value("SELECT coalesce(max(id), 0) FROM steps")
@@ -396,6 +415,40 @@ class LedgerReader:
                 branch,
                 last,
             )
+
+    def step_oversight(self, branch: int, step: int) -> tuple[int, int, int]:
+        """(samples, blocked ones, those with a run that made a forbidden system call) of one step."""
+        row = self._first(
+            "SELECT count(*), coalesce(sum(v.allowed = 0), 0), coalesce(sum(EXISTS (SELECT 1 FROM executions e "
+            "WHERE e.sample = s.id AND e.outcome = 'policy_violation')), 0) "
+            "FROM samples s LEFT JOIN verdicts v ON v.sample = s.id WHERE s.branch = ? AND s.step = ?",
+            branch,
+            step,
+        )
+        assert row is not None, "an aggregate always has a row"
+        return row[0], row[1], row[2]
+
+    def samples_found_by(self, rule: str) -> Iterator[int]:
+        """Ids of the samples in which a rule, or any that fits a pattern such as ``trace.harm.*``, found something."""
+        for (number,) in self._query("SELECT DISTINCT sample FROM findings WHERE rule GLOB ? ORDER BY 1", rule):
+            yield number
+
+    def source(self, sample: int) -> tuple[str, str] | None:
+        """(id of the task that a sample became or answers, the program in it), empty where there is none; None when
+        there is no such sample."""
+        return self._first("SELECT coalesce(task, ''), coalesce(program, '') FROM samples WHERE id = ?", sample)
+
+    def task_program(self, task: str) -> str | None:
+        """The program of a task on record, None when there is no such task."""
+        row = self._first("SELECT program FROM tasks WHERE task = ? LIMIT 1", task)
+        return None if row is None else str(row[0])
+
+    def recorded_since(self, table: str, step: int) -> int:
+        """Rows of ``steps``, ``samples``, ``alerts`` or ``checkpoints`` of later steps, on the current line."""
+        if table not in ("steps", "samples", "alerts", "checkpoints"):
+            raise ValueError(f"{table!r} cannot be counted by step")
+        query = f"SELECT count(*) FROM {table} WHERE branch = ? AND step > ? AND step <= ?"  # noqa: S608 checked above
+        return sum(int(self._value(query, branch, step, last)) for branch, last in self.lineage())
 
     def verify(self, expected_head: str = "", noted: Iterable[Head] = ()) -> chain.Verification:
         """Walk the hash chain; see chain.py for what it can and cannot prove without a head noted earlier."""

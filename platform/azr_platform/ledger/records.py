@@ -32,6 +32,16 @@ class BranchRow(msgspec.Struct, frozen=True):
     reason: str
 
 
+class ChangeRow(msgspec.Struct, frozen=True):
+    """What a branch does otherwise than the one before. ``what``: ``seed``; or ``task`` or ``program``, which it no
+    longer draws, with ``value`` the id or the key of it."""
+
+    branch: int
+    what: str
+    value: str
+    why: str
+
+
 class SampleRow(msgspec.Struct, frozen=True):
     """One sample in a list. ``allowed`` is None only for a sample without a verdict."""
 
@@ -188,3 +198,5 @@ class Summary(msgspec.Struct, frozen=True):
     alerts_open: int
     supervised: bool
     metrics: dict[str, float | None]
+    quarantined_tasks: int = 0
+    quarantined_programs: int = 0

@@ -116,7 +116,9 @@ TABLES: dict[str, dict[str, type]] = {
         "findings": str,
         "reason": str,
     },
+    "branch_changes": {"branch": int, "what": str, "value": str, "why": str},
 }
+_LATER = {"branch_changes"}  # tables that a migration of their own creates
 
 INDEXES = {
     "metrics": [["name", "branch", "step"]],
@@ -137,7 +139,8 @@ INDEXES = {
 def m001_tables(db: Database) -> None:
     """Create every table, its indexes and the triggers that make it append-only."""
     for name, columns in TABLES.items():
-        _create_append_only(db, name, {"id": int, **columns})
+        if name not in _LATER:
+            _create_append_only(db, name, {"id": int, **columns})
     for name, indexes in INDEXES.items():
         for columns_ in indexes:
             db.table(name).create_index(columns_)
@@ -153,17 +156,29 @@ def m002_chain(db: Database) -> None:
 def m003_no_replace(db: Database) -> None:
     """Refuse INSERT OR REPLACE too: it removes the older row without firing a delete trigger."""
     for name in [*TABLES, "chain"]:
-        taken = f"EXISTS (SELECT 1 FROM {name} WHERE id = NEW.id)"  # noqa: S608 our own table names
-        db.execute(
-            f"CREATE TRIGGER {name}_no_replace BEFORE INSERT ON {name} WHEN {taken} "
-            f"BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
-        )
+        if name not in _LATER:
+            _refuse_replace(db, name)
 
 
 @migrations()
 def m004_blocked(db: Database) -> None:
     """Find blocked samples without reading every verdict: the dashboard counts them at each commit."""
     db.execute("CREATE INDEX verdicts_blocked ON verdicts(sample) WHERE allowed = 0")
+
+
+@migrations()
+def m005_branch_changes(db: Database) -> None:
+    """Create the table of what branches do otherwise than the one before: another seed, tasks left out."""
+    _create_append_only(db, "branch_changes", {"id": int, **TABLES["branch_changes"]})
+    _refuse_replace(db, "branch_changes")
+
+
+def _refuse_replace(db: Database, name: str) -> None:
+    taken = f"EXISTS (SELECT 1 FROM {name} WHERE id = NEW.id)"  # noqa: S608 our own table names
+    db.execute(
+        f"CREATE TRIGGER {name}_no_replace BEFORE INSERT ON {name} WHEN {taken} "
+        f"BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
+    )
 
 
 def _create_append_only(db: Database, name: str, columns: dict[str, type]) -> None:

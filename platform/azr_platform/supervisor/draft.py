@@ -34,19 +34,18 @@ class Draft:
     misbuilt: str = ""
     """Why a proposal does not build on the functions it was given; empty when it does, or was given none."""
     held_out: bool = False
-    """Whether it is about a program that the run must not learn from."""
+    """Whether it is about a program that the run must not learn from, held out or in quarantine."""
     alerts: bool = True
     """Whether the operator hears of a verdict that calls for an alert."""
     new_task: Task | None = None
 
-    def withhold(self) -> None:
-        """Refuse the sample because its program is held out. No fault of anybody's: no alert, and nothing is learnt."""
+    def withhold(self, rule: str, reason: str) -> None:
+        """Refuse the sample because of what it is about. No fault of anybody's: no alert, and nothing is learnt."""
         self.held_out = True
         if not self.verdict.allowed:
             return  # the monitor has blocked it, and says why
         self.alerts = self.verdict.action >= Action.ALERT
-        reason = "held out: the run must not learn from this program"
-        finding = Finding("supervisor.held-out", Severity.INFO, "program", None, reason)
+        finding = Finding(rule, Severity.INFO, "program", None, reason)
         self.verdict = Verdict(
             allowed=False,
             action=Action.DROP,

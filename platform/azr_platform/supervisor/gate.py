@@ -21,7 +21,7 @@ from typing import Protocol
 import msgspec
 
 from azr_monitor.records import Action, Severity, Subject, Verdict
-from azr_platform.channel.messages import Judgement, Review, Reviewed, Submission
+from azr_platform.channel.messages import Changes, Judgement, Review, Reviewed, Submission
 from azr_platform.config.schema import Config
 from azr_platform.ledger.writer import LedgerWriter
 from azr_platform.records import Role, Task
@@ -83,6 +83,7 @@ class Gate:
         self._inputs_wanted = inputs_wanted
         self._vote = vote
         self._held_out = held_out
+        self._changes = Changes()
         # The supervisor's own record of every task: a trainer cannot bring a gold answer of its own.
         self._tasks = {task.id: task for task in tasks}
 
@@ -92,6 +93,10 @@ class Gate:
         vote = None if is_labelled(config) else config.problems.least_share
         held_out = held_out_programs(config.tasks.held_out)
         return cls(judge, jail, config.tasks.inputs, tasks, vote=vote, held_out=held_out)
+
+    def change(self, changes: Changes) -> None:
+        """Keep to what a branch changes: what is in quarantine is neither taken nor asked again."""
+        self._changes = changes
 
     @property
     def tasks(self) -> list[Task]:
@@ -126,9 +131,7 @@ class Gate:
             draft = Draft(sample, p, subject, verdict, task, problem=p.problem, misbuilt=misbuilt)
             if failure:
                 draft.block("monitor", failure)
-            about = {own.program, p.program, task.program if task is not None else ""} - {""}
-            if self._held_out and any(key(program) in self._held_out for program in about):
-                draft.withhold()
+            self._withhold(draft, {own.program, p.program, task.program if task is not None else ""} - {""})
             judged.drafts.append(draft)
         self._run(judged)
         with judged.timed("monitors"):
@@ -141,6 +144,16 @@ class Gate:
                 for draft in judged.drafts:
                     draft.block("vote", f"{type(error).__name__}: {error}")
         return judged
+
+    def _withhold(self, draft: Draft, programs: set[str]) -> None:
+        """Refuse a sample that is about a program, or a task, which the run must not learn from."""
+        if not (self._held_out or self._changes.tasks or self._changes.programs):
+            return
+        keys = {key(program) for program in programs}
+        if keys & self._held_out:
+            draft.withhold("supervisor.held-out", "held out: the run must not learn from this program")
+        elif keys & self._changes.programs or draft.submission.task in self._changes.tasks:
+            draft.withhold("supervisor.quarantine", "in quarantine since a rollback")
 
     def _built(self, sample: Submission, parsed: Parsed) -> tuple[Parsed, str]:
         """A proposal that was given functions, with them in front of its program; and why it does not build on them.

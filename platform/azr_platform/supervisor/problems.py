@@ -13,10 +13,11 @@ from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from pathlib import Path
 
-from azr_platform.channel.messages import Problem
+from azr_platform.channel.messages import Changes, Problem
 from azr_platform.config.load import ConfigError
 from azr_platform.config.schema import Config
 from azr_platform.records import Task
+from azr_platform.supervisor.quarantine import bars
 from azr_platform.tasks.kinds import KINDS
 from azr_platform.tasks.problems import PREFIX, complete, drawn, dump, read_problems
 from azr_platform.tasks.prompts import solve_prompt
@@ -77,8 +78,13 @@ class Desk:
     def __init__(self, config: Config, tasks: Iterable[Task]) -> None:
         self._style = config.tasks.style
         self._per_step = config.problems.per_step
-        self._seed = config.run.seed
-        self._tasks = [task for task in tasks if task.id.startswith(PREFIX)]
+        self._own_seed = self._seed = config.run.seed
+        self._given = self._tasks = [task for task in tasks if task.id.startswith(PREFIX)]
+
+    def change(self, changes: Changes) -> None:
+        """Keep to what a branch changes: its seed, and problems that are asked no more."""
+        self._seed = self._own_seed if changes.seed is None else changes.seed
+        self._tasks = [task for task in self._given if not bars(changes, task)]
 
     def draw(self, step: int) -> list[Problem]:
         """The problems of a step; none where the run has none, or before the first step."""

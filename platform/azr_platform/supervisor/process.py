@@ -11,12 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
-
-import msgspec
 
 from azr_monitor.decide import FAILURE
 from azr_monitor.records import Action as Act
@@ -51,26 +49,26 @@ from azr_platform.channel.wire import Disconnected, WireError
 from azr_platform.config.schema import Config
 from azr_platform.ledger.errors import LedgerBroken
 from azr_platform.ledger.reader import LedgerReader
-from azr_platform.ledger.records import CheckpointRow
 from azr_platform.ledger.writer import LedgerWriter
 from azr_platform.supervisor.child import TRAINER, TrainerChild
 from azr_platform.supervisor.gate import Gate, blocked_reply
 from azr_platform.supervisor.observer import Guarded, Observer
 from azr_platform.supervisor.problems import Desk
-from azr_platform.supervisor.reactions import Rate, react
+from azr_platform.supervisor.quarantine import Order, fresh_seed
 from azr_platform.supervisor.rows import RaisedAlert
 from azr_platform.supervisor.runfolder import (
     Continuation,
     acknowledge,
     arguments_of,
-    checkpoint_at,
     continuation,
     make_private,
     open_branch,
-    present_checkpoints,
+    order_of,
     record_control,
     warnings_of,
 )
+from azr_platform.supervisor.warden import WHO, Stance, Warden, arguments
+from azr_platform.supervisor.watch import Recorded
 
 T = TypeVar("T")
 
@@ -91,7 +89,7 @@ class Supervisor:
         writer: LedgerWriter,
         gate: Gate,
         *,
-        rates: Sequence[Rate] = (),
+        stance: Stance | None = None,
         notices: Sequence[str] = (),
         observer: Observer | None = None,
         trainer: Sequence[str] = TRAINER,
@@ -102,7 +100,7 @@ class Supervisor:
         self._writer = writer
         self._gate = gate
         self._desk = Desk(config, gate.tasks)
-        self._rates = rates
+        self._warden = Warden(run, stance or Stance())
         self._notices = [*notices, *warnings_of(config)]
         self._observer = Guarded(observer or Observer())
         self._trainer = trainer
@@ -113,7 +111,7 @@ class Supervisor:
         self._at = Continuation(1, 0, "")
         self._pause = ""  # why a pause is wanted; empty when none is
         self._stop = ""
-        self._rollback: RollBack | None = None
+        self._rollback: Order | None = None
         self._final = ""  # the state the run ends in, as soon as nothing can change it
         self._changed = asyncio.Event()
         self._lost: Exception | None = None  # why the trainer is not heard any more
@@ -121,9 +119,7 @@ class Supervisor:
         self._child: TrainerChild | None = None
         self._error = ""
         self._restarts = 0
-        self._alerts: list[RaisedAlert] = []
         self._failing = 0  # reviews in a row in which a part of the supervisor failed
-        self._retried: set[int] = set()  # steps that the policy rolled back to
 
     # -- life --------------------------------------------------------------------------------------------
 
@@ -138,8 +134,7 @@ class Supervisor:
         try:
             for notice in [*make_private(self._run), *self._notices]:
                 await self._notice("supervisor", notice)
-            self._at = await self._write(lambda: continuation(self._run, self._writer, "resumed"))
-            self._observer.branch(self._at.branch, self._at.step)
+            await self._go_on(await self._write(lambda: continuation(self._run, self._writer, "resumed")))
             while True:
                 ended = await self._supervise_one()
                 if ended:
@@ -149,6 +144,14 @@ class Supervisor:
             await asyncio.gather(*self._background, return_exceptions=True)
             self._judging.shutdown()
             self._recording.shutdown()
+
+    async def _go_on(self, at: Continuation) -> None:
+        """The run goes on from there, with what the branch changes."""
+        self._at = at
+        self._gate.change(at.changes)
+        self._desk.change(at.changes)
+        await self._write(self._warden.begin)
+        self._observer.branch(at.branch, at.step)
 
     async def _supervise_one(self) -> str:
         """One trainer's life; returns the final state, or nothing when another trainer should be started."""
@@ -194,8 +197,7 @@ class Supervisor:
             await self._set_state("failed", "", f"{why}; {self._restarts} restarts did not help")
             return "failed"
         self._restarts += 1
-        self._at = await self._write(lambda: continuation(self._run, self._writer, f"recovery: {why}"))
-        self._observer.branch(self._at.branch, self._at.step)
+        await self._go_on(await self._write(lambda: continuation(self._run, self._writer, f"recovery: {why}")))
         await self._notice(
             "supervisor",
             f"{why}; restart {self._restarts} of {self._config.supervisor.max_restarts} from step {self._at.step}",
@@ -266,7 +268,7 @@ class Supervisor:
             case Hello():
                 state = "stopping" if self._stop else "pausing" if self._pause else "running"
                 await self._set_state(state, "", self._stop or self._pause)
-                return Welcome(branch=self._at.branch, checkpoint=self._at.checkpoint)
+                return Welcome(branch=self._at.branch, checkpoint=self._at.checkpoint, changes=self._at.changes)
             case Draw():
                 return Drawn(problems=self._desk.draw(message.step))
             case Review():
@@ -274,8 +276,11 @@ class Supervisor:
             case SafePoint():
                 return await self._safe_point(message)
             case StepDone():
-                await self._write(lambda: self._record_step(message))
-                self._observer.step(message.step, self._config.run.steps, message.seconds, message.metrics)
+                recorded = await self._write(lambda: self._record_step(message))
+                self._observer.step(message.step, self._config.run.steps, message.seconds, recorded.metrics)
+                for alert in recorded.alerts:
+                    self._observer.alert(alert.severity, alert.rule, alert.message)
+                await self._react(recorded.alerts, message.step)
             case Saved():
                 row = {"time": time.time(), "branch": self._at.branch, "step": message.step, "path": message.path}
                 await self._write(lambda: self._writer.append("checkpoints", {**row, "digest": message.digest}))
@@ -341,30 +346,18 @@ class Supervisor:
                 await self._set_state("paused", f"step {message.step}: {message.where}", self._pause)
             await self._changed.wait()
 
-    async def _roll_back(self, order: RollBack) -> RollBack | None:
+    async def _roll_back(self, order: Order) -> RollBack | None:
         """Open the branch that the trainer goes on with; nothing when another rollback left the checkpoint behind."""
         await self._set_state("rolling back", f"to step {order.step}", self._reason)
-        branch = await self._write(lambda: open_branch(self._run, self._writer, order))
-        if branch is None:
+        at = await self._write(lambda: open_branch(self._run, self._writer, order))
+        if at is None:
             await self._notice("supervisor", f"no rollback to step {order.step}: it is no longer on the run's line")
             return None
-        self._at = Continuation(branch, order.step, order.checkpoint)
-        self._observer.branch(branch, order.step)
-        self._alerts.clear()
-        return RollBack(checkpoint=order.checkpoint, step=order.step, branch=branch)
+        await self._go_on(at)
+        return RollBack(checkpoint=at.checkpoint, step=at.step, branch=at.branch, changes=at.changes)
 
-    def _record_step(self, done: StepDone) -> None:
-        branch = self._at.branch
-        with self._writer.batch() as batch:
-            batch.add(
-                "steps",
-                {"branch": branch, "step": done.step, "started_at": done.started_at, "seconds": done.seconds},
-            )
-            for name, value in done.metrics.items():
-                batch.add("metrics", {"branch": branch, "step": done.step, "name": name, "value": float(value)})
-            for reward in done.rewards:
-                if reward.sample > 0:
-                    batch.add("rewards", {"branch": branch, "step": done.step, **msgspec.structs.asdict(reward)})
+    def _record_step(self, done: StepDone) -> Recorded:
+        return self._warden.record(done, self._writer, self._at.branch)
 
     # -- the operator ------------------------------------------------------------------------------------
 
@@ -401,7 +394,7 @@ class Supervisor:
             case Action.STOP:
                 return await self._request_stop(why)
             case Action.ROLLBACK:
-                outcome = await self._request_rollback(command.step, why)
+                outcome = await self._request_rollback(command, why)
                 if outcome.ok:
                     self._pause = ""  # a paused run is rolled back and runs on, unless it is paused again
                 return outcome
@@ -440,17 +433,17 @@ class Supervisor:
         if self._child is not None:
             self._child.kill()
 
-    async def _request_rollback(self, step: int | None, why: str) -> Outcome:
-        def find() -> tuple[CheckpointRow | None, str]:
+    async def _request_rollback(self, command: Command, why: str) -> Outcome:
+        def find() -> tuple[Order | None, str]:
             with LedgerReader(self._run) as reader:
-                return checkpoint_at(self._run, reader, step)
+                return order_of(self._run, reader, command)
 
-        chosen, problem = await self._write(find)
-        if chosen is None:
+        order, problem = await self._write(find)
+        if order is None:
             return Outcome(ok=False, detail=problem)
-        self._rollback = RollBack(checkpoint=chosen.path, step=chosen.step, branch=0)
+        self._rollback = order
         self._reason = why
-        return Outcome(ok=True, detail=f"rolling back to step {chosen.step} at the next safe point")
+        return Outcome(ok=True, detail=f"rolling back to step {order.step} at the next safe point")
 
     async def _acknowledge(self, command: Command) -> Outcome:
         def record() -> Outcome:
@@ -477,38 +470,22 @@ class Supervisor:
     # -- reactions ---------------------------------------------------------------------------------------
 
     async def _react(self, alerts: Sequence[RaisedAlert], step: int) -> None:
-        reaction = react(alerts, self._alerts, self._rates, step)
-        self._alerts = [*self._alerts, *alerts][-10_000:]
-        if reaction is None:
+        decided = await self._write(lambda: self._warden.decide(alerts, step))
+        if decided is None:
             return
-        self._alerts.clear()
-        if reaction.action is Act.STOP:
+        reaction, settled = decided
+        if settled.action is Act.STOP:
             outcome = await self._request_stop(reaction.why)
-        elif reaction.action is Act.ROLLBACK:
-            outcome = await self._roll_back_or_pause(step, reaction.why)
+        elif settled.action is Act.ROLLBACK:
+            seed = fresh_seed(self._config.run.seed, self._at.branch + 1) if self._warden.new_seed else None
+            order = Command(action=Action.ROLLBACK, who=WHO, step=settled.to, seed=seed)
+            outcome = await self._request_rollback(order, reaction.why)
         else:
             await self._request_pause(reaction.why)
-            outcome = Outcome(ok=True, detail="pausing at the next safe point")
-        await self._record_control("policy", reaction.action.name.lower(), {}, reaction.why, outcome)
-
-    async def _roll_back_or_pause(self, step: int, why: str) -> Outcome:
-        """What the policy asks for, once a step: the same draws would bring the same samples again, for ever."""
-        target = await self._write(lambda: self._step_before(step))
-        if target in self._retried:
-            outcome = Outcome(ok=False, detail=f"step {target} was rolled back to before, and it came again: pausing")
-        else:
-            outcome = await self._request_rollback(target, why)
-        if not outcome.ok:
-            await self._request_pause(why)
-        elif target is not None:
-            self._retried.add(target)
-        return outcome
-
-    def _step_before(self, step: int) -> int | None:
-        """The newest checkpointed step before ``step``."""
-        with LedgerReader(self._run) as reader:
-            steps = [row.step for row in present_checkpoints(self._run, reader) if row.step < step]
-        return steps[-1] if steps else None
+            refused = f"{settled.refused}: " if settled.refused else ""
+            outcome = Outcome(ok=not refused, detail=f"{refused}pausing at the next safe point")
+        kept = arguments(reaction, settled, step)
+        await self._record_control(WHO, reaction.action.name.lower(), kept, reaction.why, outcome)
 
     async def _alert(self, alert: RaisedAlert) -> None:
         row = {"time": time.time(), "branch": self._at.branch, "step": alert.step, "severity": alert.severity}
@@ -529,9 +506,9 @@ class Supervisor:
         self._observer.notice(message)
 
     async def _record_control(
-        self, who: str, action: str, arguments: dict[str, int], why: str, outcome: Outcome
+        self, who: str, action: str, given: Mapping[str, object], why: str, outcome: Outcome
     ) -> None:
-        await self._write(lambda: record_control(self._writer, who, action, arguments, why, outcome))
+        await self._write(lambda: record_control(self._writer, who, action, given, why, outcome))
 
     async def _write(self, action: Callable[[], T]) -> T:
         """Run a ledger action in the ledger's thread. While the ledger fails, everything waits and says so;

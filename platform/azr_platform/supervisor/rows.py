@@ -22,6 +22,12 @@ class RaisedAlert:
     rule: str
     message: str
     step: int
+    since: int | None = None
+    """The step with which the trouble began, if not the alert's own."""
+
+    @property
+    def began(self) -> int:
+        return self.step if self.since is None else self.since
 
 
 def task_row(task: Task, *, sample: int | None, branch: int, step: int) -> dict[str, object]:

@@ -7,7 +7,7 @@ import os
 import stat
 import time
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from azr_platform import __version__
-from azr_platform.channel.messages import Action, Command, Outcome, RollBack
+from azr_platform.channel.messages import Action, Changes, Command, Outcome
 from azr_platform.channel.peer import myself
 from azr_platform.config.load import ConfigError, dump, load
 from azr_platform.config.schema import Config
@@ -24,6 +24,7 @@ from azr_platform.ledger.reader import LedgerReader
 from azr_platform.ledger.records import CheckpointRow
 from azr_platform.ledger.writer import LedgerWriter
 from azr_platform.records import Kind, Task
+from azr_platform.supervisor import quarantine
 from azr_platform.supervisor.problems import keep_copy
 from azr_platform.supervisor.rows import task_row
 from azr_platform.tasks.seeds import seed_tasks
@@ -49,6 +50,7 @@ class Continuation(msgspec.Struct, frozen=True):
     branch: int
     step: int
     checkpoint: str
+    changes: Changes = Changes()
 
 
 def create(run: Path, config: Config, problems: Sequence[Task] = ()) -> LedgerWriter:
@@ -162,6 +164,7 @@ def continuation(run: Path, writer: LedgerWriter, reason: str) -> Continuation:
         step = newest.step if newest else 0
         branch = reader.branch()
         dirty = reader.recorded_after(branch, newest.step if newest else None)
+        changes = quarantine.changes_of(reader)
         passed_over = [row.path for row in reader.line_checkpoints() if newest is None or row.id > newest.id]
     now = time.time()
     with writer.batch() as batch:
@@ -171,7 +174,7 @@ def continuation(run: Path, writer: LedgerWriter, reason: str) -> Continuation:
         if dirty:
             row = {"created_at": now, "parent": branch, "from_step": step, "reason": reason}
             branch = batch.add("branches", row)
-    return Continuation(branch, step, newest.path if newest else "")
+    return Continuation(branch, step, newest.path if newest else "", changes)
 
 
 def steer_ended(run: Path, command: Command) -> Outcome:
@@ -185,7 +188,7 @@ def steer_ended(run: Path, command: Command) -> Outcome:
     """
     with LedgerReader(run) as reader, LedgerWriter(run) as writer:
         if command.action is Action.ROLLBACK:
-            outcome = _roll_back_ended(run, reader, writer, command.step)
+            outcome = _roll_back_ended(run, reader, writer, command)
         else:
             outcome = acknowledge(reader, writer, command)
         arguments = arguments_of(command) | myself().on_record()
@@ -193,29 +196,39 @@ def steer_ended(run: Path, command: Command) -> Outcome:
     return outcome
 
 
-def _roll_back_ended(run: Path, reader: LedgerReader, writer: LedgerWriter, step: int | None) -> Outcome:
-    chosen, problem = checkpoint_at(run, reader, step)
-    if chosen is None:
+def _roll_back_ended(run: Path, reader: LedgerReader, writer: LedgerWriter, command: Command) -> Outcome:
+    order, problem = order_of(run, reader, command)
+    if order is None or open_branch(run, writer, order) is None:
         return Outcome(ok=False, detail=problem)
-    with writer.batch() as batch:
-        row = {"created_at": time.time(), "parent": reader.branch(), "from_step": chosen.step, "reason": "rollback"}
-        batch.add("branches", row)
-        batch.add(
-            "states",
-            {"time": time.time(), "state": "stopped", "where_at": f"step {chosen.step}", "reason": "rolled back"},
-        )
-    return Outcome(ok=True, detail=f"rolled back to step {chosen.step}; go on with `azr-platform train --resume {run}`")
+    row = {"time": time.time(), "state": "stopped", "where_at": f"step {order.step}", "reason": "rolled back"}
+    writer.append("states", row)
+    return Outcome(ok=True, detail=f"rolled back to step {order.step}; go on with `azr-platform train --resume {run}`")
 
 
-def open_branch(run: Path, writer: LedgerWriter, order: RollBack) -> int | None:
+def order_of(run: Path, reader: LedgerReader, command: Command) -> tuple[quarantine.Order | None, str]:
+    """(the rollback that a command asks for, or why there can be none)."""
+    chosen, problem = checkpoint_at(run, reader, command.step)
+    if chosen is None:
+        return None, problem
+    try:
+        quarantine.entries(reader, command.exclude)
+    except quarantine.Unclear as error:
+        return None, str(error)
+    return quarantine.Order(chosen.path, chosen.step, command.exclude, command.seed), ""
+
+
+def open_branch(run: Path, writer: LedgerWriter, order: quarantine.Order) -> Continuation | None:
     """The branch that a rollback goes on with; None when its checkpoint is not on the current line any more."""
     with LedgerReader(run) as reader:
         chosen, _ = checkpoint_at(run, reader, order.step)
-        parent = reader.branch()
-    if chosen is None or chosen.path != order.checkpoint:
-        return None
-    row = {"created_at": time.time(), "parent": parent, "from_step": order.step, "reason": "rollback"}
-    return writer.append("branches", row)
+        if chosen is None or chosen.path != order.checkpoint:
+            return None
+        new = quarantine.entries(reader, order.exclude)
+        with writer.batch() as batch:
+            row = {"created_at": time.time(), "parent": reader.branch(), "from_step": order.step, "reason": "rollback"}
+            branch = batch.add("branches", row)
+            quarantine.record(batch, branch, new, order.seed)
+        return Continuation(branch, order.step, order.checkpoint, quarantine.changes_of(reader))
 
 
 def checkpoint_at(run: Path, reader: LedgerReader, step: int | None) -> tuple[CheckpointRow | None, str]:
@@ -255,13 +268,15 @@ def acknowledge(reader: LedgerReader, writer: LedgerWriter, command: Command) ->
     return Outcome(ok=True, detail=f"{len(chosen)} alert{'s' if len(chosen) > 1 else ''} acknowledged")
 
 
-def arguments_of(command: Command) -> dict[str, int]:
-    arguments = {} if command.step is None else {"step": command.step}
+def arguments_of(command: Command) -> dict[str, object]:
+    """What a command was given beside the reason; what was left out is left out."""
+    given = {"step": command.step, "exclude": command.exclude or None, "seed": command.seed}
+    arguments: dict[str, object] = {name: value for name, value in given.items() if value is not None}
     return {**arguments, "alert": command.alert} if command.alert else arguments
 
 
 def record_control(
-    writer: LedgerWriter, who: str, action: str, arguments: dict[str, int], why: str, outcome: Outcome
+    writer: LedgerWriter, who: str, action: str, arguments: Mapping[str, object], why: str, outcome: Outcome
 ) -> None:
     """Every act is on record with its outcome, also one that was refused."""
     writer.append(

@@ -20,12 +20,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from azr_platform.channel.messages import Reward
+from azr_platform.buffers.buffer import Entry
+from azr_platform.channel.messages import Changes, Reward
 from azr_platform.config.schema import Config
 from azr_platform.rollout.engine import Engine
 from azr_platform.trainer.beside import Beside
 from azr_platform.trainer.busy import nvidia_counter
 from azr_platform.trainer.controls import controlled
+from azr_platform.trainer.health import key_of
 from azr_platform.trainer.link import Link
 from azr_platform.trainer.metrics import staleness_metrics, step_metrics
 from azr_platform.trainer.regimes.base import Buffers, Practice, Regime
@@ -61,13 +63,16 @@ class Loop:
         proposer: Engine | None = None,
         *,
         behind: bool = False,
+        changes: Changes | None = None,
     ) -> None:
-        """``behind``: the engine has the weights from before the learner's newest update."""
+        """``behind``: the engine has the weights from before the learner's newest update. ``changes``: what the branch
+        does otherwise than the configuration says."""
         self._engine = engine
         self._updater = updater
         self._link = link
         self._control = config.control
-        self._sampler = Sampler(config, engine, link, proposer)
+        self._changes = changes or Changes()
+        self._sampler = Sampler(config, engine, link, proposer, seed=self._changes.seed)
         self._beside = Beside() if config.update.staleness else None
         self._counter = nvidia_counter()
         self._lesson: _Lesson | None = None
@@ -83,13 +88,18 @@ class Loop:
         """The last finished step."""
 
     def restore(self, buffers: Buffers) -> None:
-        """Put a checkpoint's buffers back.
+        """Put a checkpoint's buffers back, without what is in quarantine.
 
         Raises:
             NotAllowed: they are not what this regime has kept.
         """
-        self.regime.restore(buffers)
+        self.regime.restore({kind: self._free(entries) for kind, entries in buffers.items()})
         self.settled = self.regime.buffers()
+
+    def _free(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        if not (self._changes.tasks or self._changes.programs):
+            return entries
+        return [entry for entry in entries if not self._changes.bars(entry.task.id, key_of(entry.task.program))]
 
     def begin(self) -> None:
         """What precedes step 1; no gradient."""

@@ -23,10 +23,15 @@ learnability/KIND       mean worth of the valid proposals         difficulty/I  
 buffer/KIND             tasks kept
 health/distinct         different programs, of the valid ones     health/new          of them in no buffer before
 health/nodes            mean syntax nodes of a program            health/values/TYPE  share of answers of a type
-health/values/largest   the largest of those shares               health/held_out     samples with such a program
+health/values/largest   the largest of those shares               health/held_out     samples with such a program,
+                                                                              held out or in quarantine
 ```
 ``health`` is about proposals of the kinds that write programs, up to renaming, composites with their functions; TYPE is
 that of the (first) output, such as ``int``, or what an error task's program raises.
+The supervisor adds what it saw itself (supervisor/watch.py)
+```
+oversight/blocked       share of the step's samples blocked       oversight/violations  samples that broke the jail's rules
+```
 Given problems add ``problems``, how many were asked, ``difficulty/I``, problems solved I times of G, and where a vote
 says what is right ``degenerate``, votes that came to nothing, and ``agreement``, the mean share of a problem's allowed
 samples that gave the answer which won. There nobody knows the truth: ``solve_rate`` and ``difficulty`` mean agreement.

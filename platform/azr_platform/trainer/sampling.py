@@ -69,8 +69,12 @@ class UnderReview:
 class Sampler:
     """Sends prompts through the engine and the supervisor's review, and puts rewards on what was allowed."""
 
-    def __init__(self, config: Config, engine: Engine, link: Link, proposer: Engine | None = None) -> None:
+    def __init__(
+        self, config: Config, engine: Engine, link: Link, proposer: Engine | None = None, *, seed: int | None = None
+    ) -> None:
+        """``seed`` of its draws, if not the configuration's."""
         self._config = config
+        self._seed = config.run.seed if seed is None else seed
         self._engine = engine
         self._proposer = proposer or engine
         self.link = link
@@ -163,7 +167,7 @@ class Sampler:
 
     def rng(self, label: str) -> random.Random:
         """A generator of its own for each draw: nothing to save, and a resumed step draws the same."""
-        key = f"{self._config.run.seed}/{self.link.step}/{label}".encode()
+        key = f"{self._seed}/{self.link.step}/{label}".encode()
         return random.Random(int.from_bytes(blake2b(key, digest_size=16).digest(), "big"))  # noqa: S311 not secret
 
     @contextmanager

@@ -8,7 +8,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from azr_platform.channel.messages import Welcome
+from azr_platform.channel.messages import Changes, Welcome
 from azr_platform.config.load import load
 from azr_platform.rollout.trailing_engine import TrailingEngine, copy_weights
 from azr_platform.rollout.weights import plain_weights, untied
@@ -34,7 +34,7 @@ class Session:
         self._run = run
         self._link = link
         self._config = load(file=run / "run.toml")
-        self._branch = 1
+        self._branch, self._changes = 1, Changes()
         self._shard: Shard | None = None
 
     def run(self, welcome: Welcome) -> None:
@@ -45,14 +45,15 @@ class Session:
             WorkerDied: the run cannot go on like this.
         """
         settle_torch(self._config.run)
-        self._branch, checkpoint = welcome.branch, welcome.checkpoint
+        self._branch, self._changes, checkpoint = welcome.branch, welcome.changes, welcome.checkpoint
         with self._others() as self._shard:
             while True:
                 try:
                     self._train_from(checkpoint)
                     return
                 except RollBackRequested as request:
-                    self._branch, checkpoint = request.order.branch, request.order.checkpoint
+                    order = request.order
+                    self._branch, self._changes, checkpoint = order.branch, order.changes, order.checkpoint
 
     @contextmanager
     def _others(self) -> Iterator[Shard | None]:
@@ -106,7 +107,7 @@ class Session:
         )
         trailing = TrailingEngine(engine, model, copy) if copy is not None else None
         with closing(engine):
-            loop = Loop(config, trailing or engine, updater, link, proposer, behind=behind)
+            loop = Loop(config, trailing or engine, updater, link, proposer, behind=behind, changes=self._changes)
             with closing(loop):
                 self._train(done, folder, model, tokenizer, updater, loop, trailing)
 
@@ -125,7 +126,8 @@ class Session:
         if folder:
             checkpoints.load_optimizer(folder, updater.optimizer)
             loop.restore(checkpoints.load_buffers(folder))
-        saver = _Saver(self._run, self._branch, loop, model, tokenizer, updater, link, config.run.seed, done, trailing)
+        seed = config.run.seed if self._changes.seed is None else self._changes.seed
+        saver = _Saver(self._run, self._branch, loop, model, tokenizer, updater, link, seed, done, trailing)
         try:
             if not folder:
                 loop.begin()

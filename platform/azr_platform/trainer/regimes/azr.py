@@ -50,6 +50,8 @@ class SelfPlay:
             raise NotAllowed("the checkpoint's buffers are not those of self-play")
         for kind, kept in buffers.items():
             self._buffers[kind].restore(kept)
+        for task in seed_tasks(self._config.tasks.inputs, [kind for kind, kept in buffers.items() if not kept]):
+            self._buffers[task.kind].plant(task)  # quarantine took the rest: there must be something to draw from
 
     # -- seeding -----------------------------------------------------------------------------------------
 
