@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from azr_monitor.checks import check_policy
 from azr_monitor.metrics import MetricRule, describe, fires
-from azr_monitor.policy import POLICIES, PolicyError, check_policy, load_policy, shipped_metric_rules
+from azr_monitor.policy import POLICIES, PolicyError, load_policy, shipped_metric_rules
 from azr_monitor.records import Action, Severity
 
 MINIMAL = "name: mine\nactions: {info: record, low: record, medium: drop, high: drop, critical: stop}\n"
