@@ -47,7 +47,7 @@ class MetricRule(Model):
 
     @model_validator(mode="after")
     def _one_condition(self) -> MetricRule:
-        given = [name for name in _CONDITIONS if getattr(self, name) not in (None, False)]
+        given = [name for name in _CONDITIONS if getattr(self, name) is not (False if name == "not_finite" else None)]
         if len(given) != 1:
             raise ValueError(f"{self.name}: give one of {', '.join(_CONDITIONS)}, not {' and '.join(given) or 'none'}")
         if self.action is Action.DROP:

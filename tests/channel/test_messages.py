@@ -17,6 +17,7 @@ from azr_platform.channel.messages import (
     Action,
     Ask,
     Beat,
+    Changes,
     Command,
     Crashed,
     Draw,
@@ -75,6 +76,7 @@ TO_TRAINER: list[Any] = [
     Noted(),
     Go(),
     RollBack(checkpoint="c", step=1, branch=3),
+    RollBack(checkpoint="c", step=1, branch=3, changes=Changes(seed=4, tasks=frozenset("ab"), programs=frozenset("k"))),
     Halt(save=False),
     Refused(reason="no"),
 ]

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,33 @@ def test_a_corrupt_ledger_is_one_line(cli: Cli, tmp_path: Path, content: bytes) 
 def test_a_control_command_without_a_supervisor_says_how_to_go_on(cli: Cli, tmp_path: Path) -> None:
     create(tmp_path / "r", load("nano")).close()
     assert_one_line(cli("pause", str(tmp_path / "r")), "no supervisor", "--resume", status=4)
+
+
+def test_a_rollback_can_be_tried_dry_and_then_done_with_something_in_quarantine(cli: Cli, tmp_path: Path) -> None:
+    run = tmp_path / "r"
+    sample = {"branch": 1, "step": 2, "phase": "propose", "role": "propose", "kind": "deduction", "uid": "u"}
+    with create(run, load("nano")) as writer:
+        (run / "checkpoints").mkdir()
+        (run / "checkpoints" / "state.json").write_text("{}")
+        digest = blake2b(b"{}", digest_size=32).hexdigest()
+        writer.append("checkpoints", {"branch": 1, "step": 1, "path": "checkpoints", "digest": digest})
+        writer.append("samples", {**sample, "program": "def f(x):\n    return x + 1"})
+        writer.append("steps", {"branch": 1, "step": 2})
+        head = writer.head
+    assert_one_line(cli("rollback", str(run), "--to", "2", "--dry-run"), "no checkpoint at step 2", status=1)
+    wrong = cli("rollback", str(run), "--to", "1", "--exclude", "sample:7", "--dry-run")
+    assert_one_line(wrong, "no such sample is on record", status=1)
+    dry = cli("rollback", str(run), "--to", "1", "--exclude", "sample:1", "--dry-run")
+    assert dry.returncode == 0
+    assert "leaves behind 1 step, 1 sample, 0 alerts and 0 checkpoints" in dry.stdout
+    assert "0 tasks and 1 program into quarantine" in dry.stdout
+    told = json.loads(cli("rollback", str(run), "--to", "1", "--dry-run", "--json").stdout)
+    assert (told["ok"], told["steps"], told["programs"]) == (True, 1, 0)
+    with LedgerWriter(run) as writer:
+        assert writer.head == head, "looking leaves no trace"
+    done = cli("rollback", str(run), "--to", "1", "--exclude", "sample:1", "--seed", "9", "--json")
+    assert json.loads(done.stdout)["ok"]
+    assert "0 tasks and 1 program in quarantine" in cli("status", str(run)).stdout
 
 
 def test_a_run_in_use_is_refused(cli: Cli, tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def auditor() -> Auditor:
     its pauses, so that a script runs to its end."""
     policy = load_policy("default")
     actions = {severity: min(action, Action.DROP) for severity, action in policy.actions.items()}
-    return Auditor(policy.model_copy(update={"classifiers": (), "rates": (), "actions": actions}))
+    return Auditor(policy.model_copy(update={"classifiers": (), "rates": (), "metrics": (), "actions": actions}))
 
 
 class Moments:

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from azr_monitor.checks import check_policy
+from azr_monitor.checks import test_policy as try_rules
 from azr_monitor.documents import DocumentError, read_yaml
-from azr_monitor.policy import POLICIES, Policy, PolicyError, check_policy, load_policy, rule_ids
-from azr_monitor.policy import test_policy as try_rules
+from azr_monitor.policy import POLICIES, Policy, PolicyError, load_policy, rule_ids
 from azr_monitor.records import Action, Severity
 
 MINIMAL = "name: mine\nactions: {info: record, low: record, medium: drop, high: drop, critical: stop}\n"

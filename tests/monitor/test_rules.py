@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from azr_monitor.audit import Auditor
-from azr_monitor.policy import RuleTest, load_policy
-from azr_monitor.policy import test_policy as try_rules
+from azr_monitor.checks import RuleTest
+from azr_monitor.checks import test_policy as try_rules
+from azr_monitor.policy import load_policy
 from azr_monitor.records import Subject
 from azr_monitor.rules import behaviour, programs
 from azr_monitor.rules.traces import shipped_rules

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from azr_monitor.policy import load_policy
+from azr_monitor.policy import Leave, load_policy
 from azr_monitor.records import Action, Severity
-from azr_platform.supervisor.reactions import Reaction, react
+from azr_platform.supervisor.reactions import Act, Reaction, Settled, react, settle
 
 
 @dataclass(frozen=True)
@@ -134,3 +134,139 @@ def test_more_alerts_never_call_for_less(new: list[Alert], more: list[Alert], as
     assert (both.action if both else 0) <= (together.action if together else 0)
     for reaction in (one, both, together):
         assert reaction is None or reaction.action >= Action.PAUSE
+
+
+# -- what may be done ------------------------------------------------------------------------------------
+
+LEAVE = Leave(allowed=True)
+BACK = Reaction(Action.ROLLBACK, "why", "some.rule", since=9)
+SAVED = [0, 2, 4, 6, 8, 10]
+
+
+def test_without_leave_a_rollback_is_a_pause_with_the_reason() -> None:
+    settled = settle(BACK, 10, [], Leave(), 0, SAVED)
+    assert settled == Settled(Action.PAUSE, refused="the policy does not allow it (rollback.allowed)")
+
+
+@pytest.mark.parametrize(
+    ("to", "since", "target"),
+    [
+        ("last clean", 9, 8),
+        ("last clean", 8, 6),
+        ("last clean", 1, 0),
+        ("1 step before", 3, 8),  # one before step 10, wherever the trouble began
+        ("3 steps before", 9, 6),
+        ("4 steps before", 9, 6),
+    ],
+)
+def test_a_rollback_goes_where_the_policy_says(to: str, since: int, target: int) -> None:
+    leave = Leave(allowed=True, to=to)
+    assert settle(BACK._replace(since=since), 10, [], leave, 0, SAVED) == Settled(Action.ROLLBACK, target)
+
+
+def test_with_no_checkpoint_before_the_trouble_it_pauses() -> None:
+    settled = settle(BACK, 10, [], LEAVE, 0, [9, 10])
+    assert settled is not None
+    assert settled.action is Action.PAUSE
+    assert "no checkpoint" in settled.refused
+
+
+def test_a_rule_does_not_bring_the_run_back_to_the_same_step_twice_and_another_may() -> None:
+    before = [Act(Action.ROLLBACK, "some.rule", 9, 8)]
+    again = settle(BACK, 10, before, LEAVE, 0, SAVED)
+    assert again is not None
+    assert again.action is Action.PAUSE
+    assert "step 8 was rolled back to for this before" in again.refused
+    assert settle(BACK._replace(rule="other"), 10, before, LEAVE, 0, SAVED) == Settled(Action.ROLLBACK, 8)
+    assert settle(BACK._replace(since=7), 10, before, LEAVE, 0, SAVED) == Settled(Action.ROLLBACK, 6)
+
+
+def test_rollbacks_are_bounded() -> None:
+    before = [Act(Action.ROLLBACK, f"rule {n}", n, 0) for n in range(3)]
+    settled = settle(BACK, 10, before, Leave(allowed=True, at_most=3), 0, SAVED)
+    assert settled is not None
+    assert settled.refused == "it was done 3 times (rollback.at_most)"
+    assert settle(BACK, 10, before, Leave(allowed=True, at_most=4), 0, SAVED) == Settled(Action.ROLLBACK, 8)
+
+
+@pytest.mark.parametrize(("step", "rolled"), [(8, False), (12, False), (15, False), (16, True)])
+def test_two_rollbacks_are_further_apart_than_the_cool_down(step: int, rolled: bool) -> None:
+    """Also while the steps up to the first one are gone through again."""
+    before = [Act(Action.ROLLBACK, "other", 10, 8)]
+    settled = settle(BACK._replace(since=step), step, before, LEAVE, 5, [0, 2, 4, 6])
+    assert settled is not None
+    assert (settled.action is Action.ROLLBACK) == rolled
+
+
+@pytest.mark.parametrize(("step", "paused"), [(10, False), (14, False), (15, True), (9, True)])
+def test_a_rule_does_not_pause_again_at_once_and_another_does(step: int, paused: bool) -> None:
+    before = [Act(Action.PAUSE, "some.rule", 10)]
+    wanted = Reaction(Action.PAUSE, "why", "some.rule", step)
+    assert (settle(wanted, step, before, LEAVE, 5, SAVED) is not None) == paused
+    assert settle(wanted._replace(rule="other"), step, before, LEAVE, 5, SAVED) == Settled(Action.PAUSE)
+
+
+acts = st.lists(
+    st.builds(
+        Act,
+        st.sampled_from([Action.PAUSE, Action.ROLLBACK]),
+        st.sampled_from("ab"),
+        st.integers(0, 30),
+        st.integers(0, 30),
+    ),
+    max_size=6,
+)
+leaves = st.builds(
+    Leave,
+    allowed=st.booleans(),
+    to=st.sampled_from(["last clean", "1 step before", "7 steps before"]),
+    at_most=st.integers(1, 4),
+)
+
+
+@given(
+    st.builds(
+        Reaction,
+        st.sampled_from([Action.PAUSE, Action.ROLLBACK, Action.STOP]),
+        st.just("why"),
+        st.sampled_from("ab"),
+        st.integers(0, 30),
+    ),
+    st.integers(0, 30),
+    acts,
+    leaves,
+    st.integers(0, 10),
+    st.lists(st.integers(0, 30), unique=True).map(sorted),
+)
+def test_what_is_done_is_never_more_than_the_policy_lets(
+    reaction: Reaction, step: int, before: list[Act], leave: Leave, cooldown: int, saved: list[int]
+) -> None:
+    reaction = reaction._replace(since=min(reaction.since, step))
+    settled = settle(reaction, step, before, leave, cooldown, saved)
+    rollbacks = [act for act in before if act.action is Action.ROLLBACK]
+    if reaction.action is Action.STOP:
+        assert settled == Settled(Action.STOP)
+    elif settled is None:
+        assert cooldown and any(act.rule == reaction.rule and act.step <= step for act in before)
+    elif settled.action is Action.ROLLBACK:
+        assert reaction.action is Action.ROLLBACK
+        assert leave.allowed and len(rollbacks) < leave.at_most
+        assert settled.to in saved and settled.to < step
+        assert not any(act.rule == reaction.rule and act.to == settled.to for act in rollbacks)
+    else:
+        assert bool(settled.refused) == (reaction.action is Action.ROLLBACK)
+
+
+@given(st.lists(st.integers(1, 3), min_size=1, max_size=30), st.integers(1, 4))
+def test_a_run_in_which_the_same_trouble_always_comes_back_comes_to_rest(forward: list[int], at_most: int) -> None:
+    """Each rollback replays to the same trouble: in the end the run pauses, however far it got in between."""
+    done: list[Act] = []
+    step = 10
+    for ahead in forward:
+        settled = settle(BACK._replace(since=step), step, done, Leave(allowed=True, at_most=at_most), 0, SAVED)
+        assert settled is not None
+        done.append(Act(settled.action, BACK.rule, step, settled.to))
+        step = step if settled.to is None else settled.to + ahead
+    rollbacks = [act.to for act in done if act.action is Action.ROLLBACK]
+    assert len(rollbacks) <= at_most
+    assert len(rollbacks) == len(set(rollbacks))

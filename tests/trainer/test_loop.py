@@ -10,12 +10,15 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 
-from azr_platform.channel.messages import Judgement, Reviewed, Reward, Submission
+from azr_platform.buffers.buffer import Entry
+from azr_platform.channel.messages import Changes, Judgement, Reviewed, Reward, Submission
 from azr_platform.config.load import load
 from azr_platform.records import SELF_PLAY_KINDS, Kind, Phase, Role, Task
 from azr_platform.rollout.engine import Completion
+from azr_platform.tasks.canonical import program_key
 from azr_platform.tasks.kinds import task_kind
 from azr_platform.trainer.loop import Loop
 from azr_platform.trainer.rollouts import Rewarded
@@ -150,7 +153,7 @@ def all_valid(phase: Phase, position: int, sample: Submission) -> dict[str, Any]
     return {"well_formed": True, "correct": True}
 
 
-def play(judge: Judge, *settings: str) -> tuple[Loop, Link, Updates]:
+def play(judge: Judge, *settings: str, changes: Changes | None = None) -> tuple[Loop, Link, Updates]:
     config = load(
         overrides=[
             f"selfplay.proposals={B}",
@@ -162,7 +165,7 @@ def play(judge: Judge, *settings: str) -> tuple[Loop, Link, Updates]:
         ],
     )
     link, updates = Link(judge), Updates()
-    loop = Loop(config, Engine(), updates, link)  # type: ignore[arg-type]
+    loop = Loop(config, Engine(), updates, link, changes=changes)  # type: ignore[arg-type]
     return loop, link, updates
 
 
@@ -470,3 +473,40 @@ def test_shuffled_rewards_are_what_the_ledger_is_told() -> None:
     }
     solved = [item for item in given if item.rollout.group.role is Role.SOLVE]
     assert any((item.reward > 0) != item.rollout.judgement.correct for item in solved)
+
+
+# -- what a branch changes -------------------------------------------------------------------------------
+
+
+def test_what_is_in_quarantine_leaves_the_buffers_and_the_seed_is_planted_where_nothing_is_left() -> None:
+    def told(kind: Kind, name: str, program: str) -> Entry:
+        return Entry(msgspec.structs.replace(task_of(kind, name), program=program), 1)
+
+    plus, renamed, minus = "def f(x):\n    return x + 1", "def f(y):\n    return y + 1", "def f(x):\n    return x - 1"
+    named = {"a": plus, "b": renamed, "c": minus}
+    kept = {
+        Kind.DEDUCTION: [told(Kind.DEDUCTION, name, program) for name, program in named.items()],
+        Kind.ABDUCTION: [told(Kind.ABDUCTION, "d", minus), told(Kind.ABDUCTION, "e", minus)],
+        Kind.INDUCTION: [told(Kind.INDUCTION, "g", plus)],
+    }
+    changes = Changes(tasks=frozenset({"e"}), programs=frozenset({program_key(plus)}))
+    loop, _, _ = play(all_valid, changes=changes)
+    loop.restore(kept)
+    assert loop.settled is not None
+    left = {kind: [entry.task.id for entry in entries] for kind, entries in loop.settled.items()}
+    assert left == {Kind.DEDUCTION: ["c"], Kind.ABDUCTION: ["d"], Kind.INDUCTION: ["seed-induction"]}
+    plain, _, _ = play(all_valid)
+    plain.restore(kept)
+    assert plain.settled == kept
+
+
+def test_a_branch_with_a_seed_of_its_own_draws_otherwise_and_always_the_same() -> None:
+    def drawn(seed: int | None) -> list[str]:
+        loop, link, _ = play(all_valid, changes=Changes(seed=seed))
+        loop.begin()
+        link.step = 1
+        loop.step(1)
+        return [sample.prompt for sample in link.of(Phase.SOLVE)]
+
+    assert drawn(5) == drawn(5)
+    assert drawn(5) != drawn(None) == drawn(0)

@@ -22,6 +22,7 @@ def status(run: Run, as_json: Json = False) -> None:
 
     from azr_platform.ledger.reader import LedgerReader
     from azr_tui.escape import visible_line
+    from azr_tui.wording import count
 
     with LedgerReader(run) as reader:
         summary = reader.summary()
@@ -34,7 +35,8 @@ def status(run: Run, as_json: Json = False) -> None:
     typer.echo(f"  step {summary.step} of {summary.steps} on branch {summary.branch}")
     typer.echo(f"  {summary.samples} samples, {summary.blocked} blocked, {summary.alerts_open} alerts open")
     if summary.quarantined_tasks or summary.quarantined_programs:
-        typer.echo(f"  {summary.quarantined_tasks} tasks and {summary.quarantined_programs} programs in quarantine")
+        tasks, programs = count(summary.quarantined_tasks, "task"), count(summary.quarantined_programs, "program")
+        typer.echo(f"  {tasks} and {programs} in quarantine")
     for name, value in summary.metrics.items():
         typer.echo(f"  {visible_line(name):<32} {'–' if value is None else f'{value:.4g}'}")
 

@@ -15,7 +15,7 @@ Json = Annotated[bool, typer.Option("--json", help="JSON instead of text.")]
 @policy.command()
 def check(name: Name) -> None:
     """Check a policy file: every key, value and rule name. Exit status 2 when it cannot be used."""
-    from azr_monitor.policy import check_policy
+    from azr_monitor.checks import check_policy
     from azr_tui.escape import visible_line
 
     for line in check_policy(name):
@@ -44,7 +44,8 @@ def test(name: Name = "default", as_json: Json = False) -> None:
     """Try every rule on the texts it must catch and must spare. Exit status 1 when one does not hold."""
     import json
 
-    from azr_monitor.policy import load_policy, test_policy
+    from azr_monitor.checks import test_policy
+    from azr_monitor.policy import load_policy
 
     results = test_policy(load_policy(name))
     failed = [result for result in results if not result.passed]

@@ -28,21 +28,21 @@ class Unclear(ValueError):
     """Something that cannot be put into quarantine; the text says why."""
 
 
-class Order(msgspec.Struct, frozen=True):
-    """A rollback to be carried out. ``seed`` None: go on with the one in force."""
-
-    checkpoint: str
-    step: int
-    exclude: tuple[str, ...] = ()
-    seed: int | None = None
-
-
 class Entry(msgspec.Struct, frozen=True):
     """``what`` is ``task`` or ``program``; ``value`` the task's id or the program's key; ``why`` who asked for it."""
 
     what: str
     value: str
     why: str
+
+
+class Order(msgspec.Struct, frozen=True):
+    """A rollback to be carried out, with what goes into quarantine. ``seed`` None: go on with the one in force."""
+
+    checkpoint: str
+    step: int
+    exclude: tuple[Entry, ...] = ()
+    seed: int | None = None
 
 
 def changes_of(reader: LedgerReader) -> Changes:
@@ -138,11 +138,11 @@ def _check_something_is_left(reader: LedgerReader, new: Sequence[Entry]) -> None
         raise Unclear("--exclude: that is every problem of the run; nothing would be left to ask")
 
 
-def record(batch: Batch, branch: int, new: Sequence[Entry], seed: int | None) -> None:
-    """Put on record what a new branch changes."""
-    if seed is not None:
-        batch.add("branch_changes", {"branch": branch, "what": "seed", "value": str(seed), "why": ""})
-    for entry in new:
+def record(batch: Batch, branch: int, order: Order) -> None:
+    """Put on record what a rollback's branch changes."""
+    if order.seed is not None:
+        batch.add("branch_changes", {"branch": branch, "what": "seed", "value": str(order.seed), "why": ""})
+    for entry in order.exclude:
         batch.add("branch_changes", {"branch": branch, **msgspec.structs.asdict(entry)})
 
 

@@ -134,6 +134,6 @@ def _refusal(reaction: Reaction, step: int, to: int | None, acts: Sequence[Act],
         return f"step {to} was rolled back to for this before, and it came again"
     if len(done) >= leave.at_most:
         return f"it was done {len(done)} times (rollback.at_most)"
-    if any(step <= act.step + cooldown for act in done):
+    if cooldown and any(step <= act.step + cooldown for act in done):
         return f"the last one was less than {cooldown} steps ago (cooldown_steps)"
     return ""

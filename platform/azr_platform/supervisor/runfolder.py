@@ -211,10 +211,10 @@ def order_of(run: Path, reader: LedgerReader, command: Command) -> tuple[quarant
     if chosen is None:
         return None, problem
     try:
-        quarantine.entries(reader, command.exclude)
+        new = quarantine.entries(reader, command.exclude)
     except quarantine.Unclear as error:
         return None, str(error)
-    return quarantine.Order(chosen.path, chosen.step, command.exclude, command.seed), ""
+    return quarantine.Order(chosen.path, chosen.step, tuple(new), command.seed), ""
 
 
 def open_branch(run: Path, writer: LedgerWriter, order: quarantine.Order) -> Continuation | None:
@@ -223,11 +223,10 @@ def open_branch(run: Path, writer: LedgerWriter, order: quarantine.Order) -> Con
         chosen, _ = checkpoint_at(run, reader, order.step)
         if chosen is None or chosen.path != order.checkpoint:
             return None
-        new = quarantine.entries(reader, order.exclude)
         with writer.batch() as batch:
             row = {"created_at": time.time(), "parent": reader.branch(), "from_step": order.step, "reason": "rollback"}
             branch = batch.add("branches", row)
-            quarantine.record(batch, branch, new, order.seed)
+            quarantine.record(batch, branch, order)
         return Continuation(branch, order.step, order.checkpoint, quarantine.changes_of(reader))
 
 

@@ -23,14 +23,13 @@ learnability/KIND       mean worth of the valid proposals         difficulty/I  
 buffer/KIND             tasks kept
 health/distinct         different programs, of the valid ones     health/new          of them in no buffer before
 health/nodes            mean syntax nodes of a program            health/values/TYPE  share of answers of a type
-health/values/largest   the largest of those shares               health/held_out     samples with such a program,
-                                                                              held out or in quarantine
+health/values/largest   the largest of those shares               health/held_out     samples held out or in quarantine
 ```
 ``health`` is about proposals of the kinds that write programs, up to renaming, composites with their functions; TYPE is
 that of the (first) output, such as ``int``, or what an error task's program raises.
 The supervisor adds what it saw itself (supervisor/watch.py)
 ```
-oversight/blocked       share of the step's samples blocked       oversight/violations  samples that broke the jail's rules
+oversight/blocked       share of the samples that was blocked     oversight/violations  samples with a forbidden call
 ```
 Given problems add ``problems``, how many were asked, ``difficulty/I``, problems solved I times of G, and where a vote
 says what is right ``degenerate``, votes that came to nothing, and ``agreement``, the mean share of a problem's allowed

@@ -1,0 +1,98 @@
+"""What `azr-platform policy check` and `test` do: say what in a policy is probably not meant, and try its rules."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from azr_monitor.metrics import fires
+from azr_monitor.policy import Policy, load_policy, rule_ids
+from azr_monitor.records import Action
+from azr_monitor.rules import behaviour, programs
+from azr_monitor.rules.traces import TraceRules
+from azr_monitor.rules.tree import Program
+from azr_sandbox.execution import Execution
+
+
+def check_policy(name_or_path: str | Path) -> list[str]:
+    """Load a policy and say what in it is probably not meant; an empty list means nothing.
+
+    Raises:
+        PolicyError: the policy cannot be used at all.
+    """
+    policy = load_policy(name_or_path)
+    warnings: list[str] = []
+    if all(action < Action.DROP for action in policy.actions.values()):
+        warnings.append("no severity is dropped: findings are recorded, and only a failing part blocks")
+    for pattern in policy.rules.disabled:
+        off = [rule for rule in rule_ids(policy) if fnmatchcase(rule, pattern)]
+        warnings.append(f"rules.disabled: {pattern} turns off {len(off)} rule{'s' if len(off) != 1 else ''}")
+    for entry in policy.classifiers:
+        if entry.enabled and not entry.thresholds:
+            warnings.append(
+                f"classifiers: {entry.kind} has no thresholds, so its scores are recorded and decide nothing"
+            )
+    if not policy.rollback.allowed and (calls := _calls_for_rollback(policy)):
+        warnings.append(f"{calls}: rollback without rollback.allowed: true is a pause")
+    for rate in policy.rates:
+        if rate.count == 1 and policy.actions[rate.severity] >= rate.action:
+            warnings.append(f"rates: 1 {rate.severity.label} -> {rate.action.label} adds nothing to actions")
+    return warnings
+
+
+def _calls_for_rollback(policy: Policy) -> str:
+    """The first setting that calls for a rollback; empty when none does."""
+    places = {
+        "actions": policy.actions.values(),
+        "rules.actions": policy.rules.actions.values(),
+        "rates": [rate.action for rate in policy.rates],
+        "metrics": [rule.action for rule in policy.metrics],
+    }
+    return next((place for place, actions in places.items() if Action.ROLLBACK in actions), "")
+
+
+class RuleTest(NamedTuple):
+    """One text tried against the rule it belongs to."""
+
+    rule: str
+    expected: Literal["catch", "spare"]
+    text: str
+    passed: bool
+
+
+def test_policy(policy: Policy) -> list[RuleTest]:
+    """Try every rule in force on its own examples, texts or series of numbers: each must catch what it says it catches
+    and spare the rest."""
+    results: list[RuleTest] = []
+    for rule in policy.program_rules():
+        for expected, texts in (("catch", rule.catch), ("spare", rule.spare)):
+            for text in texts:
+                found = bool(rule.examine(Program(text), programs.EXAMPLE_IMPORTS))
+                results.append(_result(rule.id, expected, text, found))
+    rules = policy.trace_rules()
+    reader = TraceRules(rules)
+    for trace_rule in rules:
+        for expected, texts in (("catch", trace_rule.catch), ("spare", trace_rule.spare)):
+            for text in texts:
+                found = any(finding.rule == trace_rule.id for finding in reader.examine(text, "trace"))
+                results.append(_result(trace_rule.id, expected, text, found))
+    for behaviour_rule in policy.behaviour_rules():
+        for expected, outcomes in (("catch", behaviour_rule.catch), ("spare", behaviour_rule.spare)):
+            for outcome in outcomes:
+                found = bool(behaviour.examine([Execution(outcome)], [behaviour_rule]))
+                results.append(_result(behaviour_rule.id, expected, outcome.value, found))
+    for metric_rule in policy.metric_rules():
+        for expected, examples in (("catch", metric_rule.catch), ("spare", metric_rule.spare)):
+            for series in examples:
+                results.append(_result(metric_rule.name, expected, str(list(series)), fires(metric_rule, series)))
+    return results
+
+
+test_policy.__test__ = False  # type: ignore[attr-defined]  # a command, not a test for pytest to collect
+
+
+def _result(rule: str, expected: str, text: str, found: bool) -> RuleTest:
+    if expected == "catch":
+        return RuleTest(rule, "catch", text, found)
+    return RuleTest(rule, "spare", text, not found)
