@@ -159,12 +159,15 @@ class ControlRow(msgspec.Struct, frozen=True):
 
 
 class CheckpointRow(msgspec.Struct, frozen=True):
+    """``removed``: why it is no longer on the disk (see supervisor/retention.py); None while it is kept."""
+
     id: int
     time: float
     branch: int
     step: int
     path: str
     digest: str
+    removed: str | None = None
 
 
 class NoticeRow(msgspec.Struct, frozen=True):
@@ -188,3 +191,6 @@ class Summary(msgspec.Struct, frozen=True):
     alerts_open: int
     supervised: bool
     metrics: dict[str, float | None]
+    checkpoints: list[int] = []
+    """Steps of the current line that can be rolled back to."""
+    checkpoints_removed: int = 0

@@ -8,6 +8,7 @@ rows are never removed, only left behind on an older one.
 from __future__ import annotations
 
 import sqlite3
+from functools import cache
 
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
@@ -104,6 +105,7 @@ TABLES: dict[str, dict[str, type]] = {
     "alert_acks": {"time": float, "alert": int, "who": str, "note": str},
     "controls": {"time": float, "who": str, "action": str, "arguments": str, "why": str, "outcome": str},
     "checkpoints": {"time": float, "branch": int, "step": int, "path": str, "digest": str, "kept_for": str},
+    "removals": {"time": float, "checkpoint": int, "reason": str},
     "notices": {"time": float, "source": str, "message": str},
     "audits": {
         "time": float,
@@ -153,17 +155,21 @@ def m002_chain(db: Database) -> None:
 def m003_no_replace(db: Database) -> None:
     """Refuse INSERT OR REPLACE too: it removes the older row without firing a delete trigger."""
     for name in [*TABLES, "chain"]:
-        taken = f"EXISTS (SELECT 1 FROM {name} WHERE id = NEW.id)"  # noqa: S608 our own table names
-        db.execute(
-            f"CREATE TRIGGER {name}_no_replace BEFORE INSERT ON {name} WHEN {taken} "
-            f"BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
-        )
+        _refuse_replace(db, name)
 
 
 @migrations()
 def m004_blocked(db: Database) -> None:
     """Find blocked samples without reading every verdict: the dashboard counts them at each commit."""
     db.execute("CREATE INDEX verdicts_blocked ON verdicts(sample) WHERE allowed = 0")
+
+
+@migrations()
+def m005_removals(db: Database) -> None:
+    """Create what a ledger from before checkpoints were removed lacks."""
+    if "removals" not in db.table_names():
+        _create_append_only(db, "removals", {"id": int, **TABLES["removals"]})
+        _refuse_replace(db, "removals")
 
 
 def _create_append_only(db: Database, name: str, columns: dict[str, type]) -> None:
@@ -173,6 +179,40 @@ def _create_append_only(db: Database, name: str, columns: dict[str, type]) -> No
             f"CREATE TRIGGER {name}_no_{verb.lower()} BEFORE {verb} ON {name} "
             f"BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
         )
+
+
+def _refuse_replace(db: Database, name: str) -> None:
+    taken = f"EXISTS (SELECT 1 FROM {name} WHERE id = NEW.id)"  # noqa: S608 our own table names
+    db.execute(
+        f"CREATE TRIGGER {name}_no_replace BEFORE INSERT ON {name} WHEN {taken} "
+        f"BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
+    )
+
+
+def newer_than_this(connection: sqlite3.Connection) -> str:
+    """The first migration of a ledger that this version does not know; empty when it knows all of them."""
+    table = migrations.migrations_table
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone():
+        return ""
+    applied = connection.execute(f"SELECT name FROM {table} WHERE migration_set = ?", (migrations.name,))  # noqa: S608 the library's own table name
+    return min((name for (name,) in applied if name not in _known()), default="")
+
+
+def complete(connection: sqlite3.Connection) -> None:
+    """Give a reader of an older ledger the tables that it lacks, empty, and for this connection alone."""
+    present = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    for name in TABLES.keys() - present:
+        columns = ", ".join(["id", *TABLES[name]])
+        connection.execute(f"CREATE TEMP TABLE {name} ({columns})")
+
+
+@cache
+def _known() -> frozenset[str]:
+    nothing = Database(memory=True)
+    try:
+        return frozenset(migration.name for migration in migrations.pending(nothing))
+    finally:
+        nothing.close()
 
 
 def connect(path: str, *, read_only: bool) -> sqlite3.Connection:
