@@ -36,11 +36,14 @@ class LedgerNewer(LedgerError):
         )
 
 
-# What SQLite says of a fault that is not the file's, and what mends it.
+_WRITABLE = "Make the run's folder and what is in it writable for you."
+# What SQLite or the system says of a fault that is not the file's, and what mends it.
 _REMEDIES = {
     "locked": "Another program holds it: it works again when that one lets go or ends.",
     "full": "Free some space on its disk.",
-    "readonly": "Make the run's folder and its ledger writable for you again.",
+    "readonly": _WRITABLE,
+    "Read-only": _WRITABLE,
+    "Permission denied": _WRITABLE,
     "I/O error": "Look at its disk: it may be full, over a quota, read-only or failing (`df`, `dmesg`).",
 }
 

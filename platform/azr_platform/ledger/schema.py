@@ -7,13 +7,18 @@ rows are never removed, only left behind on an older one.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from functools import cache
+from pathlib import Path
 
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
 migrations = Migrations("azr_platform.ledger")
+
+# How long a statement waits for another program that holds the file.
+BUSY_SECONDS = 10.0
 
 # Columns of each table after its integer ``id``. Rows are hashed in this order (see chain.py).
 TABLES: dict[str, dict[str, type]] = {
@@ -224,11 +229,14 @@ def connect(path: str, *, read_only: bool) -> sqlite3.Connection:
     if read_only:
         from urllib.parse import quote
 
-        connection = sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, timeout=10, check_same_thread=False)
+        # SQLite would make files of its own beside it even to read. Where it may not, and nobody writes, it need not.
+        alone = not os.access(Path(path).parent, os.W_OK) and not Path(f"{path}-wal").exists()
+        uri = f"file:{quote(path)}?mode=ro{'&immutable=1' if alone else ''}"
+        connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, check_same_thread=False)
     else:
-        connection = sqlite3.connect(path, timeout=10, check_same_thread=False)
+        connection = sqlite3.connect(path, timeout=BUSY_SECONDS, check_same_thread=False)
     try:
-        connection.execute("PRAGMA busy_timeout=10000")
+        connection.execute(f"PRAGMA busy_timeout={int(1000 * BUSY_SECONDS)}")
         if not read_only:
             connection.execute("PRAGMA journal_mode=WAL")
             # FULL: a committed row survives a power cut, which is what "row first" means.
