@@ -296,6 +296,9 @@ class Dispatcher:
         try:
             jail = WarmJail(self._binary, self._root, self._policy, self._limits, lane)
         except OSError as error:
+            if not self._binary.exists():
+                remedy = "Somebody removed it while it was in use: put it back, or install it again."
+                raise JailUnavailable(f"{self._binary} is gone", remedy) from error
             raise JailUnavailable(
                 f"could not start nsjail ({error})", "Check the limits on processes and open files (ulimit -a)."
             ) from error

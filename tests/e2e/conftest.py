@@ -23,6 +23,7 @@ from azr_platform.config.load import load
 from azr_platform.config.schema import Config
 from azr_platform.ledger.reader import LedgerReader
 from azr_platform.records import Task
+from azr_platform.supervisor.child import TRAINER
 from azr_platform.supervisor.gate import Gate
 from azr_platform.supervisor.process import Supervisor
 from azr_platform.supervisor.runfolder import create, reopen
@@ -151,6 +152,7 @@ def supervise(jail: JailPool, auditor: Auditor) -> Supervise:
         arrange: Callable[[Moments], None] | None = None,
         judge: Auditor | None = None,
         problems: Sequence[Task] = (),
+        trainer: Sequence[str] = TRAINER,
     ) -> int:
         writer, settings = (create(run, config, problems), config) if config is not None else reopen(run)
         judge = judge or auditor
@@ -160,7 +162,7 @@ def supervise(jail: JailPool, auditor: Auditor) -> Supervise:
             gate = Gate.of_run(settings, judge, jail, tasks)
 
             async def serve() -> int:
-                supervisor = Supervisor(run, settings, writer, gate, stance=Stance.of(judge.policy))
+                supervisor = Supervisor(run, settings, writer, gate, stance=Stance.of(judge.policy), trainer=trainer)
                 moments = Moments(run, supervisor)
                 if arrange is not None:
                     arrange(moments)

@@ -173,6 +173,7 @@ def supervise(tmp_path: Path, quick_auditor: Auditor) -> Supervise:
         stance: Stance | None = None,
         observer: Observer | None = None,
         problems: Sequence[Task] = (),
+        jail: Any = None,
     ) -> Ended:
         run = tmp_path / "run"
         script = tmp_path / "trainer.py"
@@ -186,7 +187,7 @@ def supervise(tmp_path: Path, quick_auditor: Auditor) -> Supervise:
         with writer:
             with LedgerReader(run) as reader:
                 tasks = list(reader.tasks())
-            gate = Gate.of_run(config, judge or quick_auditor, NoJail(), tasks)
+            gate = Gate.of_run(config, judge or quick_auditor, jail or NoJail(), tasks)
 
             async def serve() -> int:
                 supervisor = Supervisor(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -180,3 +182,25 @@ def test_old_alerts_that_still_wait_are_on_hand_beside_the_newest(
     alerts = inbox.wait(SnapshotTaken).snapshot.alerts
     assert [alert.id for alert in alerts] == [*range(400, 200, -1), 5, 3]
     assert [alert.id for alert in alerts if not alert.acknowledged] == [5, 3]
+
+
+@pytest.mark.parametrize("version", ["older", "newer"])
+def test_a_ledger_of_another_version_is_shown_or_said_to_be_newer(version: str, full_run: Any, started: Any) -> None:
+    folder, run = full_run
+    run.writer.close()
+    with closing(sqlite3.connect(folder / "ledger.db")) as ledger:
+        if version == "older":
+            ledger.execute("DROP TABLE removals")
+            ledger.execute("DELETE FROM _sqlite_migrations WHERE name = 'm005_removals'")
+        else:
+            ledger.execute(
+                "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) "
+                "SELECT migration_set, 'm999_omens', applied_at FROM _sqlite_migrations LIMIT 1"
+            )
+        ledger.commit()
+    _, inbox = started(folder)
+    if version == "older":
+        assert [row.step for row in inbox.wait(SnapshotTaken).snapshot.checkpoints] == [10, 20, 30, 40]
+    else:
+        assert "a newer azr-platform wrote this ledger" in inbox.wait(LedgerTrouble).text
+        assert not inbox.of(SnapshotTaken)

@@ -107,10 +107,16 @@ class Saved(Message, frozen=True):
 
 
 class SafePoint(Message, frozen=True):
-    """Between phases: the trainer can wait, roll back or stop here without losing anything."""
+    """Between phases: the trainer can wait, roll back or stop here without losing anything.
+
+    ``writes``: bytes of the checkpoint that it writes next, 0 where it writes none. ``trouble``: why it could not be
+    written when this was asked before.
+    """
 
     step: int
     where: str
+    writes: int = 0
+    trouble: str = ""
 
 
 class Beat(Message, frozen=True):

@@ -34,6 +34,9 @@ def status(run: Run, as_json: Json = False) -> None:
     typer.echo(f"{summary.run}: {summary.state}{where}{reason}")
     typer.echo(f"  step {summary.step} of {summary.steps} on branch {summary.branch}")
     typer.echo(f"  {summary.samples} samples, {summary.blocked} blocked, {summary.alerts_open} alerts open")
+    if summary.checkpoints:
+        removed = f"; {summary.checkpoints_removed} more were removed" if summary.checkpoints_removed else ""
+        typer.echo(f"  checkpoints at steps {', '.join(map(str, summary.checkpoints))}{removed}")
     if summary.quarantined_tasks or summary.quarantined_programs:
         tasks, programs = count(summary.quarantined_tasks, "task"), count(summary.quarantined_programs, "program")
         typer.echo(f"  {tasks} and {programs} in quarantine")
@@ -49,7 +52,7 @@ def pause(run: Run, why: Why = "", as_json: Json = False) -> None:
 
 
 def resume(run: Run, why: Why = "", as_json: Json = False) -> None:
-    """Let a paused run go on. (A run that ended is continued with `train --resume`.)"""
+    """Let a paused run go on. (A run that ended, or whose supervisor is gone, is continued with `train --resume`.)"""
     from azr_platform.channel.messages import Action
 
     _command(run, Action.RESUME, why, as_json)

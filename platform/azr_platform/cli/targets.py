@@ -74,10 +74,12 @@ def _of_run(run: Path, checkpoint: str | None, base: bool) -> Target:
             raise BadInput(f"{run}: no checkpoint yet; --base measures the model it starts from")
         chosen = present[-1]
     else:
-        found = [row for row in [*recorded, *present] if _is_named(row, checkpoint)]
+        named = [row for row in [*recorded, *present] if _is_named(row, checkpoint)]
+        found = [row for row in named if row.removed is None]
         if not found:
             names = ", ".join(Path(row.path).name for row in present) or "none yet"
-            raise BadInput(f"{run}: no checkpoint {checkpoint!r}; there are: {names}")
+            gone = f"checkpoint {checkpoint!r} was removed ({named[-1].removed})" if named else ""
+            raise BadInput(f"{run}: {gone or f'no checkpoint {checkpoint!r}'}; there are: {names}")
         chosen = found[-1]
     folder = run / chosen.path
     _require_model(folder)

@@ -288,6 +288,20 @@ class SupervisorConfig(Section):
     """Crashes of the trainer that are mended from the last checkpoint before the run fails."""
 
 
+class CheckpointsConfig(Section):
+    """Which checkpoints stay. Whatever is set, these do: the first, the newest, those that a branch begins or ends
+    with, and those before and after an alert."""
+
+    keep_last: Annotated[int, Field(ge=0)] = 0
+    """The newest so many of the run's line stay; 0 keeps every checkpoint."""
+    keep_every: Annotated[int, Field(ge=0)] = 0
+    """Every so-manieth stays for good: whose step divides by this times ``run.checkpoint_every``; 0: none."""
+    keep_alerts: Literal["info", "low", "medium", "high", "critical"] = "high"
+    """The least severity of an alert that keeps the checkpoints around it."""
+    spare_mb: Annotated[int, Field(ge=0)] = 512
+    """MiB that stay free on the disk: where a checkpoint does not fit beside them, the run pauses before writing it."""
+
+
 class SinksConfig(Section):
     """Where a run's numbers go besides its ledger (docs/sinks.md); no text of a model's goes there."""
 
@@ -326,6 +340,7 @@ class Config(Section):
     control: ControlConfig = ControlConfig()
     jail: JailConfig = JailConfig()
     supervisor: SupervisorConfig = SupervisorConfig()
+    checkpoints: CheckpointsConfig = CheckpointsConfig()
     sinks: SinksConfig = SinksConfig()
     alerts: AlertsConfig = AlertsConfig()
 

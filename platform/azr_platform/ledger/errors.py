@@ -26,11 +26,32 @@ class LedgerBusy(LedgerError):
         )
 
 
+class LedgerNewer(LedgerError):
+    """A later version of this package wrote it."""
+
+    def __init__(self, path: Path, unknown: str) -> None:
+        super().__init__(
+            f"{path}: a newer azr-platform wrote this ledger ({unknown} is unknown here). Nothing was changed. "
+            f"Use that version, or a later one."
+        )
+
+
+_WRITABLE = "Make the run's folder and what is in it writable for you."
+# What SQLite or the system says of a fault that is not the file's, and what mends it.
+_REMEDIES = {
+    "locked": "Another program holds it: it works again when that one lets go or ends.",
+    "full": "Free some space on its disk.",
+    "readonly": _WRITABLE,
+    "Read-only": _WRITABLE,
+    "Permission denied": _WRITABLE,
+    "I/O error": "Look at its disk: it may be full, over a quota, read-only or failing (`df`, `dmesg`).",
+}
+
+
 class LedgerBroken(LedgerError):
     """SQLite refused the file."""
 
     def __init__(self, path: Path, detail: str) -> None:
-        super().__init__(
-            f"{path}: the ledger cannot be used ({detail}). Nothing was changed. "
-            f"Restore the file from a copy, or start a new run in another folder."
-        )
+        otherwise = "Restore the file from a copy, or start a new run in another folder."
+        remedy = next((remedy for words, remedy in _REMEDIES.items() if words in detail), otherwise)
+        super().__init__(f"{path}: the ledger cannot be used ({detail}). Nothing was changed. {remedy}")

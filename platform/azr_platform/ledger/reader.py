@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from azr_platform.ledger import chain
-from azr_platform.ledger.errors import LedgerBroken, UnknownRun
+from azr_platform.ledger.errors import LedgerBroken, LedgerError, LedgerNewer, UnknownRun
 from azr_platform.ledger.heads import Head
 from azr_platform.ledger.records import (
     AlertRow,
@@ -33,7 +33,7 @@ from azr_platform.ledger.records import (
     Summary,
     VerdictRow,
 )
-from azr_platform.ledger.schema import connect
+from azr_platform.ledger.schema import complete, connect, newer_than_this
 from azr_platform.records import Kind, Task
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -54,6 +54,7 @@ class LedgerReader:
     Raises:
         UnknownRun: no ledger in the folder.
         LedgerBroken: the file is no ledger.
+        LedgerNewer: a later version of this package wrote it.
     """
 
     def __init__(self, run: Path) -> None:
@@ -67,9 +68,19 @@ class LedgerReader:
             raise LedgerBroken(self.path, str(error)) from error
         try:
             self._first("SELECT 1 FROM run LIMIT 1")
-        except LedgerBroken:
+            self._fit_to_version()
+        except LedgerError:
             self.close()
             raise
+
+    def _fit_to_version(self) -> None:
+        """An older ledger lacks tables that came later, and they are empty; a newer one may mean other things."""
+        try:
+            if unknown := newer_than_this(self._connection):
+                raise LedgerNewer(self.path, unknown)
+            complete(self._connection)
+        except sqlite3.Error as error:
+            raise LedgerBroken(self.path, str(error)) from error
 
     def close(self) -> None:
         self._connection.close()
@@ -113,6 +124,27 @@ class LedgerReader:
             return StateRow(state.time, "interrupted", state.where_at, "its supervisor is gone")
         return state
 
+    def standing_pause(self) -> str:
+        """Why the run is to be paused, as its last act or state on record says; empty when it is not to be."""
+        act = self._first(
+            "SELECT id, iif(action = 'pause', coalesce(nullif(why, ''), 'asked by ' || who), '') FROM controls "
+            "WHERE outcome LIKE 'done:%' AND "
+            "(action IN ('pause', 'resume', 'rollback') OR action = 'stop' AND who NOT LIKE 'signal %') "
+            "ORDER BY id DESC LIMIT 1"
+        )
+        state = self._first(
+            "SELECT id, iif(state IN ('pausing', 'paused'), reason, '') FROM states "
+            "WHERE state IN ('running', 'pausing', 'paused', 'rolling back') ORDER BY id DESC LIMIT 1"
+        )
+        told = [("controls", act), ("states", state)]
+        newest = max(((self._place(table, row[0]), row[1]) for table, row in told if row), default=(0, ""))
+        return str(newest[1])
+
+    def _place(self, table: str, row: int) -> int:
+        """A row's number among all rows: clocks may be set, and other ids are each table's own."""
+        query = "SELECT id FROM chain WHERE tbl = ? AND row = ? ORDER BY id DESC LIMIT 1"
+        return int(self._value(query, table, row))
+
     def branch(self) -> int:
         """The branch that the run is on."""
         return int(self._value("SELECT coalesce(max(id), 1) FROM branches"))
@@ -142,6 +174,8 @@ class LedgerReader:
             metrics=self.last_metrics(),
             quarantined_tasks=len({row.value for row in changes if row.what == "task"}),
             quarantined_programs=len({row.value for row in changes if row.what == "program"}),
+            checkpoints=sorted({row.step for row in self.line_checkpoints()}),
+            checkpoints_removed=int(self._value("SELECT count(*) FROM removals")),
         )
 
     def branches(self) -> list[BranchRow]:
@@ -149,15 +183,13 @@ class LedgerReader:
 
     def changes(self) -> list[ChangeRow]:
         """What all branches so far changed, oldest first; every branch goes on with what those before it changed."""
-        if self._first("SELECT 1 FROM sqlite_master WHERE name = 'branch_changes'") is None:
-            return []  # an older version wrote it, and nothing has been added since
         return self._rows(ChangeRow, "SELECT branch, what, value, why FROM branch_changes ORDER BY id")
 
-    def lineage(self) -> list[tuple[int, int]]:
-        """The current line as (branch, last step that counts on it), root first."""
+    def lineage(self, branch: int | None = None) -> list[tuple[int, int]]:
+        """The line that leads to a branch (None: the current one) as (branch, last step that counts), root first."""
         by_id = {row.id: row for row in self.branches()}
         line: list[tuple[int, int]] = []
-        current, last = by_id.get(self.branch()), 2**62
+        current, last = by_id.get(self.branch() if branch is None else branch), 2**62
         while current is not None:
             line.append((current.id, last))
             last = min(last, current.from_step)
@@ -357,6 +389,12 @@ class LedgerReader:
             limit,
         )
 
+    def alerted(self, severity: int) -> list[tuple[int, int]]:
+        """(branch, step) of every alert of at least a severity."""
+        return list(
+            self._query("SELECT DISTINCT branch, step FROM alerts WHERE severity >= ? AND branch IS NOT NULL", severity)
+        )
+
     def open_alerts(self) -> list[int]:
         """Ids of the alerts that nobody has acknowledged, oldest first."""
         return [row[0] for row in self._query(f"SELECT id {_OPEN_ALERTS} ORDER BY id")]
@@ -369,13 +407,20 @@ class LedgerReader:
         )
 
     def checkpoints(self) -> list[CheckpointRow]:
-        return self._rows(CheckpointRow, "SELECT id, time, branch, step, path, digest FROM checkpoints ORDER BY id")
+        """Every checkpoint ever recorded, also those that were removed, oldest first."""
+        return self._rows(
+            CheckpointRow,
+            "SELECT id, time, branch, step, path, digest, "
+            "(SELECT max(reason) FROM removals WHERE checkpoint = checkpoints.id) FROM checkpoints ORDER BY id",
+        )
 
     def line_checkpoints(self) -> list[CheckpointRow]:
-        """Checkpoints on the current line, oldest first: what can be resumed from or rolled back to."""
+        """Checkpoints kept on the current line, oldest first: what can be resumed from or rolled back to."""
         line = self.lineage()
         return [
-            row for row in self.checkpoints() if any(row.branch == branch and row.step <= last for branch, last in line)
+            row
+            for row in self.checkpoints()
+            if row.removed is None and any(row.branch == branch and row.step <= last for branch, last in line)
         ]
 
     def notices(self, limit: int = 200) -> list[NoticeRow]:

@@ -169,12 +169,15 @@ class ControlRow(msgspec.Struct, frozen=True):
 
 
 class CheckpointRow(msgspec.Struct, frozen=True):
+    """``removed``: why it is no longer on the disk (see supervisor/retention.py); None while it is kept."""
+
     id: int
     time: float
     branch: int
     step: int
     path: str
     digest: str
+    removed: str | None = None
 
 
 class NoticeRow(msgspec.Struct, frozen=True):
@@ -200,3 +203,6 @@ class Summary(msgspec.Struct, frozen=True):
     metrics: dict[str, float | None]
     quarantined_tasks: int = 0
     quarantined_programs: int = 0
+    checkpoints: list[int] = []
+    """Steps of the current line that can be rolled back to."""
+    checkpoints_removed: int = 0

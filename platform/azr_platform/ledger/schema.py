@@ -7,12 +7,18 @@ rows are never removed, only left behind on an older one.
 
 from __future__ import annotations
 
+import os
 import sqlite3
+from functools import cache
+from pathlib import Path
 
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
 migrations = Migrations("azr_platform.ledger")
+
+# How long a statement waits for another program that holds the file.
+BUSY_SECONDS = 10.0
 
 # Columns of each table after its integer ``id``. Rows are hashed in this order (see chain.py).
 TABLES: dict[str, dict[str, type]] = {
@@ -104,6 +110,7 @@ TABLES: dict[str, dict[str, type]] = {
     "alert_acks": {"time": float, "alert": int, "who": str, "note": str},
     "controls": {"time": float, "who": str, "action": str, "arguments": str, "why": str, "outcome": str},
     "checkpoints": {"time": float, "branch": int, "step": int, "path": str, "digest": str, "kept_for": str},
+    "removals": {"time": float, "checkpoint": int, "reason": str},
     "notices": {"time": float, "source": str, "message": str},
     "audits": {
         "time": float,
@@ -118,7 +125,7 @@ TABLES: dict[str, dict[str, type]] = {
     },
     "branch_changes": {"branch": int, "what": str, "value": str, "why": str},
 }
-_LATER = {"branch_changes"}  # tables that a migration of their own creates
+_LATER = {"branch_changes", "removals"}  # tables that a migration of their own creates
 
 INDEXES = {
     "metrics": [["name", "branch", "step"]],
@@ -173,12 +180,11 @@ def m005_branch_changes(db: Database) -> None:
     _refuse_replace(db, "branch_changes")
 
 
-def _refuse_replace(db: Database, name: str) -> None:
-    taken = f"EXISTS (SELECT 1 FROM {name} WHERE id = NEW.id)"  # noqa: S608 our own table names
-    db.execute(
-        f"CREATE TRIGGER {name}_no_replace BEFORE INSERT ON {name} WHEN {taken} "
-        f"BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
-    )
+@migrations()
+def m006_removals(db: Database) -> None:
+    """Create the table of the checkpoints that were removed, and why."""
+    _create_append_only(db, "removals", {"id": int, **TABLES["removals"]})
+    _refuse_replace(db, "removals")
 
 
 def _create_append_only(db: Database, name: str, columns: dict[str, type]) -> None:
@@ -190,6 +196,40 @@ def _create_append_only(db: Database, name: str, columns: dict[str, type]) -> No
         )
 
 
+def _refuse_replace(db: Database, name: str) -> None:
+    taken = f"EXISTS (SELECT 1 FROM {name} WHERE id = NEW.id)"  # noqa: S608 our own table names
+    db.execute(
+        f"CREATE TRIGGER {name}_no_replace BEFORE INSERT ON {name} WHEN {taken} "
+        f"BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
+    )
+
+
+def newer_than_this(connection: sqlite3.Connection) -> str:
+    """The first migration of a ledger that this version does not know; empty when it knows all of them."""
+    table = migrations.migrations_table
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone():
+        return ""
+    applied = connection.execute(f"SELECT name FROM {table} WHERE migration_set = ?", (migrations.name,))  # noqa: S608 the library's own table name
+    return min((name for (name,) in applied if name not in _known()), default="")
+
+
+def complete(connection: sqlite3.Connection) -> None:
+    """Give a reader of an older ledger the tables that it lacks, empty, and for this connection alone."""
+    present = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    for name in TABLES.keys() - present:
+        columns = ", ".join(["id", *TABLES[name]])
+        connection.execute(f"CREATE TEMP TABLE {name} ({columns})")
+
+
+@cache
+def _known() -> frozenset[str]:
+    nothing = Database(memory=True)
+    try:
+        return frozenset(migration.name for migration in migrations.pending(nothing))
+    finally:
+        nothing.close()
+
+
 def connect(path: str, *, read_only: bool) -> sqlite3.Connection:
     """Open the database file with the pragmas both sides rely on.
 
@@ -199,11 +239,14 @@ def connect(path: str, *, read_only: bool) -> sqlite3.Connection:
     if read_only:
         from urllib.parse import quote
 
-        connection = sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, timeout=10, check_same_thread=False)
+        # SQLite would make files of its own beside it even to read. Where it may not, and nobody writes, it need not.
+        alone = not os.access(Path(path).parent, os.W_OK) and not Path(f"{path}-wal").exists()
+        uri = f"file:{quote(path)}?mode=ro{'&immutable=1' if alone else ''}"
+        connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, check_same_thread=False)
     else:
-        connection = sqlite3.connect(path, timeout=10, check_same_thread=False)
+        connection = sqlite3.connect(path, timeout=BUSY_SECONDS, check_same_thread=False)
     try:
-        connection.execute("PRAGMA busy_timeout=10000")
+        connection.execute(f"PRAGMA busy_timeout={int(1000 * BUSY_SECONDS)}")
         if not read_only:
             connection.execute("PRAGMA journal_mode=WAL")
             # FULL: a committed row survives a power cut, which is what "row first" means.

@@ -17,8 +17,8 @@ from typing import IO
 from sqlite_utils import Database
 
 from azr_platform.ledger import chain, heads
-from azr_platform.ledger.errors import LedgerBroken, LedgerBusy, UnknownRun
-from azr_platform.ledger.schema import TABLES, connect, migrations
+from azr_platform.ledger.errors import LedgerBroken, LedgerBusy, LedgerNewer, UnknownRun
+from azr_platform.ledger.schema import TABLES, connect, migrations, newer_than_this
 
 Row = Mapping[str, object]
 
@@ -32,6 +32,7 @@ class LedgerWriter:
     Raises:
         UnknownRun: the folder does not exist.
         LedgerBusy: another supervisor writes this run.
+        LedgerNewer: a later version of this package wrote it.
         LedgerBroken: the file is not a ledger, or SQLite or the system refused it.
     """
 
@@ -41,18 +42,24 @@ class LedgerWriter:
         connection = None
         try:
             self._connection = connection = connect(str(self.path), read_only=False)
+            if unknown := newer_than_this(connection):
+                raise LedgerNewer(self.path, unknown)
             migrations.apply(Database(self._connection))
             self._next = {
                 name: 1 + (self._connection.execute(f"SELECT max(id) FROM {name}").fetchone()[0] or 0)  # noqa: S608 our own table names
                 for name in [*TABLES, "chain"]
             }
             last = self._connection.execute("SELECT digest FROM chain ORDER BY id DESC LIMIT 1").fetchone()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, LedgerNewer) as error:
             if connection is not None:
                 connection.close()
             self._lock.close()
+            if isinstance(error, LedgerNewer):
+                raise
             raise LedgerBroken(self.path, str(error)) from error
         self._head: bytes = last[0] if last else chain.GENESIS
+        self._log_path = self.path.with_name(self.path.name + "-wal")
+        self._log = _inode(self._log_path)  # what SQLite appends to until it moves rows into the file itself
 
     @property
     def head(self) -> str:
@@ -84,6 +91,7 @@ class LedgerWriter:
     def batch(self) -> Iterator[Batch]:
         """Collect rows of any tables and commit them together, durably, when the block ends."""
         batch = Batch(dict(self._next), self._head)
+        self._keep_log(batch)
         yield batch
         try:
             self._connection.execute("BEGIN IMMEDIATE")
@@ -99,6 +107,26 @@ class LedgerWriter:
                 raise
             raise LedgerBroken(self.path, str(error)) from error
         self._next, self._head = batch.next_ids, batch.head
+        self._log = _inode(self._log_path)
+
+    def _keep_log(self, batch: Batch) -> None:
+        """SQLite's log was removed under our hands: while it is open, its rows can still be moved into the ledger.
+
+        Raises:
+            LedgerBroken: they cannot be moved now.
+        """
+        if self._log in (None, _inode(self._log_path)):
+            return
+        try:
+            (busy, *_), *_ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            if busy:
+                raise sqlite3.OperationalError("database is locked")
+            self._connection.close()
+            self._connection = connect(str(self.path), read_only=False)
+        except sqlite3.Error as error:
+            raise LedgerBroken(self.path, str(error)) from error
+        message = f"{self._log_path.name} was removed or replaced while the run went on; its rows were saved"
+        batch.add("notices", {"time": time.time(), "source": "ledger", "message": message})
 
     def close(self) -> None:
         self._connection.close()
@@ -142,6 +170,13 @@ class Batch:
         self.next_ids[table] += 1
         self.next_ids["chain"] += 1
         return number
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return None
 
 
 def _take_lock(path: Path) -> IO[str]:

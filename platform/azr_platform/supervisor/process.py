@@ -55,6 +55,7 @@ from azr_platform.supervisor.gate import Gate, blocked_reply
 from azr_platform.supervisor.observer import Guarded, Observer
 from azr_platform.supervisor.problems import Desk
 from azr_platform.supervisor.quarantine import Order, fresh_seed
+from azr_platform.supervisor.retention import no_room, sweep, tidy
 from azr_platform.supervisor.rows import RaisedAlert
 from azr_platform.supervisor.runfolder import (
     Continuation,
@@ -65,6 +66,7 @@ from azr_platform.supervisor.runfolder import (
     open_branch,
     order_of,
     record_control,
+    standing_pause,
     warnings_of,
 )
 from azr_platform.supervisor.warden import WHO, Stance, Warden, arguments
@@ -134,6 +136,11 @@ class Supervisor:
         try:
             for notice in [*make_private(self._run), *self._notices]:
                 await self._notice("supervisor", notice)
+            for trouble in await self._write(lambda: sweep(self._run)):
+                await self._notice("supervisor", trouble)
+            self._pause = await self._write(lambda: standing_pause(self._run))
+            if self._pause:
+                await self._notice("supervisor", f"still paused; `azr-platform resume {self._run}` lets it go on")
             await self._go_on(await self._write(lambda: continuation(self._run, self._writer, "resumed")))
             while True:
                 ended = await self._supervise_one()
@@ -285,6 +292,7 @@ class Supervisor:
                 row = {"time": time.time(), "branch": self._at.branch, "step": message.step, "path": message.path}
                 await self._write(lambda: self._writer.append("checkpoints", {**row, "digest": message.digest}))
                 await self._write(lambda: self._writer.note_head(message.path))
+                await self._tidy()
             case Crashed():
                 self._error = message.error
             case Notice():
@@ -325,7 +333,21 @@ class Supervisor:
         outcome = Outcome(ok=True, detail="pausing at the next safe point")
         await self._record_control("supervisor", Action.PAUSE, {}, why, outcome)
 
+    async def _tidy(self) -> None:
+        """Remove the checkpoints that nobody keeps, but for those that the run or a rollback is on its way to."""
+        needed = [self._at.checkpoint, self._rollback.checkpoint if self._rollback is not None else ""]
+        for trouble in await self._write(lambda: tidy(self._run, self._writer, self._config, needed)):
+            await self._notice("supervisor", trouble)
+
+    async def _pause_for_room(self, step: int, why: str) -> None:
+        """No trainer should crash on a full disk, again and again: somebody has to look."""
+        await self._alert(RaisedAlert(Severity.HIGH, Act.PAUSE, "supervisor.disk", why, step))
+        await self._request_pause(why)
+        outcome = Outcome(ok=True, detail="pausing before the checkpoint")
+        await self._record_control("supervisor", Action.PAUSE, {}, why, outcome)
+
     async def _safe_point(self, message: SafePoint) -> ToTrainer:
+        trouble = message.trouble
         while True:
             self._changed.clear()  # before the checks: a change from here on ends the wait below
             if self._lost is not None:
@@ -338,11 +360,14 @@ class Supervisor:
                 if (reply := await self._roll_back(order)) is not None:
                     return reply
                 continue
+            if not self._pause and (why := no_room(self._run, self._config, message.writes, trouble)):
+                await self._pause_for_room(message.step, why)
+            trouble = ""
             if not self._pause:
                 if self._state != "running":
                     await self._set_state("running", message.where, "")
                 return Go()
-            if self._state != "paused":
+            if (self._state, self._reason) != ("paused", self._pause):
                 await self._set_state("paused", f"step {message.step}: {message.where}", self._pause)
             await self._changed.wait()
 

@@ -177,6 +177,16 @@ def continuation(run: Path, writer: LedgerWriter, reason: str) -> Continuation:
     return Continuation(branch, step, newest.path if newest else "", changes)
 
 
+def standing_pause(run: Path) -> str:
+    """Why a run that is supervised again is still paused; empty when it is not.
+
+    A pause outlives its supervisor, however that ended: a resume, a rollback or a person's stop lifts it. A signal's
+    stop, which a machine that shuts down sends, does not.
+    """
+    with LedgerReader(run) as reader:
+        return reader.standing_pause()
+
+
 def steer_ended(run: Path, command: Command) -> Outcome:
     """Carry out what makes sense for a run without a supervisor: roll back, or acknowledge alerts.
 
@@ -237,6 +247,8 @@ def checkpoint_at(run: Path, reader: LedgerReader, step: int | None) -> tuple[Ch
     if chosen is not None:
         return chosen, ""
     wanted = "no step was given" if step is None else f"no checkpoint at step {step}"
+    if removed := [row for row in reader.checkpoints() if row.step == step and row.removed is not None]:
+        wanted = f"the checkpoint at step {step} was removed ({removed[-1].removed})"
     return None, f"{wanted}; there are: {', '.join(str(row.step) for row in rows) or 'none yet'}"
 
 

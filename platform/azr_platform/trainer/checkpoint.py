@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -37,6 +37,10 @@ _TRAILING = "trailing.safetensors"
 
 class CheckpointBroken(Exception):
     """A checkpoint is missing, incomplete or not what was written."""
+
+
+class CheckpointUnwritten(OSError):
+    """The disk did not take a checkpoint: no space, no permission. What was there before is untouched."""
 
 
 class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -74,9 +78,35 @@ def save(
     ``trailing`` are the weights that the next step is sampled with, where they are not the model's.
 
     Raises:
-        OSError: no space, no permission. What was there before is untouched.
+        CheckpointUnwritten: the disk did not take it; what was written of it is removed again.
     """
     partial = folder.with_name(folder.name + ".partial")
+    try:
+        return _save(folder, partial, step, seed, model, tokenizer, optimizer, buffers, trailing)
+    except Exception as error:
+        # Libraries that write from Rust raise errors of their own for what the system refused.
+        if not isinstance(error, OSError | SafetensorError) and "(os error " not in str(error):
+            raise
+        shutil.rmtree(partial, ignore_errors=True)
+        raise CheckpointUnwritten(f"{folder} could not be written: {error}") from error
+
+
+def size(folder: Path) -> int:
+    """Bytes of a checkpoint's files."""
+    return sum(path.stat().st_size for path in folder.iterdir())
+
+
+def _save(
+    folder: Path,
+    partial: Path,
+    step: int,
+    seed: int,
+    model: Any,
+    tokenizer: Any,
+    optimizer: Optimizer,
+    buffers: Mapping[Kind, Sequence[Entry]],
+    trailing: Mapping[str, Tensor] | None,
+) -> Saved:
     if partial.exists():
         shutil.rmtree(partial)
     partial.mkdir(parents=True)

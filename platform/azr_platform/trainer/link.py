@@ -139,14 +139,14 @@ class Link:
         """Wait for the answer that comes next."""
         self._pending.popleft().settle(self._wire.receive())
 
-    def safe_point(self, where: str) -> None:
-        """Wait here while the run is paused.
+    def safe_point(self, where: str, *, writes: int = 0, trouble: str = "") -> None:
+        """Wait here while the run is paused, or while a checkpoint of ``writes`` bytes has no room.
 
         Raises:
             HaltRequested: stop now.
             RollBackRequested: load a checkpoint and go on from there.
         """
-        reply = self._ask(SafePoint(step=self.step, where=where))
+        reply = self._ask(SafePoint(step=self.step, where=where, writes=writes, trouble=trouble))
         if isinstance(reply, Halt):
             raise HaltRequested(reply.save)
         if isinstance(reply, RollBack):

@@ -79,7 +79,7 @@ class Loop:
         self._version = int(behind)  # updates of the learner, counted as the engine counts its refreshes
         self.behind = behind
         """Whether the engine has the weights from before the newest update."""
-        self._since = time.time(), time.monotonic()
+        self._since = time.monotonic()
         self.regime: Regime = REGIMES[config.run.regime](config, self._sampler)
         self.settled: Buffers | None = None
         """What the regime kept after the last finished step, and a checkpoint holds, also when a step is cut short;
@@ -113,7 +113,7 @@ class Loop:
         reported, in the next step or in ``finish``.
         """
         if self._lesson is None:
-            self._since = time.time(), time.monotonic()
+            self._since = time.monotonic()
         self._sampler.seconds.clear()
         practice = self.regime.practise(step)
         rewarded = controlled(practice.rewarded, self._control, self._sampler.rng("control"))
@@ -147,12 +147,14 @@ class Loop:
         )
         everything = [rollout for batch in practice.rollouts.values() for rollout in batch]
         rows = _reward_rows(everything, lesson.rewarded, update)
-        (started_at, since), now = self._since, time.monotonic()
-        metrics["idle"] = self._sampler.busy.idle(since, now)
+        now = time.monotonic()
+        metrics["idle"] = self._sampler.busy.idle(self._since, now)
         if self._counter is not None and (share := self._counter.mean()) is not None:
             metrics["gpu/utilization"] = share
+        # The clock on the wall may be set while a step runs; how long it took is by the other one.
+        started_at = time.time() - (now - self._since)
         self._link.step_done(started_at, {**metrics, **lesson.staleness, **practice.metrics}, rows)
-        self._since = time.time(), time.monotonic()
+        self._since = time.monotonic()
         self.settled, self.done = lesson.buffers, lesson.step
 
     def close(self) -> None:

@@ -83,6 +83,13 @@ class Optimizer:
                 tensors[f"{name}/{part}"] = tensor.clone() if part.startswith("qmap") else tensor
         return tensors
 
+    def room(self) -> int:
+        """Bytes that ``state`` takes once every parameter was stepped, at most."""
+        return sum(
+            stepped.numel() * stepped.element_size() * (3 if name in self._masters else 2)
+            for name, stepped in self._stepped.items()
+        )
+
     @torch.no_grad()
     def load_state(self, tensors: Mapping[str, Tensor]) -> None:
         """Take over what ``state`` gave.

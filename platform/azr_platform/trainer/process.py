@@ -7,6 +7,7 @@ It inherits one end of a socket pair; nobody else can speak as the trainer. Exit
 from __future__ import annotations
 
 import argparse
+import fcntl
 import signal
 import socket
 import sys
@@ -37,7 +38,10 @@ def train(run: Path, sock: socket.socket) -> int:
         welcome = link.hello()  # before the heavy imports: the pulse must not wait for them
         from azr_platform.trainer.session import Session
 
-        Session(run, link).run(welcome)
+        with (run / "trainer.lock").open("w") as lock:
+            # A trainer whose supervisor was killed ends within a second, and may be writing a checkpoint until then.
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            Session(run, link).run(welcome)
     except Disconnected:
         return 3
     except Exception as error:

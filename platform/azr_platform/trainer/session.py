@@ -147,7 +147,7 @@ class Session:
             loop.finish(renew=False)
             if request.save and loop.settled is not None and saver.last != loop.done:
                 link.step = loop.done
-                saver.save(loop.done)
+                saver.save(loop.done, patient=False)
 
 
 class _Saver:
@@ -170,11 +170,39 @@ class _Saver:
         self._model, self._tokenizer, self._updater = model, tokenizer, updater
         self._link, self._seed, self._trailing = link, seed, trailing
         self.last = loaded if loop.settled is not None else -1
+        self._size = 0
 
-    def save(self, step: int) -> None:
+    def save(self, step: int, *, patient: bool = True) -> None:
+        """Write it as soon as the disk takes it; where that fails, the supervisor pauses the run until told to go on.
+
+        Raises:
+            CheckpointUnwritten: the disk did not take it, and nobody waits any more (``patient`` is false).
+            HaltRequested, RollBackRequested: see Link.safe_point.
+        """
+        trouble = ""
+        while True:
+            if patient:
+                self._link.safe_point("before a checkpoint", writes=self._room(), trouble=trouble)
+            self._link.at("checkpoint")
+            try:
+                saved = self._write(step)
+                break
+            except checkpoints.CheckpointUnwritten as error:
+                if not patient:
+                    raise
+                trouble = str(error)[:1000]
+        self.last, self._size = step, checkpoints.size(saved.path)
+        self._link.saved(str(saved.path.relative_to(self._run)), saved.digest)
+
+    def _room(self) -> int:
+        """Bytes that the next checkpoint takes, about: the first ones have no moments yet."""
+        weights = sum(parameter.numel() * parameter.element_size() for parameter in self._model.parameters())
+        copies = 2 if self._trailing is not None and self._loop.behind else 1
+        return int(max(self._size, copies * weights + self._updater.optimizer.room()))
+
+    def _write(self, step: int) -> checkpoints.Saved:
         assert self._loop.settled is not None
-        self._link.at("checkpoint")
-        saved = checkpoints.save(
+        return checkpoints.save(
             self._run / CHECKPOINTS / checkpoints.folder_name(step, self._branch),
             step=step,
             seed=self._seed,
@@ -184,5 +212,3 @@ class _Saver:
             buffers=self._loop.settled,
             trailing=self._trailing.weights() if self._trailing is not None and self._loop.behind else None,
         )
-        self.last = step
-        self._link.saved(str(saved.path.relative_to(self._run)), saved.digest)

@@ -23,6 +23,7 @@ class RollbackScreen(ModalScreen[int | None]):
 
     def __init__(self, snapshot: Snapshot, now: float) -> None:
         super().__init__()
+        self._removed = snapshot.summary.checkpoints_removed
         steps: set[int] = set()
         self._steps: list[int] = []
         self._options: list[Option] = []
@@ -41,6 +42,9 @@ class RollbackScreen(ModalScreen[int | None]):
             yield Static("Roll back to which checkpoint?", classes="dialog-title", markup=False)
             if self._options:
                 yield OptionList(*self._options, markup=False)
+                if self._removed:
+                    gone = f"{self._removed} more were removed, as the run's settings say."
+                    yield Static(gone, classes="dim", markup=False)
                 yield Static("enter: choose (asks once more)   esc: cancel", classes="dim", markup=False)
             else:
                 yield Static("There is no checkpoint on this branch yet.\n\nesc: back", markup=False)

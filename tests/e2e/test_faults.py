@@ -1,0 +1,133 @@
+"""Faults of the machine that hit the real trainer: the run waits or goes on, and ends as the undisturbed one."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from azr_platform.channel.messages import Action, Review, StepDone
+from azr_platform.config.schema import Config
+from azr_platform.ledger.reader import LedgerReader
+from azr_platform.supervisor.child import TRAINER
+from azr_platform.trainer.checkpoint import verify
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+Query = Callable[..., list[tuple[Any, ...]]]
+Supervise = Callable[..., int]
+
+
+@pytest.fixture(scope="module")
+def config(small_config: Callable[..., Config]) -> Config:
+    return small_config("run.steps=2", "tasks.kinds=['deduction']")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, supervise: Supervise, config: Config) -> dict[str, str]:
+    """The files of its last checkpoint, with their digests."""
+    run = tmp_path_factory.mktemp("undisturbed") / "run"
+    assert supervise(run, config) == 0
+    return final_files(run)
+
+
+def final_files(run: Path) -> dict[str, str]:
+    with LedgerReader(run) as reader:
+        assert reader.verify().intact
+        last = reader.line_checkpoints()[-1]
+    assert last.step == 2
+    return verify(run / last.path, last.digest).files
+
+
+def unprivileged() -> Sequence[str]:
+    """A trainer that file modes hold for, also where the tests run as root."""
+    if os.geteuid():
+        return TRAINER
+    if shutil.which("setpriv") is None:
+        pytest.skip("root needs setpriv to give up what lets it write anywhere")
+    return ("setpriv", "--bounding-set=-all", "--inh-caps=-all", *TRAINER)
+
+
+def test_a_disk_that_refuses_a_checkpoint_pauses_the_run_until_it_takes_it(
+    tmp_path: Path, supervise: Supervise, config: Config, undisturbed: dict[str, str], query: Query
+) -> None:
+    """First no file may grow large (a limit of the process, as a quota has it), then none may be made."""
+    run = tmp_path / "run"
+
+    def arrange(moments: Any) -> None:
+        def limit(size: int) -> None:
+            pid = moments.status().trainer_pid
+            _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, hard))
+
+        def allow_large_files() -> None:
+            assert "File too large" in moments.status().reason
+            limit(resource.RLIM_INFINITY)
+            assert moments.order(Action.RESUME).ok
+
+        def forbid_new_files() -> None:
+            (run / "checkpoints").chmod(0o500)
+            moments.when_paused(allow_new_files)
+
+        def allow_new_files() -> None:
+            assert "Permission denied" in moments.status().reason
+            (run / "checkpoints").chmod(0o700)
+            assert moments.order(Action.RESUME).ok
+
+        moments.before(StepDone, 1, lambda: limit(100_000))
+        moments.when_paused(allow_large_files)
+        moments.before(StepDone, 2, forbid_new_files)
+
+    assert supervise(run, config, arrange, trainer=unprivileged()) == 0
+    assert final_files(run) == undisturbed
+    alerts = query(run, "SELECT step, rule, message FROM alerts ORDER BY id")
+    assert [(step, rule) for step, rule, _ in alerts] == [(1, "supervisor.disk"), (2, "supervisor.disk")]
+    assert all("could not be written" in message and "nothing is lost" in message for *_, message in alerts)
+    assert {path.name for path in (run / "checkpoints").iterdir()} == {f"step-00000{step}" for step in range(3)}
+
+
+def test_a_trainer_that_runs_out_of_memory_is_restarted_and_ends_the_same(
+    tmp_path: Path, supervise: Supervise, config: Config, undisturbed: dict[str, str], query: Query
+) -> None:
+    run = tmp_path / "run"
+
+    def arrange(moments: Any) -> None:
+        def take_memory() -> None:
+            pid = moments.status().trainer_pid
+            _, hard = resource.prlimit(pid, resource.RLIMIT_AS)
+            resource.prlimit(pid, resource.RLIMIT_AS, (1 << 20, hard))
+
+        moments.before(Review, 1, take_memory)
+
+    assert supervise(run, config, arrange) == 0
+    assert final_files(run) == undisturbed
+    ((rule, message),) = query(run, "SELECT rule, message FROM alerts")
+    assert rule == "supervisor.trainer"
+    assert "memory" in message.lower()
+
+
+def test_a_gradient_that_is_no_number_fails_the_run_and_leaves_good_weights(
+    tmp_path: Path, supervise: Supervise, small_config: Callable[..., Config], query: Query
+) -> None:
+    """A loss beyond all numbers, which comes again at each restart: these are few."""
+    run = tmp_path / "run"
+    settings = ("update.entropy_coefficient=1e38", "supervisor.max_restarts=1")
+    assert supervise(run, small_config("run.steps=2", "tasks.kinds=['deduction']", *settings)) == 1
+    ((state, reason),) = query(run, "SELECT state, reason FROM states ORDER BY id DESC LIMIT 1")
+    assert state == "failed"
+    assert "NotFinite: the gradient's norm is" in reason
+    assert "1 restarts did not help" in reason
+    assert query(run, "SELECT rule FROM alerts") == [("supervisor.trainer",)] * 2
+    with LedgerReader(run) as reader:
+        assert reader.verify().intact
+        last = reader.line_checkpoints()[-1]
+    verify(run / last.path, last.digest)
+    weights = load_file(run / last.path / "model.safetensors")
+    assert all(bool(torch.isfinite(tensor).all()) for tensor in weights.values())

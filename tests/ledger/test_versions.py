@@ -1,0 +1,80 @@
+"""Ledgers of other versions: an older one is read as it is, and its writer adds to it; a newer one is refused."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from azr_platform.ledger.errors import LedgerNewer
+from azr_platform.ledger.reader import LedgerReader
+from azr_platform.ledger.writer import LedgerWriter
+
+
+@pytest.fixture
+def older(run_folder: Path) -> Path:
+    """A run from before checkpoints were removed."""
+    with LedgerWriter(run_folder) as writer:
+        writer.append("run", {"name": "old", "created_at": 1.0, "version": "0", "seed": 0, "steps": 9, "config": ""})
+        writer.append("branches", {"created_at": 1.0, "parent": None, "from_step": 0, "reason": "start"})
+        for step in (0, 5):
+            row = {"time": 1.0, "branch": 1, "step": step, "path": f"checkpoints/{step}", "digest": "d"}
+            writer.append("checkpoints", row)
+    with closing(sqlite3.connect(run_folder / "ledger.db")) as connection:
+        connection.execute("DROP TABLE removals")
+        connection.execute("DELETE FROM _sqlite_migrations WHERE name = 'm005_removals'")
+        connection.commit()
+    return run_folder
+
+
+@pytest.fixture
+def newer(run_folder: Path) -> Path:
+    """A run of a version to come."""
+    with LedgerWriter(run_folder) as writer:
+        writer.append("run", {"name": "new", "steps": 9})
+    with closing(sqlite3.connect(run_folder / "ledger.db")) as connection:
+        connection.execute("CREATE TABLE omens (id INTEGER PRIMARY KEY, omen TEXT)")
+        connection.execute(
+            "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) "
+            "VALUES ('azr_platform.ledger', 'm999_omens', 'tomorrow')"
+        )
+        connection.commit()
+    return run_folder
+
+
+def test_an_older_ledger_is_read_as_it_is(older: Path) -> None:
+    content = (older / "ledger.db").read_bytes()
+    with LedgerReader(older) as reader:
+        assert [(row.step, row.removed) for row in reader.line_checkpoints()] == [(0, None), (5, None)]
+        assert reader.summary().checkpoints_removed == 0
+        assert reader.verify().intact
+    assert (older / "ledger.db").read_bytes() == content
+
+
+def test_its_writer_brings_an_older_ledger_up_to_date(older: Path) -> None:
+    with LedgerWriter(older) as writer:
+        writer.append("removals", {"time": 2.0, "checkpoint": 1, "reason": "enough"})
+    with LedgerReader(older) as reader:
+        assert [(row.step, row.removed) for row in reader.checkpoints()] == [(0, "enough"), (5, None)]
+        assert reader.verify().intact
+    with closing(sqlite3.connect(older / "ledger.db")) as connection:
+        for change in (
+            "UPDATE removals SET reason = ''",
+            "DELETE FROM removals",
+            "REPLACE INTO removals (id) VALUES (1)",
+        ):
+            with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+                connection.execute(change)
+
+
+@pytest.mark.parametrize("opener", [LedgerReader, LedgerWriter])
+def test_a_newer_ledger_is_left_alone_and_said_to_be_one(
+    opener: type[LedgerReader] | type[LedgerWriter], newer: Path
+) -> None:
+    content = (newer / "ledger.db").read_bytes()
+    for _ in range(2):  # and the lock is free again
+        with pytest.raises(LedgerNewer, match=r"a newer azr-platform wrote this ledger \(m999_omens is unknown here\)"):
+            opener(newer)
+    assert (newer / "ledger.db").read_bytes() == content
