@@ -15,7 +15,7 @@ from azr_platform.ledger.writer import LedgerWriter
 
 @pytest.fixture
 def older(run_folder: Path) -> Path:
-    """A run from before checkpoints were removed."""
+    """A run from before checkpoints were removed and branches changed anything."""
     with LedgerWriter(run_folder) as writer:
         writer.append("run", {"name": "old", "created_at": 1.0, "version": "0", "seed": 0, "steps": 9, "config": ""})
         writer.append("branches", {"created_at": 1.0, "parent": None, "from_step": 0, "reason": "start"})
@@ -23,8 +23,9 @@ def older(run_folder: Path) -> Path:
             row = {"time": 1.0, "branch": 1, "step": step, "path": f"checkpoints/{step}", "digest": "d"}
             writer.append("checkpoints", row)
     with closing(sqlite3.connect(run_folder / "ledger.db")) as connection:
+        connection.execute("DROP TABLE branch_changes")
         connection.execute("DROP TABLE removals")
-        connection.execute("DELETE FROM _sqlite_migrations WHERE name = 'm005_removals'")
+        connection.execute("DELETE FROM _sqlite_migrations WHERE name IN ('m005_branch_changes', 'm006_removals')")
         connection.commit()
     return run_folder
 
@@ -49,6 +50,7 @@ def test_an_older_ledger_is_read_as_it_is(older: Path) -> None:
     with LedgerReader(older) as reader:
         assert [(row.step, row.removed) for row in reader.line_checkpoints()] == [(0, None), (5, None)]
         assert reader.summary().checkpoints_removed == 0
+        assert reader.changes() == []
         assert reader.verify().intact
     assert (older / "ledger.db").read_bytes() == content
 

@@ -156,6 +156,12 @@ def writer(tmp_path: Path) -> Iterator[LedgerWriter]:
 
 
 @pytest.fixture(scope="session")
+def prelude() -> str:
+    """What each trainer's script begins with."""
+    return PRELUDE
+
+
+@pytest.fixture(scope="session")
 def quick_auditor() -> Auditor:
     """The default policy's rules, without classifiers and without rates."""
     return Auditor(load_policy("default").model_copy(update={"classifiers": (), "rates": ()}))

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from azr_platform.channel.messages import Action
+from azr_platform.channel.client import ControlClient, NotSupervised
+from azr_platform.channel.messages import Action, Command, Status
 from azr_platform.config.load import load
+from azr_platform.ledger.reader import LedgerReader
 from azr_platform.ledger.writer import LedgerWriter
 from azr_platform.supervisor.runfolder import create, standing_pause
 
@@ -112,6 +120,64 @@ def test_a_paused_run_comes_back_paused_and_a_resume_lets_it_go_on(where: str, s
     assert ended.status == 0
     assert ended.states[-3:] == ["paused", "running", "finished"]
     assert any("still paused" in message for (message,) in ended.rows("SELECT message FROM notices"))
+
+
+# A supervisor in a process of its own, which can be killed.
+SUPERVISOR = """
+import asyncio, sys
+from pathlib import Path
+from azr_monitor.audit import Auditor
+from azr_monitor.policy import load_policy
+from azr_platform.config.load import load
+from azr_platform.supervisor.gate import Gate
+from azr_platform.supervisor.process import Supervisor
+from azr_platform.supervisor.runfolder import create
+
+run, trainer = Path(sys.argv[1]), sys.argv[2]
+config = load("nano", overrides=["run.steps=3"])
+judge = Auditor(load_policy("default").model_copy(update={"classifiers": (), "rates": ()}))
+with create(run, config) as writer:
+    gate = Gate.of_run(config, judge, None, [])  # nothing is run here
+    asyncio.run(Supervisor(run, config, writer, gate, trainer=(sys.executable, trainer)).run())
+"""
+
+
+def test_a_paused_run_whose_supervisor_and_trainer_are_killed_comes_back_paused(
+    supervise: Supervise, prelude: str, tmp_path: Path
+) -> None:
+    run, trainer = tmp_path / "run", tmp_path / "first.py"
+    trainer.write_text(prelude + WAITS)
+    with subprocess.Popen([sys.executable, "-c", SUPERVISOR, str(run), str(trainer)]) as supervisor:
+        try:
+            status = until(run, "running")
+            with ControlClient(run) as client:
+                assert client.command(Command(action=Action.PAUSE, who="test", why="look")).ok
+            status = until(run, "paused")
+            os.kill(status.trainer_pid, signal.SIGKILL)
+        finally:
+            supervisor.kill()
+    with LedgerReader(run) as reader:
+        assert reader.state().state == "interrupted"
+
+    def resume(live: Any) -> None:
+        assert live.until(lambda status: status.state == "paused").reason == "look"
+        live.say("enough")
+        assert live.order(Action.RESUME).ok
+
+    ended = supervise(WAITS, resume)
+    assert ended.states[-3:] == ["paused", "running", "finished"]
+    with LedgerReader(run) as reader:
+        assert reader.verify().intact
+
+
+def until(run: Path, state: str) -> Status:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        with suppress(NotSupervised), ControlClient(run) as client:
+            if (status := client.status()).state == state:
+                return status
+        time.sleep(0.01)
+    raise AssertionError(f"the run was never {state}")
 
 
 def test_a_run_that_a_person_stopped_while_it_was_paused_goes_on_when_it_is_continued(supervise: Supervise) -> None:

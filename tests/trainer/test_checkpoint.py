@@ -7,6 +7,7 @@ import json
 import os
 import pickletools
 import random
+import resource
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -23,7 +24,15 @@ from azr_platform.buffers.buffer import Entry
 from azr_platform.config.schema import ModelConfig, OptimizerConfig, UpdateConfig
 from azr_platform.records import SELF_PLAY_KINDS, Task
 from azr_platform.trainer import checkpoint
-from azr_platform.trainer.checkpoint import CheckpointBroken, Saved, folder_name, load_buffers, load_optimizer, verify
+from azr_platform.trainer.checkpoint import (
+    CheckpointBroken,
+    CheckpointUnwritten,
+    Saved,
+    folder_name,
+    load_buffers,
+    load_optimizer,
+    verify,
+)
 from azr_platform.trainer.model import ModelUnavailable, load_policy
 from azr_platform.trainer.optimizer import Optimizer
 from azr_platform.trainer.update import Updater
@@ -260,6 +269,27 @@ def test_a_full_or_forbidden_disk_leaves_the_older_checkpoint_alone(trained: Tra
     with pytest.raises(OSError, match="blocked"):
         trained.save(blocker)
     verify(trained.folder, trained.saved.digest)
+
+
+def test_a_disk_that_takes_no_more_leaves_no_half_of_a_checkpoint(trained: Trained) -> None:
+    """The limit of a process on the size of files: the system refuses in the middle of the weights, as a quota does."""
+    target = trained.folder.with_name("step-000003")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(CheckpointUnwritten, match=r"step-000003 could not be written: .*File too large"):
+            trained.save(target)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [path.name for path in target.parent.iterdir()] == [trained.folder.name]
+    verify(trained.folder, trained.saved.digest)
+    assert checkpoint.size(trained.save(target).path) == checkpoint.size(trained.folder)
+
+
+def test_the_room_of_an_optimizer_is_what_its_state_takes(trained: Trained) -> None:
+    state = trained.updater.optimizer.state()
+    counts = sum(tensor.nbytes for name, tensor in state.items() if name.endswith("/step"))
+    assert sum(tensor.nbytes for tensor in state.values()) == trained.updater.optimizer.room() + counts
 
 
 def test_branches_keep_their_own_folders() -> None:

@@ -6,6 +6,7 @@ The policy, the supervisor and the update are played by the test; what is tested
 from __future__ import annotations
 
 import random
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -392,6 +393,22 @@ def test_a_proposal_whose_every_rollout_was_blocked_is_of_unknown_worth_and_left
 
     _, _, updates = one_step(judge)
     assert rewards(updates, Role.PROPOSE) == []
+
+
+def test_a_clock_set_back_while_a_step_runs_does_not_change_how_long_it_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody may set the machine's clock in a test: the trainer reads one that is an hour late from a review on."""
+    clock, seconds = time.time, []
+
+    def set_back(phase: Phase, position: int, sample: Submission) -> dict[str, Any]:
+        monkeypatch.setattr(time, "time", lambda: clock() - 3600)
+        return all_valid(phase, position, sample)
+
+    loop, link, _ = play(all_valid)
+    loop.begin()
+    link.judge, link.step = set_back, 1
+    link.step_done = lambda started_at, *_: seconds.append(time.time() - started_at)  # type: ignore[method-assign]
+    loop.step(1)
+    assert 0 < seconds[0] < 1800
 
 
 def test_a_step_whose_every_sample_is_blocked_learns_nothing_and_says_so() -> None:
