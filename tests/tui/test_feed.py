@@ -191,7 +191,7 @@ def test_a_ledger_of_another_version_is_shown_or_said_to_be_newer(version: str, 
     with closing(sqlite3.connect(folder / "ledger.db")) as ledger:
         if version == "older":
             ledger.execute("DROP TABLE removals")
-            ledger.execute("DELETE FROM _sqlite_migrations WHERE name = 'm005_removals'")
+            ledger.execute("DELETE FROM _sqlite_migrations WHERE name = 'm006_removals'")
         else:
             ledger.execute(
                 "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) "
