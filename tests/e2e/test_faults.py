@@ -111,15 +111,14 @@ def test_a_trainer_that_runs_out_of_memory_is_restarted_and_ends_the_same(
 def test_a_gradient_that_is_no_number_fails_the_run_and_leaves_good_weights(
     tmp_path: Path, supervise: Supervise, small_config: Callable[..., Config], query: Query
 ) -> None:
-    """A loss beyond all numbers, which comes again at each restart: these are few."""
+    """A loss beyond all numbers. It would come again at each restart, and these are few: here, none."""
     run = tmp_path / "run"
-    settings = ("update.entropy_coefficient=1e38", "supervisor.max_restarts=1")
+    settings = ("update.entropy_coefficient=1e38", "supervisor.max_restarts=0")
     assert supervise(run, small_config("run.steps=2", "tasks.kinds=['deduction']", *settings)) == 1
     ((state, reason),) = query(run, "SELECT state, reason FROM states ORDER BY id DESC LIMIT 1")
     assert state == "failed"
     assert "NotFinite: the gradient's norm is" in reason
-    assert "1 restarts did not help" in reason
-    assert query(run, "SELECT rule FROM alerts") == [("supervisor.trainer",)] * 2
+    assert query(run, "SELECT rule FROM alerts") == [("supervisor.trainer",)]
     with LedgerReader(run) as reader:
         assert reader.verify().intact
         last = reader.line_checkpoints()[-1]
