@@ -234,6 +234,16 @@ def test_status_json_has_the_promised_keys(cli: Cli, tmp_path: Path) -> None:
     assert status["steps"] == 20
 
 
+def test_status_shows_the_tree_of_branches_of_a_run_that_was_rolled_back(cli: Cli, tmp_path: Path) -> None:
+    with create(tmp_path / "r", load("nano")) as writer:
+        writer.append("branches", {"created_at": 1.0, "parent": 1, "from_step": 4, "reason": "roll\x1b[2Jback\n"})
+    told = cli("status", str(tmp_path / "r")).stdout
+    assert "  branches\n    1: " in told
+    assert "    └─ 2 from step 4: roll␛[2Jback" in told and "\x1b" not in told
+    status = json.loads(cli("status", str(tmp_path / "r"), "--json").stdout)
+    assert [(row["id"], row["parent"], row["from_step"]) for row in status["branches"]] == [(1, None, 0), (2, 1, 4)]
+
+
 def test_plans_need_no_model_and_no_run(cli: Cli) -> None:
     for preset in ("nano", "qwen3-4b"):
         result = cli("plan", preset, "--gpus", "2", "--gpu-memory", "24", "--json")

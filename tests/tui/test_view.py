@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from azr_monitor.records import Action, Severity
 from azr_platform.channel.messages import Status
-from azr_platform.ledger.records import AlertRow, RunRow, StateRow, Summary
+from azr_platform.ledger.records import AlertRow, BranchRow, RunRow, StateRow, Summary
 from azr_tui import wording
+from azr_tui.screens.log import log_lines
 from azr_tui.view import Series, Snapshot, View, undone
 from azr_tui.widgets.metric_lines import _step_time
 
@@ -54,6 +57,18 @@ def test_a_run_that_does_not_advance_has_no_time_left(state: str) -> None:
 def test_a_run_without_a_step_has_neither_pace_nor_time_left() -> None:
     view = View(Path("run"), 0.0, snapshot(step=0))
     assert view.seconds_per_step is None and view.eta is None and view.share == 0.0
+
+
+def test_the_log_shows_branches_once_there_are_several() -> None:
+    def told(*branches: BranchRow) -> list[str]:
+        whole = snapshot()
+        whole = replace(whole, summary=msgspec.structs.replace(whole.summary, branches=list(branches)))
+        return [line.text for line in log_lines(whole)]
+
+    first, second = BranchRow(1, 0.0, None, 0, "start"), BranchRow(2, 0.0, 1, 4, "\x1b[2J")
+    assert "Branches" not in told(first)
+    lines = told(first, second)
+    assert lines[lines.index("Branches") + 1 :][:2] == ["1: start", "└─ 2 from step 4: ␛[2J  ← now"]
 
 
 def test_groups_are_those_with_a_reward_and_self_play_s_six_before_any() -> None:

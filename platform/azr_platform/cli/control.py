@@ -20,6 +20,7 @@ def status(run: Run, as_json: Json = False) -> None:
     """Say how a run is doing: state, step, samples, blocked, open alerts, newest metrics."""
     import msgspec
 
+    from azr_platform.ledger.branches import tree
     from azr_platform.ledger.reader import LedgerReader
     from azr_tui.escape import visible_line
     from azr_tui.wording import count
@@ -35,11 +36,15 @@ def status(run: Run, as_json: Json = False) -> None:
     typer.echo(f"  step {summary.step} of {summary.steps} on branch {summary.branch}")
     typer.echo(f"  {summary.samples} samples, {summary.blocked} blocked, {summary.alerts_open} alerts open")
     if summary.checkpoints:
-        removed = f"; {summary.checkpoints_removed} more were removed" if summary.checkpoints_removed else ""
+        removed = f"; removed: {summary.checkpoints_removed}" if summary.checkpoints_removed else ""
         typer.echo(f"  checkpoints at steps {', '.join(map(str, summary.checkpoints))}{removed}")
     if summary.quarantined_tasks or summary.quarantined_programs:
         tasks, programs = count(summary.quarantined_tasks, "task"), count(summary.quarantined_programs, "program")
         typer.echo(f"  {tasks} and {programs} in quarantine")
+    if len(summary.branches) > 1:
+        typer.echo("  branches")
+        for line in tree(summary.branches):
+            typer.echo(f"    {visible_line(line)}")
     for name, value in summary.metrics.items():
         typer.echo(f"  {visible_line(name):<32} {'–' if value is None else f'{value:.4g}'}")
 

@@ -14,6 +14,7 @@ from typing import Final
 from azr_platform.evaluation.estimate import Estimate
 from azr_platform.evaluation.plot import Picture, as_svg
 from azr_platform.evaluation.report import Report, verdict
+from azr_platform.ledger.branches import tree
 
 Visible = Callable[[str], str]
 """Makes control characters and the like visible and inert; lines stay lines."""
@@ -56,7 +57,7 @@ def render(report: Report, pictures: Sequence[Picture], visible: Visible) -> str
             f'<figure><img alt="{escape(picture.title)}" src="data:image/svg+xml;base64,{image}">'
             f"<figcaption>{escape(picture.caption)}</figcaption></figure>"
         )
-    body += [*_groups(report, text), *_alerts(report, text), *_examples(report, text)]
+    body += [*_branches(report, text), *_groups(report, text), *_alerts(report, text), *_examples(report, text)]
     head = (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{escape(_POLICY)}">'
@@ -94,6 +95,14 @@ def _before_after(report: Report, text: Visible) -> list[str]:
             ),
         ]
     return parts
+
+
+def _branches(report: Report, text: Visible) -> list[str]:
+    """The tree of branches of a run that was rolled back or went on after a crash."""
+    if len(report.summary.branches) < 2:
+        return []
+    lines = "\n".join(text(line.replace("\n", " ")) for line in tree(report.summary.branches))
+    return ["<h2>Branches</h2>", f"<pre>{lines}</pre>"]
 
 
 def _groups(report: Report, text: Visible) -> list[str]:

@@ -175,6 +175,7 @@ class LedgerReader:
             quarantined_tasks=len({row.value for row in changes if row.what == "task"}),
             quarantined_programs=len({row.value for row in changes if row.what == "program"}),
             checkpoints=sorted({row.step for row in self.line_checkpoints()}),
+            branches=self.branches(),
             checkpoints_removed=int(self._value("SELECT count(*) FROM removals")),
         )
 

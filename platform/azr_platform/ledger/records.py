@@ -206,3 +206,5 @@ class Summary(msgspec.Struct, frozen=True):
     checkpoints: list[int] = []
     """Steps of the current line that can be rolled back to."""
     checkpoints_removed: int = 0
+    branches: list[BranchRow] = []
+    """Oldest first; the last is in use."""

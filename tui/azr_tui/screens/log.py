@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from textual.app import ComposeResult
 
+from azr_platform.ledger.branches import tree
 from azr_platform.ledger.records import ControlRow, NoticeRow
 from azr_tui.document import Line, Span, split
 from azr_tui.escape import visible, visible_line
@@ -23,7 +24,7 @@ class LogPane(Pane):
     def __init__(self) -> None:
         super().__init__(id="log")
         self._text = MarkedText()
-        self._seen: tuple[int, int, str] | None = None
+        self._seen: tuple[int, int, str, int] | None = None
 
     def compose(self) -> ComposeResult:
         yield self._text
@@ -35,7 +36,8 @@ class LogPane(Pane):
         if view.snapshot is None:
             return
         snapshot = view.snapshot
-        seen = (snapshot.controls[0].id if snapshot.controls else 0, len(snapshot.notices), snapshot.state.state)
+        newest = snapshot.controls[0].id if snapshot.controls else 0
+        seen = (newest, len(snapshot.notices), snapshot.state.state, snapshot.summary.branch)
         if seen != self._seen:
             self._seen = seen
             self._text.show(log_lines(snapshot))
@@ -50,6 +52,7 @@ def log_lines(snapshot: Snapshot) -> list[Line]:
         ),
         Line(f"begun {_day(run.created_at)} {_when(run.created_at)} UTC"),
         Line(f"{visible_line(state.state)} since {_when(state.time)} UTC  {visible_line(state.reason)}"),
+        *_branches(snapshot),
         Line(""),
         Line("Commands and notices, newest first (times are UTC)", style="heading"),
     ]
@@ -60,6 +63,14 @@ def log_lines(snapshot: Snapshot) -> list[Line]:
     for _, entry in sorted(entries, key=lambda pair: pair[0], reverse=True):
         lines.extend(entry)
     return lines
+
+
+def _branches(snapshot: Snapshot) -> list[Line]:
+    """The tree of branches, once there is more than the first."""
+    branches = snapshot.summary.branches
+    if len(branches) < 2:
+        return []
+    return [Line(""), Line("Branches", style="heading"), *(Line(visible_line(line)) for line in tree(branches))]
 
 
 def _control(row: ControlRow) -> list[Line]:
