@@ -38,7 +38,7 @@ PYTEST_ARGS ?=
 # On a terminal pip shows its progress; into a file or a pipe it speaks only of trouble (MAKE_TERMOUT is make's own).
 PIP_INSTALL := $(PY) -m pip install --no-input --disable-pip-version-check $(if $(MAKE_TERMOUT),,--quiet)
 
-.PHONY: help demo test test-vllm check format setup setup-dev clean distclean
+.PHONY: help demo test test-vllm check format setup setup-dev setup-vllm clean distclean
 
 help:  ## list these commands
 	@echo 'usage: make COMMAND [STEPS=60] [SEED=0] [RUN=runs/NAME] [PYTHON=python3] [TORCH_PIP_ARGS=...]'
@@ -94,6 +94,7 @@ $(VLLM_VENV)/.ready: pyproject.toml $(VENV)/.ready-dev
 
 setup: $(VENV)/.ready-train  ## create .venv with what training needs
 setup-dev: $(VENV)/.ready-dev  ## the same, with the development tools
+setup-vllm: $(VLLM_VENV)/.ready  ## an environment with vLLM on the CPU, for its tests
 
 # --- commands -----------------------------------------------------------------------------------------------
 
