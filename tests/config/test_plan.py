@@ -42,15 +42,26 @@ def test_the_embedded_model_s_shape_is_that_of_its_folder() -> None:
     assert shape_of(str(weights_path())) == KNOWN["nano"]
 
 
-def test_sampling_beside_the_update_takes_a_copy_of_the_weights_and_the_longer_of_both_times() -> None:
+def test_sampling_beside_the_update_takes_a_copy_of_the_weights() -> None:
     apart, beside = (plan(load("qwen2.5-coder-3b", overrides=[f"update.staleness={n}"])) for n in (0, 1))
     assert apart.memory is not None and beside.memory is not None and apart.seconds is not None
     assert (apart.memory.copy, beside.memory.copy) == (0.0, beside.memory.weights)
     learning, cache = apart.memory.activations + apart.memory.logits, apart.memory.kv_cache
     assert apart.memory.peak == pytest.approx(apart.memory.state + max(learning, cache))
     assert beside.memory.peak == pytest.approx(apart.memory.state + beside.memory.weights + learning + cache)
-    both = apart.seconds.generate, apart.seconds.update
-    assert (apart.seconds_per_step, beside.seconds_per_step) == (pytest.approx(sum(both)), pytest.approx(max(both)))
+
+
+def test_sampling_beside_the_update_takes_the_longer_of_both_times_on_gpus_of_its_own() -> None:
+    def seconds(*settings: str) -> tuple[float, float, float]:
+        found = plan(load("qwen2.5-coder-3b", overrides=["model.engine=vllm", *settings]))
+        assert found.seconds is not None and found.seconds_per_step is not None
+        return found.seconds.generate, found.seconds.update, found.seconds_per_step
+
+    for settings in ([], ["update.staleness=1"], ['vllm.devices="1"']):
+        generate, update, step = seconds(*settings)
+        assert step == pytest.approx(generate + update)
+    generate, update, step = seconds("update.staleness=1", 'vllm.devices="1"')
+    assert step == pytest.approx(max(generate, update))
 
 
 def test_sequences_and_tokens_are_multiplied_out() -> None:

@@ -311,4 +311,6 @@ def _seconds(
     again = config.model.engine == "transformers"
     generate += (sampled if again else prompts) * prompt * forward / operations_a_second
     generate += sampled * whole * forward / operations_a_second if again else 0.0
-    return Seconds(generate=generate, update=update, together=config.update.staleness > 0)
+    # What shares a GPU takes about the sum all the same: one works while the other waits for the GPU.
+    together = config.update.staleness > 0 and bool(config.vllm.devices)
+    return Seconds(generate=generate, update=update, together=together)
