@@ -101,9 +101,7 @@ def _lines(plan: Plan, gpu: str) -> list[str]:
         "Not counted: programs, monitors and the ledger, which work while the model samples.",
     ]
     if plan.memory.together and not plan.seconds.together:
-        lines.append(
-            "Sampling and learning share the GPU: together they take about the sum, or a little less."
-        )
+        lines.append("Sampling and learning share the GPU: together they take about the sum, or a little less.")
     if plan.gpus > 1:
         apart = "; the copy is on the first, which samples alone" if plan.memory.copy else ""
         lines.append(f"State and update are divided among the GPUs{apart}.")
