@@ -155,6 +155,19 @@ def writer(tmp_path: Path) -> Iterator[LedgerWriter]:
         yield opened
 
 
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """Where a test's run is, or will be."""
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def created(run: Path) -> Iterator[LedgerWriter]:
+    """The ledger of a run that was just made, as `train` makes it."""
+    with create(run, load("nano")) as opened:
+        yield opened
+
+
 @pytest.fixture(scope="session")
 def prelude() -> str:
     """What each trainer's script begins with."""

@@ -42,11 +42,6 @@ def task(name: str, program: str) -> Task:
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Path:
-    return tmp_path / "run"
-
-
-@pytest.fixture
 def writer(run: Path) -> Iterator[LedgerWriter]:
     """Sample 1 became task ``plus``, 2 answers it and lies, 3 is a bad proposal, 4 says nothing, 5 answers the seed."""
     with create(run, load("nano")) as opened:

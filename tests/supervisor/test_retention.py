@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from azr_monitor.records import Severity
 from azr_platform.channel.messages import Action
 from azr_platform.cli.input import BadInput
 from azr_platform.cli.targets import find_target
@@ -19,22 +20,17 @@ from azr_platform.config.schema import Config
 from azr_platform.ledger.reader import LedgerReader
 from azr_platform.ledger.writer import LedgerWriter
 from azr_platform.supervisor import retention
+from azr_platform.supervisor.observer import Observer
 from azr_platform.supervisor.retention import keepers, no_room, sweep, tidy
-from azr_platform.supervisor.runfolder import checkpoint_at, continuation, create
+from azr_platform.supervisor.runfolder import checkpoint_at, continuation
 
 Supervise = Callable[..., Any]
 STATE = b"{}"
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Path:
-    return tmp_path / "run"
-
-
-@pytest.fixture
-def writer(run: Path) -> Iterator[LedgerWriter]:
-    with create(run, load("nano")) as opened:
-        yield opened
+def writer(created: LedgerWriter) -> LedgerWriter:
+    return created
 
 
 def settings(*overrides: str) -> Config:
@@ -297,6 +293,32 @@ except HaltRequested:
     ended = supervise(body, resume)
     assert ended.states == ["starting", "starting", "running", "pausing", "paused", "stopping", "stopping", "stopped"]
     assert ended.rows("SELECT rule FROM alerts") == [("supervisor.disk",)] * 2
+
+
+def test_a_stop_that_comes_while_a_pause_for_room_is_recorded_is_not_taken_for_a_pause(supervise: Supervise) -> None:
+    class StopsAtTheAlert(Observer):
+        live: Any = None
+
+        def alert(self, severity: Severity, rule: str, message: str) -> None:
+            self.live.supervisor.interrupt("test", "enough")
+
+    observer = StopsAtTheAlert()
+
+    def stop_at_the_alert(live: Any) -> None:
+        observer.live = live
+        live.say("go")
+
+    body = """
+wait("go")
+link.hello()
+try:
+    link.safe_point("before a checkpoint", writes=2**60)
+except HaltRequested:
+    sys.exit(0)
+"""
+    ended = supervise(body, stop_at_the_alert, observer=observer)
+    assert "paused" not in ended.states
+    assert ended.states[-1] == "stopped"
 
 
 def test_a_checkpoint_that_the_disk_refused_pauses_and_is_tried_again(supervise: Supervise) -> None:

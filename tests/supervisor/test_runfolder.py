@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
 
@@ -42,14 +41,8 @@ STATE = b'{"format": 1}'
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Path:
-    return tmp_path / "run"
-
-
-@pytest.fixture
-def writer(run: Path) -> Iterator[LedgerWriter]:
-    with create(run, load("nano")) as opened:
-        yield opened
+def writer(created: LedgerWriter) -> LedgerWriter:
+    return created
 
 
 def save(run: Path, writer: LedgerWriter, step: int, branch: int = 1) -> Path:

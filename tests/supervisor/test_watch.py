@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,8 @@ from azr_monitor.policy import Leave, load_policy, shipped_metric_rules
 from azr_monitor.records import Action as Act
 from azr_monitor.records import Severity
 from azr_platform.channel.messages import Action, StepDone
-from azr_platform.config.load import load
 from azr_platform.ledger.reader import LedgerReader
 from azr_platform.ledger.writer import LedgerWriter
-from azr_platform.supervisor.runfolder import create
 from azr_platform.supervisor.warden import Stance
 from azr_platform.supervisor.watch import MetricWatch, Recorded
 
@@ -26,14 +24,8 @@ DEFAULT = load_policy("default")
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Path:
-    return tmp_path / "run"
-
-
-@pytest.fixture
-def writer(run: Path) -> Iterator[LedgerWriter]:
-    with create(run, load("nano")) as opened:
-        yield opened
+def writer(created: LedgerWriter) -> LedgerWriter:
+    return created
 
 
 def settled(name: str, **change: Any) -> MetricRule:

@@ -361,7 +361,9 @@ class Supervisor:
                     return reply
                 continue
             if not self._pause and (why := no_room(self._run, self._config, message.writes, trouble)):
+                trouble = ""
                 await self._pause_for_room(message.step, why)
+                continue  # a stop or a rollback may have come meanwhile
             trouble = ""
             if not self._pause:
                 if self._state != "running":
