@@ -18,11 +18,12 @@ from typing import NamedTuple
 
 from azr_monitor.classifiers.base import Classifier, ClassifierUnavailable
 from azr_monitor.decide import FAILURE, LIMIT, decide
-from azr_monitor.policy import ClassifierSettings, Policy, PolicyError, TransformerSettings
+from azr_monitor.policy import Policy, PolicyError
 from azr_monitor.records import PARTS, Finding, Part, Score, Severity, Subject, Verdict, printable
 from azr_monitor.rules import behaviour, programs
 from azr_monitor.rules.traces import TraceRules
 from azr_monitor.rules.tree import Program, Unparsable, is_plain_call
+from azr_monitor.sections import ClassifierSettings
 from azr_sandbox.execution import Execution
 
 _MEMO = 8192
@@ -55,8 +56,8 @@ class Auditor:
         self._trace_rules = TraceRules(policy.trace_rules())
         self._program_rules = policy.program_rules()
         self._behaviour_rules = policy.behaviour_rules()
-        self._allowed = frozenset(policy.imports.allowed)
-        known = {_name(entry): entry for entry in policy.classifiers}
+        self._allowed = policy.imports.names
+        known = {entry.name: entry for entry in policy.classifiers}
         missing = [classifier.name for classifier in classifiers if classifier.name not in known]
         if missing:
             raise PolicyError(f"policy {policy.name}: classifiers: no settings for {', '.join(missing)}; add an entry")
@@ -84,7 +85,7 @@ class Auditor:
             except ClassifierUnavailable as error:
                 if entry.required:
                     raise
-                notices.append(f"{_name(entry)} is not in use: {error.reason}; {error.remedy}")
+                notices.append(f"{entry.name} is not in use: {error.reason}; {error.remedy}")
         return cls(policy, loaded, notices)
 
     # -- before anything runs ---------------------------------------------------------------------------
@@ -280,10 +281,6 @@ class Auditor:
                 rule = f"{classifier.name}.{category}"
                 why = f"{classifier.name} scores {category} {value:.2f}"
                 evidence.findings.append(Finding(rule, max(passed), part, (start, end), why))
-
-
-def _name(entry: ClassifierSettings) -> str:
-    return entry.name if isinstance(entry, TransformerSettings) else entry.kind
 
 
 def _guarded(part: str, read: Callable[[], list[Finding]]) -> list[Finding]:

@@ -1,7 +1,11 @@
-"""What `azr-platform policy check` and `test` do: say what in a policy is probably not meant, and try its rules."""
+"""What `azr-platform policy check`, `test` and `diff` do.
+
+They say what in a policy is probably not meant, try its rules, and say in what two policies differ.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -90,6 +94,42 @@ def test_policy(policy: Policy) -> list[RuleTest]:
 
 
 test_policy.__test__ = False  # type: ignore[attr-defined]  # a command, not a test for pytest to collect
+
+
+class Change(NamedTuple):
+    """One setting in which two policies differ; None where one does not have it."""
+
+    setting: str
+    before: object
+    after: object
+
+
+def compare(before: Policy, after: Policy) -> list[Change]:
+    """Every setting in which ``after`` differs from ``before``, defaults filled in, in the order of the policy.
+
+    Lists of words are compared as sets: each word that came or went is a change of its own.
+    """
+    old, new = (dict(_settings("", policy.model_dump(mode="json"))) for policy in (before, after))
+    return [
+        Change(setting, old.get(setting), new.get(setting))
+        for setting in dict.fromkeys((*old, *new))
+        if old.get(setting) != new.get(setting)
+    ]
+
+
+def _settings(path: str, value: object) -> Iterator[tuple[str, object]]:
+    """Each leaf of a policy by its path."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _settings(f"{path}.{key}" if path else str(key), inner)
+    elif isinstance(value, list) and value and all(isinstance(entry, dict) for entry in value):
+        for at, entry in enumerate(value):
+            yield from _settings(f"{path}[{entry.get('name', at)}]", entry)
+    elif isinstance(value, list) and all(isinstance(entry, str) for entry in value):
+        for entry in value:
+            yield f"{path}: {entry}", True
+    else:
+        yield path, value
 
 
 def _result(rule: str, expected: str, text: str, found: bool) -> RuleTest:

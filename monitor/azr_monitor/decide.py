@@ -72,7 +72,7 @@ def score_of(
 
 def _first_thresholds(policy: Policy) -> dict[tuple[str, str], float]:
     return {
-        (getattr(entry, "name", entry.kind), category): min(steps.values())
+        (entry.name, category): min(steps.values())
         for entry in policy.classifiers
         for category, steps in entry.thresholds.items()
         if steps

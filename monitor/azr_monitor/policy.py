@@ -1,7 +1,7 @@
 """A policy: which findings matter and what is done about them. YAML in, frozen typed models out.
 
 load_policy("default")            one of the shipped policies
-load_policy("my/policy.yaml")     your own; every key is checked, an unknown one is refused with a suggestion
+load_policy("my/policy.yaml")     your own, on top of what it ``extends``; an unknown key is refused with a suggestion
 """
 
 from __future__ import annotations
@@ -13,137 +13,37 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Any, Final, get_args
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from azr_monitor.documents import DocumentError, read_yaml
+from azr_monitor.extends import Merged, Source, read
 from azr_monitor.fields import ActionName, Model, SeverityName, nearest
 from azr_monitor.metrics import MetricRule
-from azr_monitor.records import Action, Part, Severity
+from azr_monitor.records import Action, Severity
 from azr_monitor.rules import behaviour, programs
 from azr_monitor.rules.base import ProgramRule
 from azr_monitor.rules.traces import RulePackError, TraceRule, compile_packs, shipped_rules
+from azr_monitor.sections import (
+    ClassifierSettings,
+    DetoxifySettings,
+    Imports,
+    Leave,
+    Limits,
+    Rate,
+    Rules,
+    TransformerSettings,
+)
 
 POLICIES = ("default", "strict", "observe")
 """The shipped policies, package data of ``azr_policies``."""
 METRICS: Final = "metrics.yaml"
-LAST_CLEAN: Final = "last clean"
+_CLASSIFIERS: Final[dict[str, type[BaseModel]]] = {"detoxify": DetoxifySettings, "transformer": TransformerSettings}
 
 
 class PolicyError(ValueError):
     """A policy cannot be used; the message names the file, the place in it and the remedy."""
-
-
-class Rules(Model):
-    """Which rules apply. All shipped ones do unless disabled."""
-
-    disabled: tuple[str, ...] = Field(default=(), description="rule ids, or patterns such as trace.harm.*")
-    severities: dict[str, SeverityName] = Field(
-        default={}, description="rule id (or pattern) -> severity instead of its own"
-    )
-    actions: dict[str, ActionName] = Field(
-        default={}, description="rule id (or pattern) -> action instead of the one its severity has"
-    )
-    packs: tuple[str, ...] = Field(
-        default=(), description="further trace-rule files, relative to the policy's own folder"
-    )
-
-
-class Imports(Model):
-    """Modules a program may import; with a package come its parts."""
-
-    allowed: tuple[str, ...] = Field(default=(), description="module names")
-
-
-class Limits(Model):
-    """Text longer than this is not read, and what is not read is blocked. Characters."""
-
-    max_program_chars: int = Field(default=20_000, ge=1)
-    max_trace_chars: int = Field(default=200_000, ge=1)
-    max_input_chars: int = Field(default=50_000, ge=1, description="all inputs of one subject together")
-    max_message_chars: int = Field(default=20_000, ge=1)
-    max_answer_chars: int = Field(default=50_000, ge=1)
-
-    def of(self, part: Part) -> int:
-        """The limit for one part; behaviour has no text and no limit."""
-        return int(getattr(self, f"max_{part}_chars", 0))
-
-
-class Rate(Model):
-    """So many findings of a severity (or worse) within so many steps call for an action."""
-
-    severity: SeverityName
-    count: int = Field(ge=1)
-    within_steps: int = Field(ge=1)
-    action: ActionName
-
-
-class Leave(Model):
-    """Whether, how far and how often a run may be rolled back without anybody being asked."""
-
-    allowed: bool = Field(default=False, description="without it, a call for a rollback is a pause")
-    to: str = Field(
-        default=LAST_CLEAN,
-        pattern=rf"^({LAST_CLEAN}|[1-9][0-9]{{0,5}} steps? before)$",
-        description="the newest checkpoint before the first of the alerts, or at least N steps before the last",
-    )
-    at_most: int = Field(default=3, ge=1, description="rollbacks of its own in a run; the next is a pause")
-    new_seed: bool = Field(
-        default=True, description="whether the new branch draws anew; with the same seed the same would come again"
-    )
-
-    @property
-    def steps_before(self) -> int | None:
-        """N of ``N steps before``; None for the last clean checkpoint."""
-        return None if self.to == LAST_CLEAN else int(self.to.split()[0])
-
-
-class _Classifier(Model):
-    enabled: bool = Field(default=True, description="whether it is loaded at all")
-    required: bool = Field(default=False, description="refuse to start without it; otherwise its absence is a notice")
-    parts: tuple[Literal["program", "trace", "message", "answer"], ...] = Field(
-        default=("trace", "program", "message", "answer"), description="what it reads; of programs, only the comments"
-    )
-    min_words: int = Field(default=3, ge=0, description="texts with fewer plain words are not prose and are not scored")
-    max_windows: int = Field(
-        default=0, ge=0, description="blocked when a text needs more windows than this; 0 reads any length"
-    )
-    batch_size: int = Field(default=16, ge=1, description="windows scored together")
-    device: str = Field(default="cpu", description="a torch device")
-    thresholds: dict[str, dict[SeverityName, float]] = Field(
-        default={}, description="category -> severity -> the value from which the category has that severity"
-    )
-
-    @model_validator(mode="after")
-    def _thresholds_rise(self) -> _Classifier:
-        for category, steps in self.thresholds.items():
-            values = [steps[severity] for severity in sorted(steps)]
-            if any(not 0.0 <= value <= 1.0 for value in values) or values != sorted(values):
-                raise ValueError(f"thresholds.{category}: values must lie in 0..1 and rise with severity")
-        return self
-
-
-class DetoxifySettings(_Classifier):
-    """The Detoxify toxicity classifier."""
-
-    kind: Literal["detoxify"] = "detoxify"
-    model: Literal["original", "unbiased", "multilingual", "original-small", "unbiased-small"] = "original"
-    checkpoint: str | None = Field(default=None, description="a local checkpoint instead of the download")
-    config: str | None = Field(default=None, description="a local Hugging Face folder with config and tokenizer")
-    download: bool = Field(default=True, description="fetch missing weights once, as Detoxify itself does")
-
-
-class TransformerSettings(_Classifier):
-    """Any Hugging Face sequence classifier in a local folder."""
-
-    kind: Literal["transformer"]
-    name: str = Field(pattern=r"^[a-z][a-z0-9_-]*$", description="what its scores are called")
-    path: str = Field(description="a local folder that AutoModelForSequenceClassification loads")
-    multi_label: bool | None = Field(default=None, description="sigmoid per label; by default as the config says")
-
-
-ClassifierSettings = Annotated[DetoxifySettings | TransformerSettings, Field(discriminator="kind")]
 
 
 class Policy(Model):
@@ -269,26 +169,23 @@ def _all_trace_rules(policy: Policy) -> tuple[TraceRule, ...]:
 
 
 def load_policy(name_or_path: str | Path) -> Policy:
-    """Load a shipped policy by name, or a policy file by path.
+    """Load a shipped policy by name, or a policy file by path, on top of what it extends.
 
     Raises:
         PolicyError: unknown name, unreadable file, or anything in it that is not exactly right.
     """
-    text, place, folder = _source(str(name_or_path))
     try:
-        document = read_yaml(text, place)
+        merged = read(str(name_or_path), _source)
     except DocumentError as error:
         raise PolicyError(str(error)) from error
-    if not isinstance(document.data, dict):
-        raise PolicyError(f"{place}: a policy is a mapping with name: and actions:; see the shipped default.yaml")
-    if "folder" in document.data:
-        raise PolicyError(f"{place}: 'folder' is not a setting; remove it")
+    if "folder" in merged.data:
+        raise PolicyError(f"{merged.source.place}: 'folder' is not a setting; remove it")
     try:
-        policy = Policy.model_validate({**document.data, "folder": folder})
+        policy = Policy.model_validate({**merged.data, "folder": merged.source.folder})
     except ValidationError as error:
-        raise PolicyError(_explain(error, place, document.lines)) from error
+        raise PolicyError("\n".join(_problem(problem, merged) for problem in error.errors())) from error
     policy = _with_shipped_metrics(policy)
-    _check_rule_ids(policy, place, document.lines)
+    _check_rule_ids(policy, merged)
     return policy
 
 
@@ -307,31 +204,24 @@ def _with_shipped_metrics(policy: Policy) -> Policy:
     return policy.model_copy(update={"metrics": (*shipped, *policy.metrics)})
 
 
-def _source(name: str) -> tuple[str, str, str]:
-    """The text of a policy, what to call it in messages, and its folder."""
+def _source(name: str) -> Source:
     if name in POLICIES:
-        return resources.files("azr_policies").joinpath(f"{name}.yaml").read_text(encoding="utf-8"), f"{name}.yaml", ""
+        text = resources.files("azr_policies").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
+        return Source(text, f"{name}.yaml", "")
     path = Path(name)
     if not path.is_file():
         hint = nearest(name, POLICIES)
         raise PolicyError(f"policy {name!r}: no such file, and no shipped policy{hint}; shipped: {', '.join(POLICIES)}")
     try:
-        return path.read_text(encoding="utf-8"), str(path), str(path.resolve().parent)
+        return Source(path.read_text(encoding="utf-8"), str(path), str(path.resolve().parent))
     except (OSError, UnicodeDecodeError) as error:
         raise PolicyError(f"policy {path}: cannot be read: {error}") from error
 
 
-def _explain(error: ValidationError, place: str, lines: Mapping[tuple[str | int, ...], int]) -> str:
-    """All problems, one a line: file:line: where: what, with the nearest known key for an unknown one."""
-    return "\n".join(_problem(problem, place, lines) for problem in error.errors())
-
-
-def _problem(problem: Any, place: str, lines: Mapping[tuple[str | int, ...], int]) -> str:
+def _problem(problem: Any, merged: Merged) -> str:
+    """One problem: file:line: where: what, with the nearest known key for an unknown one."""
     # A tagged union puts its tag and markers in the location; they are not in the file.
-    path = tuple(step for step in problem["loc"] if step not in ("detoxify", "transformer", "[key]"))
-    known = path
-    while known and known not in lines:
-        known = known[:-1]
+    path = tuple(step for step in problem["loc"] if step not in (*_CLASSIFIERS, "[key]"))
     where = ".".join(str(step) for step in path) or "the policy"
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
@@ -339,15 +229,15 @@ def _problem(problem: Any, place: str, lines: Mapping[tuple[str | int, ...], int
         message = f"unknown key{nearest(str(path[-1]), names)}; known: {', '.join(names)}"
     elif problem["type"] == "missing":
         message = "is missing; add it"
-    return f"{place}:{lines.get(known, 1)}: {where}: {message}"
+    return f"{merged.line(path)}: {where}: {message}"
 
 
 def _fields_at(location: Sequence[str | int]) -> list[str]:
     """The field names of the model at a location, for suggestions."""
     model: type[BaseModel] = Policy
     for step in location:
-        if step in ("detoxify", "transformer"):
-            model = DetoxifySettings if step == "detoxify" else TransformerSettings
+        if step in _CLASSIFIERS:
+            model = _CLASSIFIERS[str(step)]
         elif isinstance(step, str) and step in model.model_fields:
             model = next(_models(model.model_fields[step].annotation), model)
     return sorted(name for name in model.model_fields if name != "folder")
@@ -376,10 +266,10 @@ def rule_ids(policy: Policy) -> list[str]:
     return sorted({*_fixed_ids(), *(rule.id for rule in _all_trace_rules(policy)), *metrics})
 
 
-def _check_rule_ids(policy: Policy, place: str, lines: Mapping[tuple[str | int, ...], int]) -> None:
+def _check_rule_ids(policy: Policy, merged: Merged) -> None:
     """Refuse a rule id or pattern that means no rule, or it would silently do nothing."""
     known = rule_ids(policy)
-    own = [re.escape(entry.name) for entry in policy.classifiers if isinstance(entry, TransformerSettings)]
+    own = [re.escape(entry.name) for entry in policy.classifiers]
     classified = re.compile(rf"(?:{'|'.join(['detoxify', *own])})\.\S+")
     named: list[tuple[str, tuple[str | int, ...]]] = [
         *((pattern, ("rules", "disabled", at)) for at, pattern in enumerate(policy.rules.disabled)),
@@ -388,5 +278,5 @@ def _check_rule_ids(policy: Policy, place: str, lines: Mapping[tuple[str | int, 
     ]
     for pattern, path in named:
         if not any(fnmatchcase(rule, pattern) for rule in known) and not classified.fullmatch(pattern):
-            where = f"{place}:{lines.get(path, 1)}: {'.'.join(map(str, path[:2]))}"
+            where = f"{merged.line(path)}: {'.'.join(map(str, path[:2]))}"
             raise PolicyError(f"{where}: no rule {pattern!r}{nearest(pattern, known)}; `policy show` lists all rules")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -21,22 +20,6 @@ from azr_platform.ledger.writer import LedgerWriter
 from azr_platform.supervisor.runfolder import create
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture(scope="session")
-def cli() -> Cli:
-    def run(*arguments: str, text: str | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "azr_platform", *arguments],
-            input=text,
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
-            env={**os.environ, "NO_COLOR": "1", "COLUMNS": "200", **environment},
-        )
-
-    return run
 
 
 def assert_one_line(result: subprocess.CompletedProcess[str], *words: str, status: int | None = None) -> None:

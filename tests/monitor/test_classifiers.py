@@ -19,8 +19,9 @@ from azr_monitor.classifiers.encoder import EncoderClassifier
 from azr_monitor.classifiers.load import load_classifier
 from azr_monitor.classifiers.transformer import load_transformer
 from azr_monitor.classifiers.weights import Inert, download, load_tensors, offline
-from azr_monitor.policy import DetoxifySettings, TransformerSettings, load_policy
+from azr_monitor.policy import load_policy
 from azr_monitor.records import Subject
+from azr_monitor.sections import DetoxifySettings, TransformerSettings
 
 torch = pytest.importorskip("torch", reason="classifiers need the training extra")
 transformers = pytest.importorskip("transformers", reason="classifiers need the training extra")

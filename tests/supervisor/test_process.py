@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from azr_monitor.policy import Leave
 from azr_monitor.records import Action as Act
 from azr_monitor.records import Severity
+from azr_monitor.sections import Leave
 from azr_platform.channel.client import SOCKET, connect_unix
 from azr_platform.channel.messages import Action, Ask, Hello
 from azr_platform.channel.wire import frame

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from azr_monitor.policy import Leave, load_policy
+from azr_monitor.policy import load_policy
 from azr_monitor.records import Action, Severity
+from azr_monitor.sections import Leave
 from azr_platform.supervisor.reactions import Act, Reaction, Settled, react, settle
 
 

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from azr_monitor.metrics import MetricRule
-from azr_monitor.policy import Leave, load_policy, shipped_metric_rules
+from azr_monitor.policy import load_policy, shipped_metric_rules
 from azr_monitor.records import Action as Act
 from azr_monitor.records import Severity
+from azr_monitor.sections import Leave
 from azr_platform.channel.messages import Action, StepDone
 from azr_platform.ledger.reader import LedgerReader
 from azr_platform.ledger.writer import LedgerWriter

@@ -18,7 +18,7 @@ from typing import Any
 from azr_monitor.classifiers.base import ClassifierUnavailable
 from azr_monitor.classifiers.encoder import INSTALL, EncoderClassifier, libraries, resolve
 from azr_monitor.classifiers.weights import download, load_tensors, offline, reach
-from azr_monitor.policy import DetoxifySettings
+from azr_monitor.sections import DetoxifySettings
 
 NAME = "detoxify"
 _REMEDY = "set checkpoint: and config: of detoxify in the policy to local files, or allow the download"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from azr_monitor.classifiers.base import Classifier
-from azr_monitor.policy import ClassifierSettings, TransformerSettings
+from azr_monitor.sections import ClassifierSettings, TransformerSettings
 
 
 def load_classifier(settings: ClassifierSettings, folder: str = "") -> Classifier:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from azr_monitor.classifiers.base import ClassifierUnavailable
 from azr_monitor.classifiers.encoder import EncoderClassifier, libraries, resolve
-from azr_monitor.policy import TransformerSettings
+from azr_monitor.sections import TransformerSettings
 
 
 def load_transformer(settings: TransformerSettings, folder: str = "") -> EncoderClassifier:

@@ -40,6 +40,41 @@ def show(name: Name = "default", as_json: Json = False) -> None:
 
 
 @policy.command()
+def diff(
+    before: Annotated[str, typer.Argument(help="default, strict, observe, or a YAML file.")],
+    after: Annotated[str, typer.Argument(help="Another one.")],
+    as_json: Json = False,
+) -> None:
+    """Say in what two policies differ, defaults filled in."""
+    import json
+
+    from azr_monitor.checks import compare
+    from azr_monitor.policy import load_policy
+    from azr_tui.escape import visible_line
+
+    changes = compare(load_policy(before), load_policy(after))
+    if as_json:
+        typer.echo(json.dumps([change._asdict() for change in changes]))
+        return
+    for setting, old, new in changes:
+        if new is True and old is None:
+            line = f"+ {setting}"
+        elif old is True and new is None:
+            line = f"- {setting}"
+        else:
+            line = f"~ {setting}: {_said(old)} -> {_said(new)}"
+        typer.echo(visible_line(line))
+    if not changes:
+        typer.echo("no difference")
+
+
+def _said(value: object) -> str:
+    import json
+
+    return "not set" if value is None else json.dumps(value, ensure_ascii=False)
+
+
+@policy.command()
 def test(name: Name = "default", as_json: Json = False) -> None:
     """Try every rule on the texts it must catch and must spare. Exit status 1 when one does not hold."""
     import json

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from azr_monitor.policy import Leave
 from azr_monitor.records import Action, Severity
+from azr_monitor.sections import Leave
 
 
 class Raised(Protocol):

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from azr_monitor.metrics import MetricRule
-from azr_monitor.policy import Leave, Policy
+from azr_monitor.policy import Policy
 from azr_monitor.records import Action
+from azr_monitor.sections import Leave
 from azr_platform.channel.messages import StepDone
 from azr_platform.ledger.reader import LedgerReader
 from azr_platform.ledger.writer import LedgerWriter

@@ -1,0 +1,130 @@
+"""The sections of a policy: what each key means, its default, and what a value must be."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, model_validator
+
+from azr_monitor.fields import ActionName, Model, SeverityName
+from azr_monitor.records import Part
+
+LAST_CLEAN: Final = "last clean"
+
+
+class Rules(Model):
+    """Which rules apply. All shipped ones do unless disabled."""
+
+    disabled: tuple[str, ...] = Field(default=(), description="rule ids, or patterns such as trace.harm.*")
+    severities: dict[str, SeverityName] = Field(
+        default={}, description="rule id (or pattern) -> severity instead of its own"
+    )
+    actions: dict[str, ActionName] = Field(
+        default={}, description="rule id (or pattern) -> action instead of the one its severity has"
+    )
+    packs: tuple[str, ...] = Field(
+        default=(), description="further trace-rule files, relative to the policy's own folder"
+    )
+
+
+class Imports(Model):
+    """Modules a program may import; with a package come its parts."""
+
+    allowed: tuple[str, ...] = Field(default=(), description="module names")
+    also: tuple[str, ...] = Field(default=(), description="further ones, beside those of the policy that is extended")
+
+    @property
+    def names(self) -> frozenset[str]:
+        """All of them."""
+        return frozenset((*self.allowed, *self.also))
+
+
+class Limits(Model):
+    """Text longer than this is not read, and what is not read is blocked. Characters."""
+
+    max_program_chars: int = Field(default=20_000, ge=1)
+    max_trace_chars: int = Field(default=200_000, ge=1)
+    max_input_chars: int = Field(default=50_000, ge=1, description="all inputs of one subject together")
+    max_message_chars: int = Field(default=20_000, ge=1)
+    max_answer_chars: int = Field(default=50_000, ge=1)
+
+    def of(self, part: Part) -> int:
+        """The limit for one part; behaviour has no text and no limit."""
+        return int(getattr(self, f"max_{part}_chars", 0))
+
+
+class Rate(Model):
+    """So many findings of a severity (or worse) within so many steps call for an action."""
+
+    severity: SeverityName
+    count: int = Field(ge=1)
+    within_steps: int = Field(ge=1)
+    action: ActionName
+
+
+class Leave(Model):
+    """Whether, how far and how often a run may be rolled back without anybody being asked."""
+
+    allowed: bool = Field(default=False, description="without it, a call for a rollback is a pause")
+    to: str = Field(
+        default=LAST_CLEAN,
+        pattern=rf"^({LAST_CLEAN}|[1-9][0-9]{{0,5}} steps? before)$",
+        description="the newest checkpoint before the first of the alerts, or at least N steps before the last",
+    )
+    at_most: int = Field(default=3, ge=1, description="rollbacks of its own in a run; the next is a pause")
+    new_seed: bool = Field(
+        default=True, description="whether the new branch draws anew; with the same seed the same would come again"
+    )
+
+    @property
+    def steps_before(self) -> int | None:
+        """N of ``N steps before``; None for the last clean checkpoint."""
+        return None if self.to == LAST_CLEAN else int(self.to.split()[0])
+
+
+class _Classifier(Model):
+    enabled: bool = Field(default=True, description="whether it is loaded at all")
+    required: bool = Field(default=False, description="refuse to start without it; otherwise its absence is a notice")
+    parts: tuple[Literal["program", "trace", "message", "answer"], ...] = Field(
+        default=("trace", "program", "message", "answer"), description="what it reads; of programs, only the comments"
+    )
+    min_words: int = Field(default=3, ge=0, description="texts with fewer plain words are not prose and are not scored")
+    max_windows: int = Field(
+        default=0, ge=0, description="blocked when a text needs more windows than this; 0 reads any length"
+    )
+    batch_size: int = Field(default=16, ge=1, description="windows scored together")
+    device: str = Field(default="cpu", description="a torch device")
+    thresholds: dict[str, dict[SeverityName, float]] = Field(
+        default={}, description="category -> severity -> the value from which the category has that severity"
+    )
+
+    @model_validator(mode="after")
+    def _thresholds_rise(self) -> _Classifier:
+        for category, steps in self.thresholds.items():
+            values = [steps[severity] for severity in sorted(steps)]
+            if any(not 0.0 <= value <= 1.0 for value in values) or values != sorted(values):
+                raise ValueError(f"thresholds.{category}: values must lie in 0..1 and rise with severity")
+        return self
+
+
+class DetoxifySettings(_Classifier):
+    """The Detoxify toxicity classifier."""
+
+    kind: Literal["detoxify"] = "detoxify"
+    name: Literal["detoxify"] = "detoxify"
+    model: Literal["original", "unbiased", "multilingual", "original-small", "unbiased-small"] = "original"
+    checkpoint: str | None = Field(default=None, description="a local checkpoint instead of the download")
+    config: str | None = Field(default=None, description="a local Hugging Face folder with config and tokenizer")
+    download: bool = Field(default=True, description="fetch missing weights once, as Detoxify itself does")
+
+
+class TransformerSettings(_Classifier):
+    """Any Hugging Face sequence classifier in a local folder."""
+
+    kind: Literal["transformer"]
+    name: str = Field(pattern=r"^[a-z][a-z0-9_-]*$", description="what its scores are called")
+    path: str = Field(description="a local folder that AutoModelForSequenceClassification loads")
+    multi_label: bool | None = Field(default=None, description="sigmoid per label; by default as the config says")
+
+
+ClassifierSettings = Annotated[DetoxifySettings | TransformerSettings, Field(discriminator="kind")]

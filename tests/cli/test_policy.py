@@ -1,0 +1,39 @@
+"""`azr-platform policy diff`: each setting in which two policies differ, for people and for scripts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+Cli = Callable[..., CompletedProcess[str]]
+
+
+def test_diff_says_what_a_policy_changes_in_the_one_it_extends(cli: Cli, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(
+        "name: mine\nextends: default\nactions: {low: alert}\nimports: {also: [random]}\n"
+        "rates: [{severity: medium, count: 50, within_steps: 5, action: pause}]\n"
+    )
+    shown = cli("policy", "diff", "default", str(mine))
+    assert shown.returncode == 0
+    assert shown.stdout.splitlines()[0] == '~ name: "default" -> "mine"'
+    assert '~ actions.low: "record" -> "alert"' in shown.stdout
+    assert "+ imports.also: random" in shown.stdout
+    told = json.loads(cli("policy", "diff", "default", str(mine), "--json").stdout)
+    assert {"setting": "actions.low", "before": "record", "after": "alert"} in told
+    assert {"setting": "rates[3].count", "before": None, "after": 50} in told
+    back = json.loads(cli("policy", "diff", str(mine), "default", "--json").stdout)
+    assert {(change["setting"], change["before"]) for change in back} == {(c["setting"], c["after"]) for c in told}
+
+
+def test_diff_of_a_policy_with_itself_is_nothing(cli: Cli) -> None:
+    assert cli("policy", "diff", "strict", "strict").stdout == "no difference\n"
+
+
+def test_diff_refuses_an_unknown_policy(cli: Cli) -> None:
+    result = cli("policy", "diff", "default", "lenient")
+    assert result.returncode == 2
+    assert "lenient" in result.stderr
+    assert "Traceback" not in result.stderr
