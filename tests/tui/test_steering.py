@@ -17,6 +17,7 @@ from azr_tui.app import AzrApp
 from azr_tui.screens.confirm import ConfirmScreen
 from azr_tui.screens.main import MainScreen
 from azr_tui.screens.rollback import RollbackScreen
+from azr_tui.screens.sample import SampleScreen
 
 Make = Callable[..., AzrApp]
 
@@ -99,6 +100,87 @@ async def test_rollback_picks_a_checkpoint_shows_what_is_undone_and_asks(
         await pilot.press(*"deceit", "enter")
         await until(pilot, lambda: supervisor.commands, "the command")
         assert supervisor.commands == [Command(action=Action.ROLLBACK, who=steer.me(), why="deceit", step=30)]
+
+
+async def test_rollback_leaves_out_what_it_is_told_and_takes_another_seed(
+    full_run: Any, supervise: Any, make_app: Make, until: Any, shown: Any
+) -> None:
+    supervisor = supervise(full_run[0])
+    app = make_app(full_run[0])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await _live(app, pilot, until)
+        await pilot.press("b", "down", "tab", *"rule:trace.x, task:seed", "tab", *"7", "enter")
+        await until(pilot, lambda: "Roll back to step 30?" in shown(app), "the question")
+        text = " ".join(shown(app).replace("│", " ").split())
+        assert "It never draws these again: rule:trace.x task:seed. Its seed is 7." in text
+        await pilot.press(*"deceit", "enter")
+        await until(pilot, lambda: supervisor.commands, "the command")
+        assert supervisor.commands == [
+            Command(
+                action=Action.ROLLBACK,
+                who=steer.me(),
+                why="deceit",
+                step=30,
+                exclude=("rule:trace.x", "task:seed"),
+                seed=7,
+            )
+        ]
+
+
+@pytest.mark.parametrize(
+    ("keys", "complaint"),
+    [
+        (("tab", *"seed-deduction", "enter"), "Leave out task:ID, sample:NUMBER or rule:ID"),
+        (("tab", *"task:", "enter"), "Leave out task:ID, sample:NUMBER or rule:ID"),
+        (("tab", "tab", *"-1", "enter"), "The seed is a whole number, or empty"),
+        (("tab", "tab", *"1e9", "enter"), "The seed is a whole number, or empty"),
+    ],
+)
+@pytest.mark.parametrize("size", [(80, 24), (60, 18)])
+async def test_rollback_complains_in_place_of_what_it_cannot_read(
+    full_run: Any, supervise: Any, make_app: Make, until: Any, shown: Any, keys: Any, complaint: str, size: Any
+) -> None:
+    supervisor = supervise(full_run[0])
+    app = make_app(full_run[0])
+    async with app.run_test(size=size) as pilot:
+        await _live(app, pilot, until)
+        await pilot.press("b", *keys)
+        await until(pilot, lambda: complaint in shown(app), "the complaint")
+        assert isinstance(app.screen, RollbackScreen) and "esc: cancel" in shown(app)
+    assert supervisor.commands == []
+
+
+async def test_rollback_from_a_sample_goes_to_before_it_and_leaves_it_out(
+    full_run: Any, supervise: Any, make_app: Make, until: Any, shown: Any
+) -> None:
+    supervisor = supervise(full_run[0])
+    app = make_app(full_run[0])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await _live(app, pilot, until)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, SampleScreen), "the sample")
+        sample = app.screen
+        assert isinstance(sample, SampleScreen)
+        await pilot.press("b")
+        assert app.screen.query_one("#exclude", Input).value == f"sample:{sample.number}"
+        await pilot.press("enter", *"deceit", "enter")
+        await until(pilot, lambda: supervisor.commands, "the command")
+        (command,) = supervisor.commands
+        assert command.exclude == (f"sample:{sample.number}",)
+        assert command.step == max(step for step in (10, 20, 30, 40) if step < sample.step)
+
+
+async def test_rollback_says_how_many_checkpoints_were_removed(
+    full_run: Any, supervise: Any, make_app: Make, until: Any, shown: Any
+) -> None:
+    supervise(full_run[0])
+    for checkpoint in (1, 2):
+        full_run[1].writer.append("removals", {"time": 1.0, "checkpoint": checkpoint, "reason": "keep_last"})
+    app = make_app(full_run[0])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await _live(app, pilot, until)
+        await pilot.press("b")
+        await until(pilot, lambda: "2 more were removed, as the run's settings say" in shown(app), "the line")
 
 
 async def test_escape_and_cancel_send_nothing(full_run: Any, supervise: Any, make_app: Make, until: Any) -> None:

@@ -35,7 +35,7 @@ from azr_tui.screens.confirm import ConfirmScreen
 from azr_tui.screens.help import HelpScreen
 from azr_tui.screens.live import LiveScreen
 from azr_tui.screens.main import MainScreen
-from azr_tui.screens.rollback import RollbackScreen
+from azr_tui.screens.rollback import Choice, RollbackScreen
 from azr_tui.screens.sample import SampleScreen
 from azr_tui.view import SILENT, WATCHING, Snapshot, View, undone
 
@@ -210,7 +210,9 @@ class AzrApp(App[None]):
     def action_rollback(self) -> None:
         snapshot = self._view.snapshot
         if self._may_steer() and snapshot is not None:
-            self.push_screen(RollbackScreen(snapshot, self._clock()), self._confirm_rollback)
+            screen = self.screen
+            suspect = (screen.number, screen.step) if isinstance(screen, SampleScreen) else None
+            self.push_screen(RollbackScreen(snapshot, self._clock(), suspect), self._confirm_rollback)
 
     def action_help(self) -> None:
         self.push_screen(HelpScreen())
@@ -238,17 +240,22 @@ class AzrApp(App[None]):
             )
         return not reason
 
-    def _confirm_rollback(self, step: int | None) -> None:
+    def _confirm_rollback(self, choice: Choice | None) -> None:
         snapshot = self._view.snapshot
-        if step is None or snapshot is None:
+        if choice is None or snapshot is None:
             return
+        step = choice.step
         steps, alerts = undone(snapshot, step)
         text = (
             f"Weights, optimizer, buffers and random states return to step {step}. {steps} steps and {alerts} alerts "
             f"stay on record on branch {snapshot.summary.branch}; the run goes on on a new branch."
         )
+        if choice.exclude:
+            text += f" It never draws these again: {' '.join(choice.exclude)}."
+        if choice.seed is not None:
+            text += f" Its seed is {choice.seed}."
         title = f"Roll back to step {step}?"
-        self._confirm(Action.ROLLBACK, title, text, verb="Roll back", needs_reason=True, step=step)
+        self._confirm(Action.ROLLBACK, title, text, verb="Roll back", needs_reason=True, rollback=choice)
 
     def _confirm(
         self,
@@ -258,11 +265,13 @@ class AzrApp(App[None]):
         *,
         verb: str,
         needs_reason: bool = False,
-        step: int | None = None,
+        rollback: Choice | None = None,
     ) -> None:
         def decided(why: str | None) -> None:
-            if why is not None:
-                self._give(Command(action=action, who=steer.me(), why=why, step=step))
+            if why is None:
+                return
+            details = {} if rollback is None else rollback._asdict()
+            self._give(Command(action=action, who=steer.me(), why=why, **details))
 
         self.push_screen(ConfirmScreen(title, text, verb=verb, needs_reason=needs_reason), decided)
 

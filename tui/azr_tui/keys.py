@@ -12,7 +12,13 @@ def _key(key: str, action: str, label: str, tooltip: str, *, name: str, show: bo
 RUN = [
     _key("p", "pause", "Pause", "Pause the run at its next safe point (asks first)", name="run.pause"),
     _key("r", "resume", "Resume", "Let a paused run go on (asks first)", name="run.resume"),
-    _key("b", "rollback", "Roll back", "Choose a checkpoint and go back to it (asks first)", name="run.rollback"),
+    _key(
+        "b",
+        "rollback",
+        "Roll back",
+        "Go back to a checkpoint; from a sample, without it (asks first)",
+        name="run.rollback",
+    ),
     _key("s", "stop", "Stop", "Save a checkpoint and end the run (asks first)", name="run.stop"),
     _key("question_mark", "help", "Help", "List every key and symbol", name="app.help"),
     _key("q", "leave", "Quit", "Leave the dashboard; the run goes on", name="app.quit"),

@@ -31,6 +31,11 @@ class SampleScreen(LiveScreen):
         """The ledger's id of the sample in sight."""
         return self._detail.sample.id
 
+    @property
+    def step(self) -> int:
+        """The step that it belongs to."""
+        return self._detail.sample.step
+
     def body(self) -> ComposeResult:
         yield self._text
 
