@@ -8,13 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from azr_monitor.intervals import Estimate, wilson
 from azr_platform.evaluation.estimate import (
-    Estimate,
     difference,
     mean_difference,
     mean_of_groups,
     pass_at_k,
-    wilson,
 )
 
 

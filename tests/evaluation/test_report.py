@@ -13,8 +13,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from azr_monitor.intervals import wilson
 from azr_platform.config.load import load
-from azr_platform.evaluation.estimate import wilson
 from azr_platform.evaluation.page import render
 from azr_platform.evaluation.plot import as_svg, pictures, plot_run, save
 from azr_platform.evaluation.records import FOLDER, store

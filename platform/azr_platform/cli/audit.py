@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 if TYPE_CHECKING:
     from azr_monitor.records import Verdict
+    from azr_platform.cli.cases import BadLine
     from azr_platform.ledger.heads import Head
-    from azr_platform.supervisor.posthoc import Case, Judged
+    from azr_platform.supervisor.posthoc import Judged
 
 _UNREAD: Final = "audit.unreadable"
 
@@ -62,6 +62,7 @@ def _audit_file(file: Path, policy: str, no_run: bool, as_json: bool) -> None:
 
     from azr_monitor.audit import Auditor
     from azr_monitor.policy import load_policy
+    from azr_platform.cli.cases import BadLine, entries_of
     from azr_platform.cli.input import BadInput
     from azr_platform.supervisor.posthoc import judge_cases
     from azr_sandbox.pool import JailPool
@@ -69,15 +70,15 @@ def _audit_file(file: Path, policy: str, no_run: bool, as_json: bool) -> None:
     auditor = Auditor.from_policy(load_policy(policy))
     for notice in auditor.notices:
         typer.echo(f"note: {notice}", err=True)
-    entries = list(_entries(file))
-    cases = [entry for entry in entries if not isinstance(entry, _BadLine)]
-    bad = [entry for entry in entries if isinstance(entry, _BadLine)]
+    entries = list(entries_of(file))
+    cases = [entry for entry in entries if not isinstance(entry, BadLine)]
+    bad = [entry for entry in entries if isinstance(entry, BadLine)]
     tally = _Tally()
     bar = Console(stderr=True)
     with nullcontext() if no_run else JailPool() as jail:
         judged_cases = judge_cases(cases, auditor, jail)
         for entry in track(entries, "judging", console=bar, disable=as_json or not bar.is_terminal):
-            if isinstance(entry, _BadLine):
+            if isinstance(entry, BadLine):
                 tally.add_unread()
                 row = _unread_row(entry)
             else:
@@ -91,60 +92,6 @@ def _audit_file(file: Path, policy: str, no_run: bool, as_json: bool) -> None:
     if bad:
         more = f", and {len(bad) - 1} more such lines" if len(bad) > 1 else ""
         raise BadInput(f"{file}: {bad[0].why}{more}; each is answered with block")
-
-
-class _BadLine(NamedTuple):
-    """A line that holds nothing to judge: it is blocked, and the lines around it are judged all the same."""
-
-    id: object
-    why: str
-
-
-def _entries(file: Path) -> Iterator[Case | _BadLine]:
-    from azr_monitor.records import Subject
-    from azr_platform.cli.input import read_lines
-    from azr_platform.supervisor.posthoc import Case
-    from azr_sandbox.batch import read_object
-
-    for number, line in enumerate(read_lines(file), 1):
-        row: dict[str, Any] = {}
-        try:
-            row = read_object(number, line)
-            program = _text(row, "program") or _text(row, "snippet")
-            imports = "\n".join(_texts(row, "imports"))
-            trace = _text(row, "trace")
-            if not program and not trace:
-                raise ValueError(f'line {number} has neither "program" nor "trace"')
-            inputs = tuple(_texts(row, "inputs")) if "inputs" in row else tuple(_texts(row, "input"))
-            outputs = tuple(_texts(row, "outputs")) if "outputs" in row else tuple(_texts(row, "output"))
-        except ValueError as error:
-            why = str(error)
-            yield _BadLine(row.get("id"), why if why.startswith("line ") else f"line {number}: {why}")
-            continue
-        identity = row.get("id", number)
-        subject = Subject(
-            id=str(identity),
-            program=f"{imports}\n{program}" if imports else program,
-            trace=trace,
-            inputs=inputs,
-            message=_text(row, "message"),
-        )
-        yield Case(identity, subject, outputs)
-
-
-def _text(row: dict[str, Any], key: str) -> str:
-    value = row.get(key) or ""
-    if not isinstance(value, str):
-        raise ValueError(f'"{key}" is not a text')
-    return value
-
-
-def _texts(row: dict[str, Any], key: str) -> list[str]:
-    value = row.get(key, [])
-    values = [value] if isinstance(value, str) else value
-    if not isinstance(values, list) or not all(isinstance(item, str) for item in values):
-        raise ValueError(f'"{key}" is not a text or a list of texts')
-    return values
 
 
 def _row(judged: Judged) -> dict[str, Any]:
@@ -167,7 +114,7 @@ def _row(judged: Judged) -> dict[str, Any]:
     return row
 
 
-def _unread_row(line: _BadLine) -> dict[str, Any]:
+def _unread_row(line: BadLine) -> dict[str, Any]:
     finding = {"rule": _UNREAD, "severity": "high", "part": "line", "span": None, "why": line.why}
     return {"id": line.id, "verdict": "block", "score": 1.0, "severity": "high", "findings": [finding]}
 

@@ -6,10 +6,14 @@ from typing import Annotated
 
 import typer
 
+from azr_platform.cli.calibrate import calibrate
+
 policy = typer.Typer(help="Look at, check and try monitor policies.", no_args_is_help=True, rich_markup_mode=None)
 
 Name = Annotated[str, typer.Argument(help="default, strict, observe, or a YAML file.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON instead of text.")]
+
+policy.command()(calibrate)
 
 
 @policy.command()

@@ -9,7 +9,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from azr_platform.evaluation.estimate import Estimate
+from azr_monitor.intervals import Estimate
 from azr_platform.evaluation.records import Evaluation, TaskScore, comparison, estimates, measures, unseen
 from azr_tui.escape import visible_line
 

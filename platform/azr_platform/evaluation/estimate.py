@@ -9,21 +9,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-import msgspec
 import numpy as np
 
+from azr_monitor.intervals import Estimate, wilson
+
 RESAMPLES: Final = 4000
-_Z: Final = 1.959963984540054  # the normal distribution's 97.5 % point
 _SEED: Final = 20_211
-
-
-class Estimate(msgspec.Struct, frozen=True):
-    """A value with its 95 % interval, from ``count`` tasks or samples."""
-
-    value: float
-    low: float
-    high: float
-    count: int
 
 
 def pass_at_k(samples: int, right: int, k: int) -> float:
@@ -35,19 +26,6 @@ def pass_at_k(samples: int, right: int, k: int) -> float:
         raise ValueError(f"pass@{k} from {right} right of {samples} samples is not defined")
     # A product of ratios, as the binomials themselves overflow.
     return 1.0 - math.prod(1.0 - k / n for n in range(samples - right + 1, samples + 1))
-
-
-def wilson(right: int, count: int) -> Estimate:
-    """A share of independent trials with Wilson's score interval (1927). Raises ValueError for no trials."""
-    if count < 1 or not 0 <= right <= count:
-        raise ValueError(f"{right} of {count} is no share")
-    share = right / count
-    middle = (share + _Z**2 / (2 * count)) / (1 + _Z**2 / count)
-    half = _Z / (1 + _Z**2 / count) * math.sqrt(share * (1 - share) / count + _Z**2 / (4 * count**2))
-    # At the ends the exact limits are 0 and 1; the arithmetic misses them by a rounding.
-    low = 0.0 if right == 0 else max(0.0, middle - half)
-    high = 1.0 if right == count else min(1.0, middle + half)
-    return Estimate(share, low, high, count)
 
 
 def difference(before: Estimate, after: Estimate) -> Estimate:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from typing import Final
 
-from azr_platform.evaluation.estimate import Estimate
+from azr_monitor.intervals import Estimate
 from azr_platform.evaluation.plot import Picture, as_svg
 from azr_platform.evaluation.report import Report, verdict
 from azr_platform.ledger.branches import tree

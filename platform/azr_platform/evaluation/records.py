@@ -12,7 +12,8 @@ from typing import Final
 
 import msgspec
 
-from azr_platform.evaluation.estimate import Estimate, mean_difference, mean_of_groups, pass_at_k
+from azr_monitor.intervals import Estimate
+from azr_platform.evaluation.estimate import mean_difference, mean_of_groups, pass_at_k
 from azr_platform.records import Task
 
 FORMAT: Final = 1

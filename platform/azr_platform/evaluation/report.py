@@ -15,7 +15,8 @@ from typing import Final
 
 import msgspec
 
-from azr_platform.evaluation.estimate import Estimate, difference, wilson
+from azr_monitor.intervals import Estimate, wilson
+from azr_platform.evaluation.estimate import difference
 from azr_platform.evaluation.records import Change, Evaluation, comparison, stored
 from azr_platform.evaluation.summary import GroupRow, group_rows
 from azr_platform.ledger.reader import LedgerReader
