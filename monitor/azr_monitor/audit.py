@@ -14,15 +14,18 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 from azr_monitor.classifiers.base import Classifier, ClassifierUnavailable
-from azr_monitor.decide import FAILURE, LIMIT, decide
+from azr_monitor.decide import decide
 from azr_monitor.policy import Policy, PolicyError
-from azr_monitor.records import PARTS, Finding, Part, Score, Severity, Subject, Verdict, printable
+from azr_monitor.records import FAILURE, LIMIT, PARTS, Finding, Part, Score, Severity, Subject, Verdict, printable
 from azr_monitor.rules import behaviour, programs
 from azr_monitor.rules.traces import TraceRules
 from azr_monitor.rules.tree import Program, Unparsable, is_plain_call
+from azr_monitor.scopes import UNREAD, lift
 from azr_monitor.sections import ClassifierSettings
 from azr_sandbox.execution import Execution
 
@@ -31,8 +34,10 @@ _PROSE_WORD = re.compile(r"[^\W\d_]{2,}")
 
 
 class _Evidence(NamedTuple):
-    """What is known about one subject while its batch is judged."""
+    """What is known about one subject while its batch is judged, and the policy as it holds for it."""
 
+    subject: Subject
+    policy: Policy
     findings: list[Finding]
     scores: dict[tuple[str, str], float]
 
@@ -45,14 +50,23 @@ class Auditor:
         notices: one line for each thing the policy asked for and this machine lacks.
     """
 
-    def __init__(self, policy: Policy, classifiers: Sequence[Classifier] = (), notices: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        classifiers: Sequence[Classifier] = (),
+        notices: Sequence[str] = (),
+        today: Callable[[], date] = lambda: datetime.now(UTC).date(),
+    ) -> None:
         """Judge by ``policy`` with these loaded classifiers; each takes its settings from the policy by name.
+        Exemptions end on the day after their last one, as ``today`` tells it.
 
         Raises:
             PolicyError: a rule pack of the policy cannot be used, or the policy does not know a classifier.
         """
         self.policy = policy
         self.notices = tuple(notices)
+        self._today = today
+        self._within = lru_cache(maxsize=256)(policy.within)
         self._trace_rules = TraceRules(policy.trace_rules())
         self._program_rules = policy.program_rules()
         self._behaviour_rules = policy.behaviour_rules()
@@ -92,11 +106,11 @@ class Auditor:
 
     def inspect(self, subjects: Sequence[Subject]) -> list[Verdict]:
         """One verdict for each subject, in order. Never raises on what a subject holds; what fails blocks."""
-        batch = [_Evidence([], {}) for _ in subjects]
-        for subject, evidence in zip(subjects, batch, strict=True):
-            evidence.findings.extend(_guarded("rules", lambda s=subject: self._read(s)))  # type: ignore[misc]
+        batch = [_Evidence(subject, self._within(subject.role, subject.kind), [], {}) for subject in subjects]
+        for evidence in batch:
+            evidence.findings.extend(_guarded("rules", lambda s=evidence.subject: self._read(s)))  # type: ignore[misc]
         for classifier, settings in self._classifiers:
-            self._classify(classifier, settings, subjects, batch)
+            self._classify(classifier, settings, batch)
         return [self._decide(evidence) for evidence in batch]
 
     def conclude(self, subject: Subject, verdict: Verdict, executions: Sequence[Execution]) -> Verdict:
@@ -104,24 +118,29 @@ class Auditor:
         added = _guarded("behaviour rules", lambda: behaviour.examine(executions, self._behaviour_rules))
         if not added:
             return verdict
-        final = decide(self.policy, [*verdict.findings, *self._weighed(added)], verdict.scores)
+        policy = self._within(subject.role, subject.kind)
+        final = decide(policy, [*verdict.findings, *self._settled(policy, subject, added)], verdict.scores)
         if verdict.allowed or not final.allowed:
             return final
         return verdict
 
     def _decide(self, evidence: _Evidence) -> Verdict:
         scores = [Score(name, category, value) for (name, category), value in sorted(evidence.scores.items())]
-        return decide(self.policy, self._weighed(evidence.findings), scores)
+        settled = self._settled(evidence.policy, evidence.subject, evidence.findings)
+        return decide(evidence.policy, settled, scores)
 
-    def _weighed(self, findings: Sequence[Finding]) -> list[Finding]:
-        """Findings with the severities the policy gives their rules; a failure's own is never lowered."""
-        weighed = []
+    def _settled(self, policy: Policy, subject: Subject, findings: Sequence[Finding]) -> list[Finding]:
+        """The findings that count for this subject, with the severities and the exemptions that its policy gives them.
+        What was not read counts everywhere; a failure's severity is never lowered."""
+        settled = []
         for finding in findings:
-            severity = self.policy.severity_of(finding.rule, finding.severity)
+            if finding.rule not in UNREAD and not policy.applies_to(finding.rule, finding.part):
+                continue
+            severity = policy.severity_of(finding.rule, finding.severity, finding.part)
             if finding.rule in (FAILURE, LIMIT):
                 severity = max(severity, finding.severity)
-            weighed.append(finding if severity == finding.severity else _with_severity(finding, severity))
-        return weighed
+            settled.append(finding if severity == finding.severity else _with_severity(finding, severity))
+        return lift(settled, policy.rules.allow, subject, self._today())
 
     # -- rules ------------------------------------------------------------------------------------------
 
@@ -198,15 +217,9 @@ class Auditor:
 
     # -- classifiers ------------------------------------------------------------------------------------
 
-    def _classify(
-        self,
-        classifier: Classifier,
-        settings: ClassifierSettings,
-        subjects: Sequence[Subject],
-        batch: Sequence[_Evidence],
-    ) -> None:
+    def _classify(self, classifier: Classifier, settings: ClassifierSettings, batch: Sequence[_Evidence]) -> None:
         """Score the prose of a whole batch at once; a failure blocks every subject that had prose to score."""
-        wanted = [self._prose(subject, settings) for subject in subjects]
+        wanted = [self._prose(evidence.subject, settings) for evidence in batch]
         try:
             windows = {text: classifier.windows(text) for texts in wanted for _, _, text in texts}
             new = dict.fromkeys(
@@ -276,7 +289,8 @@ class Auditor:
         for category, value in values.items():
             key = (classifier.name, category)
             evidence.scores[key] = max(value, evidence.scores.get(key, 0.0))
-            passed = [severity for severity, least in settings.thresholds.get(category, {}).items() if value >= least]
+            steps = evidence.policy.steps(settings, category, part)
+            passed = [severity for severity, least in steps.items() if value >= least]
             if passed:
                 rule = f"{classifier.name}.{category}"
                 why = f"{classifier.name} scores {category} {value:.2f}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from azr_monitor.policy import Policy
-from azr_monitor.records import Action, Finding, Score, Severity, Verdict
+from azr_monitor.records import FAILURE, LIMIT, Action, Finding, Score, Severity, Verdict
 
 BANDS: dict[Severity, tuple[float, float]] = {
     Severity.INFO: (0.02, 0.1),
@@ -21,8 +21,6 @@ BANDS: dict[Severity, tuple[float, float]] = {
 }
 """The score of one finding of a severity, and the limit many of them approach."""
 
-FAILURE = "monitor.failure"
-LIMIT = "monitor.limit"
 _BLOCKING_ALWAYS = frozenset({FAILURE, LIMIT})
 
 
@@ -34,7 +32,7 @@ def decide(policy: Policy, findings: Sequence[Finding], scores: Sequence[Score] 
     kept = tuple(sorted(set(findings), key=lambda f: (-f.severity, f.rule, f.part, f.span or (-1, -1))))
     action, cause = Action.RECORD, None
     for finding in kept:
-        wanted = policy.action_for(finding.rule, finding.severity)
+        wanted = policy.action_for(finding.rule, finding.severity, finding.part)
         if finding.rule in _BLOCKING_ALWAYS:
             wanted = max(wanted, Action.DROP)
         if wanted > action:

@@ -1,8 +1,8 @@
 """Policies that build on others: ``extends: default``, or a file beside the policy.
 
-A mapping is merged key by key. Of lists, ``rates``, ``rules.disabled`` and ``rules.packs`` grow; ``classifiers`` and
-``metrics`` are matched by name; any other list takes the place of the one it extends. Name and description are the
-policy's own.
+A mapping is merged key by key. Of lists, ``rates``, ``scopes``, ``imports.also`` and those under ``rules`` grow;
+``classifiers`` and ``metrics`` are matched by name; any other list takes the place of the one it extends. Name and
+description are the policy's own.
 """
 
 from __future__ import annotations
@@ -15,7 +15,12 @@ from azr_monitor.documents import DocumentError, read_yaml
 
 EXTENDS: Final = "extends"
 _MAX_DEPTH = 8
-_GROWING = {("rates",), ("rules", "disabled"), ("rules", "packs"), ("rules", "allow"), ("imports", "also")}
+_GROWING = {
+    ("rates",),
+    ("scopes",),
+    ("imports", "also"),
+    *(("rules", key) for key in ("disabled", "packs", "allow")),
+}
 _BY_NAME = {("classifiers",), ("metrics",)}
 _OWN = ("name", "description", "folder", EXTENDS)
 _PATHS = ("path", "checkpoint", "config")

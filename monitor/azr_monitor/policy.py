@@ -8,23 +8,24 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final, get_args
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, PrivateAttr, ValidationError, model_validator
 
 from azr_monitor.documents import DocumentError, read_yaml
-from azr_monitor.extends import Merged, Source, read
+from azr_monitor.extends import Merged, Place, Source, read
 from azr_monitor.fields import ActionName, Model, SeverityName, nearest
 from azr_monitor.metrics import MetricRule
-from azr_monitor.records import Action, Severity
+from azr_monitor.records import Action, Part, Severity
 from azr_monitor.rules import behaviour, programs
 from azr_monitor.rules.base import ProgramRule
 from azr_monitor.rules.traces import RulePackError, TraceRule, compile_packs, shipped_rules
+from azr_monitor.scopes import LIFTED, Scope, lookup
 from azr_monitor.sections import (
     ClassifierSettings,
     DetoxifySettings,
@@ -62,7 +63,9 @@ class Policy(Model):
         default=0, ge=0, description="steps after an act in which the same does not bring the run to a halt again"
     )
     classifiers: tuple[ClassifierSettings, ...] = ()
+    scopes: tuple[Scope, ...] = Field(default=(), description="what holds for some samples only; the later one holds")
     folder: str = Field(default="", exclude=True, description="where relative paths begin; set by load_policy")
+    _here: tuple[Scope, ...] = PrivateAttr(())
 
     @model_validator(mode="after")
     def _actions_rise(self) -> Policy:
@@ -82,19 +85,52 @@ class Policy(Model):
             raise ValueError(f"metrics: {twice} is given twice; keep one of them, or give it another name")
         return self
 
-    def action_for(self, rule: str, severity: Severity) -> Action:
+    def within(self, role: str, kind: str) -> Policy:
+        """This policy as it holds for samples of a role and a kind: the scopes that cover them are in force."""
+        if not self.scopes:
+            return self
+        policy = self.model_copy()
+        policy._here = tuple(scope for scope in self.scopes if scope.covers(role, kind))
+        return policy
+
+    def action_for(self, rule: str, severity: Severity, part: Part | None = None) -> Action:
         """What a finding of ``rule`` at ``severity`` calls for."""
-        override = _lookup(self.rules.actions, rule)
+        for scope in self._scopes(part):
+            if (action := lookup(scope.actions, rule)) is not None:
+                return Action(action)
+        override = lookup(self.rules.actions, rule)
         return self.actions[severity] if override is None else override
 
-    def severity_of(self, rule: str, own: Severity) -> Severity:
+    def severity_of(self, rule: str, own: Severity, part: Part | None = None) -> Severity:
         """The severity a rule's findings have under this policy."""
-        override = _lookup(self.rules.severities, rule)
+        for scope in self._scopes(part):
+            if (severity := lookup(scope.severities, rule)) is not None:
+                return Severity(severity)
+        override = lookup(self.rules.severities, rule)
         return own if override is None else override
 
+    def steps(self, entry: ClassifierSettings, category: str, part: Part) -> dict[Severity, float]:
+        """The values from which a classifier's category has a severity."""
+        for scope in self._scopes(part):
+            if category in (thresholds := scope.thresholds.get(entry.name, {})):
+                return thresholds[category]
+        return entry.thresholds.get(category, {})
+
     def applies(self, rule: str) -> bool:
-        """Whether a rule is in force."""
+        """Whether a rule is in force for any sample."""
         return not any(fnmatchcase(rule, pattern) for pattern in self.rules.disabled)
+
+    def applies_to(self, rule: str, part: Part) -> bool:
+        """Whether a rule's findings on a part count for the samples that this policy was narrowed to."""
+        here = self._scopes(part)
+        if not self.applies(rule) or any(fnmatchcase(rule, pattern) for scope in here for pattern in scope.disabled):
+            return False
+        bound = any(scope.names(rule) for scope in self.scopes)
+        return not bound or any(scope.names(rule) for scope in here)
+
+    def _scopes(self, part: Part | None) -> list[Scope]:
+        """The scopes in force for a part, the one that holds first."""
+        return [scope for scope in reversed(self._here) if scope.reaches(part)]
 
     def trace_rules(self) -> tuple[TraceRule, ...]:
         """The trace rules in force, the policy's own packs included.
@@ -119,7 +155,7 @@ class Policy(Model):
     def _settled(self, rule: MetricRule) -> MetricRule:
         severity = self.severity_of(rule.name, rule.severity)
         own = self.actions[severity] if rule.action is None else rule.action
-        override = _lookup(self.rules.actions, rule.name)
+        override = lookup(self.rules.actions, rule.name)
         # There is no sample to drop: what is as grave as that should be heard of.
         action = Action.ALERT if (chosen := own if override is None else override) is Action.DROP else chosen
         return rule.model_copy(update={"severity": severity, "action": action})
@@ -135,12 +171,6 @@ class Policy(Model):
         for text in _own_packs(self).values():
             digest.update(text.encode())
         return digest.hexdigest()[:16]
-
-
-def _lookup(table: Mapping[str, Any], rule: str) -> Any:
-    if rule in table:
-        return table[rule]
-    return next((value for pattern, value in table.items() if fnmatchcase(rule, pattern)), None)
 
 
 def _own_packs(policy: Policy) -> dict[str, str]:
@@ -257,6 +287,7 @@ def _fixed_ids() -> tuple[str, ...]:
         *(rule.id for rule in behaviour.RULES),
         programs.UNPARSABLE,
         programs.TOO_COMPLEX,
+        LIFTED,
     )
 
 
@@ -269,14 +300,28 @@ def rule_ids(policy: Policy) -> list[str]:
 def _check_rule_ids(policy: Policy, merged: Merged) -> None:
     """Refuse a rule id or pattern that means no rule, or it would silently do nothing."""
     known = rule_ids(policy)
-    own = [re.escape(entry.name) for entry in policy.classifiers]
-    classified = re.compile(rf"(?:{'|'.join(['detoxify', *own])})\.\S+")
-    named: list[tuple[str, tuple[str | int, ...]]] = [
-        *((pattern, ("rules", "disabled", at)) for at, pattern in enumerate(policy.rules.disabled)),
-        *((pattern, ("rules", "severities", pattern)) for pattern in policy.rules.severities),
-        *((pattern, ("rules", "actions", pattern)) for pattern in policy.rules.actions),
-    ]
-    for pattern, path in named:
+    own = [entry.name for entry in policy.classifiers]
+    classified = re.compile(rf"(?:{'|'.join(map(re.escape, ['detoxify', *own]))})\.\S+")
+    for pattern, path in _named_rules(policy):
         if not any(fnmatchcase(rule, pattern) for rule in known) and not classified.fullmatch(pattern):
-            where = f"{merged.line(path)}: {'.'.join(map(str, path[:2]))}"
+            where = f"{merged.line(path)}: {'.'.join(map(str, path[:3] if path[0] == 'scopes' else path[:2]))}"
             raise PolicyError(f"{where}: no rule {pattern!r}{nearest(pattern, known)}; `policy show` lists all rules")
+    for at, scope in enumerate(policy.scopes):
+        for name in scope.thresholds:
+            if name not in own:
+                where = f"{merged.line(('scopes', at, 'thresholds', name))}: scopes.{at}.thresholds"
+                raise PolicyError(f"{where}: no classifier {name!r}{nearest(name, own)}; add it under classifiers")
+
+
+def _named_rules(policy: Policy) -> Iterator[tuple[str, Place]]:
+    """Every rule id or pattern that a policy names, and where."""
+    for holder, path in (
+        (policy.rules, ("rules",)),
+        *((scope, ("scopes", at)) for at, scope in enumerate(policy.scopes)),
+    ):
+        for key in ("only", "disabled"):
+            yield from ((pattern, (*path, key, at)) for at, pattern in enumerate(getattr(holder, key, ())))
+        for key in ("severities", "actions"):
+            yield from ((pattern, (*path, key, pattern)) for pattern in getattr(holder, key))
+    for at, entry in enumerate(policy.rules.allow):
+        yield entry.rule, ("rules", "allow", at, "rule")

@@ -16,6 +16,11 @@ Part = Literal["program", "trace", "message", "input", "answer", "behaviour"]
 
 PARTS: tuple[Part, ...] = get_args(Part)
 
+FAILURE = "monitor.failure"
+"""The rule under which a part of the monitor that failed is reported."""
+LIMIT = "monitor.limit"
+"""The rule under which a text that was not read whole is reported."""
+
 
 class Severity(IntEnum):
     """How bad a finding is; the policy maps each to an action."""

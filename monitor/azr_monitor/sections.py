@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from azr_monitor.fields import ActionName, Model, SeverityName
 from azr_monitor.records import Part
+from azr_monitor.scopes import Allow, Thresholds, rising
 
 LAST_CLEAN: Final = "last clean"
 
@@ -25,6 +26,7 @@ class Rules(Model):
     packs: tuple[str, ...] = Field(
         default=(), description="further trace-rule files, relative to the policy's own folder"
     )
+    allow: tuple[Allow, ...] = Field(default=(), description="findings that are let pass, each with its reason")
 
 
 class Imports(Model):
@@ -94,16 +96,13 @@ class _Classifier(Model):
     )
     batch_size: int = Field(default=16, ge=1, description="windows scored together")
     device: str = Field(default="cpu", description="a torch device")
-    thresholds: dict[str, dict[SeverityName, float]] = Field(
+    thresholds: Thresholds = Field(
         default={}, description="category -> severity -> the value from which the category has that severity"
     )
 
     @model_validator(mode="after")
     def _thresholds_rise(self) -> _Classifier:
-        for category, steps in self.thresholds.items():
-            values = [steps[severity] for severity in sorted(steps)]
-            if any(not 0.0 <= value <= 1.0 for value in values) or values != sorted(values):
-                raise ValueError(f"thresholds.{category}: values must lie in 0..1 and rise with severity")
+        rising(self.thresholds)
         return self
 
 

@@ -11,9 +11,8 @@ import pytest
 from azr_monitor import audit
 from azr_monitor.audit import Auditor
 from azr_monitor.classifiers.base import ClassifierUnavailable
-from azr_monitor.decide import FAILURE, LIMIT
 from azr_monitor.policy import POLICIES, Policy, PolicyError, load_policy
-from azr_monitor.records import Action, Severity, Subject, Verdict
+from azr_monitor.records import FAILURE, LIMIT, Action, Severity, Subject, Verdict
 from azr_monitor.rules import behaviour, programs
 from azr_monitor.sections import DetoxifySettings
 from azr_sandbox.execution import Execution, Outcome

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from azr_monitor.decide import BANDS, FAILURE, LIMIT, decide, score_of
+from azr_monitor.decide import BANDS, decide, score_of
 from azr_monitor.policy import POLICIES, load_policy
-from azr_monitor.records import Action, Finding, Score, Severity, printable
+from azr_monitor.records import FAILURE, LIMIT, Action, Finding, Score, Severity, printable
 
 LOADED = {name: load_policy(name) for name in POLICIES}
 

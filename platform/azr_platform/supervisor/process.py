@@ -16,9 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from azr_monitor.decide import FAILURE
+from azr_monitor.records import FAILURE, Severity
 from azr_monitor.records import Action as Act
-from azr_monitor.records import Severity
 from azr_platform.channel.messages import (
     Action,
     Beat,
