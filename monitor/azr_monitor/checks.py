@@ -27,7 +27,7 @@ def check_policy(name_or_path: str | Path) -> list[str]:
     """
     policy = load_policy(name_or_path)
     warnings: list[str] = []
-    if all(action < Action.DROP for action in policy.actions.values()):
+    if not any(action.blocks for action in policy.actions.values()):
         warnings.append("no severity is dropped: findings are recorded, and only a failing part blocks")
     for pattern in policy.rules.disabled:
         off = [rule for rule in rule_ids(policy) if fnmatchcase(rule, pattern)]

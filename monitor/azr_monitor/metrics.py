@@ -50,8 +50,9 @@ class MetricRule(Model):
         given = [name for name in _CONDITIONS if getattr(self, name) is not (False if name == "not_finite" else None)]
         if len(given) != 1:
             raise ValueError(f"{self.name}: give one of {', '.join(_CONDITIONS)}, not {' and '.join(given) or 'none'}")
-        if self.action is Action.DROP:
-            raise ValueError(f"{self.name}: action: a metric has no sample to drop; use alert, pause, rollback or stop")
+        if self.action in (Action.HOLD, Action.DROP):
+            none = f"a metric has no sample to {self.action.label}"
+            raise ValueError(f"{self.name}: action: {none}; use alert, pause, rollback or stop")
         return self
 
     @property

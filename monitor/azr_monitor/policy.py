@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final, get_args
@@ -18,6 +18,7 @@ from typing import Any, Final, get_args
 from pydantic import BaseModel, Field, PrivateAttr, ValidationError, model_validator
 
 from azr_monitor.documents import DocumentError, read_yaml
+from azr_monitor.evidence import Curve, curve
 from azr_monitor.extends import Merged, Place, Source, read
 from azr_monitor.fields import ActionName, Model, SeverityName, nearest
 from azr_monitor.metrics import MetricRule
@@ -35,6 +36,7 @@ from azr_monitor.sections import (
     Rate,
     Rules,
     TransformerSettings,
+    Unsure,
 )
 
 POLICIES = ("default", "strict", "observe")
@@ -56,6 +58,7 @@ class Policy(Model):
     imports: Imports = Imports()
     limits: Limits = Limits()
     actions: dict[SeverityName, ActionName] = Field(description="what a finding of each severity calls for")
+    unsure: Unsure = Unsure()
     rates: tuple[Rate, ...] = Field(default=(), description="what repeated findings call for")
     metrics: tuple[MetricRule, ...] = Field(default=(), description="rules on the run's metrics")
     rollback: Leave = Leave()
@@ -101,6 +104,33 @@ class Policy(Model):
         override = lookup(self.rules.actions, rule)
         return self.actions[severity] if override is None else override
 
+    def names(self, rule: str, part: Part | None = None) -> bool:
+        """Whether the policy has an action of its own for a rule, whatever the severity; None: in any part."""
+        here = self._here if part is None else self._scopes(part)
+        tables = (self.rules.actions, *(scope.actions for scope in here))
+        return any(table and lookup(table, rule) is not None for table in tables)
+
+    @cached_property
+    def curves(self) -> dict[str, Curve]:
+        """What classifiers' values weigh, by ``name.category``, for every category that has thresholds here.
+
+        Thresholds for some parts only do not count: a value is the highest of all parts.
+        """
+        drawn = {}
+        for entry in self.classifiers:
+            scoped = (scope.thresholds.get(entry.name, {}) for scope in self._here)
+            for category in dict.fromkeys((*entry.thresholds, *(name for steps in scoped for name in steps))):
+                rule, steps = f"{entry.name}.{category}", self.steps(entry, category, None)
+                if steps and self.applies_to(rule, None):
+                    drawn[rule] = curve(entry.name, steps)
+        return drawn
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Policy:
+        """A policy with other settings, which draws its own curves."""
+        copied = super().model_copy(update=update, deep=deep)
+        copied.__dict__.pop("curves", None)
+        return copied
+
     def severity_of(self, rule: str, own: Severity, part: Part | None = None) -> Severity:
         """The severity a rule's findings have under this policy."""
         for scope in self._scopes(part):
@@ -109,7 +139,7 @@ class Policy(Model):
         override = lookup(self.rules.severities, rule)
         return own if override is None else override
 
-    def steps(self, entry: ClassifierSettings, category: str, part: Part) -> dict[Severity, float]:
+    def steps(self, entry: ClassifierSettings, category: str, part: Part | None) -> dict[Severity, float]:
         """The values from which a classifier's category has a severity."""
         for scope in self._scopes(part):
             if category in (thresholds := scope.thresholds.get(entry.name, {})):
@@ -120,7 +150,7 @@ class Policy(Model):
         """Whether a rule is in force for any sample."""
         return not any(fnmatchcase(rule, pattern) for pattern in self.rules.disabled)
 
-    def applies_to(self, rule: str, part: Part) -> bool:
+    def applies_to(self, rule: str, part: Part | None) -> bool:
         """Whether a rule's findings on a part count for the samples that this policy was narrowed to."""
         here = self._scopes(part)
         if not self.applies(rule) or any(fnmatchcase(rule, pattern) for scope in here for pattern in scope.disabled):
@@ -156,8 +186,9 @@ class Policy(Model):
         severity = self.severity_of(rule.name, rule.severity)
         own = self.actions[severity] if rule.action is None else rule.action
         override = lookup(self.rules.actions, rule.name)
-        # There is no sample to drop: what is as grave as that should be heard of.
-        action = Action.ALERT if (chosen := own if override is None else override) is Action.DROP else chosen
+        # There is no sample to hold or drop: what is as grave as that should be heard of.
+        chosen = own if override is None else override
+        action = Action.ALERT if chosen in (Action.HOLD, Action.DROP) else chosen
         return rule.model_copy(update={"severity": severity, "action": action})
 
     def fingerprint(self) -> str:

@@ -6,7 +6,8 @@ numbers only; nothing in them is ever evaluated.
 
 from __future__ import annotations
 
-from enum import IntEnum
+from enum import Enum, IntEnum
+from functools import total_ordering
 from typing import Literal, get_args
 
 import msgspec
@@ -37,20 +38,36 @@ class Severity(IntEnum):
         return self.name.lower()
 
 
-class Action(IntEnum):
-    """What is done about a finding, ordered by strength; from ``DROP`` up the sample is blocked."""
+@total_ordering
+class Action(Enum):
+    """What is done about a finding, ordered by strength as listed here; from ``HOLD`` up the sample is blocked.
+
+    A value is what ledgers hold, so none ever gets another meaning: ``HOLD`` came last and is not the strongest.
+    """
 
     RECORD = 0
     ALERT = 1
+    HOLD = 6
     DROP = 2
     PAUSE = 3
     ROLLBACK = 4
     STOP = 5
 
+    def __lt__(self, other: Action) -> bool:
+        return _STRENGTHS[self] < _STRENGTHS[other]
+
     @property
     def label(self) -> str:
         """The name as policies write it: ``record`` ... ``stop``."""
         return self.name.lower()
+
+    @property
+    def blocks(self) -> bool:
+        """Whether a sample with this action is used for nothing."""
+        return self >= Action.HOLD
+
+
+_STRENGTHS = {action: strength for strength, action in enumerate(Action)}
 
 
 class Subject(msgspec.Struct, frozen=True):
@@ -119,8 +136,9 @@ class Score(msgspec.Struct, frozen=True):
 class Verdict(msgspec.Struct, frozen=True):
     """The decision on a subject. ``score`` is 0..1, higher is worse; ``severity`` that of the worst finding.
 
-    ``allowed`` is False exactly when ``action`` is ``DROP`` or stronger; only an allowed subject may be run
-    or enter a buffer, a prompt or a gradient.
+    ``allowed`` is False exactly when ``action`` is ``HOLD`` or stronger; only an allowed subject may be run
+    or enter a buffer, a prompt or a gradient. ``cause``: the rule that decided the action, empty when none called for
+    one; ``category``: what most of the evidence speaks of (see categories.py), empty when there is none.
     """
 
     allowed: bool
@@ -130,6 +148,8 @@ class Verdict(msgspec.Struct, frozen=True):
     findings: tuple[Finding, ...] = ()
     scores: tuple[Score, ...] = ()
     reason: str = ""
+    cause: str = ""
+    category: str = ""
 
 
 def printable(text: str, limit: int = 80) -> str:

@@ -144,3 +144,8 @@ def lift(findings: Iterable[Finding], entries: Iterable[Allow], subject: Subject
             why = f"{finding.rule} ({finding.severity.label}) is let pass: {entry.why}"
             settled.append(Finding(LIFTED, Severity.INFO, finding.part, finding.span, why))
     return settled
+
+
+def lifted_rule(finding: Finding) -> str:
+    """The rule whose finding an exemption lifted, of the note that `lift` leaves of it."""
+    return finding.why.partition(" ")[0]

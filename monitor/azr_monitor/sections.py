@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, model_validator
 
 from azr_monitor.fields import ActionName, Model, SeverityName
-from azr_monitor.records import Part
+from azr_monitor.records import Action, Part
 from azr_monitor.scopes import Allow, Thresholds, rising
 
 LAST_CLEAN: Final = "last clean"
@@ -53,6 +53,15 @@ class Limits(Model):
     def of(self, part: Part) -> int:
         """The limit for one part; behaviour has no text and no limit."""
         return int(getattr(self, f"max_{part}_chars", 0))
+
+
+class Unsure(Model):
+    """What is done about a sample that scores high without a finding that decides."""
+
+    at_least: float = Field(default=0.35, gt=0.0, le=1.0, description="the score from which there is doubt")
+    action: ActionName = Field(
+        default=Action.RECORD, description="never more than a finding of that weight calls for (see policies.md)"
+    )
 
 
 class Rate(Model):

@@ -95,17 +95,7 @@ def _audit_file(file: Path, policy: str, no_run: bool, as_json: bool) -> None:
 
 
 def _row(judged: Judged) -> dict[str, Any]:
-    verdict = judged.verdict
-    row: dict[str, Any] = {
-        "id": judged.case.id,
-        "verdict": _word(verdict),
-        "score": round(verdict.score, 4),
-        "severity": verdict.severity.label if verdict.findings else "none",
-        "findings": [
-            {"rule": f.rule, "severity": f.severity.label, "part": f.part, "span": f.span, "why": f.why}
-            for f in verdict.findings
-        ],
-    }
+    row = {"id": judged.case.id, **_verdict(judged.verdict)}
     if judged.executions:
         row["outcome"] = judged.outcome
         row["values"] = [execution.value for execution in judged.executions]
@@ -114,16 +104,36 @@ def _row(judged: Judged) -> dict[str, Any]:
     return row
 
 
+def _verdict(verdict: Verdict) -> dict[str, Any]:
+    """A verdict as JSON; docs/auditing.md says what each key means."""
+    scores: dict[str, dict[str, float]] = {}
+    for score in verdict.scores:
+        scores.setdefault(score.classifier, {})[score.category] = round(score.value, 6)
+    return {
+        "verdict": _word(verdict),
+        "score": verdict.score,
+        "severity": verdict.severity.label if verdict.findings else "none",
+        "category": verdict.category or "none",
+        "reason": verdict.reason,
+        "findings": [
+            {"rule": f.rule, "severity": f.severity.label, "part": f.part, "span": f.span, "why": f.why}
+            for f in verdict.findings
+        ],
+        "scores": scores,
+    }
+
+
 def _unread_row(line: BadLine) -> dict[str, Any]:
     finding = {"rule": _UNREAD, "severity": "high", "part": "line", "span": None, "why": line.why}
-    return {"id": line.id, "verdict": "block", "score": 1.0, "severity": "high", "findings": [finding]}
+    verdict = {"verdict": "block", "score": 1.0, "severity": "high", "category": "unreadable", "reason": line.why}
+    return {"id": line.id, **verdict, "findings": [finding], "scores": {}}
 
 
 def _word(verdict: Verdict) -> str:
     from azr_monitor.records import Action
 
     if not verdict.allowed:
-        return "block"
+        return "hold" if verdict.action is Action.HOLD else "block"
     return "flag" if verdict.action >= Action.ALERT else "allow"
 
 
@@ -257,20 +267,7 @@ def _audit_run(run: Path, policy: str, as_json: bool) -> None:
     newly_allowed = [r.sample for r in results if r.before is False and r.verdict.allowed]
     if as_json:
         for result in results:
-            typer.echo(
-                json.dumps(
-                    {
-                        "id": result.sample,
-                        "verdict": _word(result.verdict),
-                        "score": round(result.verdict.score, 4),
-                        "severity": result.verdict.severity.label if result.verdict.findings else "none",
-                        "findings": [
-                            {"rule": f.rule, "severity": f.severity.label, "span": f.span, "why": f.why}
-                            for f in result.verdict.findings
-                        ],
-                    }
-                )
-            )
+            typer.echo(json.dumps({"id": result.sample, **_verdict(result.verdict)}))
         return
     console = Console()
     chain = f"intact ({found.rows} rows)" if found.intact else f"NOT intact: {found.problem}"

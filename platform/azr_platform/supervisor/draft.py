@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from azr_monitor.categories import UNREADABLE
 from azr_monitor.records import Action, Finding, Severity, Subject, Verdict
 from azr_platform.channel.messages import Submission
 from azr_platform.records import Role, Task
@@ -54,6 +55,8 @@ class Draft:
             findings=(*self.verdict.findings, finding),
             scores=self.verdict.scores,
             reason=reason,
+            cause=rule,
+            category=self.verdict.category,
         )
 
     def block(self, part: str, detail: str) -> None:
@@ -67,13 +70,17 @@ class Draft:
             findings=(*self.verdict.findings, finding),
             scores=self.verdict.scores,
             reason=f"blocked: {part} failed",
+            cause=finding.rule,
+            category=UNREADABLE,
         )
         self.valid = self.correct = False
         self.new_task = None
 
     @property
     def outcome(self) -> str:
-        """One word for lists: ``blocked``, ``malformed``, or how the worst of its runs ended."""
+        """One word for lists: ``held``, ``blocked``, ``malformed``, or how the worst of its runs ended."""
+        if self.verdict.action is Action.HOLD:
+            return "held"
         if not self.verdict.allowed:
             return Outcome.BLOCKED.value
         if not self.parsed.well_formed:

@@ -303,7 +303,8 @@ def _judgement(draft: Draft, number: int) -> Judgement:
         well_formed=draft.parsed.well_formed,
         valid=draft.valid,
         correct=draft.correct,
-        decided=draft.decided and not draft.held_out,
+        # Nobody has said yet whether a held sample is bad: it teaches nothing, not even by punishment.
+        decided=draft.decided and not draft.held_out and draft.verdict.action is not Action.HOLD,
         outcome=draft.outcome,
         reason=draft.verdict.reason,
         problem=draft.problem,

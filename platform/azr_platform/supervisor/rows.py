@@ -6,6 +6,7 @@ import json
 import time
 from dataclasses import dataclass
 
+from azr_monitor.decide import UNSURE
 from azr_monitor.records import Action, Severity
 from azr_platform.channel.messages import Review
 from azr_platform.ledger.writer import Batch
@@ -115,7 +116,7 @@ def add_rows(batch: Batch, draft: Draft, review: Review, branch: int) -> int:
         {
             "sample": number,
             "allowed": verdict.allowed,
-            "action": verdict.action,
+            "action": verdict.action.value,
             "severity": verdict.severity,
             "score": verdict.score,
             "reason": verdict.reason,
@@ -127,7 +128,10 @@ def add_rows(batch: Batch, draft: Draft, review: Review, branch: int) -> int:
 
 
 def alert_of(draft: Draft, step: int) -> RaisedAlert:
-    """What is told of a sample that the policy wants somebody to see: its worst finding."""
+    """What is told of a sample that the policy wants somebody to see: its worst finding, or that it is doubtful."""
+    if draft.verdict.cause == UNSURE:
+        severity = max(draft.verdict.severity, Severity.LOW)
+        return RaisedAlert(severity, draft.verdict.action, UNSURE, draft.verdict.reason[:500], step)
     worst = max(draft.verdict.findings, key=lambda finding: finding.severity, default=None)
     return RaisedAlert(
         draft.verdict.severity,

@@ -1,0 +1,101 @@
+"""How much findings and classifiers' values weigh: one number in 0..1 a source, and what all of them come to.
+
+A finding weighs what its severity weighs. A classifier's value weighs what its thresholds make of it: at the threshold
+of a severity as much as a finding of that severity, on straight lines in between. The sources are then combined as if
+each were wrong by itself (a noisy or): ``1 - (1 - w1) (1 - w2) …``, so nothing outweighs its worst part, and many weak
+signs of different kinds add up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import prod
+from typing import NamedTuple
+
+from azr_monitor.categories import category_of
+from azr_monitor.records import Finding, Score, Severity
+
+WEIGHTS: dict[Severity, float] = {
+    Severity.INFO: 0.02,
+    Severity.LOW: 0.15,
+    Severity.MEDIUM: 0.5,
+    Severity.HIGH: 0.75,
+    Severity.CRITICAL: 0.93,
+}
+"""What one finding of a severity weighs, and so the least that a sample with such a finding scores."""
+
+
+class Curve(NamedTuple):
+    """From a classifier's value in one category to its weight: (value, weight) points, both rising."""
+
+    classifier: str
+    points: tuple[tuple[float, float], ...]
+
+    def weigh(self, value: float) -> float:
+        """The weight of a value, on the line between the points around it; never falling."""
+        for (left, low), (right, high) in zip(self.points, self.points[1:], strict=False):
+            if value < right:
+                return min(high, low + (high - low) * max(0.0, value - left) / (right - left))
+        return self.points[-1][1]
+
+
+def curve(classifier: str, thresholds: Mapping[Severity, float]) -> Curve:
+    """The curve that a category's thresholds draw; above the last of them it nears the next severity's weight."""
+    steps = sorted(thresholds.items())
+    worst = steps[-1][0]
+    limit = min((weight for severity, weight in WEIGHTS.items() if severity > worst), default=1.0)
+    inner = [(value, WEIGHTS[severity]) for severity, value in steps]
+    end = [(1.0, limit)] if inner[-1][0] < 1.0 else []
+    return Curve(classifier, ((0.0, 0.0), *inner, *end))
+
+
+class Sign(NamedTuple):
+    """One piece of evidence. ``source``: the rule, or the classifier, whose signs do not add up with one another."""
+
+    source: str
+    rule: str
+    weight: float
+
+
+def rule_of(score: Score) -> str:
+    """What findings on a classifier's category are called."""
+    return f"{score.classifier}.{score.category}"
+
+
+def signs(findings: Iterable[Finding], scores: Iterable[Score], curves: Mapping[str, Curve]) -> list[Sign]:
+    """Every finding and every value that means anything, weighed.
+
+    A category without thresholds weighs nothing: nobody has said what its values mean.
+    """
+    found = []
+    for finding in findings:
+        drawn = curves.get(finding.rule)
+        source = finding.rule if drawn is None else drawn.classifier
+        found.append(Sign(source, finding.rule, WEIGHTS[finding.severity]))
+    for score in scores:
+        rule = rule_of(score)
+        drawn = curves.get(rule)
+        if drawn is not None:
+            found.append(Sign(drawn.classifier, rule, drawn.weigh(score.value)))
+    return found
+
+
+def combined(evidence: Sequence[Sign]) -> float:
+    """What the signs come to: the noisy or over their sources, of each its heaviest sign."""
+    if not evidence:
+        return 0.0
+    heaviest: dict[str, float] = {}
+    for sign in evidence:
+        heaviest[sign.source] = max(sign.weight, heaviest.get(sign.source, 0.0))
+    # In the order of the names, so that more weight never makes a smaller product, not even by rounding.
+    return round(1.0 - prod(1.0 - heaviest[source] for source in sorted(heaviest)), 6)
+
+
+def by_category(evidence: Iterable[Sign]) -> dict[str, float]:
+    """What the signs of each category come to, heaviest first."""
+    grouped: dict[str, list[Sign]] = {}
+    for sign in evidence:
+        if sign.weight:
+            grouped.setdefault(category_of(sign.rule), []).append(sign)
+    weights = {category: combined(group) for category, group in grouped.items()}
+    return dict(sorted(weights.items(), key=lambda entry: (-entry[1], entry[0])))
