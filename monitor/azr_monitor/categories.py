@@ -87,7 +87,6 @@ _WORDS: Final[dict[str, str]] = {
     # the supervisor's own, and Detoxify's words
     "monitor": UNREADABLE,
     "supervisor": UNREADABLE,
-    "policy.allow": OTHER,
     "detoxify": "abuse",
     "detoxify.threat": "harm",
 }

@@ -1,4 +1,4 @@
-"""`azr-platform policy calibrate`: figures on labelled texts, a policy with fitted thresholds, and what bad files bring."""
+"""`azr-platform policy calibrate`: figures on labelled texts, a policy with fitted thresholds, what bad files bring."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from azr_monitor.decide import UNSURE, decide
 from azr_monitor.evidence import WEIGHTS, curve
 from azr_monitor.policy import POLICIES, Policy, load_policy
 from azr_monitor.records import FAILURE, LIMIT, Action, Finding, Score, Severity, Verdict, printable
+from azr_monitor.scopes import LIFTED
 
 LOADED = {name: load_policy(name) for name in POLICIES}
 
@@ -247,6 +248,21 @@ def test_what_the_policy_decided_of_a_rule_is_not_doubted_again() -> None:
     out_of_memory = [finding(Severity.MEDIUM, "behaviour.memory")]
     assert decide(LOADED["default"], out_of_memory).action is Action.ALERT
     assert decide(policy(), out_of_memory).action is Action.DROP
+
+
+def test_what_was_let_pass_is_not_doubted_again() -> None:
+    lifted = Finding(LIFTED, Severity.INFO, "trace", None, "minds.deception (high) is let pass: a chess bot's bluff")
+    assert decide(policy(), [lifted], [minds(0.95)]).allowed
+    assert decide(policy(), [lifted], [minds(0.95, "harm")]).action is Action.HOLD
+
+
+def test_doubt_is_measured_by_the_thresholds_that_hold_for_the_sample() -> None:
+    scope = {"roles": ["propose"], "thresholds": {"minds": {"deception": {"medium": 0.9}}}}
+    scoped = policy(scopes=[scope])
+    assert decide(scoped.within("solve", "deduction"), [], [minds(0.5)]).action is Action.HOLD
+    assert decide(scoped.within("propose", "deduction"), [], [minds(0.5)]).allowed
+    off = policy(scopes=[{"roles": ["propose"], "disabled": ["minds.deception"]}])
+    assert decide(off.within("propose", "deduction"), [], [minds(1.0)]).score == 0
 
 
 def test_actions_are_ordered_by_strength_and_keep_the_numbers_that_ledgers_hold() -> None:
