@@ -8,6 +8,7 @@ import random
 import shutil
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from hashlib import blake2b
 from pathlib import Path
 from types import ModuleType
@@ -17,8 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from azr_platform.ledger import chain
+from azr_platform.ledger.errors import LedgerBroken
 from azr_platform.ledger.reader import LedgerReader
 from azr_platform.ledger.schema import TABLES
+from azr_platform.ledger.values import storable
 from azr_platform.ledger.writer import LedgerWriter
 
 Tamper = Callable[[sqlite3.Connection, random.Random], bool]
@@ -178,8 +181,8 @@ def _relink(connection: sqlite3.Connection, first: int, last: int) -> None:
     for link in range(first, last + 1):
         table, row = connection.execute("SELECT tbl, row FROM chain WHERE id = ?", (link,)).fetchone()
         columns = ", ".join(TABLES[table])
-        values = connection.execute(f"SELECT {columns} FROM {table} WHERE id = ?", (row,)).fetchone()
-        previous = chain.digest(previous, table, row, values)
+        values = connection.execute(f"SELECT id, {columns} FROM {table} WHERE id = ?", (row,)).fetchone()
+        previous = chain.digests(previous, table, [values])
         connection.execute("UPDATE chain SET digest = ? WHERE id = ?", (previous, link))
 
 
@@ -222,6 +225,68 @@ def test_the_problem_names_the_table_the_row_and_the_link(filled: Path, ledger_t
     link = len(TABLES) + 1 + list(TABLES).index("verdicts")
     assert found.problem == f"verdicts row 2 was changed (chain link {link})"
     assert found.rows == link - 1
+
+
+@pytest.fixture
+def together(run_folder: Path, ledger_tools: ModuleType) -> Path:
+    """A run whose links lie together: three batches of five samples with a verdict each."""
+    with LedgerWriter(run_folder) as writer:
+        for number in range(3):
+            with writer.batch() as batch:
+                for one in range(5):
+                    sample = batch.add("samples", ledger_tools.sample_row(5 * number + one))
+                    batch.add("verdicts", {"sample": sample, "allowed": True})
+    return run_folder
+
+
+def test_rows_committed_together_have_a_link_each(together: Path) -> None:
+    with closing(sqlite3.connect(together / "ledger.db")) as connection:
+        rows = connection.execute("SELECT id, tbl, row, length(digest) FROM chain ORDER BY id").fetchall()
+    tables = [("samples", 1), ("verdicts", 1), ("samples", 6), ("verdicts", 6), ("samples", 11), ("verdicts", 11)]
+    assert rows == [(1 + 5 * place, *table, 5 * 32) for place, table in enumerate(tables)]
+    found = _verify(together)
+    assert found.intact, found.problem
+    with LedgerWriter(together) as writer:
+        assert (writer.rows, writer.head) == (30, found.head)
+        assert writer.append("samples", {"uid": "one more"}) == 16
+    assert _verify(together, found.head).rows == 31
+
+
+LONGER = "UPDATE chain SET digest = CAST(digest || {} AS BLOB)"
+
+
+@pytest.mark.parametrize(
+    ("change", "good", "problem"),
+    [
+        ("UPDATE samples SET tokens = 7 WHERE id = 8", 12, "samples row 8 was changed (chain link 13)"),
+        ("DELETE FROM samples WHERE id = 8", 12, "samples row 8 was removed"),
+        ("DELETE FROM samples WHERE id = 15", 24, "samples row 15 was removed"),
+        ("INSERT INTO samples (id) VALUES (16)", 30, "samples row 16 was inserted"),
+        ("DELETE FROM chain WHERE id = 11", 10, "chain link 11 is missing"),
+        ("UPDATE chain SET id = 12 WHERE id = 11", 10, "chain link 11 is missing"),
+        ("UPDATE chain SET row = 7 WHERE id = 11", 10, "samples row 6 is not where it was"),
+        ("UPDATE chain SET digest = substr(digest, 1, 128) WHERE id = 11", 14, "chain link 15 is missing"),
+        ("UPDATE chain SET digest = substr(digest, 33) WHERE id = 11", 10, "samples row 6 was changed (chain link 11)"),
+        (f"{LONGER.format('zeroblob(32)')} WHERE id = 11", 15, "samples row 11 was changed"),
+        (f"{LONGER.format('zeroblob(32)')} WHERE id = 26", 30, "verdicts row 16 was removed"),
+        (f"{LONGER.format('zeroblob(1)')} WHERE id = 11", 10, "chain link 11 is damaged"),
+        ("UPDATE chain SET digest = X'' WHERE id = 26", 25, "chain link 26 is damaged"),
+    ],
+)
+def test_tampering_with_rows_or_links_that_lie_together_is_found_where_it_begins(
+    change: str, good: int, problem: str, together: Path, ledger_tools: ModuleType
+) -> None:
+    with ledger_tools.tampering(together) as connection:
+        connection.execute(change)
+    found = _verify(together)
+    assert (found.rows, found.problem[: len(problem)]) == (good, problem)
+
+
+def test_a_chain_whose_end_is_damaged_is_not_added_to(filled: Path, ledger_tools: ModuleType) -> None:
+    with ledger_tools.tampering(filled) as connection:
+        connection.execute("UPDATE chain SET digest = 'text' WHERE id = ?", (3 * len(TABLES),))
+    with pytest.raises(LedgerBroken, match=f"chain link {3 * len(TABLES)} is damaged"):
+        LedgerWriter(filled)
 
 
 def test_cutting_off_the_newest_rows_with_their_links_needs_a_noted_head(
@@ -311,42 +376,37 @@ def test_whatever_is_stored_comes_back_as_it_was_hashed(
     """The same as through the ledger's files, in memory, for many more values."""
     connection = sqlite3.connect(":memory:")
     connection.execute('CREATE TABLE t ("i" INTEGER, "r" REAL, "s" TEXT)')
-    values = (chain.storable(branch, int), chain.storable(value, float), chain.storable(name, str))
+    values = (storable(branch, int), storable(value, float), storable(name, str))
     connection.execute("INSERT INTO t VALUES (?,?,?)", values)
     back = connection.execute("SELECT * FROM t").fetchone()
     connection.close()
     assert json.dumps(back) == json.dumps(values)
-    assert chain.digest(chain.GENESIS, "t", 1, back) == chain.digest(chain.GENESIS, "t", 1, values)
-    canonical = json.dumps(["t", 1, *values], ensure_ascii=True, separators=(",", ":")).encode()
-    assert chain.digest(chain.GENESIS, "t", 1, values) == blake2b(chain.GENESIS + canonical, digest_size=32).digest()
+    assert chain.digests(chain.GENESIS, "t", [(1, *back)]) == chain.digests(chain.GENESIS, "t", [[1, *values]])
 
 
-@given(st.lists(st.text(max_size=5) | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.none()))
-def test_what_is_hashed_is_what_json_writes(values: list[object]) -> None:
-    """The format of every ledger there is."""
-    assert chain.canonical(values) == json.dumps(values, separators=(",", ":")).encode()
-
-
-@pytest.mark.parametrize("exponent", range(-12, 24))
-def test_numbers_near_each_power_of_ten_are_hashed_as_json_writes_them(exponent: int) -> None:
-    for digits in (1.0, 9.999999999999999, 1.0000000000000002, 1.5, 1.2345678901234567):
-        for value in (digits * 10.0**exponent, -digits * 10.0**exponent, digits / 10.0**-exponent):
-            assert chain.canonical([value, "x"]) == json.dumps([value, "x"], separators=(",", ":")).encode()
-
-
-def test_each_character_is_hashed_as_json_writes_it() -> None:
-    for code in range(0x180):
-        assert chain.canonical([chr(code), 1.5]) == json.dumps([chr(code), 1.5], separators=(",", ":")).encode()
+def test_the_digests_are_these() -> None:
+    """The format of every ledger there is, whatever the libraries that write it come to do."""
+    rows = [[1, "é → 🐍", None, 7, -(2**63), 2**63 - 1, 0.1], [2, "x" * 300, "", 300, -1, 70_000, 1e300]]
+    packed = (
+        b"\x92\xa1t\x97\x01\xab\xc3\xa9 \xe2\x86\x92 \xf0\x9f\x90\x8d\xc0\x07\xd3\x80\x00\x00\x00\x00\x00\x00\x00"
+        b"\xcf\x7f\xff\xff\xff\xff\xff\xff\xff\xcb?\xb9\x99\x99\x99\x99\x99\x9a",
+        b"\x92\xa1t\x97\x02\xda\x01," + 300 * b"x" + b"\xa0\xcd\x01,\xff\xce\x00\x01\x11p\xcb~7\xe4<\x88\x00u\x9c",
+    )
+    first = blake2b(chain.GENESIS + packed[0], digest_size=32).digest()
+    second = blake2b(first + packed[1], digest_size=32).digest()
+    assert chain.digests(chain.GENESIS, "t", rows) == first + second
+    text = json.dumps(["t", *rows[0]], ensure_ascii=True, separators=(",", ":")).encode()
+    assert chain.older_digests(chain.GENESIS, "t", rows[:1]) == blake2b(chain.GENESIS + text, digest_size=32).digest()
 
 
 def test_ordinary_values_are_stored_as_they_are() -> None:
-    assert chain.storable(7, int) == 7
-    assert chain.storable(True, int) == 1
-    assert chain.storable(0.25, float) == 0.25
-    assert chain.storable("text", str) == "text"
-    assert chain.storable("\ud800", str) == "\\ud800"
-    assert chain.storable(math.nan, float) is None
-    assert chain.storable(2**80, int) == 2**63 - 1
+    assert storable(7, int) == 7
+    assert storable(True, int) == 1
+    assert storable(0.25, float) == 0.25
+    assert storable("text", str) == "text"
+    assert storable("\ud800", str) == "\\ud800"
+    assert storable(math.nan, float) is None
+    assert storable(2**80, int) == 2**63 - 1
 
 
 @pytest.mark.parametrize(
@@ -355,4 +415,4 @@ def test_ordinary_values_are_stored_as_they_are() -> None:
 )
 def test_a_value_of_the_wrong_type_is_refused(value: object, kind: type) -> None:
     with pytest.raises(TypeError):
-        chain.storable(value, kind)
+        storable(value, kind)

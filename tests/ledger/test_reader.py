@@ -10,6 +10,7 @@ import pytest
 
 from azr_platform.ledger.errors import LedgerBroken
 from azr_platform.ledger.reader import LedgerReader
+from azr_platform.ledger.schema import PAGE_BYTES
 from azr_platform.ledger.writer import LedgerWriter
 from azr_platform.records import Kind, Task
 
@@ -233,8 +234,8 @@ def test_a_page_that_is_damaged_is_a_broken_ledger_also_amid_the_rows(run_folder
     path = run_folder / "ledger.db"
     content = bytearray(path.read_bytes())
     place = content.index(f"{1500:>200}".encode())
-    page = place // 4096 * 4096
-    content[page : page + 4096] = b"\xff" * 4096
+    page = place // PAGE_BYTES * PAGE_BYTES
+    content[page : page + PAGE_BYTES] = b"\xff" * PAGE_BYTES
     path.write_bytes(content)
     with LedgerReader(run_folder) as reader, pytest.raises(LedgerBroken, match="malformed"):
         reader.notices(limit=5000)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -27,6 +28,14 @@ def older(run_folder: Path) -> Path:
         connection.execute("DROP TABLE removals")
         connection.execute("DELETE FROM _sqlite_migrations WHERE name IN ('m005_branch_changes', 'm006_removals')")
         connection.commit()
+    return run_folder
+
+
+@pytest.fixture
+def before_m007(run_folder: Path) -> Path:
+    """A run that a version from before the migration m007 wrote: a row of the chain for each link, and JSON hashed."""
+    with closing(sqlite3.connect(run_folder / "ledger.db")) as connection:
+        connection.executescript(Path(__file__).with_name("ledger-m006.sql").read_text())
     return run_folder
 
 
@@ -69,6 +78,47 @@ def test_its_writer_brings_an_older_ledger_up_to_date(older: Path) -> None:
         ):
             with pytest.raises(sqlite3.IntegrityError, match="append-only"):
                 connection.execute(change)
+
+
+HEAD_BEFORE_M007 = "1d4a436298be328ccb237f704f290e35991021d5a004088096712830b23637c5"
+
+
+def test_a_chain_from_before_m007_holds_and_is_continued(before_m007: Path) -> None:
+    content = (before_m007 / "ledger.db").read_bytes()
+    with LedgerReader(before_m007) as reader:
+        found = reader.verify(HEAD_BEFORE_M007)
+        assert found.intact, found.problem
+        assert (found.rows, found.head) == (12, HEAD_BEFORE_M007)
+    assert (before_m007 / "ledger.db").read_bytes() == content
+    with LedgerWriter(before_m007) as writer, writer.batch() as batch:
+        assert (writer.rows, writer.head) == (12, HEAD_BEFORE_M007)
+        for number in range(3):
+            batch.add("notices", {"time": 1.0, "source": "test", "message": f"é {number}"})
+    with LedgerReader(before_m007) as reader:
+        found = reader.verify(HEAD_BEFORE_M007)
+        assert found.intact, found.problem
+        assert found.rows == 15
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ("UPDATE samples SET tokens = 7 WHERE id = 2", "samples row 2 was changed (chain link 5)"),
+        ("UPDATE metrics SET value = 1e-6", "metrics row 1 was changed (chain link 9)"),
+        ("DELETE FROM verdicts WHERE id = 1", "verdicts row 1 was removed"),
+        ("UPDATE notices SET message = 'é  1' WHERE id = 3", "notices row 3 was changed (chain link 14)"),
+    ],
+)
+def test_changes_of_a_chain_from_before_m007_are_found(
+    change: str, problem: str, before_m007: Path, ledger_tools: ModuleType
+) -> None:
+    with LedgerWriter(before_m007) as writer, writer.batch() as batch:
+        for number in range(3):
+            batch.add("notices", {"time": 1.0, "source": "test", "message": f"é {number}"})
+    with ledger_tools.tampering(before_m007) as connection:
+        connection.execute(change)
+    with LedgerReader(before_m007) as reader:
+        assert reader.verify().problem == problem
 
 
 @pytest.mark.parametrize("opener", [LedgerReader, LedgerWriter])

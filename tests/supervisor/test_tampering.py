@@ -83,8 +83,17 @@ def _record(supervise: Supervise) -> Record:
         connection.execute("PRAGMA journal_mode=DELETE")
         for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
             connection.execute(f"DROP TRIGGER {name}")
+        _take_apart(connection)
         links = connection.execute("SELECT tbl, row FROM chain ORDER BY id").fetchall()
         return Record(connection.serialize(), noted, links)
+
+
+def _take_apart(connection: sqlite3.Connection) -> None:
+    """One link in each row of the chain, which is as good, so that an attack can choose any."""
+    for first, table, row, joined in connection.execute("SELECT id, tbl, row, digest FROM chain").fetchall():
+        connection.execute("DELETE FROM chain WHERE id = ?", (first,))
+        for place, digest in enumerate(joined[at : at + 32] for at in range(0, len(joined), 32)):
+            connection.execute("INSERT INTO chain VALUES (?,?,?,?)", (first + place, table, row + place, digest))
 
 
 def _contents(connection: sqlite3.Connection, table: str, row: int) -> tuple[Any, ...]:
@@ -104,7 +113,7 @@ def _relink(connection: sqlite3.Connection, first: int) -> None:
     for link, table, row in connection.execute(
         "SELECT id, tbl, row FROM chain WHERE id >= ? ORDER BY id", (first,)
     ).fetchall():
-        previous = chain.digest(previous, table, row, _contents(connection, table, row))
+        previous = chain.digests(previous, table, [(row, *_contents(connection, table, row))])
         connection.execute("UPDATE chain SET digest = ? WHERE id = ?", (previous, link))
 
 
@@ -163,7 +172,7 @@ def insert(connection: sqlite3.Connection, record: Record, rng: random.Random) -
     ]
     names = ", ".join(f"{column} = ?" for column in TABLES[table])
     connection.execute(f"UPDATE {table} SET {names} WHERE id = ?", (*changed, row))
-    made = chain.digest(before[0] if before else chain.GENESIS, table, row, changed)
+    made = chain.digests(before[0] if before else chain.GENESIS, table, [(row, *changed)])
     connection.execute("INSERT INTO chain VALUES (?, ?, ?, ?)", (link, table, row, made))
     if any(one.rows == link for one in record.noted):
         agreed = max((one.rows for one in record.noted if one.rows < link), default=0)

@@ -1,17 +1,20 @@
 """Tamper evidence: each ledger row is hashed together with the digest before it.
 
-``digest_n = BLAKE2b-256(digest_{n-1} || table || id || canonical JSON of the columns)``. Whoever edits, removes,
-inserts or reorders rows breaks the chain at that place. There is no secret in it, so two forgeries look intact
-by themselves: cutting off the newest rows together with their links, and recomputing every digest from the
-place of an edit on. Heads noted elsewhere find both, up to the newest of them: ``verify(..., expected_head, noted)``.
-``train`` prints one at the end, and notes one beside the ledger with each checkpoint (see heads.py).
+``digest_n = BLAKE2b-256(digest_{n-1} || MessagePack of [table, [id, columns ...]])``. Whoever edits, removes, inserts
+or reorders rows breaks the chain at that place. There is no secret in it, so two forgeries look intact by themselves:
+cutting off the newest rows together with their links, and recomputing every digest from the place of an edit on. Heads
+noted elsewhere find both, up to the newest of them: ``verify(..., expected_head, noted)``. ``train`` prints one at the
+end, and notes one beside the ledger with each checkpoint (see heads.py).
+
+Each row has a link of its own. A row of the table ``chain`` holds those of consecutive rows of one table that were
+committed together: ``id`` is the number of its first link, ``row`` the row that this link is of, and ``digest`` all
+their digests one after another. Ledgers from before the migration m007 have one link in each, and hash JSON.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import math
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
@@ -21,8 +24,11 @@ import msgspec
 from azr_platform.ledger.heads import Head
 from azr_platform.ledger.schema import TABLES
 
-GENESIS = bytes(32)
-_quick = msgspec.json.Encoder().encode
+SIZE = 32  # bytes of a digest
+GENESIS = bytes(SIZE)
+_pack = msgspec.msgpack.Encoder().encode
+
+Row = Sequence[object]  # a row's id and its columns, as SQLite gives them back (see values.py)
 
 
 class Verification(msgspec.Struct, frozen=True):
@@ -37,45 +43,23 @@ class Verification(msgspec.Struct, frozen=True):
         return not self.problem
 
 
-def digest(previous: bytes, table: str, row: int, values: Sequence[object]) -> bytes:
-    """The chain's next link, 32 bytes."""
-    return blake2b(previous + canonical([table, row, *values]), digest_size=32).digest()
+def digests(previous: bytes, table: str, rows: Iterable[Row]) -> bytes:
+    """The digests of the chain's next links, one after another; the last of them is its new head."""
+    made: list[bytes] = []
+    for row in rows:
+        previous = blake2b(previous + _pack((table, row)), digest_size=SIZE).digest()
+        made.append(previous)
+    return b"".join(made)
 
 
-def canonical(values: Sequence[object]) -> bytes:
-    """JSON in plain ASCII, as ``json.dumps`` writes it without spaces; for most rows at a fifth of its cost."""
-    if all(type(value) is not float or value == 0.0 or 1e-4 <= abs(value) < 1e16 for value in values):
-        quick = _quick(values)
-        if quick.isascii() and b"\x7f" not in quick:
-            return quick
-    return json.dumps(values, ensure_ascii=True, separators=(",", ":")).encode("ascii")
-
-
-def storable(value: object, kind: type) -> object:
-    """What SQLite gives back for a value kept in a column of a kind (int, float or str), so that it hashes alike.
-
-    Booleans become integers; NaN and infinities NULL; an integer beyond 64 bits the nearest one that fits; -0.0
-    is 0.0; a lone surrogate, which UTF-8 has no bytes for, its escape.
-
-    Raises:
-        TypeError: the value does not belong in such a column.
-    """
-    if value is None or (kind is str and type(value) is str and value.isascii()):
-        return value
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if kind is str and isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode("utf-8")
-    if kind is int and isinstance(value, int):
-        return max(-(2**63), min(2**63 - 1, int(value)))
-    if kind is int and isinstance(value, float) and value.is_integer():
-        return storable(int(value), int)
-    if kind is float and isinstance(value, int | float):
-        try:
-            return float(value) + 0.0
-        except OverflowError:
-            return None
-    raise TypeError(f"{value!r} is no {kind.__name__}")
+def older_digests(previous: bytes, table: str, rows: Iterable[Row]) -> bytes:
+    """As ledgers from before the migration m007 have them: of JSON in plain ASCII, without spaces."""
+    made: list[bytes] = []
+    for row in rows:
+        text = json.dumps([table, *row], ensure_ascii=True, separators=(",", ":"))
+        previous = blake2b(previous + text.encode("ascii"), digest_size=SIZE).digest()
+        made.append(previous)
+    return b"".join(made)
 
 
 def verify(connection: sqlite3.Connection, expected_head: str = "", noted: Iterable[Head] = ()) -> Verification:
@@ -110,33 +94,62 @@ class _Walk:
             self._noted.setdefault(one.rows, []).append(one)
         self._agreed = 0  # the last link whose digest was noted, too
         self._seen = dict.fromkeys(TABLES, 0)
+        self._ways = [digests, older_digests]  # the one that the last row was hashed in first
 
     def links(self, connection: sqlite3.Connection) -> str:
         """Check every link against its row; returns the first problem."""
-        for seq, table, row, stored in connection.execute("SELECT id, tbl, row, digest FROM chain ORDER BY id"):
-            if seq != self.rows + 1:
+        for first, table, row, joined in connection.execute("SELECT id, tbl, row, digest FROM chain ORDER BY id"):
+            if first != self.rows + 1:
                 return f"chain link {self.rows + 1} is missing"
             if table not in TABLES:
-                return f"chain link {seq} names no known table"
+                return f"chain link {first} names no known table"
             due = self._seen[table] + 1
             if row != due:
-                return f"{table} row {due} is not where it was (chain link {seq} is of another row)"
-            columns = ", ".join(TABLES[table])
-            found = connection.execute(f"SELECT {columns} FROM {table} WHERE id = ?", (row,)).fetchone()  # noqa: S608 table is one of ours
-            if found is None:
+                return f"{table} row {due} is not where it was (chain link {first} is of another row)"
+            if not isinstance(joined, bytes) or not joined or len(joined) % SIZE:
+                return f"chain link {first} is damaged: {table} row {row} cannot be held against it"
+            if problem := self._rows(connection, table, [joined[at : at + SIZE] for at in range(0, len(joined), SIZE)]):
+                return problem
+        return ""
+
+    def _rows(self, connection: sqlite3.Connection, table: str, links: list[bytes]) -> str:
+        """Check a table's next rows against their links; returns the first problem."""
+        first = self._seen[table] + 1
+        columns = ", ".join(["id", *TABLES[table]])
+        query = f"SELECT {columns} FROM {table} WHERE id BETWEEN ? AND ? ORDER BY id"  # noqa: S608 table is one of ours
+        found = connection.execute(query, (first, first + len(links) - 1))
+        for row, stored in enumerate(links, first):
+            values = next(found, None)
+            if values is None or values[0] != row:
                 return f"{table} row {row} was removed"
-            # Nothing of ours is a blob, and none could be hashed.
-            if any(isinstance(value, bytes) for value in found) or digest(self.head, table, row, found) != stored:
-                return f"{table} row {row} was changed (chain link {seq})"
-            self._seen[table] += 1
-            self.head, self.rows = stored, seq
+            if not self._holds(table, values, stored):
+                return f"{table} row {row} was changed (chain link {self.rows + 1})"
+            self._seen[table] = row
+            self.head, self.rows = stored, self.rows + 1
             self.passed = self.passed or self.head.hex() == self._expected_head
-            for one in self._noted.get(seq, ()):
-                if one.head != self.head.hex():
-                    self.rows = self._agreed  # no more than these are known to be good
-                    among = f"chain links {self._agreed + 1} to {seq}"
-                    return f"among {among} some were made anew: the head noted {_when(one)} is another"
-                self._agreed = seq
+            if problem := self._against_noted():
+                return problem
+        return ""
+
+    def _holds(self, table: str, values: Row, stored: bytes) -> bool:
+        """Whether a digest is that of a row. No bytes are both MessagePack and JSON, so either way is as good."""
+        if any(isinstance(value, bytes) for value in values):  # nothing of ours is a blob, and JSON has none
+            return False
+        for way in self._ways:
+            if way(self.head, table, [values]) == stored:
+                if way is not self._ways[0]:
+                    self._ways.reverse()
+                return True
+        return False
+
+    def _against_noted(self) -> str:
+        """Check the newest link against the heads noted of it; returns the first problem."""
+        for one in self._noted.get(self.rows, ()):
+            if one.head != self.head.hex():
+                until, self.rows = self.rows, self._agreed  # no more than these are known to be good
+                among = f"chain links {self._agreed + 1} to {until}"
+                return f"among {among} some were made anew: the head noted {_when(one)} is another"
+            self._agreed = self.rows
         return ""
 
     def counts(self, connection: sqlite3.Connection) -> str:

@@ -142,8 +142,8 @@ class LedgerReader:
 
     def _place(self, table: str, row: int) -> int:
         """A row's number among all rows: clocks may be set, and other ids are each table's own."""
-        query = "SELECT id FROM chain WHERE tbl = ? AND row = ? ORDER BY id DESC LIMIT 1"
-        return int(self._value(query, table, row))
+        query = "SELECT id + ? - row FROM chain WHERE tbl = ? AND row <= ? ORDER BY id DESC LIMIT 1"
+        return int(self._value(query, row, table, row))
 
     def branch(self) -> int:
         """The branch that the run is on."""

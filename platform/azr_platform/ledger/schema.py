@@ -20,6 +20,11 @@ migrations = Migrations("azr_platform.ledger")
 # How long a statement waits for another program that holds the file.
 BUSY_SECONDS = 10.0
 
+# Of a new ledger. Two samples of the usual size fit on a page; SQLite's own 4 KiB hold one, and take more writing.
+PAGE_BYTES = 8192
+# SQLite moves rows from its log into the file itself when the log is this long.
+LOG_BYTES = 2**22
+
 # Columns of each table after its integer ``id``. Rows are hashed in this order (see chain.py).
 TABLES: dict[str, dict[str, type]] = {
     "run": {"name": str, "created_at": float, "version": str, "seed": int, "steps": int, "config": str},
@@ -187,6 +192,14 @@ def m006_removals(db: Database) -> None:
     _refuse_replace(db, "removals")
 
 
+@migrations()
+def m007_links_together(db: Database) -> None:
+    """From here on a row of the chain holds the links of several rows, and they are hashed as MessagePack (chain.py).
+
+    The tables stay as they are; a version that knows nothing of it would take such a ledger for a damaged one.
+    """
+
+
 def _create_append_only(db: Database, name: str, columns: dict[str, type]) -> None:
     db.table(name).create(columns, pk="id")
     for verb in ("UPDATE", "DELETE"):
@@ -248,7 +261,10 @@ def connect(path: str, *, read_only: bool) -> sqlite3.Connection:
     try:
         connection.execute(f"PRAGMA busy_timeout={int(1000 * BUSY_SECONDS)}")
         if not read_only:
+            connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
             connection.execute("PRAGMA journal_mode=WAL")
+            (size,) = connection.execute("PRAGMA page_size").fetchone()
+            connection.execute(f"PRAGMA wal_autocheckpoint={LOG_BYTES // size}")
             # FULL: a committed row survives a power cut, which is what "row first" means.
             connection.execute("PRAGMA synchronous=FULL")
     except sqlite3.Error:

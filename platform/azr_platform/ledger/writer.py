@@ -19,8 +19,12 @@ from sqlite_utils import Database
 from azr_platform.ledger import chain, heads
 from azr_platform.ledger.errors import LedgerBroken, LedgerBusy, LedgerNewer, UnknownRun
 from azr_platform.ledger.schema import TABLES, connect, migrations, newer_than_this
+from azr_platform.ledger.values import MADE_FOR, storable
 
 Row = Mapping[str, object]
+
+_INSERT = {table: f"INSERT INTO {table} VALUES (?{',?' * len(columns)})" for table, columns in TABLES.items()}  # noqa: S608
+_MADE = {table: [MADE_FOR[kind] for kind in columns.values()] for table, columns in TABLES.items()}
 
 LOCK_ATTEMPTS = 5
 LOCK_WAIT_SECONDS = 0.05
@@ -47,9 +51,9 @@ class LedgerWriter:
             migrations.apply(Database(self._connection))
             self._next = {
                 name: 1 + (self._connection.execute(f"SELECT max(id) FROM {name}").fetchone()[0] or 0)  # noqa: S608 our own table names
-                for name in [*TABLES, "chain"]
+                for name in TABLES
             }
-            last = self._connection.execute("SELECT digest FROM chain ORDER BY id DESC LIMIT 1").fetchone()
+            self._links, self._head = _end_of_chain(self._connection)
         except (sqlite3.Error, LedgerNewer) as error:
             if connection is not None:
                 connection.close()
@@ -57,7 +61,6 @@ class LedgerWriter:
             if isinstance(error, LedgerNewer):
                 raise
             raise LedgerBroken(self.path, str(error)) from error
-        self._head: bytes = last[0] if last else chain.GENESIS
         self._log_path = self.path.with_name(self.path.name + "-wal")
         self._log = _inode(self._log_path)  # what SQLite appends to until it moves rows into the file itself
 
@@ -69,7 +72,7 @@ class LedgerWriter:
     @property
     def rows(self) -> int:
         """How many rows the ledger holds, those of all tables together."""
-        return self._next["chain"] - 1
+        return self._links
 
     def note_head(self, at: str) -> None:
         """Note the head beside the ledger (see heads.py).
@@ -90,15 +93,17 @@ class LedgerWriter:
     @contextmanager
     def batch(self) -> Iterator[Batch]:
         """Collect rows of any tables and commit them together, durably, when the block ends."""
-        batch = Batch(dict(self._next), self._head)
+        batch = Batch(dict(self._next))
         self._keep_log(batch)
         yield batch
+        links, head = self._links, self._head
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             for table, rows in batch.rows.items():
-                marks = ",".join("?" * (len(TABLES[table]) + 1))
-                self._connection.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)  # noqa: S608 our own table names
-            self._connection.executemany("INSERT INTO chain VALUES (?,?,?,?)", batch.links)
+                digests = chain.digests(head, table, rows)
+                self._connection.executemany(_INSERT[table], rows)
+                self._connection.execute("INSERT INTO chain VALUES (?,?,?,?)", (links + 1, table, rows[0][0], digests))
+                links, head = links + len(rows), digests[-chain.SIZE :]
             self._connection.execute("COMMIT")
         except BaseException as error:
             if self._connection.in_transaction:
@@ -106,7 +111,7 @@ class LedgerWriter:
             if not isinstance(error, sqlite3.Error):
                 raise
             raise LedgerBroken(self.path, str(error)) from error
-        self._next, self._head = batch.next_ids, batch.head
+        self._next, self._links, self._head = batch.next_ids, links, head
         self._log = _inode(self._log_path)
 
     def _keep_log(self, batch: Batch) -> None:
@@ -142,11 +147,9 @@ class LedgerWriter:
 class Batch:
     """Rows that will be committed together. Ids are known at once, so rows can refer to one another."""
 
-    def __init__(self, next_ids: dict[str, int], head: bytes) -> None:
+    def __init__(self, next_ids: dict[str, int]) -> None:
         self.next_ids = next_ids
-        self.head = head
         self.rows: dict[str, list[Sequence[object]]] = {}
-        self.links: list[tuple[int, str, int, bytes]] = []
 
     def add(self, table: str, row: Row) -> int:
         """Queue one row; a missing column is NULL. Returns the row's id.
@@ -154,22 +157,38 @@ class Batch:
         Raises:
             KeyError, TypeError: no such column, or a value that does not belong in it; a programming error.
         """
-        columns = TABLES[table]
-        if unknown := row.keys() - columns.keys():
-            raise KeyError(f"ledger table {table} has no column {sorted(unknown)}")
+        columns = TABLES[table].keys()
+        if not row.keys() <= columns:
+            raise KeyError(f"ledger table {table} has no column {sorted(row.keys() - columns)}")
         number = self.next_ids[table]
-        values: list[object] = []
-        for column, kind in columns.items():
-            try:
-                values.append(chain.storable(row.get(column), kind))
-            except TypeError as error:
-                raise TypeError(f"ledger column {table}.{column}: {error}") from None
-        self.head = chain.digest(self.head, table, number, values)
+        try:
+            values = [made(value) for made, value in zip(_MADE[table], map(row.get, columns), strict=True)]
+        except TypeError as error:
+            raise TypeError(f"ledger column {table}.{_misfit(table, row)}: {error}") from None
         self.rows.setdefault(table, []).append([number, *values])
-        self.links.append((self.next_ids["chain"], table, number, self.head))
-        self.next_ids[table] += 1
-        self.next_ids["chain"] += 1
+        self.next_ids[table] = number + 1
         return number
+
+
+def _end_of_chain(connection: sqlite3.Connection) -> tuple[int, bytes]:
+    """(how many links the chain has, the digest of the last)."""
+    last = connection.execute("SELECT id, digest FROM chain ORDER BY id DESC LIMIT 1").fetchone()
+    if last is None:
+        return 0, chain.GENESIS
+    first, digests = last
+    if not isinstance(digests, bytes) or len(digests) < chain.SIZE:
+        raise sqlite3.DatabaseError(f"chain link {first} is damaged")
+    return first - 1 + len(digests) // chain.SIZE, digests[-chain.SIZE :]
+
+
+def _misfit(table: str, row: Row) -> str:
+    """The first column whose value does not belong in it."""
+    for column, kind in TABLES[table].items():
+        try:
+            storable(row.get(column), kind)
+        except TypeError:
+            return column
+    return ""
 
 
 def _inode(path: Path) -> int | None:
