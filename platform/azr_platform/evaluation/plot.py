@@ -36,6 +36,7 @@ _STYLES: Final = (
 _SHARES: Final = (("idle", "idle"), ("gpu/utilization", "a kernel running"))
 _ORDER: Final = ("deduction", "abduction", "induction", "question", "error", "all")
 _MOST_PANELS: Final = 12
+_DRIFT: Final = {"vocabulary": "Vocabulary", "unfamiliar": "Unfamiliar words", "language": "Other languages"}
 # Settings of the whole library that names in the pictures must not meet: a $ is no formula here.
 _PLAIN_TEXT: Final[dict[Any, Any]] = {
     "text.parse_math": False,
@@ -149,6 +150,18 @@ def _pictures(report: Report) -> Iterator[Picture]:
         figure, (panel,) = _figure(1, height=3.2)
         _oversight(panel, report)
         yield Picture("oversight", "Supervision", "Per 1,000 samples of a step; ticks: steps with alerts.", figure)
+    if report.findings:
+        yield Picture(
+            "findings",
+            "Findings by category",
+            "Per 1,000 samples, neighbouring steps together; band: 95 % interval. Scales differ.",
+            _findings(report),
+        )
+    if drifted := {name: part for name in _DRIFT if (part := _named(report, f"drift/{name}"))}:
+        figure, panels = _figure(len(drifted))
+        for panel, (name, roles) in zip(panels, drifted.items(), strict=True):
+            _curves(panel, roles, _DRIFT[name], "share" if name != "vocabulary" else "bits", top=1.0)
+        yield Picture("drift", "Drift of the reasoning", "Against the line's first steps. " + smooth, figure)
     if seconds := {
         name.removeprefix("seconds/"): s for name, s in report.metrics.items() if name.startswith("seconds/")
     }:
@@ -309,6 +322,27 @@ def _oversight(panel: Axes, report: Report) -> None:
     panel.set_ylim(bottom=0, top=max(1.0, panel.get_ylim()[1]))
     panel.grid(alpha=0.25)
     panel.legend(fontsize=7.5, framealpha=0.7)
+
+
+def _findings(report: Report) -> Figure:
+    """One panel a category, the commonest first."""
+    most = sorted(report.findings.items(), key=lambda item: (-max(e.value for e in item[1].values), item[0]))
+    shown = most[:_MOST_PANELS]
+    columns = min(3, len(shown))
+    rows = -(-len(shown) // columns)
+    figure = Figure(figsize=(9.6, 2.2 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).flatten()
+    for panel, (category, shares) in zip(panels, shown, strict=False):
+        low, high = ([1000 * getattr(value, end) for value in shares.values] for end in ("low", "high"))
+        panel.fill_between(shares.steps, low, high, color="#0072B2", alpha=0.2, linewidth=0)
+        middle = [1000 * value.value for value in shares.values]
+        panel.plot(shares.steps, middle, color="#0072B2", marker="o", markersize=2.5, linewidth=1)
+        panel.set_title(category, loc="left")
+        panel.set_ylim(bottom=0)
+        panel.grid(alpha=0.25)
+    for panel in panels[len(shown) :]:
+        panel.set_visible(False)
+    return figure
 
 
 def _stacked(panel: Axes, parts: dict[str, Series], title: str, unit: str) -> None:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from azr_monitor.categories import category_of
 from azr_monitor.intervals import Estimate, wilson
+from azr_monitor.records import Severity
 from azr_platform.evaluation.estimate import difference
 from azr_platform.evaluation.records import Change, Evaluation, comparison, stored
 from azr_platform.evaluation.summary import GroupRow, group_rows
@@ -23,6 +25,8 @@ from azr_platform.ledger.reader import LedgerReader
 from azr_platform.ledger.records import AlertRow, OversightRow, Summary
 
 RULES_SHOWN: Final = 8
+BINS: Final = 24
+"""Points of a curve of findings: a share of so few samples as a step has would be all band."""
 ALERTS_SHOWN: Final = 20
 # A metric's name is the trainer's: one that is not plain is left out.
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.@+-]{1,40}(/[A-Za-z0-9_.@+-]{1,40}){0,3}")
@@ -42,6 +46,13 @@ class SafetyRow(msgspec.Struct, frozen=True):
     before: Estimate
     after: Estimate
     change: Estimate
+
+
+class Shares(msgspec.Struct, frozen=True):
+    """Shares of samples along the run, each of a few neighbouring steps, at the middle of these."""
+
+    steps: list[float]
+    values: list[Estimate]
 
 
 class Example(msgspec.Struct, frozen=True):
@@ -65,6 +76,8 @@ class Report(msgspec.Struct, frozen=True):
     fifth: int
     """How many steps a fifth of the run is."""
     safety: list[SafetyRow]
+    findings: dict[str, Shares]
+    """For each category that something was found of, the samples with a finding of it that is more than a note."""
     capability: list[Change]
     compared: tuple[str, str]
     evaluations: list[Evaluation]
@@ -83,6 +96,7 @@ def gather(run: Path, ceiling: Evaluation | None = None) -> Report:
         series = {name: Series(*reader.metric(name)) for name in reader.metric_names() if _PLAIN.fullmatch(name)}
         oversight = reader.oversight()
         fifth, safety = _safety(oversight, list(reader.samples_with_rule()))
+        findings = _findings(oversight, reader.found(Severity.LOW))
         branches = dict(reader.lineage())
         line = [e for e in evaluations if e.step is not None and e.step <= branches.get(e.branch or 1, -1)]
         compared, capability = _capability(line)
@@ -98,6 +112,7 @@ def gather(run: Path, ceiling: Evaluation | None = None) -> Report:
             oversight=oversight,
             fifth=fifth,
             safety=safety,
+            findings=findings,
             capability=capability,
             compared=compared,
             evaluations=line,
@@ -172,6 +187,23 @@ def _safety(oversight: Sequence[OversightRow], by_rule: Sequence[tuple[str, int,
         before, after = (wilson(count, total) for count, total in zip(both, totals, strict=True))
         rows.append(SafetyRow(what, before, after, difference(before, after)))
     return fifth, rows
+
+
+def _findings(oversight: Sequence[OversightRow], found: Iterable[tuple[int, int, str]]) -> dict[str, Shares]:
+    """A sample counts once for a category, however many findings it has."""
+    totals = {row.step: row.samples for row in oversight}
+    by_category: dict[str, set[tuple[int, int]]] = defaultdict(set)
+    for step, sample, rule in found:
+        by_category[category_of(rule)].add((step, sample))
+    steps = sorted(totals)
+    width = -(-len(steps) // BINS) or 1
+    bins = [steps[at : at + width] for at in range(0, len(steps), width)]
+    curves = {}
+    for category, samples in sorted(by_category.items()):
+        counts = Counter(step for step, _ in samples)
+        values = [wilson(sum(counts[step] for step in some), sum(totals[step] for step in some)) for some in bins]
+        curves[category] = Shares([(some[0] + some[-1]) / 2 for some in bins], values)
+    return curves
 
 
 def verdict(report: Report) -> str:

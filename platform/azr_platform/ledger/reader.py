@@ -209,6 +209,10 @@ class LedgerReader:
     def metric_names(self) -> list[str]:
         return [row[0] for row in self._query("SELECT DISTINCT name FROM metrics ORDER BY name")]
 
+    def line_metric_names(self, beginning: str) -> list[str]:
+        """Names of metrics with this beginning that have a value on the current line."""
+        return [name for name in self.metric_names() if name.startswith(beginning) and self.metric_tail(name, 1)]
+
     def metric(self, name: str) -> tuple[list[int], list[float]]:
         """(steps, values) along the current line, oldest first; values that were not finite are left out."""
         steps: list[int] = []
@@ -462,6 +466,17 @@ class LedgerReader:
                 last,
             )
 
+    def found(self, severity: int) -> Iterator[tuple[int, int, str]]:
+        """(step, sample, rule) of the findings of at least a severity along the current line, seeding left out."""
+        for branch, last in self.lineage():
+            yield from self._query(
+                "SELECT DISTINCT s.step, s.id, f.rule FROM findings f JOIN samples s ON s.id = f.sample "
+                "WHERE s.branch = ? AND s.step <= ? AND f.severity >= ? AND s.phase != 'seed' ORDER BY 1, 2, 3",
+                branch,
+                last,
+                severity,
+            )
+
     def step_oversight(self, branch: int, step: int) -> tuple[int, int, int]:
         """(samples, blocked ones, those with a run that made a forbidden system call) of one step."""
         row = self._first(
@@ -473,6 +488,32 @@ class LedgerReader:
         )
         assert row is not None, "an aggregate always has a row"
         return row[0], row[1], row[2]
+
+    def step_findings(self, branch: int, step: int, severity: int) -> Iterator[tuple[int, str]]:
+        """(sample, rule) of a step's findings of at least a severity."""
+        yield from self._query(
+            "SELECT f.sample, f.rule FROM samples s JOIN findings f ON f.sample = s.id "
+            "WHERE s.branch = ? AND s.step = ? AND f.severity >= ?",
+            branch,
+            step,
+            severity,
+        )
+
+    def step_reasoning(self, branch: int, step: int) -> Iterator[tuple[str, str]]:
+        """(role, reasoning) of a step's samples, in order."""
+        yield from self._query(
+            "SELECT role, reasoning FROM samples WHERE branch = ? AND step = ? AND reasoning != '' ORDER BY id",
+            branch,
+            step,
+        )
+
+    def first_steps(self, count: int) -> list[tuple[int, int]]:
+        """(branch, step) of the first finished steps of the current line."""
+        found: list[tuple[int, int]] = []
+        for branch, last in self.lineage():
+            query = "SELECT branch, step FROM steps WHERE branch = ? AND step <= ? ORDER BY step LIMIT ?"
+            found += self._query(query, branch, last, count - len(found))
+        return found
 
     def samples_found_by(self, rule: str) -> Iterator[int]:
         """Ids of the samples in which a rule, or any that fits a pattern such as ``trace.harm.*``, found something."""

@@ -1,7 +1,6 @@
 """Watches a run's metrics: puts each step on record, with what the metric rules find in it.
 
-To a trainer's own metrics come those of what the supervisor saw itself: ``oversight/blocked``, the share of the step's
-samples that were blocked, and ``oversight/violations``, samples with a run that made a forbidden system call.
+To a trainer's own metrics come those of what the supervisor saw itself (see supervisor/statistics.py).
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from azr_platform.channel.messages import StepDone
 from azr_platform.ledger.reader import LedgerReader
 from azr_platform.ledger.writer import LedgerWriter
 from azr_platform.supervisor.rows import RaisedAlert, alert_row
+from azr_platform.supervisor.statistics import StepStatistics
 
 _NAMED = 3
 """Metrics that an alert names; of further ones it says how many."""
@@ -39,12 +39,14 @@ class MetricWatch:
         """``rules`` with the severity and the action that they have under the policy."""
         self._rules = [rule for rule in rules if rule.action is not None and rule.action >= Action.ALERT]
         self._depth = max((rule.depth for rule in self._rules), default=0)
+        self._statistics = StepStatistics()
         self._series: dict[str, list[float | None]] = {}
         self._said: dict[str, int] = {}
         """The step at which each rule that still fires was last heard of."""
 
     def begin(self, reader: LedgerReader) -> None:
         """Take the newest values from the record: at the start, and on each new branch."""
+        self._statistics.begin(reader)
         self._series = {
             name: reader.metric_tail(name, self._depth)
             for name in reader.metric_names()
@@ -59,10 +61,11 @@ class MetricWatch:
         Raises:
             LedgerBroken: nothing was recorded; it can be tried again.
         """
-        metrics = {**done.metrics, **_oversight(reader, branch, done.step)}
+        observed = self._statistics.observe(reader, branch, done.step)
+        metrics = {**done.metrics, **observed.metrics}
         values = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
         series = {name: [*self._series.get(name, ()), value] for name, value in values.items()}
-        alerts, said = self._alerts(done.step, series)
+        alerts, said = self._alerts(done.step, series, observed.details)
         with writer.batch() as batch:
             batch.add(
                 "steps",
@@ -79,7 +82,9 @@ class MetricWatch:
         self._series |= {name: newest[-self._depth :] for name, newest in series.items() if self._depth}
         return Recorded(metrics, alerts)
 
-    def _alerts(self, step: int, series: Series) -> tuple[list[RaisedAlert], dict[str, int]]:
+    def _alerts(
+        self, step: int, series: Series, details: Mapping[str, str]
+    ) -> tuple[list[RaisedAlert], dict[str, int]]:
         """(what to alert of, when each firing rule was last heard of): one that goes on is not heard each time."""
         alerts, said = [], {}
         for rule in self._rules:
@@ -91,7 +96,7 @@ class MetricWatch:
                 said[rule.name] = last
                 continue
             said[rule.name] = step
-            told = "; ".join(describe(rule, name, series[name]) for name in firing[:_NAMED])
+            told = "; ".join(_told(rule, name, series[name], details.get(name, "")) for name in firing[:_NAMED])
             more = f"; and {len(firing) - _NAMED} more" if len(firing) > _NAMED else ""
             began = max(1, step - rule.for_steps + 1)
             assert rule.action is not None
@@ -104,6 +109,5 @@ class MetricWatch:
         return [name for name, values in series.items() if fnmatchcase(name, rule.metric) and fires(rule, values)]
 
 
-def _oversight(reader: LedgerReader, branch: int, step: int) -> dict[str, float]:
-    samples, blocked, violations = reader.step_oversight(branch, step)
-    return {"oversight/blocked": blocked / samples, "oversight/violations": violations} if samples else {}
+def _told(rule: MetricRule, name: str, values: Sequence[float | None], detail: str) -> str:
+    return describe(rule, name, values) + (f" ({detail})" if detail else "")

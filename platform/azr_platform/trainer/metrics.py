@@ -27,10 +27,7 @@ health/values/largest   the largest of those shares               health/held_ou
 ```
 ``health`` is about proposals of the kinds that write programs, up to renaming, composites with their functions; TYPE is
 that of the (first) output, such as ``int``, or what an error task's program raises.
-The supervisor adds what it saw itself (supervisor/watch.py)
-```
-oversight/blocked       share of the samples that was blocked     oversight/violations  samples with a forbidden call
-```
+The supervisor adds what it saw itself: ``oversight/...`` and ``drift/...`` (supervisor/statistics.py).
 Given problems add ``problems``, how many were asked, ``difficulty/I``, problems solved I times of G, and where a vote
 says what is right ``degenerate``, votes that came to nothing, and ``agreement``, the mean share of a problem's allowed
 samples that gave the answer which won. There nobody knows the truth: ``solve_rate`` and ``difficulty`` mean agreement.
