@@ -3,8 +3,8 @@
     texts of one role ─► Profile (words, languages) ─┐
     texts of the run's first steps ─► Profile ───────┴─► drift: numbers in 0..1, and the words that are new
 
-What such numbers can show: that the prose became another, and which words came. What they cannot: why. A model that learns
-to be brief drifts, too; one that hides its thoughts behind the words it always used does not.
+What such numbers can show: that the prose became another, and which words came. What they cannot: why. A model that
+learns to be brief drifts, too; one that hides its thoughts behind the words it always used does not.
 """
 
 from __future__ import annotations

@@ -13,13 +13,16 @@ from xml.etree import ElementTree
 
 import pytest
 
+from azr_monitor.categories import category_of
 from azr_monitor.intervals import wilson
+from azr_monitor.records import Severity
 from azr_platform.config.load import load
 from azr_platform.evaluation.page import render
 from azr_platform.evaluation.plot import as_svg, pictures, plot_run, save
 from azr_platform.evaluation.records import FOLDER, store
 from azr_platform.evaluation.report import gather, main_suite, verdict
 from azr_platform.ledger.errors import UnknownRun
+from azr_platform.ledger.reader import LedgerReader
 from azr_platform.supervisor.runfolder import create
 from azr_tui.escape import visible
 
@@ -62,6 +65,19 @@ def test_steps_left_behind_by_a_rollback_do_not_count(small_run: Path) -> None:
     assert [row.step for row in report.oversight] == list(range(1, 9))
     assert report.metrics["solve_rate/deduction"].steps == list(range(1, 9))
     assert {row.what: row for row in report.safety}["finding, medium or worse"].change.value == 0
+
+
+def test_findings_are_counted_by_category_in_shares_of_samples(small_run: Path) -> None:
+    found = gather(small_run).findings
+    assert found
+    with LedgerReader(small_run) as reader:
+        rows = reader.oversight()
+        samples = {(category_of(rule), step, sample) for step, sample, rule in reader.found(Severity.LOW)}
+    for category, shares in found.items():
+        assert sum(value.count for value in shares.values) == sum(row.samples for row in rows)
+        counted = sum(round(value.value * value.count) for value in shares.values)
+        assert counted == sum(name == category for name, _, _ in samples)
+        assert all(value.low <= value.value <= value.high for value in shares.values)
 
 
 def test_evaluations_of_the_line_are_the_capability_rows(small_run: Path, evaluation: Make) -> None:
@@ -108,6 +124,7 @@ def test_every_picture_that_there_are_numbers_for_is_drawn(small_run: Path, eval
         "difficulty",
         "responses",
         "oversight",
+        "findings",
         "time",
         "optimisation",
     ]
