@@ -1,8 +1,8 @@
 """The whole audit of a batch, before anything runs and after it ran.
 
-    inspect:   subjects ─► limits ─► program rules ─► trace rules ─► classifiers ─► decide ─► verdicts
-                             │           │                │              │
-                             └───────────┴── a part that raises ─────────┴─► that subject is blocked
+    inspect:   subjects ─► limits ─► rules on programs, traces ─► engines ─► classifiers ─► scopes ─► decide ─► verdicts
+                             │               │                       │            │
+                             └───────────────┴─ a part that raises ──┴────────────┴─► that subject is blocked
 
     conclude:  verdict + executions ─► behaviour rules ─► decide ─► verdict (never milder than before)
 
@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 from azr_monitor.classifiers.base import Classifier, ClassifierUnavailable
 from azr_monitor.decide import decide
+from azr_monitor.engines.reader import EngineReader
 from azr_monitor.policy import Policy, PolicyError
 from azr_monitor.records import FAILURE, LIMIT, PARTS, Finding, Part, Score, Severity, Subject, Verdict, printable
 from azr_monitor.rules import behaviour, programs
@@ -61,7 +62,7 @@ class Auditor:
         Exemptions end on the day after their last one, as ``today`` tells it.
 
         Raises:
-            PolicyError: a rule pack of the policy cannot be used, or the policy does not know a classifier.
+            PolicyError: rules of the policy cannot be used, or the policy does not know a classifier.
         """
         self.policy = policy
         self.notices = tuple(notices)
@@ -70,6 +71,7 @@ class Auditor:
         self._trace_rules = TraceRules(policy.trace_rules())
         self._program_rules = policy.program_rules()
         self._behaviour_rules = policy.behaviour_rules()
+        self._engines = EngineReader(policy)
         self._allowed = policy.imports.names
         known = {entry.name: entry for entry in policy.classifiers}
         missing = [classifier.name for classifier in classifiers if classifier.name not in known]
@@ -183,7 +185,10 @@ class Auditor:
         key = (kind, text)
         known = self._memo.get(key)
         if known is None:
-            known = tuple(_guarded(f"{kind} rules", lambda: read(text)))
+            known = (
+                *_guarded(f"{kind} rules", lambda: read(text)),
+                *_guarded("rule engines", lambda: self._engines.findings(kind, text)),
+            )
             if not any(finding.rule == FAILURE for finding in known):
                 self._memo[key] = known
                 if len(self._memo) > _MEMO:

@@ -6,12 +6,13 @@ They say what in a policy is probably not meant, try its rules, and say in what 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 from fnmatch import fnmatchcase
-from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+from azr_monitor.engines.trials import doubts, try_examples
 from azr_monitor.metrics import fires
-from azr_monitor.policy import Policy, load_policy, rule_ids
+from azr_monitor.policy import Policy, rule_ids
 from azr_monitor.records import Action
 from azr_monitor.rules import behaviour, programs
 from azr_monitor.rules.traces import TraceRules
@@ -19,13 +20,21 @@ from azr_monitor.rules.tree import Program
 from azr_sandbox.execution import Execution
 
 
-def check_policy(name_or_path: str | Path) -> list[str]:
-    """Load a policy and say what in it is probably not meant; an empty list means nothing.
+def faults(policy: Policy) -> list[str]:
+    """What must be mended before the policy is relied on, each with its place and the remedy."""
+    failed = [result for result in test_policy(policy) if not result.passed]
+    return [
+        *(
+            f"{result.place}{': ' if result.place else ''}{result.rule} does not {result.expected} its example "
+            f"{result.text!r}; mend the rule or the example"
+            for result in failed
+        ),
+        *doubts(policy),
+    ]
 
-    Raises:
-        PolicyError: the policy cannot be used at all.
-    """
-    policy = load_policy(name_or_path)
+
+def remarks(policy: Policy, today: date) -> list[str]:
+    """What in the policy is probably not meant; an empty list means nothing."""
     warnings: list[str] = []
     if not any(action.blocks for action in policy.actions.values()):
         warnings.append("no severity is dropped: findings are recorded, and only a failing part blocks")
@@ -39,6 +48,9 @@ def check_policy(name_or_path: str | Path) -> list[str]:
             )
     if not policy.rollback.allowed and (calls := _calls_for_rollback(policy)):
         warnings.append(f"{calls}: rollback without rollback.allowed: true is a pause")
+    for exemption in policy.rules.allow:
+        if exemption.expired(today):
+            warnings.append(f"rules.allow: {exemption.rule} holds no longer: it ended on {exemption.until}; remove it")
     for rate in policy.rates:
         if rate.count == 1 and policy.actions[rate.severity] >= rate.action:
             warnings.append(f"rates: 1 {rate.severity.label} -> {rate.action.label} adds nothing to actions")
@@ -63,6 +75,8 @@ class RuleTest(NamedTuple):
     expected: Literal["catch", "spare"]
     text: str
     passed: bool
+    place: str = ""
+    """``file:line`` of the rule, where it is the policy's own."""
 
 
 def test_policy(policy: Policy) -> list[RuleTest]:
@@ -80,7 +94,8 @@ def test_policy(policy: Policy) -> list[RuleTest]:
         for expected, texts in (("catch", trace_rule.catch), ("spare", trace_rule.spare)):
             for text in texts:
                 found = any(finding.rule == trace_rule.id for finding in reader.examine(text, "trace"))
-                results.append(_result(trace_rule.id, expected, text, found))
+                results.append(_result(trace_rule.id, expected, text, found, policy.place_of(trace_rule.id)))
+    results.extend(RuleTest(t.rule.id, t.expected, t.text, t.passed, t.rule.place) for t in try_examples(policy))
     for behaviour_rule in policy.behaviour_rules():
         for expected, outcomes in (("catch", behaviour_rule.catch), ("spare", behaviour_rule.spare)):
             for outcome in outcomes:
@@ -96,6 +111,15 @@ def test_policy(policy: Policy) -> list[RuleTest]:
 test_policy.__test__ = False  # type: ignore[attr-defined]  # a command, not a test for pytest to collect
 
 
+def understood(policy: Policy) -> dict[str, Any]:
+    """A policy as it is understood: every setting, defaults included, and the rules that its engines bring."""
+    engines = [
+        {"name": rule.id, "severity": rule.severity.label, "why": rule.why, "category": rule.category}
+        for rule in policy.engine_rules()
+    ]
+    return {**policy.model_dump(mode="json"), "engine_rules": engines}
+
+
 class Change(NamedTuple):
     """One setting in which two policies differ; None where one does not have it."""
 
@@ -109,7 +133,7 @@ def compare(before: Policy, after: Policy) -> list[Change]:
 
     Lists of words are compared as sets: each word that came or went is a change of its own.
     """
-    old, new = (dict(_settings("", policy.model_dump(mode="json"))) for policy in (before, after))
+    old, new = (dict(_settings("", understood(policy))) for policy in (before, after))
     return [
         Change(setting, old.get(setting), new.get(setting))
         for setting in dict.fromkeys((*old, *new))
@@ -132,7 +156,7 @@ def _settings(path: str, value: object) -> Iterator[tuple[str, object]]:
         yield path, value
 
 
-def _result(rule: str, expected: str, text: str, found: bool) -> RuleTest:
+def _result(rule: str, expected: str, text: str, found: bool, place: str = "") -> RuleTest:
     if expected == "catch":
-        return RuleTest(rule, "catch", text, found)
-    return RuleTest(rule, "spare", text, not found)
+        return RuleTest(rule, "catch", text, found, place)
+    return RuleTest(rule, "spare", text, not found, place)

@@ -21,10 +21,23 @@ class Document(NamedTuple):
 
 
 def read_yaml(text: str, name: str) -> Document:
-    """Parse ``text`` safely; ``name`` stands in error messages.
+    """Parse ``text``, one document, safely; ``name`` stands in error messages.
 
     Raises:
         DocumentError: not YAML, too large, an anchor or alias, or a key given twice.
+    """
+    documents = read_documents(text, name)
+    if len(documents) > 1:
+        line = documents[1].lines[()]
+        raise DocumentError(f"{name}:{line}: a second document begins here; keep one of them")
+    return documents[0] if documents else Document(None, {})
+
+
+def read_documents(text: str, name: str) -> list[Document]:
+    """Parse every document of ``text``, parted by ``---``, safely; an empty one is None.
+
+    Raises:
+        DocumentError: as for ``read_yaml``.
     """
     if len(text) > MAX_CHARS:
         raise DocumentError(f"{name}: {len(text)} characters; at most {MAX_CHARS} are read")
@@ -33,11 +46,14 @@ def read_yaml(text: str, name: str) -> Document:
             if isinstance(event, yaml.AliasEvent):
                 line = event.start_mark.line + 1 if event.start_mark is not None else 1
                 raise DocumentError(f"{name}:{line}: aliases (*name) are not accepted; repeat the text")
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        lines: dict[tuple[str | int, ...], int] = {}
-        if root is not None:
-            _lines(root, (), lines, name)
-        return Document(yaml.safe_load(text), lines)
+        documents: list[Document] = []
+        values = yaml.safe_load_all(text)
+        for root in yaml.compose_all(text, Loader=yaml.SafeLoader):
+            lines: dict[tuple[str | int, ...], int] = {}
+            if root is not None:
+                _lines(root, (), lines, name)
+            documents.append(Document(next(values), lines))
+        return documents
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{name}:{mark.line + 1}" if mark is not None else name

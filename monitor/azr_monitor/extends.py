@@ -19,10 +19,12 @@ _GROWING = {
     ("rates",),
     ("scopes",),
     ("imports", "also"),
-    *(("rules", key) for key in ("disabled", "packs", "allow")),
+    *(("rules", key) for key in ("disabled", "packs", "yara", "ast_grep", "allow")),
 }
 _BY_NAME = {("classifiers",), ("metrics",)}
 _OWN = ("name", "description", "folder", EXTENDS)
+_FILES = ("packs", "yara", "ast_grep")
+"""Keys of ``rules`` that hold paths relative to the policy's folder."""
 _PATHS = ("path", "checkpoint", "config")
 """Keys of a classifier that hold a path relative to the policy's folder."""
 
@@ -89,8 +91,9 @@ def _moved(parent: Merged) -> Merged:
     data = {key: value for key, value in parent.data.items() if key not in _OWN}
     folder = parent.source.folder
     rules = data.get("rules")
-    if isinstance(rules, dict) and isinstance(rules.get("packs"), list):
-        data["rules"] = {**rules, "packs": [_absolute(pack, folder) for pack in rules["packs"]]}
+    if isinstance(rules, dict):
+        files = {key: rules[key] for key in _FILES if isinstance(rules.get(key), list)}
+        data["rules"] = {**rules, **{key: [_absolute(path, folder) for path in paths] for key, paths in files.items()}}
     if isinstance(data.get("classifiers"), list):
         data["classifiers"] = [
             {key: _absolute(value, folder) if key in _PATHS else value for key, value in entry.items()}

@@ -18,8 +18,11 @@ from typing import Any, Final, get_args
 from pydantic import BaseModel, Field, PrivateAttr, ValidationError, model_validator
 
 from azr_monitor.documents import DocumentError, read_yaml
+from azr_monitor.engines.base import Engine, EngineError, EngineRule, Source
+from azr_monitor.engines.load import compiled
 from azr_monitor.evidence import Curve, curve
-from azr_monitor.extends import Merged, Place, Source, read
+from azr_monitor.extends import Merged, Place, read
+from azr_monitor.extends import Source as PolicySource
 from azr_monitor.fields import ActionName, Model, SeverityName, nearest
 from azr_monitor.metrics import MetricRule
 from azr_monitor.records import Action, Part, Severity
@@ -42,6 +45,8 @@ from azr_monitor.sections import (
 POLICIES = ("default", "strict", "observe")
 """The shipped policies, package data of ``azr_policies``."""
 METRICS: Final = "metrics.yaml"
+_JUDGES = (("azr_monitor", "rules", ".py"), ("azr_monitor", "engines", ".py"), ("azr_policies", "rules", ".yaml"))
+"""What judges beside the policy itself: package, folder and ending of the files."""
 _CLASSIFIERS: Final[dict[str, type[BaseModel]]] = {"detoxify": DetoxifySettings, "transformer": TransformerSettings}
 
 
@@ -170,9 +175,45 @@ class Policy(Model):
         """
         return tuple(rule for rule in _all_trace_rules(self) if self.applies(rule.id))
 
+    def place_of(self, rule: str) -> str:
+        """``file:line`` of a trace rule in a pack of the policy's own; empty for a shipped one."""
+        for source in _files(self, "packs", self.rules.packs):
+            found = re.search(rf"\bid:\s*['\"]?{re.escape(rule)}\b(?![.-])", source.text)
+            if found is not None:
+                return f"{source.place}:{source.text.count(chr(10), 0, found.start()) + 1}"
+        return ""
+
     def program_rules(self) -> tuple[ProgramRule, ...]:
         """The program rules in force."""
         return tuple(rule for rule in programs.RULES if self.applies(rule.id))
+
+    def engine_rules(self) -> tuple[EngineRule, ...]:
+        """The rules of YARA and ast-grep in force.
+
+        Raises:
+            PolicyError: an engine is not installed, or a file of its rules is missing or does not compile.
+        """
+        return tuple(rule for engine in self.engines() for rule in engine.rules if self.applies(rule.id))
+
+    def engines(self) -> tuple[Engine, ...]:
+        """The engines that the policy has rules for, those rules compiled.
+
+        Raises:
+            PolicyError: as for ``engine_rules``.
+        """
+        try:
+            return compiled(*self.engine_sources())
+        except EngineError as error:
+            raise PolicyError(f"policy {self.name}: {error}") from error
+
+    def engine_sources(self) -> tuple[tuple[Source, ...], tuple[Source, ...]]:
+        """The files of YARA rules, and those of ast-grep rules.
+
+        Raises:
+            PolicyError: one cannot be read.
+        """
+        yara, ast_grep = (_files(self, key, getattr(self.rules, key)) for key in ("yara", "ast_grep"))
+        return yara, ast_grep
 
     def behaviour_rules(self) -> tuple[behaviour.BehaviourRule, ...]:
         """The behaviour rules in force."""
@@ -194,30 +235,31 @@ class Policy(Model):
     def fingerprint(self) -> str:
         """A short digest of everything that judges under this policy, rules included, for the record."""
         digest = hashlib.sha256(self.model_dump_json().encode())
-        for package, ending in (("azr_monitor", ".py"), ("azr_policies", ".yaml")):
-            folder = resources.files(package).joinpath("rules")
+        for package, room, ending in _JUDGES:
+            folder = resources.files(package).joinpath(room)
             for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
                 if entry.name.endswith(ending):
                     digest.update(entry.read_bytes())
-        for text in _own_packs(self).values():
-            digest.update(text.encode())
+        yara, ast_grep = self.engine_sources()
+        for source in (*_files(self, "packs", self.rules.packs), *yara, *ast_grep):
+            digest.update(source.text.encode())
         return digest.hexdigest()[:16]
 
 
-def _own_packs(policy: Policy) -> dict[str, str]:
-    """The texts of the policy's own rule packs, by path."""
-    own: dict[str, str] = {}
-    for pack in policy.rules.packs:
-        path = Path(policy.folder, pack)
+def _files(policy: Policy, key: str, names: Sequence[str]) -> tuple[Source, ...]:
+    """The texts of files that a policy names under ``rules``."""
+    found: list[Source] = []
+    for name in names:
+        path = Path(policy.folder, name)
         try:
-            own[str(path)] = path.read_text(encoding="utf-8")
+            found.append(Source(str(path), path.read_text(encoding="utf-8")))
         except (OSError, UnicodeDecodeError) as error:
-            raise PolicyError(f"policy {policy.name}: rules.packs: cannot read {path}: {error}") from error
-    return own
+            raise PolicyError(f"policy {policy.name}: rules.{key}: cannot read {path}: {error}") from error
+    return tuple(found)
 
 
 def _all_trace_rules(policy: Policy) -> tuple[TraceRule, ...]:
-    own = _own_packs(policy)
+    own = {source.place: source.text for source in _files(policy, "packs", policy.rules.packs)}
     try:
         if not own:
             return shipped_rules()
@@ -265,16 +307,16 @@ def _with_shipped_metrics(policy: Policy) -> Policy:
     return policy.model_copy(update={"metrics": (*shipped, *policy.metrics)})
 
 
-def _source(name: str) -> Source:
+def _source(name: str) -> PolicySource:
     if name in POLICIES:
         text = resources.files("azr_policies").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
-        return Source(text, f"{name}.yaml", "")
+        return PolicySource(text, f"{name}.yaml", "")
     path = Path(name)
     if not path.is_file():
         hint = nearest(name, POLICIES)
         raise PolicyError(f"policy {name!r}: no such file, and no shipped policy{hint}; shipped: {', '.join(POLICIES)}")
     try:
-        return Source(path.read_text(encoding="utf-8"), str(path), str(path.resolve().parent))
+        return PolicySource(path.read_text(encoding="utf-8"), str(path), str(path.resolve().parent))
     except (OSError, UnicodeDecodeError) as error:
         raise PolicyError(f"policy {path}: cannot be read: {error}") from error
 
@@ -325,7 +367,8 @@ def _fixed_ids() -> tuple[str, ...]:
 def rule_ids(policy: Policy) -> list[str]:
     """Every rule a policy can speak of, its own packs included; disabled ones too."""
     metrics = (rule.name for rule in policy.metrics)
-    return sorted({*_fixed_ids(), *(rule.id for rule in _all_trace_rules(policy)), *metrics})
+    foreign = (rule.id for engine in policy.engines() for rule in engine.rules)
+    return sorted({*_fixed_ids(), *(rule.id for rule in _all_trace_rules(policy)), *foreign, *metrics})
 
 
 def _check_rule_ids(policy: Policy, merged: Merged) -> None:

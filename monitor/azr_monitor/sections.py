@@ -26,6 +26,11 @@ class Rules(Model):
     packs: tuple[str, ...] = Field(
         default=(), description="further trace-rule files, relative to the policy's own folder"
     )
+    yara: tuple[str, ...] = Field(default=(), description="files of YARA rules, relative to the policy's own folder")
+    ast_grep: tuple[str, ...] = Field(default=(), description="files of ast-grep rules, likewise")
+    engine_seconds: float = Field(
+        default=2.0, gt=0, le=60, description="CPU time that these engines may take for one text; more blocks it"
+    )
     allow: tuple[Allow, ...] = Field(default=(), description="findings that are let pass, each with its reason")
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from azr_monitor.checks import check_policy
+from azr_monitor.checks import remarks
 from azr_monitor.metrics import MetricRule, describe, fires
 from azr_monitor.policy import POLICIES, PolicyError, load_policy, shipped_metric_rules
 from azr_monitor.records import Action, Severity
 
+TODAY = date(2026, 5, 1)
 MINIMAL = "name: mine\nactions: {info: record, low: record, medium: drop, high: drop, critical: stop}\n"
 RULE = (
     "{name: metric.mine, metric: loss, why: the loss is too large, severity: high, above: 2, "
@@ -149,7 +151,7 @@ def test_metric_rules_are_disabled_and_reweighed_like_all_others(tmp_path: Path)
     assert (rules["metric.kl"].severity, rules["metric.kl"].action) == (Severity.CRITICAL, Action.STOP)
     assert rules["metric.mine"].action is Action.PAUSE
     assert rules["metric.ratio"].action is Action.RECORD
-    assert check_policy(path) == ["rules.disabled: metric.entropy* turns off 2 rules"]
+    assert remarks(load_policy(path), TODAY) == ["rules.disabled: metric.entropy* turns off 2 rules"]
 
 
 @pytest.mark.parametrize(
@@ -186,7 +188,7 @@ def test_a_policy_gives_no_leave_to_roll_back_unless_it_says_so(tmp_path: Path) 
     calls = "rates: [{severity: high, count: 3, within_steps: 5, action: rollback}]\n"
     path = written(tmp_path, RULE, more=calls)
     assert not load_policy(path).rollback.allowed
-    assert check_policy(path) == ["rates: rollback without rollback.allowed: true is a pause"]
+    assert remarks(load_policy(path), TODAY) == ["rates: rollback without rollback.allowed: true is a pause"]
     path = written(tmp_path, RULE, more=calls + "rollback: {allowed: true, to: 1 step before}\n")
     assert load_policy(path).rollback.steps_before == 1
-    assert check_policy(path) == []
+    assert remarks(load_policy(path), TODAY) == []

@@ -4,18 +4,20 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from azr_monitor.checks import check_policy
+from azr_monitor.checks import faults, remarks
 from azr_monitor.checks import test_policy as try_rules
 from azr_monitor.documents import DocumentError, read_yaml
 from azr_monitor.policy import POLICIES, Policy, PolicyError, load_policy, rule_ids
 from azr_monitor.records import Action, Severity
 
+TODAY = date(2026, 5, 1)
 MINIMAL = "name: mine\nactions: {info: record, low: record, medium: drop, high: drop, critical: stop}\n"
 
 
@@ -34,7 +36,7 @@ def test_every_shipped_policy_loads_and_its_rules_hold(name: str) -> None:
 
 
 def test_default_checks_without_a_warning() -> None:
-    assert check_policy("default") == []
+    assert faults(load_policy("default")) == remarks(load_policy("default"), TODAY) == []
 
 
 def test_strict_is_never_milder_than_default_nor_default_than_observe() -> None:
@@ -111,7 +113,7 @@ def test_rules_can_be_disabled_and_reweighed(tmp_path: Path) -> None:
     assert "trace.harm.intent" in rule_ids(policy)
     assert policy.severity_of("program.output", Severity.INFO) == Severity.HIGH
     assert policy.action_for("program.exec", Severity.HIGH) == Action.RECORD
-    assert any("trace.harm.*" in warning for warning in check_policy(tmp_path / "mine.yaml"))
+    assert any("trace.harm.*" in warning for warning in remarks(policy, TODAY))
 
 
 def test_a_pack_of_your_own_is_used(tmp_path: Path) -> None:

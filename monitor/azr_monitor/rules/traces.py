@@ -56,7 +56,8 @@ class _Entry(BaseModel):
     why: str = Field(min_length=10)
     match: tuple[str, ...] = ()
     unless: tuple[str, ...] = ()
-    characters: str = ""
+    # The inside of one class: what could close it would make it any pattern, and a slow one.
+    characters: str = Field(default="", pattern=r"^(?:[^\[\]\\]|\\.)*$")
     at_least: int = Field(default=1, ge=1)
     catch: tuple[str, ...] = Field(min_length=1)
     spare: tuple[str, ...] = Field(min_length=1)

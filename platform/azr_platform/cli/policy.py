@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from azr_monitor.checks import RuleTest
 
 from azr_platform.cli.calibrate import calibrate
 
@@ -18,12 +22,22 @@ policy.command()(calibrate)
 
 @policy.command()
 def check(name: Name) -> None:
-    """Check a policy file: every key, value and rule name. Exit status 2 when it cannot be used."""
-    from azr_monitor.checks import check_policy
+    """Check a policy file: every key, value and rule name, every example, and whether a rule can be made slow. Exit
+    status 2 when it cannot be used, 1 when something in it must be mended."""
+    from datetime import UTC, datetime
+
+    from azr_monitor.checks import faults, remarks
+    from azr_monitor.policy import load_policy
     from azr_tui.escape import visible_line
 
-    for line in check_policy(name):
+    loaded = load_policy(name)
+    wrong = faults(loaded)
+    for line in wrong:
+        typer.echo(f"error: {visible_line(line)}", err=True)
+    for line in remarks(loaded, datetime.now(UTC).date()):
         typer.echo(visible_line(line))
+    if wrong:
+        raise typer.Exit(1)
     typer.echo(f"{name}: good")
 
 
@@ -32,9 +46,10 @@ def show(name: Name = "default", as_json: Json = False) -> None:
     """Print a policy as it is understood, defaults included."""
     import json
 
+    from azr_monitor.checks import understood
     from azr_monitor.policy import load_policy
 
-    values = load_policy(name).model_dump(mode="json")
+    values = understood(load_policy(name))
     if as_json:
         typer.echo(json.dumps(values))
         return
@@ -85,13 +100,31 @@ def test(name: Name = "default", as_json: Json = False) -> None:
 
     from azr_monitor.checks import test_policy
     from azr_monitor.policy import load_policy
+    from azr_tui.escape import visible_line
 
     results = test_policy(load_policy(name))
     failed = [result for result in results if not result.passed]
     if as_json:
         typer.echo(json.dumps([result._asdict() for result in results]))
     else:
+        for line in _table(results):
+            typer.echo(line)
         for result in failed:
-            typer.echo(f"✗ {result.rule}: {result.expected} {result.text!r}")
+            where = f" ({visible_line(result.place)})" if result.place else ""
+            typer.echo(f"✗ {result.rule}{where}: {result.expected} {result.text!r}")
         typer.echo(f"{len(results) - len(failed)} of {len(results)} examples hold")
     raise typer.Exit(1 if failed else 0)
+
+
+def _table(results: Sequence[RuleTest]) -> Iterator[str]:
+    """A row for each family of rules: how many rules there are, and how many of their examples hold."""
+    families: dict[str, list[RuleTest]] = {}
+    for result in results:
+        families.setdefault(result.rule.partition(".")[0], []).append(result)
+    yield f"{'':<12}{'rules':>6}{'catch':>12}{'spare':>12}"
+    for family, own in families.items():
+        held = []
+        for expected in ("catch", "spare"):
+            tried = [result.passed for result in own if result.expected == expected]
+            held.append(f"{sum(tried)}/{len(tried)}")
+        yield f"{family:<12}{len({result.rule for result in own}):>6}{held[0]:>12}{held[1]:>12}"
