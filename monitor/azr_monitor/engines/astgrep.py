@@ -82,7 +82,7 @@ class AstGrep:
         except ImportError as error:
             raise missing("ast-grep-py", "rules.ast_grep") from error
         self._parse: Any = SgRoot
-        nothing = self._parse("", "python").root()
+        nothing: Any = self._parse("", "python").root()
         rules: list[EngineRule] = []
         self._configs: list[dict[str, Any]] = []
         for source in sources:
