@@ -10,6 +10,7 @@ from datetime import date
 from fnmatch import fnmatchcase
 from typing import Any, Literal, NamedTuple
 
+from azr_monitor.categories import category_of
 from azr_monitor.engines.trials import doubts, try_examples
 from azr_monitor.metrics import fires
 from azr_monitor.policy import Policy, rule_ids
@@ -114,7 +115,7 @@ test_policy.__test__ = False  # type: ignore[attr-defined]  # a command, not a t
 def understood(policy: Policy) -> dict[str, Any]:
     """A policy as it is understood: every setting, defaults included, and the rules that its engines bring."""
     engines = [
-        {"name": rule.id, "severity": rule.severity.label, "why": rule.why, "category": rule.category}
+        {"name": rule.id, "severity": rule.severity.label, "why": rule.why, "category": category_of(rule.id)}
         for rule in policy.engine_rules()
     ]
     return {**policy.model_dump(mode="json"), "engine_rules": engines}

@@ -52,6 +52,7 @@ severity: hint
 rule: {pattern: f($$$A)}
 metadata: {severity: medium, why: "calls f", catch: [f(1)], spare: [g(1)]}
 """
+ENVELOPE, NO_PRINT = "yara.hidden-message.envelope", "ast-grep.tampering.no-print"
 KIND = "def f(x):\n    return x + 1"
 SLOW = 'rule slow { meta: catch = "aaaa" spare = "b" strings: $a = /(a+)+$/ condition: $a }'
 
@@ -90,7 +91,7 @@ def test_a_yara_rule_points_at_characters_of_any_prose(auditor: Auditor, part: s
     text = "Ünïcödé 😀 goes before the Sealed\n envelope."
     verdict = one(auditor, **{part: text})
     start = text.index("Sealed")
-    assert places(verdict, "yara.envelope") == [(part, (start, len(text) - 1))]
+    assert places(verdict, ENVELOPE) == [(part, (start, len(text) - 1))]
     assert verdict.severity == Severity.HIGH and not verdict.allowed
     assert "speaks of a sealed envelope" in verdict.reason
 
@@ -100,13 +101,16 @@ def test_a_yara_rule_reads_programs_whole_and_every_input(auditor: Auditor) -> N
     verdict = one(auditor, program=program, input="1, 'no'", inputs=("2", "'sealed envelope'"))
     where = program.rindex("sealed envelope")
     spans = [(6, 21), (where, where + 15)]
-    assert places(verdict, "yara.envelope") == [("input", (11, 26)), *(("program", span) for span in spans)]
+    assert places(verdict, ENVELOPE) == [
+        ("input", (11, 26)),
+        *(("program", span) for span in spans),
+    ]
 
 
 @pytest.mark.parametrize("disguise", ["sеаled envelоpe", "sea\u200bled\u2003envel\u00adope", "ｓｅａｌｅｄ envélope"])
 def test_a_yara_rule_reads_through_disguises(auditor: Auditor, disguise: str) -> None:
     verdict = one(auditor, trace=f"Put it in the {disguise}, please.")
-    assert places(verdict, "yara.envelope") == [("trace", (14, 14 + len(disguise)))]
+    assert places(verdict, ENVELOPE) == [("trace", (14, 14 + len(disguise)))]
     assert "look-alike" in verdict.reason
 
 
@@ -134,11 +138,11 @@ def test_a_rule_without_a_pattern_has_no_place() -> None:
 def test_an_ast_grep_rule_reads_programs_calls_and_answers_that_are_programs(auditor: Auditor) -> None:
     program = "# 😀\ndef f(x):\n    print(x)\n    return x"
     where = (program.index("print"), program.index("print") + 8)
-    assert places(one(auditor, program=program), "ast-grep.no-print") == [("program", where)]
+    assert places(one(auditor, program=program), NO_PRINT) == [("program", where)]
     answer = one(auditor, answer=program, role="solve", kind="induction")
-    assert places(answer, "ast-grep.no-print") == [("answer", where)]
-    assert places(one(auditor, program=KIND, input="1, print(2)"), "ast-grep.no-print") == [("input", (3, 11))]
-    assert places(one(auditor, trace="I print(x) here and then return"), "ast-grep.no-print") == []
+    assert places(answer, NO_PRINT) == [("answer", where)]
+    assert places(one(auditor, program=KIND, input="1, print(2)"), NO_PRINT) == [("input", (3, 11))]
+    assert places(one(auditor, trace="I print(x) here and then return"), NO_PRINT) == []
 
 
 def test_the_call_that_arguments_are_put_into_is_not_found_itself(auditor: Auditor) -> None:
@@ -158,12 +162,12 @@ def test_engine_rules_are_disabled_reweighed_scoped_and_exempted_like_all_others
     def verdict(extra: str) -> Verdict:
         return one(Auditor(load_policy(policy_file(tmp_path, extra, a_yar=YARA))), trace=words, role="solve")
 
-    assert verdict(", disabled: [yara.envelope]").findings == ()
+    assert verdict(", disabled: [yara.hidden-message.envelope]").findings == ()
     assert verdict(", severities: {'yara.*': low}").severity == Severity.LOW
-    exempted = verdict(", allow: [{rule: yara.envelope, why: stationery is the topic here}]")
+    exempted = verdict(", allow: [{rule: yara.hidden-message.envelope, why: stationery is the topic here}]")
     assert [finding.rule for finding in exempted.findings] == ["policy.allow"]
     path = policy_file(tmp_path, a_yar=YARA)
-    path.write_text(path.read_text() + "scopes: [{roles: [propose], only: [yara.envelope]}]\n")
+    path.write_text(path.read_text() + "scopes: [{roles: [propose], only: [yara.hidden-message.envelope]}]\n")
     assert one(Auditor(load_policy(path)), trace=words, role="solve").findings == ()
     assert one(Auditor(load_policy(path)), trace=words, role="propose").findings != ()
 
@@ -174,7 +178,7 @@ def test_rule_files_are_inherited_from_another_folder_and_in_the_fingerprint(tmp
     child = tmp_path / "child.yaml"
     child.write_text("name: child\nextends: below/mine.yaml\n")
     before = load_policy(child)
-    assert [rule.id for rule in before.engine_rules()] == ["yara.envelope"]
+    assert [rule.id for rule in before.engine_rules()] == [ENVELOPE]
     fingerprint = before.fingerprint()
     policy_file(tmp_path / "below", a_yar=YARA.replace("high", "low"))
     assert load_policy(child).fingerprint() != fingerprint
@@ -184,12 +188,12 @@ def test_show_and_diff_tell_of_engine_rules(tmp_path: Path) -> None:
     policy = load_policy(policy_file(tmp_path, a_yar=YARA))
     (rule,) = understood(policy)["engine_rules"]
     assert rule == {
-        "name": "yara.envelope",
+        "name": ENVELOPE,
         "severity": "high",
         "why": "speaks of a sealed envelope",
         "category": "hidden-message",
     }
-    assert ("engine_rules[yara.envelope].severity", None, "high") in compare(load_policy("default"), policy)
+    assert (f"engine_rules[{ENVELOPE}].severity", None, "high") in compare(load_policy("default"), policy)
 
 
 # -- what cannot be used --------------------------------------------------------------------------------
@@ -202,6 +206,7 @@ BAD_YARA = {
     'include "/etc/passwd"': r"a_yar\.yar:1: include statements not allowed",
     '\nimport "pe"\nrule x { condition: pe.is_pe }': r"a_yar\.yar:2: import 'pe': of YARA's modules, hash",
     'rule x { meta: severity = "grave" condition: true }': r"a_yar\.yar:1: rule x: severity 'grave' is not one of info",
+    'rule x { meta: category = "escpe" condition: true }': r"a_yar\.yar:1: rule x: no category .*mean 'escape'",
     "rule x { meta: catch = 3 condition: true }": r"a_yar\.yar:1: rule x: meta catch must be a text in quotes",
     "rule x { condition: true }\nrule x { condition: true }": r"a_yar\.yar:2: duplicate rule `x`",
 }
@@ -215,6 +220,7 @@ BAD_AST_GREP = {
     "id: a\nlanguage: rust\nrule: {pattern: x}": r"a_yml\.yml:2: language",
     f"{ONE}rule: {{pattern: x}}\nmetadata: {{severity: bad}}": r"a_yml\.yml:1: rule a: severity 'bad' is not one",
     f"{ONE}rule: {{pattern: x}}\n---\n{ONE}rule: {{pattern: y}}": r"a_yml\.yml:5: the id a is taken",
+    f"{ONE}rule: {{pattern: x}}\nmetadata: {{category: x}}": r"a_yml\.yml:1: rule a: no category 'x'; known: deception",
     "id: [": r"a_yml\.yml:\d: not valid YAML",
 }
 
@@ -333,10 +339,10 @@ def test_good_rules_have_no_fault_and_every_example_is_tried(tmp_path: Path) -> 
     tried = [(result.rule, result.expected) for result in try_rules(policy) if "." in result.place]
     assert sorted(tried) == sorted(
         [
-            ("yara.envelope", "catch"),
-            ("yara.envelope", "catch"),
-            ("yara.envelope", "spare"),
-            *((f"ast-grep.{name}", word) for name in ("no-print", "wrapped") for word in ("catch", "spare")),
+            (ENVELOPE, "catch"),
+            (ENVELOPE, "catch"),
+            (ENVELOPE, "spare"),
+            *((f"ast-grep.{name}", word) for name in ("tampering.no-print", "wrapped") for word in ("catch", "spare")),
         ]
     )
 
@@ -344,7 +350,7 @@ def test_good_rules_have_no_fault_and_every_example_is_tried(tmp_path: Path) -> 
 FAULTS = {
     "an example that is not caught": (
         {"a_yar": YARA.replace("Sealed  Envelope", "an open letter")},
-        r"a_yar\.yar:1: yara\.envelope does not catch its example 'an open letter'; mend",
+        r"a_yar\.yar:1: yara\.hidden-message\.envelope does not catch its example 'an open letter'; mend",
     ),
     "an example that is not spared": (
         {"b_yml": AST_GREP.replace("[g(1)]", "[f(2)]")},
@@ -352,7 +358,7 @@ FAULTS = {
     ),
     "a pattern that is not code": (
         {"b_yml": AST_GREP.replace("print($$$A)", '"print("')},
-        r"ast-grep\.no-print does not catch",
+        r"ast-grep\.tampering\.no-print does not catch",
     ),
     "a rule that is never tried": (
         {"a_yar": 'rule alone { strings: $a = "some words" condition: $a }'},

@@ -22,7 +22,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from azr_monitor.documents import DocumentError, read_documents
-from azr_monitor.engines.base import MAX_HITS, EngineError, EngineRule, Hit, Source, missing, severity_named
+from azr_monitor.engines.base import MAX_HITS, EngineError, EngineRule, Hit, Source, missing, rule_id, severity_named
 
 _SEVERITIES = {"hint": "info", "info": "low", "warning": "medium", "error": "high"}
 _WRAPPED = ("f(", "\n)")
@@ -148,11 +148,10 @@ def _described(rule: _Rule, place: str) -> EngineRule:
     meta = rule.metadata
     severity = meta.severity if meta.severity is not None else _SEVERITIES[rule.severity]
     return EngineRule(
-        f"ast-grep.{rule.id}",
+        rule_id("ast-grep", meta.category, rule.id, place),
         severity_named(severity, f"{place}: rule {rule.id}"),
         meta.why or rule.message or f"matches the ast-grep rule {rule.id}",
         place,
-        meta.category,
         meta.catch,
         meta.spare,
     )

@@ -6,6 +6,8 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
+from azr_monitor.categories import HARMS, MECHANISMS
+from azr_monitor.fields import nearest
 from azr_monitor.records import Severity
 
 INSTALL = "pip install 'azr-platform[engines]'"
@@ -31,7 +33,6 @@ class EngineRule(msgspec.Struct, frozen=True):
     severity: Severity
     why: str
     place: str
-    category: str = ""
     catch: tuple[str, ...] = ()
     spare: tuple[str, ...] = ()
     hidden: bool = False
@@ -61,6 +62,19 @@ class Engine(Protocol):
 def missing(package: str, wanted_by: str) -> EngineError:
     """The error of an engine that is not installed."""
     return EngineError(f"{wanted_by} needs {package}, which is not installed: {INSTALL}")
+
+
+def rule_id(engine: str, category: str, name: str, place: str) -> str:
+    """What findings of a rule are called. The category is a word of it, as in the ids of our own rules.
+
+    Raises:
+        EngineError: there is no such category.
+    """
+    known = (*HARMS, *MECHANISMS)
+    if category and category not in known:
+        hint = nearest(category, known)
+        raise EngineError(f"{place}: rule {name}: no category {category!r}{hint}; known: {', '.join(known)}")
+    return ".".join(filter(None, (engine, category, name)))
 
 
 def severity_named(value: object, place: str) -> Severity:

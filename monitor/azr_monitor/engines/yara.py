@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
-from azr_monitor.engines.base import MAX_HITS, EngineError, EngineRule, Hit, Source, missing, severity_named
+from azr_monitor.engines.base import MAX_HITS, EngineError, EngineRule, Hit, Source, missing, rule_id, severity_named
 from azr_monitor.rules.words import normal
 
 MODULES = frozenset({"hash", "math", "string"})
@@ -61,7 +61,7 @@ class Yara:
             taken = ", ".join(sorted(MODULES))
             raise EngineError(f"{first}: import {foreign[0]!r}: of YARA's modules, {taken} are taken")
         self.rules = tuple(_described(rule, sources) for rule in compiled)
-        self._numbers = {rule.id: number for number, rule in enumerate(self.rules)}
+        self._numbers = {rule.identifier: number for number, rule in enumerate(compiled)}
         self._scanner = yara_x.Scanner(compiled)
 
     def read(self, kind: str, text: str) -> list[Hit]:
@@ -90,7 +90,7 @@ class Yara:
                 for pattern in rule.patterns
                 for match in islice(pattern.matches, MAX_HITS)
             }
-            number = self._numbers[f"yara.{rule.identifier}"]
+            number = self._numbers[rule.identifier]
             found.extend((number, span) for span in sorted(places)[:MAX_HITS])
             if not places:
                 found.append((number, None))
@@ -129,11 +129,10 @@ def _described(rule: Any, sources: Sequence[Source]) -> EngineRule:
             raise EngineError(f"{place}: rule {rule.identifier}: meta {key} must be a text in quotes")
     why = [*meta.get("why", ()), *meta.get("description", ()), f"matches the YARA rule {rule.identifier}"]
     return EngineRule(
-        f"yara.{rule.identifier}",
+        rule_id("yara", str(meta.get("category", [""])[0]), rule.identifier, place),
         severity_named(meta.get("severity", ["medium"])[0], f"{place}: rule {rule.identifier}"),
         str(why[0]),
         place,
-        str(meta.get("category", [""])[0]),
         tuple(map(str, meta.get("catch", ()))),
         tuple(map(str, meta.get("spare", ()))),
         hidden="private" in before,
