@@ -60,6 +60,19 @@ def test_status_json_is_plain_ascii(hostile_run: Path) -> None:
     assert json.loads(result.output)["reason"] == HOSTILE
 
 
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_search_shows_hostile_texts_inert(more: list[str], hostile_run: Path) -> None:
+    result = CliRunner().invoke(entry.app, ["search", str(hostile_run), "owned", "second line", *more])
+    assert result.exit_code == 0, result.output
+    assert_inert(result.output)
+    if more:
+        found = json.loads(result.stdout)
+        assert (found["sample"], found["response"], found["allowed"]) == (1, HOSTILE, True)
+        assert HOSTILE[slice(*found["span"])] == "owned"
+    else:
+        assert "second line" in result.output
+
+
 def test_the_summary_shows_hostile_texts_inert_and_their_markup_as_text(hostile_run: Path) -> None:
     shown = io.StringIO()
     print_summary(hostile_run, Console(file=shown, width=200), "00")

@@ -16,7 +16,7 @@ from azr_platform.channel.client import NotSupervised
 from azr_platform.channel.server import SocketOccupied
 from azr_platform.cli.input import BadInput
 from azr_platform.config.load import ConfigError
-from azr_platform.ledger.errors import LedgerBroken, LedgerBusy, LedgerNewer, UnknownRun
+from azr_platform.ledger.errors import LedgerBroken, LedgerBusy, LedgerNewer, SearchUnavailable, UnknownRun
 from azr_platform.supervisor.runfolder import NothingToDo, RunExists
 from azr_platform.tasks.problems import BadProblem
 from azr_sandbox.jail import JailLeaks, JailUnavailable
@@ -36,6 +36,7 @@ _STATUS: dict[type[Exception], int] = {
     JailLeaks: 3,
     ClassifierUnavailable: 3,
     LedgerNewer: 3,
+    SearchUnavailable: 3,
     LedgerBusy: 4,
     SocketOccupied: 4,
     NotSupervised: 4,

@@ -16,6 +16,7 @@ from azr_platform.cli.plan import plan
 from azr_platform.cli.policy import policy
 from azr_platform.cli.report import report
 from azr_platform.cli.sandbox import sandbox
+from azr_platform.cli.search import search
 from azr_platform.cli.train import train
 from azr_platform.cli.tui import tui
 
@@ -28,7 +29,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: drawing it with rich takes longer than all the rest
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, plan, tui, status, pause, resume, rollback, stop, acknowledge, audit, report, doctor):
+for command in (train, plan, tui, status, pause, resume, rollback, stop, acknowledge, search, audit, report, doctor):
     app.command()(command)
 app.command("eval")(evaluate)
 app.add_typer(policy, name="policy")

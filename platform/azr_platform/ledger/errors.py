@@ -55,3 +55,14 @@ class LedgerBroken(LedgerError):
         otherwise = "Restore the file from a copy, or start a new run in another folder."
         remedy = next((remedy for words, remedy in _REMEDIES.items() if words in detail), otherwise)
         super().__init__(f"{path}: the ledger cannot be used ({detail}). Nothing was changed. {remedy}")
+
+
+class SearchUnavailable(LedgerError):
+    """There is no index of a run's words, and none can be made."""
+
+    def __init__(self, path: Path, detail: str) -> None:
+        otherwise = "Make it anew with --anew."
+        remedy = next((remedy for words, remedy in _REMEDIES.items() if words in detail), otherwise)
+        if "fts5" in detail:
+            remedy = "Use a Python whose SQLite has FTS5, such as Debian's."
+        super().__init__(f"{path}: the search index cannot be used ({detail}). The ledger is untouched. {remedy}")

@@ -95,6 +95,11 @@ class LedgerReader:
         """A number that changes whenever somebody commits to the ledger: whoever polls asks this first."""
         return int(self._value("PRAGMA data_version"))
 
+    def origin(self) -> bytes:
+        """The first digest of the chain: what tells this ledger from every other."""
+        row = self._first("SELECT substr(digest, 1, 32) FROM chain ORDER BY id LIMIT 1")
+        return bytes(row[0]) if row and isinstance(row[0], bytes) else b""
+
     # -- the run as a whole ------------------------------------------------------------------------------
 
     def run(self) -> RunRow:
@@ -330,6 +335,14 @@ class LedgerReader:
                 number,
             ),
         )
+
+    def newest_sample(self) -> int:
+        """Its id; 0 while there is none."""
+        return int(self._value("SELECT coalesce(max(id), 0) FROM samples"))
+
+    def responses(self, first: int, last: int) -> Iterator[tuple[int, str]]:
+        """(id, response) of the samples between two ids, both included."""
+        return self._query("SELECT id, response FROM samples WHERE id BETWEEN ? AND ? ORDER BY id", first, last)
 
     def sample_numbers(self) -> Iterator[int]:
         """Ids of all samples, oldest first."""
