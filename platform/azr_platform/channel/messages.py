@@ -19,7 +19,7 @@ import msgspec
 
 from azr_platform.records import Kind, Phase, Role, Task
 
-PROTOCOL = 2
+PROTOCOL = 3
 
 # What a client calls itself that came to watch (`Hello.peer`): no command of its is carried out.
 OBSERVER = "observer"
@@ -247,6 +247,15 @@ class Action(StrEnum):
     ROLLBACK = "rollback"
     STOP = "stop"
     ACKNOWLEDGE = "acknowledge"
+    DECIDE = "decide"
+
+
+class Decision(StrEnum):
+    """What a person says of a sample that the monitor held or flagged."""
+
+    ALLOW = "allow"
+    BLOCK = "block"
+    FALSE_ALARM = "false-alarm"
 
 
 class Command(Message, frozen=True):
@@ -254,6 +263,7 @@ class Command(Message, frozen=True):
 
     For rollback, ``step``: the checkpoint's; ``exclude``: what goes into quarantine (see supervisor/quarantine.py);
     ``seed``: that of the new branch, None to keep the one in force. ``alert``: which to acknowledge; 0 means all.
+    To decide, ``sample``: which, by its number, and ``decision``: what about it; ``why`` is the note on it.
     """
 
     action: Action
@@ -263,6 +273,8 @@ class Command(Message, frozen=True):
     exclude: tuple[str, ...] = ()
     seed: int | None = None
     alert: int = 0
+    sample: int = 0
+    decision: Decision | None = None
 
 
 class Outcome(Message, frozen=True):

@@ -158,7 +158,7 @@ def _command(
         with ControlClient(run) as client:
             outcome = client.command(order)
     except NotSupervised:
-        if action not in (Action.ROLLBACK, Action.ACKNOWLEDGE):
+        if action not in (Action.ROLLBACK, Action.ACKNOWLEDGE, Action.DECIDE):
             raise
         outcome = steer_ended(run, order)
     if as_json:

@@ -20,6 +20,7 @@ from azr_platform.ledger.records import (
     ChangeRow,
     CheckpointRow,
     ControlRow,
+    DecisionRow,
     ExecutionRow,
     FindingRow,
     GroupTotals,
@@ -45,6 +46,16 @@ _SAMPLE_COLUMNS = """
 _SAMPLE_FROM = """
     FROM samples s LEFT JOIN verdicts v ON v.sample = s.id LEFT JOIN rewards r ON r.sample = s.id
 """
+# What a person's word is waited for: the monitor's doubts, and what it found in the texts. Not what nobody can allow.
+_WAITING = """
+    s.id IN (SELECT sample FROM verdicts WHERE action > 0) AND NOT s.id IN (SELECT sample FROM decisions)
+    AND NOT EXISTS (SELECT 1 FROM findings f WHERE f.sample = s.id AND (
+        f.rule GLOB 'monitor.*' OR f.rule GLOB 'supervisor.*' OR f.rule GLOB 'review.*'
+        OR f.rule = 'program.too-complex'))
+    AND (v.action = 6 OR EXISTS (
+        SELECT 1 FROM findings f WHERE f.sample = s.id AND f.severity > 0 AND NOT f.rule GLOB 'behaviour.*'))
+"""
+_HELD = "FROM verdicts WHERE action = 6 AND NOT sample IN (SELECT sample FROM decisions)"
 _OPEN_ALERTS = "FROM alerts WHERE NOT id IN (SELECT alert FROM alert_acks WHERE alert IS NOT NULL)"
 
 
@@ -177,6 +188,7 @@ class LedgerReader:
             alerts_open=int(self._value(f"SELECT count(*) {_OPEN_ALERTS}")),
             supervised=self.supervisor_alive(),
             metrics=self.last_metrics(),
+            held=int(self._value(f"SELECT count(*) {_HELD}")),
             quarantined_tasks=len({row.value for row in changes if row.what == "task"}),
             quarantined_programs=len({row.value for row in changes if row.what == "program"}),
             checkpoints=sorted({row.step for row in self.line_checkpoints()}),
@@ -269,8 +281,10 @@ class LedgerReader:
         step: int | None = None,
         blocked_only: bool = False,
         flagged_only: bool = False,
+        waiting_only: bool = False,
     ) -> list[SampleRow]:
-        """A page of samples, newest first; pass the last id as ``before`` for the next page."""
+        """A page of samples, newest first; pass the last id as ``before`` for the next page. ``waiting_only``: those
+        that a person's decision is waited for."""
         where: list[str] = []
         values: list[object] = []
         for clause, value in (
@@ -286,6 +300,8 @@ class LedgerReader:
             where.append("v.allowed = 0")
         if flagged_only:
             where.append("EXISTS (SELECT 1 FROM findings f WHERE f.sample = s.id)")
+        if waiting_only:
+            where.append(_WAITING)
         clause = f"WHERE {' AND '.join(where)}" if where else ""
         return self._rows(
             SampleRow,
@@ -334,6 +350,7 @@ class LedgerReader:
                 "WHERE sample = ? ORDER BY position, id",
                 number,
             ),
+            decisions=self.decisions(number),
         )
 
     def newest_sample(self) -> int:
@@ -343,6 +360,19 @@ class LedgerReader:
     def responses(self, first: int, last: int) -> Iterator[tuple[int, str]]:
         """(id, response) of the samples between two ids, both included."""
         return self._query("SELECT id, response FROM samples WHERE id BETWEEN ? AND ? ORDER BY id", first, last)
+
+    def decisions(self, sample: int | None = None) -> list[DecisionRow]:
+        """Everything that people decided, or what they decided about one sample, oldest first."""
+        query = "SELECT id, time, branch, step, sample, decision, who, note, digest FROM decisions"
+        if sample is None:
+            return self._rows(DecisionRow, f"{query} ORDER BY id")
+        return self._rows(DecisionRow, f"{query} WHERE sample = ? ORDER BY id", sample)
+
+    def last_judged_step(self) -> int:
+        """The last step of the current branch that has samples, or the one that it began after."""
+        branch = self.branch()
+        start = self._value("SELECT coalesce(max(from_step), 0) FROM branches WHERE id = ?", branch)
+        return int(self._value("SELECT coalesce(max(step), ?) FROM samples WHERE branch = ?", start, branch))
 
     def sample_numbers(self) -> Iterator[int]:
         """Ids of all samples, oldest first."""

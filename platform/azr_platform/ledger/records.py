@@ -104,6 +104,21 @@ class ExecutionRow(msgspec.Struct, frozen=True):
     memory_kb: int
 
 
+class DecisionRow(msgspec.Struct, frozen=True):
+    """What a person decided about a sample. ``decision``: allow, block or false-alarm; ``digest``: of the text that was
+    judged; ``step``: the last that had begun to be judged then."""
+
+    id: int
+    time: float
+    branch: int
+    step: int
+    sample: int
+    decision: str
+    who: str
+    note: str
+    digest: str
+
+
 class SampleDetail(msgspec.Struct, frozen=True):
     """Everything on record about one sample. All texts are a model's: escape them wherever they are shown."""
 
@@ -119,6 +134,8 @@ class SampleDetail(msgspec.Struct, frozen=True):
     findings: list[FindingRow]
     scores: list[ScoreRow]
     executions: list[ExecutionRow]
+    decisions: list[DecisionRow] = []
+    """What people decided about it, oldest first; the last one counts."""
 
 
 class GroupTotals(msgspec.Struct, frozen=True):
@@ -206,5 +223,7 @@ class Summary(msgspec.Struct, frozen=True):
     checkpoints: list[int] = []
     """Steps of the current line that can be rolled back to."""
     checkpoints_removed: int = 0
+    held: int = 0
+    """Held samples that nobody has decided about."""
     branches: list[BranchRow] = []
     """Oldest first; the last is in use."""

@@ -129,8 +129,18 @@ TABLES: dict[str, dict[str, type]] = {
         "reason": str,
     },
     "branch_changes": {"branch": int, "what": str, "value": str, "why": str},
+    "decisions": {
+        "time": float,
+        "branch": int,
+        "step": int,
+        "sample": int,
+        "decision": str,
+        "who": str,
+        "note": str,
+        "digest": str,
+    },
 }
-_LATER = {"branch_changes", "removals"}  # tables that a migration of their own creates
+_LATER = {"branch_changes", "decisions", "removals"}  # tables that a migration of their own creates
 
 INDEXES = {
     "metrics": [["name", "branch", "step"]],
@@ -198,6 +208,16 @@ def m007_links_together(db: Database) -> None:
 
     The tables stay as they are; a version that knows nothing of it would take such a ledger for a damaged one.
     """
+
+
+@migrations()
+def m008_decisions(db: Database) -> None:
+    """Create the table of what people decided about samples, and find those that wait for it without a long search."""
+    _create_append_only(db, "decisions", {"id": int, **TABLES["decisions"]})
+    _refuse_replace(db, "decisions")
+    db.execute("CREATE INDEX decisions_sample ON decisions(sample)")
+    db.execute("CREATE INDEX verdicts_noticed ON verdicts(sample) WHERE action > 0")
+    db.execute("CREATE INDEX verdicts_held ON verdicts(sample) WHERE action = 6")
 
 
 def _create_append_only(db: Database, name: str, columns: dict[str, type]) -> None:

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from azr_monitor.categories import UNREADABLE
 from azr_monitor.records import Action, Finding, Severity, Subject, Verdict
 from azr_platform.channel.messages import Submission
+from azr_platform.ledger.records import DecisionRow
 from azr_platform.records import Role, Task
+from azr_platform.supervisor import decisions
 from azr_platform.tasks.parse import Parsed
 from azr_platform.tasks.vote import ballot, majority
 from azr_sandbox.execution import Execution, Outcome, Request
@@ -39,6 +41,14 @@ class Draft:
     alerts: bool = True
     """Whether the operator hears of a verdict that calls for an alert."""
     new_task: Task | None = None
+    heeded: bool = False
+    """Whether a person's word on this very text lifted what the monitor made of it."""
+
+    def heed(self, decision: DecisionRow) -> None:
+        """Keep to what a person decided about this text. Nobody needs to hear of it again."""
+        before, self.verdict = self.verdict, decisions.heed(self.verdict, self.subject, decision)
+        self.heeded = self.verdict.action is Action.RECORD and before.action is not Action.RECORD
+        self.alerts = self.alerts and not (before.allowed and not self.verdict.allowed)
 
     def withhold(self, rule: str, reason: str) -> None:
         """Refuse the sample because of what it is about. No fault of anybody's: no alert, and nothing is learnt."""

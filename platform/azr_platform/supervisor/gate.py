@@ -25,6 +25,7 @@ from azr_platform.channel.messages import Changes, Judgement, Review, Reviewed, 
 from azr_platform.config.schema import Config
 from azr_platform.ledger.writer import LedgerWriter
 from azr_platform.records import Role, Task
+from azr_platform.supervisor.decisions import NOTHING_DECIDED, Decisions, with_behaviour
 from azr_platform.supervisor.draft import Draft, take_votes
 from azr_platform.supervisor.heldout import held_out_programs, key
 from azr_platform.supervisor.problems import is_labelled
@@ -84,6 +85,7 @@ class Gate:
         self._vote = vote
         self._held_out = held_out
         self._changes = Changes()
+        self._decisions = NOTHING_DECIDED
         # The supervisor's own record of every task: a trainer cannot bring a gold answer of its own.
         self._tasks = {task.id: task for task in tasks}
 
@@ -97,6 +99,10 @@ class Gate:
     def change(self, changes: Changes) -> None:
         """Keep to what a branch changes: what is in quarantine is neither taken nor asked again."""
         self._changes = changes
+
+    def heed(self, decisions: Decisions) -> None:
+        """Keep to what people have decided about texts."""
+        self._decisions = decisions
 
     @property
     def tasks(self) -> list[Task]:
@@ -131,6 +137,8 @@ class Gate:
             draft = Draft(sample, p, subject, verdict, task, problem=p.problem, misbuilt=misbuilt)
             if failure:
                 draft.block("monitor", failure)
+            elif (decision := self._decisions.of(subject, review.step)) is not None:
+                draft.heed(decision)
             self._withhold(draft, {own.program, p.program, task.program if task is not None else ""} - {""})
             judged.drafts.append(draft)
         self._run(judged)
@@ -190,12 +198,19 @@ class Gate:
             if not (draft.verdict.allowed and draft.parsed.well_formed):
                 continue
             try:
-                draft.verdict = self._judge.conclude(draft.subject, draft.verdict, draft.executions)
+                draft.verdict = self._concluded(draft)
                 if draft.verdict.allowed:
                     _judge_result(draft, voted=self._vote is not None)
             except Exception as error:
                 judged.failures.append(f"monitor failed: {type(error).__name__}: {error}")
                 draft.block("monitor", f"{type(error).__name__}: {error}")
+
+    def _concluded(self, draft: Draft) -> Verdict:
+        """The verdict with what the program did in the jail, which no person's word on its text lifts."""
+        if not draft.heeded:
+            return self._judge.conclude(draft.subject, draft.verdict, draft.executions)
+        nothing = Verdict(True, Action.RECORD, Severity.INFO, 0.0)
+        return with_behaviour(draft.verdict, self._judge.conclude(draft.subject, nothing, draft.executions))
 
     def record(self, judged: Judged, writer: LedgerWriter, branch: int) -> tuple[Reviewed, list[RaisedAlert]]:
         """Commit every row of the batch, then make the reply.

@@ -17,6 +17,7 @@ from azr_monitor.records import Subject, Verdict
 from azr_platform.ledger.reader import LedgerReader
 from azr_platform.ledger.records import SampleDetail
 from azr_platform.ledger.writer import LedgerWriter
+from azr_platform.supervisor.decisions import subject_of
 from azr_platform.supervisor.gate import Judge
 from azr_sandbox import values
 from azr_sandbox.execution import Execution, Outcome, Request
@@ -129,7 +130,7 @@ def rejudge(reader: LedgerReader, judge: Judge, progress: Callable[[int], None] 
     """Judge every sample of a run again, with the executions on record; nothing is run."""
     for numbers in _chunks(reader.sample_numbers(), CHUNK):
         details = [detail for number in numbers if (detail := reader.sample(number)) is not None]
-        subjects = [_subject(detail) for detail in details]
+        subjects = [subject_of(detail) for detail in details]
         for detail, subject, verdict in zip(details, subjects, judge.inspect(subjects), strict=True):
             final = judge.conclude(subject, verdict, _executions(detail)) if detail.executions else verdict
             before = None if detail.verdict is None else bool(detail.verdict.allowed)
@@ -160,21 +161,6 @@ def record_audit(writer: LedgerWriter, audit: str, policy: str, results: Sequenc
                     "reason": verdict.reason,
                 },
             )
-
-
-def _subject(detail: SampleDetail) -> Subject:
-    """The subject as the gate built it: the ledger keeps the same texts."""
-    return Subject(
-        id=detail.sample.uid,
-        program=detail.program,
-        trace=detail.reasoning,
-        input=detail.input,
-        message=detail.message,
-        answer=detail.answer,
-        role=detail.sample.role,
-        kind=detail.sample.kind,
-        phase=detail.sample.phase,
-    )
 
 
 def _executions(detail: SampleDetail) -> list[Execution]:

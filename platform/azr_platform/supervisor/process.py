@@ -50,6 +50,7 @@ from azr_platform.ledger.errors import LedgerBroken
 from azr_platform.ledger.reader import LedgerReader
 from azr_platform.ledger.writer import LedgerWriter
 from azr_platform.supervisor.child import TRAINER, TrainerChild
+from azr_platform.supervisor.decisions import Decisions, decide
 from azr_platform.supervisor.gate import Gate, blocked_reply
 from azr_platform.supervisor.observer import Guarded, Observer
 from azr_platform.supervisor.problems import Desk
@@ -120,6 +121,8 @@ class Supervisor:
         self._child: TrainerChild | None = None
         self._error = ""
         self._restarts = 0
+        self._judged = 0  # the last step that has begun to be judged
+        self._deciding = asyncio.Lock()  # no batch begins to be judged between a decision's step and its effect
         self._failing = 0  # reviews in a row in which a part of the supervisor failed
 
     # -- life --------------------------------------------------------------------------------------------
@@ -153,9 +156,11 @@ class Supervisor:
 
     async def _go_on(self, at: Continuation) -> None:
         """The run goes on from there, with what the branch changes."""
-        self._at = at
         self._gate.change(at.changes)
         self._desk.change(at.changes)
+        async with self._deciding:
+            self._at, self._judged = at, at.step
+            self._gate.heed(await self._write(self._decisions))
         await self._write(self._warden.begin)
         self._observer.branch(at.branch, at.step)
 
@@ -305,6 +310,8 @@ class Supervisor:
 
     async def _review(self, review: Review) -> ToTrainer:
         loop = asyncio.get_running_loop()
+        async with self._deciding:
+            self._judged = review.step
         judged = await loop.run_in_executor(self._judging, self._gate.judge, review)
         try:
             reply, alerts = await loop.run_in_executor(
@@ -402,6 +409,8 @@ class Supervisor:
         why = command.why or f"asked by {command.who}"
         if command.action is Action.ACKNOWLEDGE:
             return await self._acknowledge(command)
+        if command.action is Action.DECIDE:
+            return await self._decide(command)
         if self._final:
             return Outcome(ok=False, detail=f"the run has {self._final}")
         if self._stop:
@@ -477,6 +486,20 @@ class Supervisor:
                 return acknowledge(reader, self._writer, command)
 
         return await self._write(record)
+
+    async def _decide(self, command: Command) -> Outcome:
+        def record() -> Outcome:
+            with LedgerReader(self._run) as reader:
+                return decide(reader, self._writer, command, self._at.branch, self._judged)
+
+        async with self._deciding:
+            outcome = await self._write(record)
+            self._gate.heed(await self._write(self._decisions))
+        return outcome
+
+    def _decisions(self) -> Decisions:
+        with LedgerReader(self._run) as reader:
+            return Decisions.of_run(reader)
 
     def status(self) -> Status:
         return Status(

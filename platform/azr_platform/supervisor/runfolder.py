@@ -25,6 +25,7 @@ from azr_platform.ledger.records import CheckpointRow
 from azr_platform.ledger.writer import LedgerWriter
 from azr_platform.records import Kind, Task
 from azr_platform.supervisor import quarantine
+from azr_platform.supervisor.decisions import decide
 from azr_platform.supervisor.problems import keep_copy
 from azr_platform.supervisor.rows import task_row
 from azr_platform.tasks.seeds import seed_tasks
@@ -188,7 +189,7 @@ def standing_pause(run: Path) -> str:
 
 
 def steer_ended(run: Path, command: Command) -> Outcome:
-    """Carry out what makes sense for a run without a supervisor: roll back, or acknowledge alerts.
+    """Carry out what makes sense for a run without a supervisor: roll back, acknowledge alerts, decide about samples.
 
     A rollback opens a branch from the checkpoint; ``train --resume`` then goes on from there.
 
@@ -199,6 +200,8 @@ def steer_ended(run: Path, command: Command) -> Outcome:
     with LedgerReader(run) as reader, LedgerWriter(run) as writer:
         if command.action is Action.ROLLBACK:
             outcome = _roll_back_ended(run, reader, writer, command)
+        elif command.action is Action.DECIDE:
+            outcome = decide(reader, writer, command, reader.branch(), reader.last_judged_step())
         else:
             outcome = acknowledge(reader, writer, command)
         arguments = arguments_of(command) | myself().on_record()
@@ -281,9 +284,15 @@ def acknowledge(reader: LedgerReader, writer: LedgerWriter, command: Command) ->
 
 def arguments_of(command: Command) -> dict[str, object]:
     """What a command was given beside the reason; what was left out is left out."""
-    given = {"step": command.step, "exclude": command.exclude or None, "seed": command.seed}
-    arguments: dict[str, object] = {name: value for name, value in given.items() if value is not None}
-    return {**arguments, "alert": command.alert} if command.alert else arguments
+    given = {
+        "step": command.step,
+        "exclude": command.exclude or None,
+        "seed": command.seed,
+        "alert": command.alert or None,
+        "sample": command.sample or None,
+        "decision": command.decision,
+    }
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def record_control(
