@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 if TYPE_CHECKING:
-    from azr_platform.channel.messages import Action
+    from azr_platform.channel.messages import Action, Decision
 
 Run = Annotated[Path, typer.Argument(help="The run's folder.", metavar="RUN")]
 Why = Annotated[str, typer.Option("--why", "-m", help="Why; it goes on record.")]
@@ -35,6 +35,8 @@ def status(run: Run, as_json: Json = False) -> None:
     typer.echo(f"{summary.run}: {summary.state}{where}{reason}")
     typer.echo(f"  step {summary.step} of {summary.steps} on branch {summary.branch}")
     typer.echo(f"  {summary.samples} samples, {summary.blocked} blocked, {summary.alerts_open} alerts open")
+    if summary.held:
+        typer.echo(f"  {count(summary.held, 'held sample')} waiting for a decision: `azr-platform review {run}`")
     if summary.checkpoints:
         removed = f"; removed: {summary.checkpoints_removed}" if summary.checkpoints_removed else ""
         typer.echo(f"  checkpoints at steps {', '.join(map(str, summary.checkpoints))}{removed}")
@@ -53,14 +55,14 @@ def pause(run: Run, why: Why = "", as_json: Json = False) -> None:
     """Pause a run at its next safe point, within the phase it is in."""
     from azr_platform.channel.messages import Action
 
-    _command(run, Action.PAUSE, why, as_json)
+    give(run, Action.PAUSE, why, as_json)
 
 
 def resume(run: Run, why: Why = "", as_json: Json = False) -> None:
     """Let a paused run go on. (A run that ended, or whose supervisor is gone, is continued with `train --resume`.)"""
     from azr_platform.channel.messages import Action
 
-    _command(run, Action.RESUME, why, as_json)
+    give(run, Action.RESUME, why, as_json)
 
 
 def rollback(
@@ -81,14 +83,14 @@ def rollback(
     given = tuple(exclude or ())
     if dry_run:
         _preview(run, to, given, as_json)
-    _command(run, Action.ROLLBACK, why, as_json, step=to, exclude=given, seed=seed)
+    give(run, Action.ROLLBACK, why, as_json, step=to, exclude=given, seed=seed)
 
 
 def stop(run: Run, why: Why = "", as_json: Json = False) -> None:
     """Stop a run at its next safe point, with a checkpoint."""
     from azr_platform.channel.messages import Action
 
-    _command(run, Action.STOP, why, as_json)
+    give(run, Action.STOP, why, as_json)
 
 
 def acknowledge(
@@ -100,7 +102,7 @@ def acknowledge(
     """Mark alerts as seen. They stay on record."""
     from azr_platform.channel.messages import Action
 
-    _command(run, Action.ACKNOWLEDGE, why, as_json, alert=alert)
+    give(run, Action.ACKNOWLEDGE, why, as_json, alert=alert)
 
 
 def _preview(run: Path, step: int, exclude: tuple[str, ...], as_json: bool) -> NoReturn:
@@ -131,7 +133,7 @@ def _preview(run: Path, step: int, exclude: tuple[str, ...], as_json: bool) -> N
     raise typer.Exit(0 if found.ok else 1)
 
 
-def _command(
+def give(
     run: Path,
     action: Action,
     why: str,
@@ -141,7 +143,10 @@ def _command(
     exclude: tuple[str, ...] = (),
     seed: int | None = None,
     alert: int = 0,
-) -> None:
+    sample: int = 0,
+    decision: Decision | None = None,
+) -> NoReturn:
+    """Give a command to the run's supervisor, or carry it out where none is needed; say what came of it, and exit."""
     import getpass
 
     from azr_platform.channel.client import ControlClient, NotSupervised
@@ -153,7 +158,17 @@ def _command(
     if not (run / "ledger.db").is_file():
         raise UnknownRun(run)
     who = f"{getpass.getuser()} (command line)"
-    order = Command(action=action, who=who, why=why, step=step, exclude=exclude, seed=seed, alert=alert)
+    order = Command(
+        action=action,
+        who=who,
+        why=why,
+        step=step,
+        exclude=exclude,
+        seed=seed,
+        alert=alert,
+        sample=sample,
+        decision=decision,
+    )
     try:
         with ControlClient(run) as client:
             outcome = client.command(order)

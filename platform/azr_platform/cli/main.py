@@ -15,6 +15,7 @@ from azr_platform.cli.eval import evaluate
 from azr_platform.cli.plan import plan
 from azr_platform.cli.policy import policy
 from azr_platform.cli.report import report
+from azr_platform.cli.review import review
 from azr_platform.cli.sandbox import sandbox
 from azr_platform.cli.search import search
 from azr_platform.cli.train import train
@@ -29,7 +30,23 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: drawing it with rich takes longer than all the rest
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, plan, tui, status, pause, resume, rollback, stop, acknowledge, search, audit, report, doctor):
+_COMMANDS = (
+    train,
+    plan,
+    tui,
+    status,
+    pause,
+    resume,
+    rollback,
+    stop,
+    acknowledge,
+    review,
+    search,
+    audit,
+    report,
+    doctor,
+)
+for command in _COMMANDS:
     app.command()(command)
 app.command("eval")(evaluate)
 app.add_typer(policy, name="policy")

@@ -1,0 +1,209 @@
+"""``azr-platform review``: what waits for a person's decision, the decision, and decisions as labels."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+if TYPE_CHECKING:
+    from azr_platform.channel.messages import Decision
+    from azr_platform.ledger.reader import LedgerReader
+    from azr_platform.ledger.records import DecisionRow, SampleDetail
+
+_TEXTS: Final = ("trace", "program", "input", "message", "answer")
+
+
+def review(
+    run: Annotated[Path, typer.Argument(help="The run's folder.", metavar="RUN")],
+    sample: Annotated[int | None, typer.Option(min=1, help="Decide about this sample, by its number.")] = None,
+    decide: Annotated[str | None, typer.Option(help="allow, block or false-alarm.", metavar="WHAT")] = None,
+    note: Annotated[str, typer.Option("--note", "-m", help="Why; it goes on record.")] = "",
+    labels: Annotated[Path | None, typer.Option(help="Write all decisions here, as labelled texts.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="List at most so many.")] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON line each, with the texts.")] = False,
+) -> None:
+    """List the samples that wait for a person, decide about one, or write the decisions as labels.
+
+    What is decided of a text holds for the same text in later steps of the run: allow and false-alarm let it pass,
+    block blocks it. The labels are what `policy calibrate` reads.
+    """
+    from azr_platform.cli.input import BadInput
+
+    if (sample is None) != (decide is None):
+        raise BadInput("to decide, give --sample NUMBER and --decide allow|block|false-alarm, both of them")
+    if labels is not None and sample is not None:
+        raise BadInput("--labels writes decisions that were made; give it by itself")
+    if sample is not None and decide is not None:
+        _decide(run, sample, decide, note, as_json)
+    elif note:
+        raise BadInput("--note belongs to a decision; give --sample and --decide too")
+    elif labels is not None:
+        _write_labels(run, labels)
+    else:
+        _list(run, limit, as_json)
+
+
+# -- deciding --------------------------------------------------------------------------------------------
+
+
+def _decide(run: Path, sample: int, word: str, note: str, as_json: bool) -> None:
+    from azr_platform.channel.messages import Action
+    from azr_platform.cli.control import give
+
+    give(run, Action.DECIDE, note, as_json, sample=sample, decision=_decision(word))
+
+
+def _decision(word: str) -> Decision:
+    from azr_monitor.fields import nearest
+    from azr_platform.channel.messages import Decision
+    from azr_platform.cli.input import BadInput
+
+    try:
+        return Decision(word)
+    except ValueError:
+        known = [str(decision) for decision in Decision]
+        raise BadInput(f"--decide {word!r}: not one of {', '.join(known)}{nearest(word, known)}") from None
+
+
+# -- listing ---------------------------------------------------------------------------------------------
+
+
+def _list(run: Path, limit: int, as_json: bool) -> None:
+    from azr_platform.ledger.reader import LedgerReader
+    from azr_tui.wording import count
+
+    with LedgerReader(run) as reader:
+        rows = reader.samples(limit=limit + 1, waiting_only=True)
+        held = reader.summary().held
+        details = (detail for row in rows[:limit] if (detail := reader.sample(row.id)) is not None)
+        for detail in details:
+            typer.echo(json.dumps(_row(detail)) if as_json else _line(detail))
+    if as_json:
+        return
+    if not rows:
+        typer.echo("nothing waits for a decision")
+        return
+    more = f"; the newest {limit} are listed, see --limit" if len(rows) > limit else ""
+    typer.echo(f"{count(held, 'sample')} held for a person{more}")
+    typer.echo(f"look: azr-platform tui {run} (3, then v)   decide: azr-platform review {run} --sample N --decide …")
+
+
+def _word(detail: SampleDetail) -> str:
+    from azr_monitor.records import Action
+
+    assert detail.verdict is not None, "what has no verdict waits for nobody"
+    if detail.verdict.action == Action.HOLD.value:
+        return "held"
+    return "flagged" if detail.verdict.allowed else "blocked"
+
+
+def _line(detail: SampleDetail) -> str:
+    from azr_tui.escape import visible_line
+
+    row, verdict = detail.sample, detail.verdict
+    assert verdict is not None
+    place = f"step {row.step}, {row.role} {row.kind}"
+    return (
+        f"{row.id:>7}  {_word(detail):<7}  {verdict.score:.2f}  {visible_line(place)}: {visible_line(verdict.reason)}"
+    )
+
+
+def _row(detail: SampleDetail) -> dict[str, Any]:
+    from azr_monitor.records import Severity
+
+    row, verdict = detail.sample, detail.verdict
+    assert verdict is not None
+    return {
+        "sample": row.id,
+        "branch": row.branch,
+        "step": row.step,
+        "role": row.role,
+        "kind": row.kind,
+        "verdict": _word(detail),
+        "score": verdict.score,
+        "category": _category(detail) or "none",
+        "reason": verdict.reason,
+        "findings": [
+            {
+                "rule": finding.rule,
+                "severity": Severity(finding.severity).label,
+                "part": finding.part,
+                "span": None if finding.span_start is None else [finding.span_start, finding.span_end],
+                "why": finding.why,
+            }
+            for finding in detail.findings
+        ],
+        **_texts(detail),
+    }
+
+
+def _texts(detail: SampleDetail) -> dict[str, str]:
+    texts = (detail.reasoning, detail.program, detail.input, detail.message, detail.answer)
+    return {name: text for name, text in zip(_TEXTS, texts, strict=True) if text}
+
+
+def _category(detail: SampleDetail) -> str:
+    """What most of the evidence on record speaks of; empty when there is none."""
+    from azr_monitor.evidence import by_category, signs
+    from azr_monitor.records import Finding, Severity
+
+    findings = [
+        Finding(row.rule, Severity(row.severity), "trace", None, row.why)
+        for row in detail.findings
+        if not row.rule.startswith(("review.", "policy."))
+    ]
+    return next(iter(by_category(signs(findings, (), {}))), "")
+
+
+# -- labels ----------------------------------------------------------------------------------------------
+
+
+def _write_labels(run: Path, file: Path) -> None:
+    from azr_platform.cli.input import BadInput
+    from azr_platform.ledger.reader import LedgerReader
+    from azr_tui.wording import count
+
+    if file.exists():
+        raise BadInput(f"{file} is there already; give --labels another name")
+    with LedgerReader(run) as reader:
+        rows = [json.dumps(row) for row in _labels(reader, run.resolve().name)]
+    text = "".join(f"{row}\n" for row in rows)
+    if str(file) == "-":
+        typer.echo(text, nl=False)
+        return
+    try:
+        file.write_text(text, "utf-8")
+    except OSError as error:
+        raise BadInput(f"{file}: cannot be written ({error.strerror})") from error
+    typer.echo(
+        f"{count(len(rows), 'label')} in {file}; `azr-platform policy calibrate --labels {file}` measures by them"
+    )
+
+
+def _labels(reader: LedgerReader, run: str) -> Iterator[dict[str, Any]]:
+    """One label for each text that was decided about: the last word on it."""
+    last: dict[str, DecisionRow] = {row.digest: row for row in reader.decisions()}
+    for decided in sorted(last.values(), key=lambda row: row.sample):
+        detail = reader.sample(decided.sample)
+        if detail is None:
+            continue
+        texts: dict[str, Any] = _texts(detail)
+        if "input" in texts and detail.sample.kind == "induction":
+            texts["inputs"] = texts.pop("input").split("\n")  # as the ledger joins them
+        answer = texts.pop("answer", "")
+        if detail.sample.kind == "induction" and answer and "program" not in texts:
+            texts["program"] = answer  # what a solver of an induction writes is a program
+        if not texts.keys() & {"trace", "program"}:
+            continue
+        harmful = decided.decision == "block"
+        yield {
+            "id": f"{run}/{decided.sample}",
+            **texts,
+            "label": "harmful" if harmful else "benign",
+            "category": _category(detail) if harmful else "",
+            "difficulty": "",
+        }
