@@ -14,6 +14,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from azr_monitor.audit import Auditor
+from azr_monitor.policy import load_policy
 from azr_platform.channel.messages import Action, StepDone
 from azr_platform.config.schema import Config
 from azr_platform.ledger.reader import LedgerReader
@@ -108,20 +110,38 @@ def test_a_trainer_that_runs_out_of_memory_is_restarted_and_ends_the_same(
     assert re.search("memory|failed to map segment", message, re.IGNORECASE), message
 
 
-def test_a_gradient_that_is_no_number_fails_the_run_and_leaves_good_weights(
+def test_a_gradient_that_is_no_number_moves_nothing_and_pauses_the_run(
     tmp_path: Path, supervise: Supervise, small_config: Callable[..., Config], query: Query
 ) -> None:
-    """A loss beyond all numbers. It would come again at each restart, and these are few: here, none."""
+    """A loss beyond all numbers, at each step. The metric rule sees it, the default policy pauses, and whoever resumes
+    gets a run that goes on, also after a kill, with the weights that it had."""
+    config = small_config("run.steps=2", "tasks.kinds=['deduction']", "update.entropy_coefficient=1e38")
+    policy = load_policy("default")
+    rule = next(rule for rule in policy.metrics if rule.name == "metric.not-finite")
+    judge = Auditor(policy.model_copy(update={"classifiers": (), "rates": (), "metrics": (rule,)}))
+
+    def run_it(run: Path, *, kill: bool) -> dict[str, str]:
+        def arrange(moments: Any) -> None:
+            def resume() -> None:
+                assert "metric.not-finite" in moments.status().reason
+                assert moments.order(Action.RESUME).ok
+
+            moments.when_paused(resume)
+            if kill:
+                moments.before(StepDone, 2, moments.kill_trainer)
+
+        assert supervise(run, config, arrange, judge) == 0
+        return final_files(run)
+
     run = tmp_path / "run"
-    settings = ("update.entropy_coefficient=1e38", "supervisor.max_restarts=0")
-    assert supervise(run, small_config("run.steps=2", "tasks.kinds=['deduction']", *settings)) == 1
-    ((state, reason),) = query(run, "SELECT state, reason FROM states ORDER BY id DESC LIMIT 1")
-    assert state == "failed"
-    assert "NotFinite: the gradient's norm is" in reason
-    assert query(run, "SELECT rule FROM alerts") == [("supervisor.trainer",)]
-    with LedgerReader(run) as reader:
-        assert reader.verify().intact
-        last = reader.line_checkpoints()[-1]
-    verify(run / last.path, last.digest)
-    weights = load_file(run / last.path / "model.safetensors")
-    assert all(bool(torch.isfinite(tensor).all()) for tensor in weights.values())
+    ended = run_it(run, kill=False)
+    ((step, rule_of, message),) = query(run, "SELECT step, rule, message FROM alerts")
+    assert (step, rule_of) == (1, "metric.not-finite")
+    assert "grad_norm is not finite" in message
+    norms = query(run, "SELECT value FROM metrics WHERE name = 'grad_norm'")
+    skipped = query(run, "SELECT value FROM metrics WHERE name = 'update/skipped'")
+    assert (norms, skipped) == ([(None,)] * 2, [(float(config.update.minibatches),)] * 2)
+    weights = [load_file(run / f"checkpoints/step-00000{step}/model.safetensors") for step in (0, 2)]
+    assert weights[0].keys() == weights[1].keys()
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    assert run_it(tmp_path / "killed", kill=True) == ended

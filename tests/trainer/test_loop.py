@@ -65,7 +65,7 @@ class Updates:
 
     def update(self, rewarded: Sequence[Rewarded], step: int, rng: random.Random) -> UpdateStats:
         self.given.append(list(rewarded))
-        return UpdateStats([1.0] * len(rewarded), 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.1, 0.0, 0.0, 0.0, 0.0)
+        return UpdateStats([1.0] * len(rewarded), 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.1, 0.0, 0.0, 0.0, 0.0, 0)
 
 
 Judge = Callable[[Phase, int, Submission], dict[str, Any]]

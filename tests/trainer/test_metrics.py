@@ -107,6 +107,7 @@ def test_the_update_s_numbers_stand_under_their_names() -> None:
         mismatch_mean=0.01,
         mismatch_max=0.02,
         mismatch_kl=0.03,
+        skipped=1,
     )
     found, without = _metrics(update=update), _metrics()
     added = {name: value for name, value in found.items() if name not in without}
@@ -119,6 +120,7 @@ def test_the_update_s_numbers_stand_under_their_names() -> None:
         "grad_norm": 0.6,
         "learning_rate": 0.7,
         "update/padding": 0.08,
+        "update/skipped": 1,
         "mismatch/mean": 0.01,
         "mismatch/max": 0.02,
         "mismatch/kl": 0.03,

@@ -54,7 +54,7 @@ class Updates:
 
     def update(self, rewarded: Sequence[Rewarded], step: int, rng: random.Random) -> UpdateStats:
         self.given += rewarded
-        return UpdateStats([1.0] * len(rewarded), 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.1, 0.0, 0.0, 0.0, 0.0)
+        return UpdateStats([1.0] * len(rewarded), 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.1, 0.0, 0.0, 0.0, 0.0, 0)
 
 
 class Answered:

@@ -19,7 +19,7 @@ import torch
 from azr_platform.config.schema import OptimizerConfig, UpdateConfig
 from azr_platform.rollout.scoring import score
 from azr_platform.trainer.rollouts import Rewarded
-from azr_platform.trainer.update import NotFinite, Updater
+from azr_platform.trainer.update import Updater
 
 Policy = Callable[..., Any]
 Make = Callable[..., list[Rewarded]]
@@ -297,12 +297,30 @@ def test_a_gradient_that_is_no_number_leaves_the_weights_as_they_were(
     old = items[2].rollout.completion
     completion = msgspec.structs.replace(old, log_probs=[bad] * len(old.tokens))
     items[2] = replace(items[2], rollout=replace(items[2].rollout, completion=completion))
-    with pytest.raises(NotFinite, match="left as they were"):
-        updater.update(items, 2, random.Random(0))
+    stats = updater.update(items, 2, random.Random(0))
+    assert stats.skipped == 1
+    assert not math.isfinite(stats.grad_norm), "the metric rules see it"
     assert _distance(before, _parameters(model)) == 0.0
     assert all(torch.equal(value, state[name]) for name, value in updater.optimizer.state().items())
     assert all(parameter.grad is None for parameter in model.parameters())
     assert not model.training
+
+
+def test_a_gradient_that_is_no_number_costs_its_own_minibatch_alone(policy: Policy, rewarded: Make) -> None:
+    model = policy()
+    items = rewarded(model, 6)
+    old = items[2].rollout.completion
+    completion = msgspec.structs.replace(old, log_probs=[math.nan] * len(old.tokens))
+    items[2] = replace(items[2], rollout=replace(items[2].rollout, completion=completion))
+    before = _parameters(model)
+    updater = _updater(model, minibatches=2)
+    stats = updater.update(items, 1, random.Random(0))
+    assert stats.skipped == 1
+    assert math.isnan(stats.grad_norm)
+    after = _parameters(model)
+    assert _distance(before, after) > 0.0
+    assert all(bool(torch.isfinite(value).all()) for value in after.values())
+    assert {int(value) for name, value in updater.optimizer.state().items() if name.endswith("/step")} == {1}
 
 
 def test_a_reward_that_is_no_number_is_refused_before_anything_moves(policy: Policy, rewarded: Make) -> None:

@@ -6,6 +6,7 @@ format_rate/ROLE/KIND   share of well-formed responses            samples, block
 response_length/mean|min|max  tokens                              tokens_per_second   sampled
 loss  entropy (nats)  clip_fraction  approx_kl  ratio_max  grad_norm  learning_rate
 update/padding          share of the positions that the update computed
+update/skipped          minibatches whose gradient was NaN or infinite, and moved nothing
 mismatch/mean|max|kl    learner's and engine's log-probabilities before the update: difference, k3 estimate (nats)
 staleness/mean|max      updates between the weights that sampled and those that learn, of the trained samples
 seconds/generate|review|update            review: what sampling left to wait for
@@ -81,6 +82,7 @@ def step_metrics(
         for name in ("loss", "entropy", "clip_fraction", "approx_kl", "ratio_max", "grad_norm", "learning_rate"):
             metrics[name] = getattr(update, name)
         metrics["update/padding"] = update.padding
+        metrics["update/skipped"] = update.skipped
         for name in ("mean", "max", "kl"):
             metrics[f"mismatch/{name}"] = getattr(update, f"mismatch_{name}")
     return metrics

@@ -41,8 +41,8 @@ class Session:
         """Train until the last step or an order to halt; a rollback starts over from its checkpoint.
 
         Raises:
-            ModelUnavailable, LoraUnavailable, OptimizerUnavailable, CheckpointBroken, NotFinite, ParallelUnavailable,
-            WorkerDied: the run cannot go on like this.
+            ModelUnavailable, LoraUnavailable, OptimizerUnavailable, CheckpointBroken, ParallelUnavailable, WorkerDied:
+            the run cannot go on like this.
         """
         settle_torch(self._config.run)
         self._branch, self._changes, checkpoint = welcome.branch, welcome.changes, welcome.checkpoint

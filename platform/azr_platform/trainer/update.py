@@ -9,6 +9,7 @@ loss is weighted by min(pi_learner / pi_engine, cap), both before the update (tr
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -47,10 +48,8 @@ class UpdateStats(msgspec.Struct, frozen=True):
     KL(engine || learner)."""
     mismatch_max: float
     mismatch_kl: float
-
-
-class NotFinite(Exception):
-    """The loss or the gradient is NaN or infinite; the weights were left as they were."""
+    skipped: int
+    """Minibatches that were learnt nothing from, for their gradient was NaN or infinite."""
 
 
 class Item(msgspec.Struct, frozen=True, array_like=True):
@@ -120,11 +119,7 @@ class Updater:
         return self._config.learning_rate * warmup * decay
 
     def update(self, rewarded: Sequence[Rewarded], step: int, rng: random.Random) -> UpdateStats:
-        """Train once on the rollouts; advantages come back in their order.
-
-        Raises:
-            NotFinite: a gradient is not a number; nothing was changed by that minibatch.
-        """
+        """Train once on the rollouts; advantages come back in their order."""
         origins = [Origin(item.rollout.group, item.rollout.submission.prompt) for item in rewarded]
         estimate = ESTIMATORS[self._update.advantage]
         rewards = [item.reward for item in rewarded]
@@ -156,14 +151,11 @@ class Updater:
             mismatch_mean=totals.mismatch / compared,
             mismatch_max=totals.mismatch_max,
             mismatch_kl=totals.mismatch_kl / compared,
+            skipped=totals.skipped,
         )
 
     def learn(self, minibatches: Sequence[Minibatch], rate: float) -> Totals:
-        """Take a step for each minibatch; what came of it, over all processes.
-
-        Raises:
-            NotFinite: a gradient is not a number; nothing was changed by that minibatch.
-        """
+        """Take a step for each minibatch; what came of it, over all processes."""
         self.optimizer.set_learning_rate(rate)
         totals = Totals()
         self._model.train()
@@ -219,7 +211,11 @@ class Updater:
         return scores
 
     def _minibatch(self, batch: Minibatch, before: list[list[float]] | None, totals: Totals) -> None:
-        """One step. Without ``before`` the learner is as it was when the batch was sampled, or nobody asks."""
+        """One step. Without ``before`` the learner is as it was when the batch was sampled, or nobody asks.
+
+        A gradient that is no number moves nothing, neither weights nor moments: it is left to the metrics to tell, and
+        to the policy what to do about it.
+        """
         coefficient = self._update.entropy_coefficient
         positions, padded = padding([item.pair for item in batch.items], self._layout)
         totals.positions += positions
@@ -257,24 +253,26 @@ class Updater:
             totals.kl += result.kl
             totals.ratio_max = max(totals.ratio_max, result.ratio_max)
             totals.tokens += len(per_token)
-        norm = self.optimizer.clip()
-        if not torch.isfinite(norm):
-            self.optimizer.zero_grad()
-            raise NotFinite(f"the gradient's norm is {float(norm)}; the weights were left as they were")
-        totals.grad_norm += float(norm)
-        self.optimizer.step()
+        norm = float(self.optimizer.clip())
+        totals.grad_norm += norm
+        if math.isfinite(norm):
+            self.optimizer.step()
+        else:
+            totals.skipped += 1
         self.optimizer.zero_grad()
 
 
 @dataclass
 class Totals:
-    """Sums over an update, for its metrics, and (``…_max``) largest values. ``grad_norm`` is every process's own."""
+    """Sums over an update, for its metrics, and (``…_max``) largest values. ``grad_norm`` and ``skipped`` are the same
+    in every process."""
 
     loss: float = 0.0
     entropy: float = 0.0
     clipped: float = 0.0
     kl: float = 0.0
     grad_norm: float = 0.0
+    skipped: int = 0
     ratio_max: float = 1.0
     tokens: int = 0
     positions: int = 0
