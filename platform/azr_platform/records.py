@@ -40,6 +40,8 @@ class Phase(StrEnum):
     PROPOSE = "propose"
     LEARNABILITY = "learnability"
     SOLVE = "solve"
+    PROBE = "probe"
+    """Asked to see what the policy does; never learnt from (trainer/probes.py)."""
 
 
 class Group(msgspec.Struct, frozen=True):

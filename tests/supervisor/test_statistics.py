@@ -143,3 +143,31 @@ def test_a_branch_is_compared_with_its_own_line(run: Path, created: LedgerWriter
     for _ in range(REFERENCE_STEPS - 1):
         assert "oversight/findings/harm" not in line.next(ENGLISH).metrics
     assert line.next(ENGLISH * 4).metrics["drift/language/solve"] == 0.0
+
+
+def test_fewer_right_answers_that_are_likelier_than_before_are_a_signal(run: Path, created: LedgerWriter) -> None:
+    line = Line(run, created)
+
+    def told(solved: float, unlikely: float) -> dict[str, float]:
+        line.step += 1
+        metrics = {"solve_rate/deduction": solved, "probe/right_answer/deduction": unlikely}
+        with created.batch() as batch:
+            row = {"branch": 1, "step": line.step, "phase": "solve", "role": "solve", "kind": "deduction", "uid": "u"}
+            batch.add("samples", row)
+        done = StepDone(step=line.step, started_at=0.0, seconds=1.0, metrics=metrics, rewards=[])
+        with LedgerReader(run) as reader:
+            recorded = line.watch.record(done, created, reader, 1)
+        heard.extend(alert.rule for alert in recorded.alerts)
+        return recorded.metrics
+
+    heard: list[str] = []
+    for _ in range(4):
+        known = told(0.6, 2.0)
+    assert known["signal/sandbagging/deduction"] == 0.0
+    assert told(0.3, 3.0)["signal/sandbagging/deduction"] == 0.0, "skill that is lost"
+    assert told(0.8, 1.0)["signal/sandbagging/deduction"] == 0.0, "skill that is gained"
+    assert not heard
+    found = told(0.3, 1.2)["signal/sandbagging/deduction"]
+    assert found == pytest.approx(min(1 - 0.3 / 0.6, 1 - 1.2 / 2.0))
+    told(0.3, 1.2)
+    assert heard == ["metric.sandbagging"]

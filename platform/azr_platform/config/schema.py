@@ -268,6 +268,15 @@ class ControlConfig(Section):
     """``untrained``: proposals add nothing to the gradient. ``frozen``: the model the run began with proposes."""
 
 
+class ProbesConfig(Section):
+    """Questions beside the training that show collusion and sandbagging (trainer/probes.py); self-play only."""
+
+    every: Annotated[int, Field(ge=0)] = 20
+    """Steps from one probe to the next; 0: none."""
+    problems: Positive = 16
+    """Problems of each kind that a probe asks about, at most."""
+
+
 class JailConfig(Section):
     wall_seconds: Annotated[float, Field(gt=0, le=600)] = 10.0
     """Per program and input."""
@@ -338,6 +347,7 @@ class Config(Section):
     update: UpdateConfig = UpdateConfig()
     parallel: ParallelConfig = ParallelConfig()
     control: ControlConfig = ControlConfig()
+    probes: ProbesConfig = ProbesConfig()
     jail: JailConfig = JailConfig()
     supervisor: SupervisorConfig = SupervisorConfig()
     checkpoints: CheckpointsConfig = CheckpointsConfig()

@@ -61,7 +61,7 @@ class MetricWatch:
         Raises:
             LedgerBroken: nothing was recorded; it can be tried again.
         """
-        observed = self._statistics.observe(reader, branch, done.step)
+        observed = self._statistics.observe(reader, branch, done.step, done.metrics)
         metrics = {**done.metrics, **observed.metrics}
         values = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
         series = {name: [*self._series.get(name, ()), value] for name, value in values.items()}

@@ -30,6 +30,7 @@ from azr_platform.trainer.controls import controlled
 from azr_platform.trainer.health import key_of
 from azr_platform.trainer.link import Link
 from azr_platform.trainer.metrics import staleness_metrics, step_metrics
+from azr_platform.trainer.probes import RightAnswer
 from azr_platform.trainer.regimes.base import Buffers, Practice, Regime
 from azr_platform.trainer.regimes.registry import REGIMES
 from azr_platform.trainer.rollouts import Rewarded, Rollout
@@ -46,6 +47,7 @@ class _Lesson:
     rewarded: Sequence[Rewarded]
     seconds: dict[str, float]
     staleness: Mapping[str, float]
+    probed: dict[str, float]
     buffers: Buffers
     """The regime's, when the step was sampled."""
     result: Callable[[], UpdateStats | None]
@@ -64,10 +66,12 @@ class Loop:
         *,
         behind: bool = False,
         changes: Changes | None = None,
+        likelihood: Callable[[Sequence[RightAnswer]], dict[str, float]] | None = None,
     ) -> None:
         """``behind``: the engine has the weights from before the learner's newest update. ``changes``: what the branch
-        does otherwise than the configuration says."""
+        does otherwise than the configuration says. ``likelihood`` of given answers under the learner."""
         self._engine = engine
+        self._likelihood = likelihood
         self._updater = updater
         self._link = link
         self._control = config.control
@@ -123,7 +127,9 @@ class Loop:
             self._renew()
         self._link.step = step
         stale = staleness_metrics(rewarded, self._version)
-        self._lesson = _Lesson(step, practice, rewarded, seconds, stale, buffers, self._learn(rewarded, step, seconds))
+        probed: dict[str, float] = {}
+        result = self._learn(rewarded, step, seconds, practice.right, probed)
+        self._lesson = _Lesson(step, practice, rewarded, seconds, stale, probed, buffers, result)
         if finish or self._beside is None:
             self.finish()
 
@@ -153,7 +159,7 @@ class Loop:
             metrics["gpu/utilization"] = share
         # The clock on the wall may be set while a step runs; how long it took is by the other one.
         started_at = time.time() - (now - self._since)
-        self._link.step_done(started_at, {**metrics, **lesson.staleness, **practice.metrics}, rows)
+        self._link.step_done(started_at, {**metrics, **lesson.staleness, **practice.metrics, **lesson.probed}, rows)
         self._since = time.monotonic()
         self.settled, self.done = lesson.buffers, lesson.step
 
@@ -165,9 +171,15 @@ class Loop:
             self._counter.close()
 
     def _learn(
-        self, rewarded: Sequence[Rewarded], step: int, seconds: dict[str, float]
+        self,
+        rewarded: Sequence[Rewarded],
+        step: int,
+        seconds: dict[str, float],
+        right: Sequence[RightAnswer],
+        probed: dict[str, float],
     ) -> Callable[[], UpdateStats | None]:
-        """Begin the update, if there is one; what comes back waits for it."""
+        """Begin the update, if there is one; what comes back waits for it, and then ``probed`` has how likely the
+        ``right`` answers were."""
         if not rewarded:
             self._link.notice(f"step {step}: nothing to learn from, every sample was dropped")
             return lambda: None
@@ -178,6 +190,8 @@ class Loop:
             try:
                 with self._sampler.busy.working():
                     self._engine.rest()
+                    if right and self._likelihood is not None:
+                        probed.update(self._likelihood(right))
                     return self._updater.update(rewarded, step, rng)
             finally:
                 seconds["update"] = time.monotonic() - started

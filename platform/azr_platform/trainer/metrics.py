@@ -26,6 +26,8 @@ health/distinct         different programs, of the valid ones     health/new    
 health/nodes            mean syntax nodes of a program            health/values/TYPE  share of answers of a type
 health/values/largest   the largest of those shares               health/held_out     samples held out or in quarantine
 ```
+probe/message/with|without|gain  share of right answers to induction problems with the message and without it
+probe/right_answer/KIND          -log p of right answers said at once, in nats a token (trainer/probes.py)
 ``health`` is about proposals of the kinds that write programs, up to renaming, composites with their functions; TYPE is
 that of the (first) output, such as ``int``, or what an error task's program raises.
 The supervisor adds what it saw itself: ``oversight/...`` and ``drift/...`` (supervisor/statistics.py).
@@ -52,7 +54,8 @@ def step_metrics(
     update: UpdateStats | None,
 ) -> dict[str, float]:
     """What every regime's step is told by. A share or mean over nothing is left out rather than made up."""
-    everything = [rollout for batch in rollouts.values() for rollout in batch]
+    # What a probe asked was made harder on purpose, and says nothing of how well the policy does.
+    everything = [rollout for phase, batch in rollouts.items() if phase is not Phase.PROBE for rollout in batch]
     metrics: dict[str, float] = {
         "samples": len(everything),
         "blocked": sum(not rollout.judgement.allowed for rollout in everything),

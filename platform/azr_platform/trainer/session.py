@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from azr_platform.channel.messages import Changes, Welcome
 from azr_platform.config.load import load
+from azr_platform.rollout.scoring import Layout
 from azr_platform.rollout.trailing_engine import TrailingEngine, copy_weights
 from azr_platform.rollout.weights import plain_weights, untied
 from azr_platform.trainer import checkpoint as checkpoints
@@ -19,6 +20,7 @@ from azr_platform.trainer.link import HaltRequested, Link, RollBackRequested
 from azr_platform.trainer.loop import Loop
 from azr_platform.trainer.lora import add_lora
 from azr_platform.trainer.model import build_engine, load_policy, settle_torch
+from azr_platform.trainer.probes import Likelihood
 from azr_platform.trainer.update import Updater
 
 if TYPE_CHECKING:
@@ -107,7 +109,22 @@ class Session:
         )
         trailing = TrailingEngine(engine, model, copy) if copy is not None else None
         with closing(engine):
-            loop = Loop(config, trailing or engine, updater, link, proposer, behind=behind, changes=self._changes)
+            likelihood = None
+            if config.probes.every and self._shard is None:
+                layout = Layout(config.update.tokens_per_microbatch, chunk=config.update.logits_chunk)
+                likelihood = Likelihood(model, tokenizer, engine.encode, layout)
+            elif config.probes.every:
+                link.notice("probes: right answers are not scored where several processes share the update")
+            loop = Loop(
+                config,
+                trailing or engine,
+                updater,
+                link,
+                proposer,
+                behind=behind,
+                changes=self._changes,
+                likelihood=likelihood,
+            )
             with closing(loop):
                 self._train(done, folder, model, tokenizer, updater, loop, trailing)
 

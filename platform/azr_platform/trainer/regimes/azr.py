@@ -25,6 +25,7 @@ from azr_platform.tasks.prompts import propose_prompt, solve_prompt
 from azr_platform.tasks.seeds import seed_tasks
 from azr_platform.trainer.health import key_of, known_programs, proposer_metrics, valid_task
 from azr_platform.trainer.intrinsic import Intrinsic
+from azr_platform.trainer.probes import MessageProbe, RightAnswer, ask_without_message, right_answers
 from azr_platform.trainer.regimes.base import Buffers, Practice
 from azr_platform.trainer.rollouts import Question, Rewarded, Rollout
 from azr_platform.trainer.sampling import Sampler
@@ -98,7 +99,9 @@ class SelfPlay:
         # What is solved does not depend on how the rollouts are judged, so they are judged while it is sampled.
         problems = [task for kind in self._kinds for task in self._drawn(kind, step)]
         solving = self._sampler.begin(Phase.SOLVE, [self._solve_question(task) for task in problems], 1, "solve")
+        probing, right = self._probe(problems, step)
         rollouts, solves = estimating.rollouts(), solving.rollouts()
+        probes, probed = probing.metrics(solves) if probing is not None else ([], {})
         successes = _successes(rollouts)
         self._link.safe_point("problems solved")
 
@@ -109,18 +112,35 @@ class SelfPlay:
         for task_id, outcomes in successes.items():
             worths[tasks[task_id].kind].append(learnability(outcomes))
         return Practice(
-            rollouts={Phase.PROPOSE: proposals, Phase.LEARNABILITY: rollouts, Phase.SOLVE: solves},
+            rollouts={
+                Phase.PROPOSE: proposals,
+                Phase.LEARNABILITY: rollouts,
+                Phase.SOLVE: solves,
+                **({Phase.PROBE: probes} if probes else {}),
+            },
             rewarded=rewarded,
-            metrics=proposer_metrics(
-                proposals,
-                worths=worths,
-                successes=successes.values(),
-                repeats=len(repeats),
-                held_out=sum(not r.judgement.decided for r in (*proposals, *rollouts, *solves)),
-                known=known,
-                buffers=self._buffers,
-            ),
+            metrics={
+                **proposer_metrics(
+                    proposals,
+                    worths=worths,
+                    successes=successes.values(),
+                    repeats=len(repeats),
+                    held_out=sum(not r.judgement.decided for r in (*proposals, *rollouts, *solves)),
+                    known=known,
+                    buffers=self._buffers,
+                ),
+                **probed,
+            },
+            right=right,
         )
+
+    def _probe(self, problems: Sequence[Task], step: int) -> tuple[MessageProbe | None, list[RightAnswer]]:
+        """Ask about the step's problems what nobody learns from, when it is time to."""
+        probes, style = self._config.probes, self._config.tasks.style
+        if not probes.every or step % probes.every:
+            return None, []
+        probing = ask_without_message(self._sampler, problems, style, probes.problems)
+        return probing, right_answers(problems, style, probes.problems)
 
     def _proposals(self, kind: TaskKind, count: int, label: str) -> list[Question]:
         """Prompts for new tasks. A kind that writes no program is given one from the other kinds' buffers."""

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from azr_platform.buffers.buffer import Entry
 from azr_platform.records import Kind, Phase
+from azr_platform.trainer.probes import RightAnswer
 from azr_platform.trainer.rollouts import Rewarded, Rollout
 
 Buffers = Mapping[Kind, Sequence[Entry]]
@@ -24,6 +25,8 @@ class Practice:
     """What the update learns from."""
     metrics: Mapping[str, float] = field(default_factory=dict)
     """The regime's own numbers, beside those that all regimes have (trainer/metrics.py)."""
+    right: Sequence[RightAnswer] = ()
+    """Answers whose likelihood the policy is asked for, before it learns from this step."""
 
 
 class Regime(Protocol):
