@@ -11,36 +11,24 @@ Nothing a model wrote is evaluated here: programs are parsed, prose is matched a
 
 from __future__ import annotations
 
-import re
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from functools import lru_cache
-from typing import NamedTuple
 
 from azr_monitor.classifiers.base import Classifier, ClassifierUnavailable
 from azr_monitor.decide import decide
 from azr_monitor.engines.reader import EngineReader
 from azr_monitor.policy import Policy, PolicyError
-from azr_monitor.records import FAILURE, LIMIT, PARTS, Finding, Part, Score, Severity, Subject, Verdict, printable
+from azr_monitor.records import FAILURE, LIMIT, PARTS, Finding, Part, Score, Severity, Subject, Verdict, failure
 from azr_monitor.rules import behaviour, programs
 from azr_monitor.rules.traces import TraceRules
 from azr_monitor.rules.tree import Program, Unparsable, is_plain_call
 from azr_monitor.scopes import UNREAD, lift
-from azr_monitor.sections import ClassifierSettings
+from azr_monitor.scoring import Evidence, Scorer
 from azr_sandbox.execution import Execution
 
 _MEMO = 8192
-_PROSE_WORD = re.compile(r"[^\W\d_]{2,}")
-
-
-class _Evidence(NamedTuple):
-    """What is known about one subject while its batch is judged, and the policy as it holds for it."""
-
-    subject: Subject
-    policy: Policy
-    findings: list[Finding]
-    scores: dict[tuple[str, str], float]
 
 
 class Auditor:
@@ -77,9 +65,9 @@ class Auditor:
         missing = [classifier.name for classifier in classifiers if classifier.name not in known]
         if missing:
             raise PolicyError(f"policy {policy.name}: classifiers: no settings for {', '.join(missing)}; add an entry")
-        self._classifiers = [(classifier, known[classifier.name]) for classifier in classifiers]
+        self._scorers = [Scorer(classifier, known[classifier.name], policy.limits) for classifier in classifiers]
         self._memo: OrderedDict[tuple[str, str], tuple[Finding, ...]] = OrderedDict()
-        self._scored: OrderedDict[tuple[str, str], dict[str, float]] = OrderedDict()
+        self._step: int | None = None
 
     @classmethod
     def from_policy(cls, policy: Policy) -> Auditor:
@@ -106,13 +94,20 @@ class Auditor:
 
     # -- before anything runs ---------------------------------------------------------------------------
 
-    def inspect(self, subjects: Sequence[Subject]) -> list[Verdict]:
-        """One verdict for each subject, in order. Never raises on what a subject holds; what fails blocks."""
-        batch = [_Evidence(subject, self._within(subject.role, subject.kind), [], {}) for subject in subjects]
+    def inspect(self, subjects: Sequence[Subject], step: int | None = None) -> list[Verdict]:
+        """One verdict for each subject, in order. Never raises on what a subject holds; what fails blocks.
+
+        ``step`` is the run's, for classifiers with so many calls a step; without it each batch is a step.
+        """
+        if step is None or step != self._step:
+            self._step = step
+            for scorer in self._scorers:
+                scorer.begin_step()
+        batch = [Evidence(subject, self._within(subject.role, subject.kind), [], {}) for subject in subjects]
         for evidence in batch:
             evidence.findings.extend(_guarded("rules", lambda s=evidence.subject: self._read(s)))  # type: ignore[misc]
-        for classifier, settings in self._classifiers:
-            self._classify(classifier, settings, batch)
+        for scorer in self._scorers:
+            scorer.read(batch)
         return [self._decide(evidence) for evidence in batch]
 
     def conclude(self, subject: Subject, verdict: Verdict, executions: Sequence[Execution]) -> Verdict:
@@ -126,7 +121,7 @@ class Auditor:
             return final
         return verdict
 
-    def _decide(self, evidence: _Evidence) -> Verdict:
+    def _decide(self, evidence: Evidence) -> Verdict:
         scores = [Score(name, category, value) for (name, category), value in sorted(evidence.scores.items())]
         settled = self._settled(evidence.policy, evidence.subject, evidence.findings)
         return decide(evidence.policy, settled, scores)
@@ -220,99 +215,13 @@ class Auditor:
     def _read_prose(self, text: str) -> list[Finding]:
         return self._trace_rules.examine(text, "trace")
 
-    # -- classifiers ------------------------------------------------------------------------------------
-
-    def _classify(self, classifier: Classifier, settings: ClassifierSettings, batch: Sequence[_Evidence]) -> None:
-        """Score the prose of a whole batch at once; a failure blocks every subject that had prose to score."""
-        wanted = [self._prose(evidence.subject, settings) for evidence in batch]
-        try:
-            windows = {text: classifier.windows(text) for texts in wanted for _, _, text in texts}
-            new = dict.fromkeys(
-                text[start:end]
-                for text, ranges in windows.items()
-                for start, end in ranges
-                if (classifier.name, text[start:end]) not in self._scored
-            )
-            self._remember(classifier, list(new))
-            for texts, evidence in zip(wanted, batch, strict=True):
-                for part, base, text in texts:
-                    ranges = windows[text]
-                    if settings.max_windows and len(ranges) > settings.max_windows:
-                        most = settings.max_windows
-                        why = f"{part} needs {len(ranges)} windows, {classifier.name} reads at most {most}"
-                        evidence.findings.append(Finding(LIMIT, Severity.MEDIUM, part, None, why))
-                    for start, end in ranges:
-                        values = self._scored[classifier.name, text[start:end]]
-                        self._weigh(classifier, settings, values, (part, base + start, base + end), evidence)
-        except Exception as error:  # whatever a model library raises, unread prose must not pass
-            for texts, evidence in zip(wanted, batch, strict=True):
-                if texts:
-                    evidence.findings.append(_failure(classifier.name, error, texts[0][0]))
-        while len(self._scored) > _MEMO:
-            self._scored.popitem(last=False)
-
-    def _prose(self, subject: Subject, settings: ClassifierSettings) -> list[tuple[Part, int, str]]:
-        """The texts of a subject that the classifier reads: (part, offset in the part, text)."""
-        found: list[tuple[Part, int, str]] = []
-        for part in settings.parts:
-            text = subject.text(part)
-            if not text or len(text) > self.policy.limits.of(part):
-                continue
-            if part == "program" or (part == "answer" and subject.kind == "induction"):
-                pieces = _comments(text)
-            else:
-                pieces = [(0, len(text))]
-            for start, end in pieces:
-                piece = text[start:end]
-                words = _PROSE_WORD.finditer(piece)
-                if sum(1 for _, _ in zip(range(settings.min_words), words, strict=False)) >= settings.min_words:
-                    found.append((part, start, piece))
-        return found
-
-    def _remember(self, classifier: Classifier, texts: list[str]) -> None:
-        """Score texts and keep the values, refusing answers that are not one number in 0..1 a category."""
-        if not texts:
-            return
-        values = classifier.score(texts)
-        if len(values) != len(texts):
-            raise ValueError(f"{len(values)} scores for {len(texts)} texts")
-        for text, scores in zip(texts, values, strict=True):
-            if set(scores) != set(classifier.categories) or not all(0.0 <= v <= 1.0 for v in scores.values()):
-                raise ValueError("scores that are not one number in 0..1 for each category")
-            self._scored[classifier.name, text] = scores
-
-    def _weigh(
-        self,
-        classifier: Classifier,
-        settings: ClassifierSettings,
-        values: dict[str, float],
-        place: tuple[Part, int, int],
-        evidence: _Evidence,
-    ) -> None:
-        """Keep each category's highest value, and find where it passes a threshold."""
-        part, start, end = place
-        for category, value in values.items():
-            key = (classifier.name, category)
-            evidence.scores[key] = max(value, evidence.scores.get(key, 0.0))
-            steps = evidence.policy.steps(settings, category, part)
-            passed = [severity for severity, least in steps.items() if value >= least]
-            if passed:
-                rule = f"{classifier.name}.{category}"
-                why = f"{classifier.name} scores {category} {value:.2f}"
-                evidence.findings.append(Finding(rule, max(passed), part, (start, end), why))
-
 
 def _guarded(part: str, read: Callable[[], list[Finding]]) -> list[Finding]:
     """Run one part of the audit; whatever it raises becomes the finding that blocks."""
     try:
         return read()
     except Exception as error:  # fail closed, whatever went wrong
-        return [_failure(part, error, "program")]
-
-
-def _failure(part: str, error: Exception, where: Part) -> Finding:
-    why = f"{part} failed: {type(error).__name__}: {printable(str(error), 200)}"
-    return Finding(FAILURE, Severity.HIGH, where, None, why)
+        return [failure(part, error, "program")]
 
 
 def _on(part: Part, finding: Finding, base: int = 0) -> Finding:
@@ -325,10 +234,3 @@ def _on(part: Part, finding: Finding, base: int = 0) -> Finding:
 
 def _with_severity(finding: Finding, severity: Severity) -> Finding:
     return Finding(finding.rule, severity, finding.part, finding.span, finding.why)
-
-
-def _comments(text: str) -> list[tuple[int, int]]:
-    try:
-        return Program(text).prose
-    except Unparsable:
-        return [(0, len(text))]

@@ -13,7 +13,7 @@ from math import prod
 from typing import NamedTuple
 
 from azr_monitor.categories import category_of
-from azr_monitor.records import Finding, Score, Severity
+from azr_monitor.records import NOTES, Finding, Score, Severity
 
 WEIGHTS: dict[Severity, float] = {
     Severity.INFO: 0.02,
@@ -69,6 +69,8 @@ def signs(findings: Iterable[Finding], scores: Iterable[Score], curves: Mapping[
     """
     found = []
     for finding in findings:
+        if finding.rule in NOTES:
+            continue
         drawn = curves.get(finding.rule)
         source = finding.rule if drawn is None else drawn.classifier
         found.append(Sign(source, finding.rule, WEIGHTS[finding.severity]))

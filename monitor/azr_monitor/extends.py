@@ -25,7 +25,7 @@ _BY_NAME = {("classifiers",), ("metrics",)}
 _OWN = ("name", "description", "folder", EXTENDS)
 _FILES = ("packs", "yara", "ast_grep")
 """Keys of ``rules`` that hold paths relative to the policy's folder."""
-_PATHS = ("path", "checkpoint", "config")
+_PATHS = ("path", "checkpoint", "config", "rubric")
 """Keys of a classifier that hold a path relative to the policy's folder."""
 
 Place = tuple[str | int, ...]

@@ -25,7 +25,7 @@ from azr_monitor.extends import Merged, Place, read
 from azr_monitor.extends import Source as PolicySource
 from azr_monitor.fields import ActionName, Model, SeverityName, nearest
 from azr_monitor.metrics import MetricRule
-from azr_monitor.records import Action, Part, Severity
+from azr_monitor.records import NOTES, SLOW, Action, Part, Severity
 from azr_monitor.rules import behaviour, programs
 from azr_monitor.rules.base import ProgramRule
 from azr_monitor.rules.traces import RulePackError, TraceRule, compile_packs, shipped_rules
@@ -34,6 +34,7 @@ from azr_monitor.sections import (
     ClassifierSettings,
     DetoxifySettings,
     Imports,
+    JudgeSettings,
     Leave,
     Limits,
     Rate,
@@ -47,7 +48,11 @@ POLICIES = ("default", "strict", "observe")
 METRICS: Final = "metrics.yaml"
 _JUDGES = (("azr_monitor", "rules", ".py"), ("azr_monitor", "engines", ".py"), ("azr_policies", "rules", ".yaml"))
 """What judges beside the policy itself: package, folder and ending of the files."""
-_CLASSIFIERS: Final[dict[str, type[BaseModel]]] = {"detoxify": DetoxifySettings, "transformer": TransformerSettings}
+_CLASSIFIERS: Final[dict[str, type[BaseModel]]] = {
+    "detoxify": DetoxifySettings,
+    "judge": JudgeSettings,
+    "transformer": TransformerSettings,
+}
 
 
 class PolicyError(ValueError):
@@ -107,7 +112,10 @@ class Policy(Model):
             if (action := lookup(scope.actions, rule)) is not None:
                 return Action(action)
         override = lookup(self.rules.actions, rule)
-        return self.actions[severity] if override is None else override
+        if override is not None:
+            return Action(override)
+        # Somebody should hear of it, whatever is done about infos.
+        return max(Action.ALERT, self.actions[severity]) if rule == SLOW else self.actions[severity]
 
     def names(self, rule: str, part: Part | None = None) -> bool:
         """Whether the policy has an action of its own for a rule, whatever the severity; None: in any part."""
@@ -361,6 +369,7 @@ def _fixed_ids() -> tuple[str, ...]:
         programs.UNPARSABLE,
         programs.TOO_COMPLEX,
         LIFTED,
+        *NOTES,
     )
 
 

@@ -21,6 +21,10 @@ FAILURE = "monitor.failure"
 """The rule under which a part of the monitor that failed is reported."""
 LIMIT = "monitor.limit"
 """The rule under which a text that was not read whole is reported."""
+SLOW, UNSCORED, ASKED = "monitor.slow", "monitor.unscored", "monitor.asked"
+"""Notes on the monitor's own work: a classifier over its time, one that did not score a text, one that was asked."""
+NOTES = frozenset({SLOW, UNSCORED, ASKED})
+"""They say nothing of the sample that they stand with."""
 
 
 class Severity(IntEnum):
@@ -123,6 +127,12 @@ class Finding(msgspec.Struct, frozen=True):
     part: Part
     span: tuple[int, int] | None
     why: str
+
+
+def failure(what: str, error: Exception, part: Part) -> Finding:
+    """What blocks when ``what``, a part of the monitor, raised."""
+    why = f"{what} failed: {type(error).__name__}: {printable(str(error), 200)}"
+    return Finding(FAILURE, Severity.HIGH, part, None, why)
 
 
 class Score(msgspec.Struct, frozen=True):

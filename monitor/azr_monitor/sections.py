@@ -6,10 +6,12 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, model_validator
 
+from azr_monitor.categories import HARMS
 from azr_monitor.fields import ActionName, Model, SeverityName
 from azr_monitor.records import Action, Part
 from azr_monitor.scopes import Allow, Thresholds, rising
 
+Harm = Literal["deception", "harm", "escape", "tampering", "hidden-message", "sandbagging", "power", "abuse"]
 LAST_CLEAN: Final = "last clean"
 
 
@@ -108,6 +110,9 @@ class _Classifier(Model):
     max_windows: int = Field(
         default=0, ge=0, description="blocked when a text needs more windows than this; 0 reads any length"
     )
+    budget_ms: int = Field(
+        default=0, ge=0, description="milliseconds that a batch may take; longer is told of. 0: it takes what it takes"
+    )
     batch_size: int = Field(default=16, ge=1, description="windows scored together")
     device: str = Field(default="cpu", description="a torch device")
     thresholds: Thresholds = Field(
@@ -140,4 +145,26 @@ class TransformerSettings(_Classifier):
     multi_label: bool | None = Field(default=None, description="sigmoid per label; by default as the config says")
 
 
-ClassifierSettings = Annotated[DetoxifySettings | TransformerSettings, Field(discriminator="kind")]
+class JudgeSettings(_Classifier):
+    """A model behind an OpenAI-compatible endpoint that is asked about some texts. What it reads leaves the machine."""
+
+    kind: Literal["judge"]
+    name: str = Field(default="judge", pattern=r"^[a-z][a-z0-9_-]*$", description="what its scores are called")
+    url: str = Field(description="the endpoint's address, as in http://127.0.0.1:8000/v1")
+    model: str = Field(min_length=1, description="the model's name there")
+    key_env: str = Field(default="", pattern=r"^([A-Za-z_]\w*)?$", description="the environment variable with the key")
+    rubric: str = Field(default="", description="a text file with what to judge by, instead of the shipped words")
+    categories: tuple[Harm, ...] = Field(default=HARMS, min_length=1, description="what it is asked about")
+    rate: float = Field(default=0.05, gt=0, le=1, description="the share of texts that it is asked about")
+    calls_per_step: int = Field(default=16, ge=1)
+    calls_per_run: int = Field(default=2000, ge=1)
+    tokens_per_run: int = Field(default=2_000_000, ge=1, description="of questions and answers together")
+    parallel: int = Field(default=4, ge=1, le=64, description="questions under way at once")
+    timeout_s: float = Field(default=20.0, gt=0, le=600, description="for one answer")
+    retries: int = Field(default=2, ge=0, le=10, description="after no answer, or one that is not as asked for")
+    max_chars: int = Field(default=12_000, ge=1000, description="characters of one question; longer texts are several")
+    max_answer_tokens: int = Field(default=400, ge=50)
+    json_mode: bool = Field(default=True, description="ask the endpoint for JSON; off for those that cannot")
+
+
+ClassifierSettings = Annotated[DetoxifySettings | JudgeSettings | TransformerSettings, Field(discriminator="kind")]

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 import pytest
 
-from azr_monitor import audit
+from azr_monitor import audit, scoring
 from azr_monitor.audit import Auditor
 from azr_monitor.classifiers.base import ClassifierUnavailable
 from azr_monitor.policy import POLICIES, Policy, PolicyError, load_policy
-from azr_monitor.records import FAILURE, LIMIT, Action, Severity, Subject, Verdict
+from azr_monitor.records import FAILURE, LIMIT, SLOW, Action, Severity, Subject, Verdict
 from azr_monitor.rules import behaviour, programs
 from azr_monitor.sections import DetoxifySettings
 from azr_sandbox.execution import Execution, Outcome
@@ -260,7 +261,26 @@ def test_a_disabled_classifier_is_not_looked_for() -> None:
 
 def test_the_memory_of_the_auditor_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audit, "_MEMO", 10)
+    monkeypatch.setattr(scoring, "_MEMO", 10)
     auditor = Auditor(DEFAULT, [Marker()])
     auditor.inspect([Subject(id=str(n), program=f"def f(x):\n    return {n}", trace=f"{TRACE} {n}") for n in range(40)])
     assert len(auditor._memo) <= 10
-    assert len(auditor._scored) <= 10
+    assert len(auditor._scorers[0]._known) <= 10
+
+
+def test_a_batch_over_its_time_is_told_of_once_and_blocks_nothing() -> None:
+    class Slow(Marker):
+        def score(self, texts: Sequence[str]) -> list[dict[str, float]]:
+            time.sleep(0.02)
+            return super().score(texts)
+
+    entry = next(entry for entry in DEFAULT.classifiers if entry.name == "detoxify")
+    policy = DEFAULT.model_copy(update={"classifiers": (entry.model_copy(update={"budget_ms": 1}),)})
+    subjects = [Subject(id=str(n), trace=f"{TRACE} {n}") for n in range(3)]
+    verdicts = Auditor(policy, [Slow()]).inspect(subjects)
+    assert [[finding.rule for finding in verdict.findings] for verdict in verdicts] == [[SLOW], [], []]
+    assert "for 3 samples, budget_ms is 1" in verdicts[0].findings[0].why
+    assert all(verdict.allowed and verdict.score == 0.0 for verdict in verdicts)
+    assert verdicts[0].action == Action.ALERT
+    generous = policy.model_copy(update={"classifiers": (entry.model_copy(update={"budget_ms": 60_000}),)})
+    assert all(verdict.findings == () for verdict in Auditor(generous, [Slow()]).inspect(subjects))

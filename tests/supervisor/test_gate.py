@@ -56,7 +56,7 @@ class FailingJudge:
         self._real = real
         self._where = where
 
-    def inspect(self, subjects: Sequence[Subject]) -> list[Verdict]:
+    def inspect(self, subjects: Sequence[Subject], step: int | None = None) -> list[Verdict]:
         if self._where == "inspect":
             raise RuntimeError("the rules are on fire")
         verdicts = self._real.inspect(subjects)

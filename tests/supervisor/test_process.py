@@ -350,7 +350,7 @@ def test_a_policy_s_rollback_does_not_undo_the_operator_s_pause(supervise: Super
 
 def test_a_part_that_keeps_failing_pauses_the_run_under_any_policy(supervise: Supervise) -> None:
     class Burning:
-        def inspect(self, subjects: Sequence[Any]) -> Any:
+        def inspect(self, subjects: Sequence[Any], step: int | None = None) -> Any:
             raise RuntimeError("the rules are on fire")
 
         conclude = inspect

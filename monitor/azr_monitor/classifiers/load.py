@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from azr_monitor.classifiers.base import Classifier
-from azr_monitor.sections import ClassifierSettings, TransformerSettings
+from azr_monitor.sections import ClassifierSettings, JudgeSettings, TransformerSettings
 
 
 def load_classifier(settings: ClassifierSettings, folder: str = "") -> Classifier:
@@ -12,6 +12,10 @@ def load_classifier(settings: ClassifierSettings, folder: str = "") -> Classifie
     Raises:
         ClassifierUnavailable: a package or weights are missing, or cannot be used.
     """
+    if isinstance(settings, JudgeSettings):
+        from azr_monitor.classifiers.judge import load_judge
+
+        return load_judge(settings, folder)
     if isinstance(settings, TransformerSettings):
         from azr_monitor.classifiers.transformer import load_transformer
 

@@ -40,7 +40,7 @@ from azr_sandbox.jail import Jail
 class Judge(Protocol):
     """What the gate needs of a monitor; `azr_monitor.audit.Auditor` is the real one."""
 
-    def inspect(self, subjects: Sequence[Subject]) -> list[Verdict]: ...
+    def inspect(self, subjects: Sequence[Subject], step: int | None = None) -> list[Verdict]: ...
 
     def conclude(self, subject: Subject, verdict: Verdict, executions: Sequence[Execution]) -> Verdict: ...
 
@@ -122,7 +122,7 @@ class Gate:
         ]
         try:
             with judged.timed("monitors"):
-                verdicts = self._judge.inspect(subjects)
+                verdicts = self._judge.inspect(subjects, review.step)
             if len(verdicts) != len(subjects):
                 raise RuntimeError(f"{len(verdicts)} verdicts on {len(subjects)} samples")
             failure = ""
