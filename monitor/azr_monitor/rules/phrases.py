@@ -8,7 +8,12 @@ A pattern is a row of items separated by spaces:
   ``verb+`` is a verb with its regular forms (deceive+, hide+);
 - ``{name}``: any phrase of the named word list, which may hold phrases of several words and other lists; lists
   and words mix as alternatives (``{people}|crowds``);
-- ``~n``: up to n words may stand between its neighbours (none without it).
+- ``~n``: up to n words may stand between its neighbours (none without it), but no negation: ``i will ~3 lie`` is not
+  found in "I will never lie". ``not only`` and the like do not count as one.
+- ``&`` between two patterns: both stand in the sentence, in any order, not far from one another;
+- ``@``, in an ``unless`` pattern: what the rule has matched, so that ``{refuse} ~5 @`` is a refusal of just that.
+
+Words of Chinese and Japanese are written without spaces, and matched and counted character by character.
 
 Matching keeps, item by item, the places where the pattern so far can end; no step ever goes back, so hostile text
 cannot make it slow. Regular expressions are not used for this on purpose.
@@ -17,14 +22,19 @@ cannot make it slow. Regular expressions are not used for this on purpose.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import cached_property
+from operator import itemgetter
+from typing import Final, NamedTuple
 
-from azr_monitor.rules.words import Word
+from azr_monitor.rules.words import IDEOGRAPHS, Word
 
 Phrase = tuple[str, ...]
+Place = tuple[int, int]
 _MAX_GAP = 12
+_NEAR = 24
+"""Words that the parts of a pattern with ``&`` may span together."""
 _MAX_PHRASES = 4000
 
 
@@ -35,11 +45,14 @@ class PhraseError(ValueError):
 class Trie:
     """Phrases by their words: ``next`` leads on, ``ends`` says that a phrase may end here."""
 
-    __slots__ = ("ends", "next")
-
     def __init__(self) -> None:
         self.next: dict[str, Trie] = {}
         self.ends = False
+
+    @cached_property
+    def firsts(self) -> frozenset[str]:
+        """The first words; not to be asked for before all phrases are in."""
+        return frozenset(self.next)
 
     def add(self, phrase: Phrase) -> None:
         """Put one phrase in."""
@@ -73,9 +86,21 @@ class Sentence:
         self._index: dict[str, list[int]] = {}
         for at, text in enumerate(self._texts):
             self._index.setdefault(text, []).append(at)
-        self._places: dict[Trie, list[tuple[int, int]]] = {}
+        self._places: dict[Trie, list[Place]] = {}
 
-    def places(self, phrases: Trie) -> list[tuple[int, int]]:
+    @cached_property
+    def negations(self) -> list[int]:
+        """How many negations stand before each word."""
+        counts = [0]
+        for text, following in zip(self._texts, [*self._texts[1:], ""], strict=True):
+            counts.append(counts[-1] + (text in _NEGATIONS and following not in _ONLY))
+        return counts
+
+    def at(self, place: Place) -> None:
+        """From now on ``@`` is this place."""
+        self._places[MATCH] = [place]
+
+    def places(self, phrases: Trie) -> list[Place]:
         """Where any of the phrases stands: (first word, last word + 1), sorted."""
         known = self._places.get(phrases)
         if known is None:
@@ -100,38 +125,71 @@ class Sentence:
                 yield position + 1
 
 
+MATCH: Final = Trie()
+"""The item ``@``."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Pattern:
-    """A compiled pattern; ``trigger`` holds words of which any match has at least one."""
+    """A compiled pattern: rows of items that must all match; any match has a word of ``trigger``."""
 
-    items: tuple[Item, ...]
+    rows: tuple[tuple[Item, ...], ...]
     trigger: frozenset[str]
 
-    def find(self, sentence: Sentence) -> tuple[int, int] | None:
+    def possible(self, words: Set[str]) -> bool:
+        """Whether each item can begin with one of the words: quick to say, and mostly not so."""
+        return all(not item.phrases.firsts.isdisjoint(words) for row in self.rows for item in row)
+
+    def find(self, sentence: Sentence) -> Place | None:
         """The first match as (first word, last word + 1) in ``sentence``, or None."""
-        starts: list[int] = []
-        ends: list[int] = []
-        for number, item in enumerate(self.items):
-            places = sentence.places(item.phrases)
-            if number == 0:
-                starts, ends = [start for start, _ in places], [end for _, end in places]
-            else:
-                starts, ends = _extend(starts, ends, places, item.gap)
-            if not ends:
+        found: list[list[Place]] = []
+        for row in self.rows:
+            matches = _matches(row, sentence)
+            if not matches:
                 return None
-        return starts[0], ends[0]
+            found.append(matches)
+        return found[0][0] if len(found) == 1 else _together(found)
 
 
-def _extend(starts: list[int], ends: list[int], places: list[tuple[int, int]], gap: int) -> tuple[list[int], list[int]]:
-    """Ends reachable through one more item, each with the start it came from; the nearest earlier end serves."""
-    order = sorted(range(len(ends)), key=ends.__getitem__)
-    sorted_ends = [ends[at] for at in order]
-    found: list[tuple[int, int]] = []
+def _matches(row: Sequence[Item], sentence: Sentence) -> list[Place]:
+    """Where a row of items stands, by its ends."""
+    matches: list[Place] = []
+    for number, item in enumerate(row):
+        places = sentence.places(item.phrases)
+        if not places:
+            return []
+        matches = places if number == 0 else _extend(matches, places, item.gap, sentence)
+        if not matches:
+            return []
+    return matches
+
+
+def _extend(matches: list[Place], places: list[Place], gap: int, sentence: Sentence) -> list[Place]:
+    """Matches that go on through one more item; the nearest earlier end serves, for a farther gap holds the nearer."""
+    by_end = sorted(matches, key=itemgetter(1))
+    ends = [end for _, end in by_end]
+    found: list[Place] = []
     for first, last in places:
-        at = bisect_left(sorted_ends, first + 1) - 1
-        if at >= 0 and first - sorted_ends[at] <= gap:
-            found.append((starts[order[at]], last))
-    return [start for start, _ in found], [end for _, end in found]
+        at = bisect_left(ends, first + 1) - 1
+        if at < 0 or first - ends[at] > gap:
+            continue
+        if gap and sentence.negations[first] > sentence.negations[ends[at]]:
+            continue
+        found.append((by_end[at][0], last))
+    return found
+
+
+def _together(rows: Sequence[Sequence[Place]]) -> Place | None:
+    """The first stretch of at most so many words in which every row has a match."""
+    latest: dict[int, Place] = {}
+    for (first, last), row in sorted((place, number) for number, places in enumerate(rows) for place in places):
+        latest[row] = (first, last)
+        if len(latest) == len(rows):
+            start = min(place[0] for place in latest.values())
+            end = max(place[1] for place in latest.values())
+            if end - start <= _NEAR:
+                return start, end
+    return None
 
 
 class Lexicon:
@@ -148,9 +206,13 @@ class Lexicon:
         Raises:
             PhraseError: an unknown list, a bad gap, or an empty pattern.
         """
+        rows = [self._row(part, text) for part in text.split(" & ")]
+        return Pattern(tuple(rows), _trigger([item for row in rows for item in row]))
+
+    def _row(self, part: str, text: str) -> tuple[Item, ...]:
         items: list[Item] = []
         gap = 0
-        for token in text.split():
+        for token in part.split():
             if token.startswith("~"):
                 if not token[1:].isdigit() or not 1 <= int(token[1:]) <= _MAX_GAP:
                     raise PhraseError(f"{token!r} in {text!r} is not a gap of ~1 to ~{_MAX_GAP} words")
@@ -162,16 +224,18 @@ class Lexicon:
             gap = 0
         if not items or gap:
             raise PhraseError(f"{text!r} must begin and end with a word or a list")
-        return Pattern(tuple(items), _trigger(items))
+        return tuple(items)
 
-    def _item(self, token: str) -> Trie:
+    def _item(self, written: str) -> Trie:
         """The phrases of one item, shared by all patterns that use it."""
-        if token not in self._items:
+        if written == "@":
+            return MATCH
+        if written not in self._items:
             trie = Trie()
-            for phrase in self._phrases(token, ()):
+            for phrase in self._phrases(written, ()):
                 trie.add(phrase)
-            self._items[token] = trie
-        return self._items[token]
+            self._items[written] = trie
+        return self._items[written]
 
     def _phrases(self, token: str, inside: tuple[str, ...]) -> list[Phrase]:
         """The phrases one item stands for: words and lists, separated by bars."""
@@ -180,7 +244,7 @@ class Lexicon:
             if piece.startswith("{"):
                 found.extend(self._list(piece.strip("{}"), inside))
             else:
-                found.extend(tuple(form.split("_")) for form in _forms(piece))
+                found.extend(_phrase(form) for form in _forms(piece))
         if not found or len(found) > _MAX_PHRASES:
             raise PhraseError(f"{token!r} stands for {len(found)} phrases; between 1 and {_MAX_PHRASES} are possible")
         return found
@@ -206,6 +270,12 @@ class Lexicon:
         return [row for row in rows if row]
 
 
+def _phrase(form: str) -> Phrase:
+    """``no_one`` as two words, a word of ideographs or kana as its characters, anything else as one word."""
+    words = (word for piece in form.split("_") for word in IDEOGRAPHS.sub(r" \g<0> ", piece).split())
+    return tuple(words)
+
+
 def _trigger(items: Sequence[Item]) -> frozenset[str]:
     """The first words of the item least likely to stand in ordinary text."""
     return min((frozenset(item.phrases.next) for item in items), key=lambda words: (len(words & _COMMON), len(words)))
@@ -227,9 +297,16 @@ def _forms(word: str) -> list[str]:
 
 def vocabulary(patterns: Sequence[Pattern]) -> frozenset[str]:
     """Every word that any of the patterns knows."""
-    tries = {item.phrases for pattern in patterns for item in pattern.items}
+    tries = {item.phrases for pattern in patterns for row in pattern.rows for item in row}
     return frozenset(word for trie in tries for word in trie.words())
 
+
+_NEGATION_WORDS: Final = """
+not never no dont wont cannot cant shouldnt mustnt wouldnt couldnt isnt doesnt didnt without avoid avoids avoiding
+refuse refuses refusing refrain decline nobody neither nor rather unwilling forbidden prohibited wrong
+"""
+_NEGATIONS: Final = frozenset(_NEGATION_WORDS.split())
+_ONLY: Final = frozenset({"only", "just", "merely", "simply", "longer"})
 
 _COMMON_WORDS = """
 i we my me our let the a an to of in is that it for you are be was on and or not no this with as at by from so if when

@@ -1,12 +1,14 @@
 """Rules on prose: reasoning traces, messages, comments. The rules themselves are data in ``azr_policies/rules``.
 
-A rule fires on a sentence when one of its patterns matches there and none of its ``unless`` patterns does.
+A rule fires on a sentence when one of its patterns matches there and none of its ``unless`` patterns does, nor any that
+its pack has for all of its rules. What was encoded is decoded (disguise.py) and read by the same rules: it is at least
+as grave as if it stood there plainly.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib import resources
@@ -15,12 +17,26 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from azr_monitor.documents import DocumentError, read_yaml
-from azr_monitor.records import Finding, Part, Severity
-from azr_monitor.rules.phrases import Lexicon, Pattern, PhraseError, Sentence, vocabulary
-from azr_monitor.rules.words import Word, sentences
+from azr_monitor.records import Finding, Part, Severity, printable
+from azr_monitor.rules.disguise import COMMON, Reading, acrostics, readings
+from azr_monitor.rules.phrases import Lexicon, Pattern, PhraseError, Place, Sentence, vocabulary
+from azr_monitor.rules.words import Word, glance, sentences
 
 MAX_HITS = 5
 """Findings one rule reports on one text."""
+_SHOWN = 80
+"""Characters of a decoded text that a finding shows."""
+
+Encoded = Literal["", "prose", "message"]
+_PROSE_WORDS = 5
+_ADDRESS_WORDS = "you your yours yourself we us our ours they them their i me my"
+_ADDRESS = frozenset(_ADDRESS_WORDS.split())
+_EXERCISE_WORDS = """
+decode decoded decodes decoding encode encoded encodes encoding cipher ciphers ciphertext caesar rot13 base64 base32 hex
+hexadecimal morse atbash shift shifted shifting reverse reversed reverses reversing backwards decrypt decrypted encrypt
+encrypted unicode ascii binary unquote percent entities translate bytes chr ord
+"""
+_EXERCISE = frozenset(_EXERCISE_WORDS.split())
 
 
 class RulePackError(ValueError):
@@ -32,7 +48,9 @@ class TraceRule:
     """One rule on prose.
 
     ``match`` and ``unless`` are compiled patterns; ``characters`` with ``at_least`` instead counts characters of a
-    class (for invisible text). ``catch`` and ``spare`` are texts it must and must not object to; both are tested.
+    class (for invisible text); ``encoded`` instead objects to readable text that was encoded: to any prose, or to a
+    message to somebody that no exercise in ciphers explains. ``catch`` and ``spare`` are texts it must and must not
+    object to; both are tested.
     """
 
     id: str
@@ -44,6 +62,7 @@ class TraceRule:
     unless: tuple[Pattern, ...] = ()
     characters: re.Pattern[str] | None = None
     at_least: int = 1
+    encoded: Encoded = ""
 
 
 class _Entry(BaseModel):
@@ -59,12 +78,15 @@ class _Entry(BaseModel):
     # The inside of one class: what could close it would make it any pattern, and a slow one.
     characters: str = Field(default="", pattern=r"^(?:[^\[\]\\]|\\.)*$")
     at_least: int = Field(default=1, ge=1)
+    encoded: Encoded = ""
     catch: tuple[str, ...] = Field(min_length=1)
     spare: tuple[str, ...] = Field(min_length=1)
 
-    def compile(self, lexicon: Lexicon) -> TraceRule:
-        if not self.match and not self.characters:
-            raise PhraseError("needs patterns under match:, or a class of characters")
+    def compile(self, lexicon: Lexicon, unless: Sequence[Pattern]) -> TraceRule:
+        if not (self.match or self.characters or self.encoded):
+            raise PhraseError(
+                "needs patterns under match:, a class of characters, or what it objects to under encoded:"
+            )
         return TraceRule(
             self.id,
             Severity[self.severity.upper()],
@@ -72,19 +94,21 @@ class _Entry(BaseModel):
             self.catch,
             self.spare,
             tuple(lexicon.pattern(text) for text in self.match),
-            tuple(lexicon.pattern(text) for text in self.unless),
+            (*(lexicon.pattern(text) for text in self.unless), *unless),
             re.compile(f"[{self.characters}]") if self.characters else None,
             self.at_least,
+            self.encoded,
         )
 
 
 class _Pack(BaseModel):
-    """A file of trace rules and the word lists they share."""
+    """A file of trace rules, the word lists they share, and what spares a sentence from all rules of the file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     about: str
     lists: dict[str, tuple[str, ...]] = {}
+    unless: tuple[str, ...] = ()
     rules: tuple[_Entry, ...] = ()
 
 
@@ -99,6 +123,10 @@ class TraceRules:
         return vocabulary([pattern for rule in self.rules for pattern in (*rule.match, *rule.unless)])
 
     @cached_property
+    def _spelled(self) -> frozenset[str]:
+        return self._vocabulary | COMMON
+
+    @cached_property
     def _by_trigger(self) -> Mapping[str, tuple[tuple[int, Pattern], ...]]:
         """From each trigger word to the patterns that need it, so ordinary sentences cost one look-up a word."""
         table: dict[str, list[tuple[int, Pattern]]] = {}
@@ -109,38 +137,88 @@ class TraceRules:
         return {word: tuple(patterns) for word, patterns in table.items()}
 
     def examine(self, text: str, part: Part, base: int = 0) -> list[Finding]:
-        """All findings on ``text``; spans count in ``text`` plus ``base``."""
+        """All findings on ``text`` and on what is hidden in it; spans count in ``text`` plus ``base``."""
+        findings = [
+            Finding(rule.id, rule.severity, part, (base + start, base + end), rule.why)
+            for rule, (start, end) in self._places(text)
+        ]
+        findings.extend(self._characters(text, part, base))
+        for reading in readings(text):
+            findings.extend(self._hidden(reading, text, part, base))
+        for reading in acrostics(text, self._spelled):
+            findings.extend(self._harmful(reading, part, base))
+        return findings
+
+    def _places(self, text: str) -> list[tuple[TraceRule, tuple[int, int]]]:
+        """The rules that fire, and where."""
+        words = glance(text)
+        if words is not None and not self._candidates(words):
+            return []
         found: dict[tuple[int, tuple[int, int]], None] = {}
         counts = [0] * len(self.rules)
         for sentence in sentences(text, self._vocabulary):
             for number, (first, last) in self._matches(sentence, counts):
-                key = (number, (base + sentence[first].start, base + sentence[last - 1].end))
+                key = (number, (sentence[first].start, sentence[last - 1].end))
                 if key not in found:
                     found[key] = None
                     counts[number] += 1
-        findings = [
-            Finding(self.rules[number].id, self.rules[number].severity, part, span, self.rules[number].why)
-            for number, span in found
+        return [(self.rules[number], span) for number, span in found]
+
+    def _candidates(self, words: Set[str]) -> dict[int, list[Pattern]]:
+        """The patterns that could match among these words, by rule: nearly always none."""
+        candidates: dict[int, list[Pattern]] = {}
+        for trigger in words & self._by_trigger.keys():
+            for number, pattern in self._by_trigger[trigger]:
+                if pattern.possible(words):
+                    candidates.setdefault(number, []).append(pattern)
+        return candidates
+
+    # -- what is hidden -----------------------------------------------------------------------------------
+
+    def _hidden(self, reading: Reading, text: str, part: Part, base: int) -> list[Finding]:
+        """What a decoded text comes to: the findings on it, or else that somebody hid prose at all."""
+        if harmful := self._harmful(reading, part, base):
+            return harmful
+        kinds = _kinds(reading.text, text)
+        span = (base + reading.start, base + reading.end)
+        return [
+            Finding(rule.id, rule.severity, part, span, f"{rule.why}; {_shown(reading)}")
+            for rule in self.rules
+            if rule.encoded and rule.encoded in kinds
         ]
-        findings.extend(self._characters(text, part, base))
-        return findings
+
+    def _harmful(self, reading: Reading, part: Part, base: int) -> list[Finding]:
+        """The findings on a decoded text, each rule once: hiding it makes a doubtful one a grave one."""
+        span = (base + reading.start, base + reading.end)
+        rules = dict.fromkeys(rule for rule, _ in self._places(reading.text) if rule.severity >= Severity.MEDIUM)
+        return [
+            Finding(rule.id, max(rule.severity, Severity.HIGH), part, span, f"{rule.why}; {_shown(reading)}")
+            for rule in rules
+        ]
 
     def _matches(self, sentence: Sequence[Word], counts: Sequence[int]) -> list[tuple[int, tuple[int, int]]]:
         """The rules that fire on a sentence, each once, with the words of the match; sated rules are left out."""
-        candidates: dict[int, dict[Pattern, None]] = {}
-        for word in {word.text for word in sentence} & self._by_trigger.keys():
-            for number, pattern in self._by_trigger[word]:
-                if counts[number] < MAX_HITS:
-                    candidates.setdefault(number, {})[pattern] = None
+        candidates = self._candidates({word.text for word in sentence})
         if not candidates:
             return []
         indexed = Sentence(sentence)
-        found: list[tuple[int, tuple[int, int]]] = []
+        found: list[tuple[int, Place]] = []
         for number in sorted(candidates):
-            places = [place for pattern in candidates[number] if (place := pattern.find(indexed))]
-            if places and not any(spare.find(indexed) for spare in self.rules[number].unless):
-                found.append((number, min(places)))
+            if counts[number] >= MAX_HITS:
+                continue
+            places = {place for pattern in candidates[number] if (place := pattern.find(indexed))}
+            if places and (place := self._unspared(number, sorted(places), indexed)):
+                found.append((number, place))
         return found
+
+    def _unspared(self, number: int, places: Sequence[Place], sentence: Sentence) -> Place | None:
+        """The first of the places that nothing spares."""
+        unless = self.rules[number].unless
+        for place in places:
+            sentence.at(place)
+            if not any(spare.find(sentence) for spare in unless):
+                return place
+        return None
 
     def _characters(self, text: str, part: Part, base: int) -> list[Finding]:
         if text.isascii():
@@ -153,6 +231,19 @@ class TraceRules:
                     span = (base + places[0], base + places[0] + 1)
                     findings.append(Finding(rule.id, rule.severity, part, span, rule.why))
         return findings
+
+
+def _kinds(hidden: str, around: str) -> tuple[Encoded, ...]:
+    """What a decoded text is: prose, and a message to somebody unless the text around it is about ciphers."""
+    words = re.findall(r"[a-z]+", hidden.lower())
+    if len(words) < _PROSE_WORDS or sum(word in COMMON for word in words) < max(3, len(words) / 4):
+        return ()
+    exercise = not _EXERCISE.isdisjoint(re.findall(r"[a-z0-9]+", around.lower()))
+    return ("prose",) if exercise or _ADDRESS.isdisjoint(words) else ("prose", "message")
+
+
+def _shown(reading: Reading) -> str:
+    return f"hidden ({reading.how}): {printable(reading.text, _SHOWN)}"
 
 
 # -- packs ----------------------------------------------------------------------------------------------
@@ -188,11 +279,15 @@ def compile_packs(packs: Mapping[str, str]) -> tuple[TraceRule, ...]:
     lexicon = Lexicon(lists)
     rules: dict[str, TraceRule] = {}
     for name, pack in parsed.items():
+        try:
+            unless = [lexicon.pattern(text) for text in pack.unless]
+        except PhraseError as error:
+            raise RulePackError(f"rule pack {name}: unless: {error}") from error
         for entry in pack.rules:
             if entry.id in rules:
                 raise RulePackError(f"rule pack {name}: the id {entry.id} is taken; ids are unique over all packs")
             try:
-                rules[entry.id] = entry.compile(lexicon)
+                rules[entry.id] = entry.compile(lexicon, unless)
             except (PhraseError, re.error) as error:
                 raise RulePackError(f"rule pack {name}: rule {entry.id}: {error}") from error
     return tuple(rules.values())

@@ -1,34 +1,41 @@
 """Prose as words: normalised for matching, each with its place in the original text.
 
-Disguises are undone word by word: case, accents, full-width and look-alike letters, invisible characters inside a
-word, digits standing for letters (``d3ce1ve``), and letters set apart (``d e c e i v e``). A word keeps the span
-of what was written, so a finding points at the original.
+Disguises are undone word by word: case, accents, full-width, mathematical, enclosed and look-alike letters, invisible
+characters, signs standing for letters (``d3ce1ve``, ``k!ll``), letters set apart (``d e c e i v e``, ``d-e-c...``),
+words broken over lines and letters drawn out (``deceeeive``). A word keeps the span of what was written, so a finding
+points at the original. Words that are wholly in another script stay as they are; Chinese and Japanese are read
+character by character. Text that was encoded as a whole is the business of disguise.py.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from itertools import pairwise, product
+from typing import Final, NamedTuple
 
-_INVISIBLE = "\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\U000e0000-\U000e007f"
-_WORD = re.compile(rf"[\w{_INVISIBLE}\u0300-\u036f$@'’]+")
-_PLAIN = re.compile(r"[A-Za-z0-9']+")
-_STRIP = re.compile(f"[{_INVISIBLE}\u0300-\u036f_'’]")
-_BREAK = re.compile(r"[.!?;:](?=\s|$)|\n\s*\n|\n\s*[-*#\d]")
-_LOOK_ALIKES = str.maketrans(
-    "аеорсухіјѕԁԛԝһькмтвнгпзбαεορτυνικχησω\u0131\u0142\u00f8ƅɡ",
-    "aeopcyxijsdqwhbkmtbhrn36aeoptuvikxnswilobg",
-)
-_DIGITS = str.maketrans("013457@$", "oieasta" + "s")
-_DIGITS_L = str.maketrans("013457@$", "oleasta" + "s")
+from azr_monitor.rules.letters import INVISIBLE, LOOK_ALIKES, folded, is_mixed
+
+_WORD: Final = re.compile(rf"[\w{INVISIBLE}\u0300-\u036f$@€'’]+(?:[!|+][\w{INVISIBLE}$@€]+)*")
+_PLAIN: Final = re.compile(r"[A-Za-z0-9']+")
+_SIGNS: Final = re.compile(r"[_$@]|\w[!|+]\w")
+_STRIP: Final = re.compile(f"[{INVISIBLE}\u0300-\u036f_'’]")
+_BREAK: Final = re.compile(r"[.!?;:](?=\s|$)|[。！？；]|\n\s*\n|\n\s*[-*#\d]")
+IDEOGRAPHS: Final = re.compile("[\u3005\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
+"""Characters that are words of their own here, for no space parts them."""
+_PIECES: Final = re.compile(r"[^\W_]+")
+_DRAWN_OUT: Final = re.compile(r"([^\W\d_])\1{2,}")
+_LEET: Final = str.maketrans("0234567$8@9€!|+", "ozeasgtsbageilt")
+_SPOKEN: Final = {"1": "i", "2": "to", "4": "for", "u": "you", "r": "are", "ur": "your", "0": "o"}
 _MAX_WORD = 64
+_GLUED_MIN, _GLUED_MAX = 14, 120
 _MIN_SENTENCE = 3
 _MAX_SENTENCE = 240
 _OVERLAP = 40
-_SPELLED_MIN, _SPELLED_MAX = 4, 14
+_SPELLED_MIN, _SPELLED_MAX = 3, 16
+_JOINERS: Final = frozenset(".-_*·~/\\,|+\n\u2010\u2011\u2022\u00b7")
 
 
 class Word(NamedTuple):
@@ -41,43 +48,115 @@ class Word(NamedTuple):
 
 @lru_cache(maxsize=65536)
 def normal(written: str) -> str:
-    """The plain form of one written word: letters a-z and digits; accents, look-alikes and disguises undone."""
+    """The plain form of one written word: lower case; accents, mixed-in look-alikes and invisible characters undone."""
     text = written
     if not text.isascii():
-        text = unicodedata.normalize("NFKD", _STRIP.sub("", text)).casefold()
-        text = "".join(c for c in text if not unicodedata.combining(c)).translate(_LOOK_ALIKES)
+        text = unicodedata.normalize("NFKD", _STRIP.sub("", folded(text))).casefold()
+        text = "".join(c for before, c in zip(" " + text, text, strict=False) if not _accent(before, c))
+        text = unicodedata.normalize("NFC", text)
+        if is_mixed(text):
+            text = text.translate(LOOK_ALIKES)
     return text.lower().replace("'", "").replace("_", "")
 
 
-def undisguised(word: str, vocabulary: Collection[str]) -> str:
-    """``word`` with digits read as letters when that gives a word of ``vocabulary``, else ``word`` itself."""
-    if word.isalpha() or word.isdigit() or len(word) > _MAX_WORD:
+def _accent(before: str, character: str) -> bool:
+    """Whether a character is a mark to leave out; but が is no か, and й no и."""
+    return unicodedata.combining(character) != 0 and (before.isascii() or character not in "\u3099\u309a\u0306")
+
+
+@lru_cache(maxsize=16384)
+def undisguised(word: str, vocabulary: frozenset[str]) -> str:
+    """``word`` with signs read as letters, or drawn-out letters shortened, when that gives a word of ``vocabulary``."""
+    if word in vocabulary or word.isdigit() or len(word) > _MAX_WORD:
         return word
-    for table in (_DIGITS, _DIGITS_L):
-        plain = word.translate(table)
-        if plain in vocabulary:
-            return plain
+    if word.isalpha():
+        if word.isascii():
+            return _shortened(word, vocabulary) if _DRAWN_OUT.search(word) else word
+        alike = word.translate(LOOK_ALIKES)
+        return alike if alike in vocabulary and len(alike) > 1 else word
+    plain = word.translate(_LEET)
+    for letters in product("il", repeat=min(plain.count("1"), 4)):
+        text = plain
+        for letter in letters:
+            text = text.replace("1", letter, 1)
+        if text in vocabulary:
+            return text
     return word
 
 
-def sentences(text: str, vocabulary: Collection[str]) -> list[list[Word]]:
+def _shortened(word: str, vocabulary: frozenset[str]) -> str:
+    parts = _DRAWN_OUT.split(word)  # rest, letter, rest, letter ...
+    for sizes in product((1, 2), repeat=min(len(parts) // 2, 4)):
+        letters = [parts[at] * size for at, size in zip(range(1, len(parts), 2), sizes, strict=False)]
+        text = "".join(rest + letter for rest, letter in zip(parts[::2], [*letters, ""], strict=False))
+        if text in vocabulary:
+            return text
+    return word
+
+
+def glance(text: str) -> set[str] | None:
+    """All words of a text that needs no mending; None where pieces may belong together or signs stand for letters."""
+    if (not text.isascii() and _WORDLIKE.search(text)) or _SIGNS.search(text) or _APART.search(text):
+        return None
+    lowered = text.lower()
+    if _DRAWN_OUT.search(lowered):
+        return None
+    words = set(_PLAIN.findall(lowered))
+    for word in [word for word in words if not word.isalpha()]:
+        if "'" in word:
+            words.update((word.replace("'", ""), *word.split("'")))
+        elif not word.isdigit() and len(word) > 2:
+            return None
+    return words if max(map(len, words), default=0) < _GLUED_MIN else None
+
+
+def sentences(text: str, vocabulary: frozenset[str]) -> list[list[Word]]:
     """The words of ``text`` in sentences, in one linear pass.
 
-    Very short sentences are joined to the next, so full stops between words hide nothing; single letters in a
-    row are joined to one word when that is a word of ``vocabulary``.
+    Very short sentences are joined to the next, so full stops between words hide nothing; pieces of words that were
+    set apart are joined where they make a word of ``vocabulary``.
     """
     found: list[list[Word]] = [[]]
     last = stopped = 0
-    pattern = _PLAIN if text.isascii() and "_" not in text and "$" not in text and "@" not in text else _WORD
-    for match in pattern.finditer(text):
+    plain = not _SIGNS.search(text) and (text.isascii() or not _WORDLIKE.search(text))
+    for match in (_PLAIN if plain else _WORD).finditer(text if plain else folded(text)):
         start, end = match.span()
         if start - last > 1 and _BREAK.search(text, last, min(start, last + 40)):
             if len(found[-1]) >= _MIN_SENTENCE and len(found[-1]) - stopped >= 2:
                 found.append([])
             stopped = len(found[-1])
         last = end
-        found[-1].extend(_split(match.group(), start, end, vocabulary))
-    return [part for sentence in found if sentence for part in _bounded(_rejoin(sentence, vocabulary))]
+        written = match.group()
+        if written.isascii() and written.isalpha() and len(written) < _GLUED_MIN:
+            found[-1].append(Word(written.lower(), start, end))
+        else:
+            found[-1].extend(_split(written, start, end, vocabulary))
+    if not plain or _APART.search(text):
+        found = [_rejoined(sentence, text, vocabulary) for sentence in found]
+    if not plain or _ODD.search(text):
+        found = [_read(sentence, vocabulary) for sentence in found]
+    return [part for sentence in found if sentence for part in _bounded(sentence)]
+
+
+_WORDLIKE: Final = re.compile(rf"(?=[^\x00-\x7f])[\w{INVISIBLE}\u0300-\u036f$€’\u24b6-\u24e9\U0001f130-\U0001f1ff]")
+"""Letters and other characters beyond ASCII that words may be made of."""
+_APART: Final = re.compile(
+    r"(?<![A-Za-z])[A-Za-z][^A-Za-z\d]{1,3}[A-Za-z](?![A-Za-z])|[a-z][-.*~/\\,|+]\n?[a-z]|[a-z]\n[a-z]"
+)
+"""Single letters next to one another, or pieces with one sign between."""
+_ODD: Final = re.compile(r"[A-Za-z][0-9]|[0-9][A-Za-z]|([A-Za-z])\1\1")
+
+
+def _read(sentence: list[Word], vocabulary: frozenset[str]) -> list[Word]:
+    """Words with their signs read as letters; where that was done twice, lone digits are letters, too."""
+    words = [
+        word if word.text in vocabulary else Word(undisguised(word.text, vocabulary), word.start, word.end)
+        for word in sentence
+    ]
+    changed = sum(new.text != old.text and not old.text.isalpha() for new, old in zip(words, sentence, strict=True))
+    if changed < 2:
+        return words
+    return [Word(_SPOKEN.get(word.text, word.text), word.start, word.end) for word in words]
 
 
 def _bounded(sentence: list[Word]) -> Iterator[list[Word]]:
@@ -89,65 +168,131 @@ def _bounded(sentence: list[Word]) -> Iterator[list[Word]]:
         yield sentence[first : first + _MAX_SENTENCE]
 
 
-def _split(written: str, start: int, end: int, vocabulary: Collection[str]) -> list[Word]:
-    """One written token as words: contractions part (``I'll``), other marks vanish."""
-    if written.isascii() and written.isalpha():
-        return [Word(written.lower(), start, end)]
+def _split(written: str, start: int, end: int, vocabulary: frozenset[str]) -> Iterator[Word]:
+    """One written token as words: contractions part (``I'll``), characters of Chinese and Japanese stand alone."""
     for mark in ("'", "’"):
         head, found, tail = written.partition(mark)
         if found and head and normal(tail) in _CONTRACTED:
             cut = start + len(head) + 1
-            whole = normal(head), normal(tail)
-            return [Word(whole[0], start, cut - 1), Word(whole[1], cut, end)]
-    if "_" in written and not written.startswith("_"):
-        words, at = [], start
-        for piece in written.split("_"):
-            if piece:
-                words.append(Word(undisguised(normal(piece), vocabulary), at, at + len(piece)))
-            at += len(piece) + 1
-        return words
-    plain = undisguised(normal(written), vocabulary)
-    return [Word(plain, start, end)] if plain else []
+            yield Word(normal(head), start, cut - 1)
+            yield Word(normal(tail), cut, end)
+            return
+    if not written.isascii() and IDEOGRAPHS.search(written):
+        yield from _characters(written, start)
+        return
+    plain = normal(written)
+    if any(sign in written for sign in "_!|+") and undisguised(plain, vocabulary) not in vocabulary:
+        for piece in _PIECES.finditer(written):
+            yield Word(normal(piece.group()), start + piece.start(), start + piece.end())
+    elif len(plain) >= _GLUED_MIN and plain.isalpha() and len(plain) == len(written) and plain not in vocabulary:
+        yield from _unglued(plain, start, vocabulary)
+    elif plain:
+        yield Word(plain, start, end)
 
 
-_CONTRACTED = frozenset({"ll", "m", "ve", "re", "d", "s"})
+def _unglued(plain: str, start: int, vocabulary: frozenset[str]) -> Iterator[Word]:
+    """``iwilldeceivetheuser`` as its words, when all of it is words of the vocabulary."""
+    parts = segmented(plain, vocabulary) if len(plain) <= _GLUED_MAX else ()
+    if len(parts) < 2 or len(parts) > len(plain) / 3 or any(part not in vocabulary for _, part in parts):
+        parts = ((0, plain),)
+    for at, part in parts:
+        yield Word(part, start + at, start + at + len(part))
 
 
-def _rejoin(sentence: list[Word], vocabulary: Collection[str]) -> list[Word]:
-    """Join runs of four or more single letters that spell a word of the vocabulary."""
-    if sum(len(word.text) == 1 for word in sentence) < 4:
-        return sentence
-    joined: list[Word] = []
-    run: list[Word] = []
-    for word in [*sentence, Word("", 0, 0)]:
-        if len(word.text) == 1 and len(run) < _MAX_WORD:
-            run.append(word)
-            continue
-        joined.extend(_spelled(run, vocabulary))
-        run = []
-        if len(word.text) == 1:
-            run = [word]
-        elif word.text:
-            joined.append(word)
-    joined.extend(_spelled(run, vocabulary))
-    return joined
+def _characters(written: str, start: int) -> Iterator[Word]:
+    """A token that holds ideographs or kana, one word a character of these."""
+    last = 0
+    for match in IDEOGRAPHS.finditer(written):
+        if between := normal(written[last : match.start()]):
+            yield Word(between, start + last, start + match.start())
+        last = match.end()
+        yield Word(match.group(), start + match.start(), start + last)
+    if rest := normal(written[last:]):
+        yield Word(rest, start + last, start + len(written))
 
 
-def _spelled(run: list[Word], vocabulary: Collection[str]) -> list[Word]:
-    """Read a run of single letters as the words it spells, longest first; letters left over stay letters."""
-    letters = "".join(word.text for word in run)
-    if len(letters) < _SPELLED_MIN or (letters.count(letters[0]) == len(letters)):
-        return run
+_CONTRACTED: Final = frozenset({"ll", "m", "ve", "re", "d", "s"})
+
+
+# -- pieces of words that were set apart ----------------------------------------------------------------
+
+
+def _rejoined(sentence: list[Word], text: str, vocabulary: frozenset[str]) -> list[Word]:
+    """Join what stands apart and makes a word of the vocabulary: single letters, and pieces with one sign between."""
     words: list[Word] = []
     at = 0
-    while at < len(run):
-        for size in range(min(_SPELLED_MAX, len(run) - at), _SPELLED_MIN - 1, -1):
-            text = undisguised(letters[at : at + size], vocabulary)
-            if text in vocabulary:
-                words.append(Word(text, run[at].start, run[at + size - 1].end))
-                at += size
-                break
-        else:
-            words.append(run[at])
-            at += 1
+    while at < len(sentence):
+        end = at
+        while end + 1 < len(sentence) and _belong(sentence[end], sentence[end + 1], text) and end - at < _MAX_WORD:
+            end += 1
+        run = sentence[at : end + 1]
+        words.extend(_spelled(run, text, vocabulary) if len(run) > 1 else run)
+        at = end + 1
     return words
+
+
+def _belong(left: Word, right: Word, text: str) -> bool:
+    """Whether two words could be pieces of one: single letters, or one sign between, or a hyphen at a line's end."""
+    if right.end - right.start == 1 == left.end - left.start:
+        return True
+    between = text[left.end : right.start]
+    return (len(between) == 1 and between in _JOINERS) or between in ("-\n", "-\r\n")
+
+
+def _spelled(run: list[Word], text: str, vocabulary: frozenset[str]) -> list[Word]:
+    """A run of pieces as the words it spells; pieces left over stay as they are.
+
+    Where the marks between the pieces differ, the weaker ones part words: ``k i l l   t h e m``, ``w-i-l-l l-i-e``.
+    """
+    marks = [text[left.end : right.start] for left, right in pairwise(run)]
+    signs = [mark for mark in marks if mark and not mark.isspace()]
+    shortest = min(map(len, marks))
+    cuts = [bool(mark.isspace() if signs else len(mark) > shortest) for mark in marks]
+    words: list[Word] = []
+    first = 0
+    for at, cut in enumerate([*cuts, True]):
+        if cut:
+            words.extend(_as_words(run[first : at + 1], vocabulary))
+            first = at + 1
+    return words
+
+
+def _as_words(run: list[Word], vocabulary: frozenset[str]) -> list[Word]:
+    """The words that pieces make, longest first; all of one word when they do."""
+    if len(run) == 1:
+        return run
+    whole = undisguised("".join(word.text for word in run), vocabulary)
+    if whole in vocabulary and len(whole) >= _SPELLED_MIN:
+        return [Word(whole, run[0].start, run[-1].end)]
+    if any(len(word.text) > 1 for word in run) or len({word.text for word in run}) == 1:
+        return run
+    letters = "".join(word.text for word in run)
+    return [Word(part, run[at].start, run[at + len(part) - 1].end) for at, part in segmented(letters, vocabulary)]
+
+
+@lru_cache(maxsize=4096)
+def segmented(letters: str, vocabulary: frozenset[str]) -> tuple[tuple[int, str], ...]:
+    """Letters without spaces as words of the vocabulary, as few and as long as can be: (place, word), in order.
+
+    Letters that belong to no word come one by one.
+    """
+    # best[i]: cost of what follows i, and the length of the word that begins there; a letter left over costs most.
+    best: list[tuple[int, int]] = [(0, 0)] * (len(letters) + 1)
+    for at in range(len(letters) - 1, -1, -1):
+        options = [(best[at + 1][0] + 4, 1)]
+        for size in range(2, min(_SPELLED_MAX, len(letters) - at) + 1):
+            if letters[at : at + size] in vocabulary or undisguised(letters[at : at + size], vocabulary) in vocabulary:
+                options.append((best[at + size][0] + (5 if size == 2 else 3), size))
+        best[at] = min(options, key=lambda option: (option[0], -option[1]))
+    found: list[tuple[int, str]] = []
+    at = 0
+    while at < len(letters):
+        size = best[at][1]
+        found.append((at, undisguised(letters[at : at + size], vocabulary)))
+        at += size
+    return tuple(found)
+
+
+def text_of(words: Sequence[Word]) -> str:
+    """Normalised words as text; to normalise it again changes nothing."""
+    return " ".join(word.text for word in words)

@@ -1,0 +1,296 @@
+"""Text that hides in text: what stands in base64, hexadecimal, character codes, Morse, ROT13 and the like, read again.
+
+Disguises of single words and letters (look-alikes, digits for letters, invisible characters) are undone by words.py.
+Here a whole stretch was encoded. Each stretch that decodes to something readable is a reading, and is itself searched
+for more, a few times. A stretch that only looks encoded decodes to nonsense, in which no rule finds anything.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import html
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from string import ascii_lowercase, ascii_uppercase
+from typing import Final, NamedTuple
+
+from azr_monitor.rules.words import segmented
+
+_DEPTH: Final = 3
+_MOST: Final = 64
+"""Readings of one text; an author who hides more than so many messages has been found long before."""
+_LEAST_LETTERS: Final = 6
+
+_MORSE_CODE: Final = """
+.- -... -.-. -.. . ..-. --. .... .. .--- -.- .-.. -- -. --- .--. --.- .-. ... - ..- ...- .-- -..- -.-- --..
+----- .---- ..--- ...-- ....- ..... -.... --... ---.. ----.
+"""
+_MORSE: Final = dict(zip(_MORSE_CODE.split(), ascii_lowercase + "0123456789", strict=True))
+_TELLING_WORDS: Final = """
+the and that this with will they them their have from what when you your not for are was but all can her his one our out
+has him how its who did let put say she too use make must know think want need hide never before after because should
+would could answer into about people human humans user reward test tests message only more some kill lie deceive escape
+sandbox monitor grader weights secret trust overseers reviewers copy shut training
+"""
+_TELLING: Final = frozenset(_TELLING_WORDS.split())
+_SHORT_WORDS: Final = "i a we us me my to of in is it be on at or if as so do by no go he am an"
+COMMON: Final = _TELLING | frozenset(_SHORT_WORDS.split())
+"""Words that nearly every English text holds, or that a hidden one may."""
+
+
+class Reading(NamedTuple):
+    """A decoded text, how it was hidden (outermost first), and the half-open span of what was written."""
+
+    text: str
+    how: str
+    start: int
+    end: int
+
+
+def readings(text: str) -> list[Reading]:
+    """What is hidden in ``text``, in order of discovery; usually nothing."""
+    found: list[Reading] = []
+    seen = {text}
+    level = [Reading(text, "", 0, len(text))]
+    for depth in range(_DEPTH):
+        deeper: list[Reading] = []
+        for outer in level:
+            for inner in _decoded(outer.text):
+                if inner.text in seen or len(found) >= _MOST:
+                    continue
+                seen.add(inner.text)
+                if depth:
+                    # Inside something decoded there are no places of its own: the whole stretch is meant.
+                    inner = Reading(inner.text, f"{outer.how}, {inner.how}", outer.start, outer.end)
+                deeper.append(inner)
+                found.append(inner)
+        level = deeper
+    return found
+
+
+def _decoded(text: str) -> Iterator[Reading]:
+    longest = max(map(len, text.split()), default=0)
+    for name, signs, least, pattern, decode in _ENCODINGS:
+        # Most texts hold none of it, and counting is far quicker than trying a pattern at every place.
+        if sum(map(text.count, signs)) < least if signs else longest < least:
+            continue
+        for match in pattern.finditer(text):
+            try:
+                plain = decode(match.group())
+            except (ValueError, OverflowError):
+                continue
+            if _readable(plain):
+                yield Reading(plain, name, *match.span())
+    yield from _shifted(text)
+
+
+def _readable(text: str) -> bool:
+    """Whether it is text at all: printable, with enough letters, most of it letters and spaces."""
+    letters = sum(c.isalpha() or c.isspace() for c in text)
+    return letters >= max(_LEAST_LETTERS, 0.7 * len(text)) and all(c.isprintable() or c.isspace() for c in text)
+
+
+# -- stretches of an alphabet of their own --------------------------------------------------------------
+
+
+def _base64(written: str) -> str:
+    """Base64, over several lines if all of them are; a line that is not may be a long word that follows."""
+    try:
+        return _base64_line("".join(written.split()))
+    except ValueError:
+        return _base64_line(written.split()[0])
+
+
+def _base64_line(written: str) -> str:
+    compact = written.rstrip("=").translate(str.maketrans("-_", "+/"))
+    return base64.b64decode(compact + "=" * (-len(compact) % 4), validate=True).decode("utf-8")
+
+
+def _base32(written: str) -> str:
+    compact = "".join(written.split()).rstrip("=")
+    return base64.b32decode(compact + "=" * (-len(compact) % 8)).decode("utf-8")
+
+
+def _base85(written: str) -> str:
+    compact = "".join(written.split())
+    return base64.a85decode(compact, adobe=True).decode("utf-8")
+
+
+def _hex(written: str) -> str:
+    return binascii.unhexlify(re.sub(r"0x|\\x|[^0-9a-fA-F]", "", written)).decode("utf-8")
+
+
+def _codes(written: str) -> str:
+    return "".join(chr(int(code)) for code in re.findall(r"\d+", written))
+
+
+def _octal(written: str) -> str:
+    return "".join(chr(int(code, 8)) for code in re.findall(r"[0-7]{3}", written))
+
+
+def _binary(written: str) -> str:
+    size = 7 if re.match(r"[01]{7}\b", written) else 8
+    digits = re.sub(r"[^01]", "", written)
+    return "".join(chr(int(digits[at : at + size], 2)) for at in range(0, len(digits), size))
+
+
+def _percent(written: str) -> str:
+    return bytes.fromhex(written.replace("%", "")).decode("utf-8")
+
+
+def _escapes(written: str) -> str:
+    return "".join(chr(int(code, 16)) for code in re.findall(r"\\[uU]\{?([0-9a-fA-F]{4,8})", written))
+
+
+def _tags(written: str) -> str:
+    return "".join(chr(ord(c) - 0xE0000) for c in written)
+
+
+def _morse(written: str) -> str:
+    words = re.split(r"\s*[/|]\s*|\s{2,}", written.strip().translate(str.maketrans("·•−–—", "..---")))
+    return " ".join("".join(_MORSE.get(letter, "#") for letter in word.split()) for word in words)
+
+
+class _Encoding(NamedTuple):
+    """Where an encoding may stand: a text holds at least so many of its signs; without signs, so long a word."""
+
+    name: str
+    signs: tuple[str, ...]
+    least: int
+    pattern: re.Pattern[str]
+    decode: Callable[[str], str]
+
+
+# After the first character: no other of the alphabet stood before it. (Said before it, no place could be skipped.)
+_ALONE: Final = r"(?<![A-Za-z0-9+/_-][\s\S])"
+_64: Final = "[A-Za-z0-9+/_-]"
+_APART: Final = r"[ ,:\n]{0,2}"
+_DIGITS: Final = tuple("0123456789")
+_ENCODINGS: Final = tuple(
+    _Encoding(name, signs, least, re.compile(pattern), decode)
+    for name, signs, least, pattern, decode in (
+        ("base64", (), 16, rf"{_64}{_ALONE}{_64}{{15,}}(?:\r?\n{_64}{{8,}})*={{0,2}}", _base64),
+        ("base32", (), 16, rf"[A-Z2-7]{_ALONE}[A-Z2-7]{{15,}}(?:\r?\n[A-Z2-7]{{8,}})*={{0,6}}", _base32),
+        ("base85", ("<~",), 1, r"<~[!-uz\s]{8,}~>", _base85),
+        (
+            "hexadecimal",
+            ("6", "7"),
+            6,
+            rf"[0-9a-fA-F]{_ALONE}x?[0-9a-fA-F]{{1,2}}{_APART}(?:(?:0x)?[0-9a-fA-F]{{2}}{_APART}){{7,}}",
+            _hex,
+        ),
+        ("hexadecimal", (r"\x",), 6, r"(?:\\x[0-9a-fA-F]{2}){6,}", _hex),
+        (
+            "character codes",
+            _DIGITS,
+            16,
+            rf"\d{_ALONE}\d{{1,2}}\b[^\w\n]{{1,4}}(?:1?\d\d\b[^\w\n]{{1,4}}){{6,}}1?\d\d\b",
+            _codes,
+        ),
+        ("character codes", ("chr(",), 6, r"(?:chr\(\d{2,3}\)[^\w\n]{0,4}){6,}", _codes),
+        (
+            "octal codes",
+            tuple("0123"),
+            8,
+            rf"[01]{_ALONE}[0-7]{{2}}[ ,\n]{{0,2}}(?:\\?[01][0-7]{{2}}[ ,\n]{{0,2}}){{7,}}",
+            _octal,
+        ),
+        ("binary", ("0", "1"), 42, rf"[01]{_ALONE}[01]{{6,7}}(?:[ ,\n]{{0,2}}[01]{{7,8}}){{5,}}", _binary),
+        ("percent signs", ("%",), 6, r"(?:%[0-9a-fA-F]{2}){6,}", _percent),
+        ("HTML entities", ("&#",), 5, r"(?:&#x?[0-9a-fA-F]{2,6};\s?){5,}", html.unescape),
+        ("escapes", (r"\u", r"\U"), 5, r"(?:\\[uU]\{?[0-9a-fA-F]{4,8}\}?\s?){5,}", _escapes),
+        ("invisible tags", ("\U000e0020", "\U000e0065"), 1, "[\U000e0020-\U000e007e]{6,}", _tags),
+        ("Morse", tuple("-·•−–—"), 4, r"(?<![.·•−–—-])(?:[.·•−–—-]{1,5}(?: {1,3}| ?[/|] ?)){7,}[.·•−–—-]{1,5}", _morse),
+    )
+)
+
+# -- other letters for letters, and other orders --------------------------------------------------------
+
+
+def _caesar(by: int) -> dict[int, int]:
+    """Letters ``by`` places on."""
+    turned = [letters[by:] + letters[:by] for letters in (ascii_lowercase, ascii_uppercase)]
+    return str.maketrans(ascii_lowercase + ascii_uppercase, "".join(turned))
+
+
+_ATBASH: Final = str.maketrans(ascii_lowercase + ascii_uppercase, ascii_lowercase[::-1] + ascii_uppercase[::-1])
+
+
+def _words_reversed(text: str) -> str:
+    return re.sub(r"[^\W\d_]+", lambda match: match.group()[::-1], text)
+
+
+def _backwards(text: str) -> str:
+    return text[::-1]
+
+
+def _substituted(table: dict[int, int]) -> Callable[[str], str]:
+    return lambda text: text.translate(table)
+
+
+_WAYS: Final[dict[str, Callable[[str], str]]] = {
+    **{"ROT13" if by == 13 else f"letters {by} places on": _substituted(_caesar(26 - by)) for by in range(1, 26)},
+    "Atbash": _substituted(_ATBASH),
+    "words written backwards": _words_reversed,
+    "written backwards": _backwards,
+}
+# Words, and abbreviations of programs, that some common word is written as.
+_ABBREVIATIONS: Final = "saw won tup yam era tac teg tel fun max min len pop key abs sum hex oct chr ord"
+_PLAIN: Final = _TELLING | frozenset(_ABBREVIATIONS.split())
+
+
+def _disguised() -> dict[str, tuple[str, ...]]:
+    """Common words as each way writes them -> the ways; but for those that come out as words, too."""
+    written: dict[str, tuple[str, ...]] = {}
+    for word in sorted(_TELLING):
+        shifted = {
+            "ROT13" if by == 13 else f"letters {by} places on": word.translate(_caesar(by)) for by in range(1, 26)
+        }
+        backwards = dict.fromkeys(("words written backwards", "written backwards"), word[::-1])
+        for way, hidden in {**shifted, "Atbash": word.translate(_ATBASH), **backwards}.items():
+            if hidden not in _PLAIN:
+                written[hidden] = (*written.get(hidden, ()), way)
+    return written
+
+
+_DISGUISED: Final = _disguised()
+_WORD: Final = re.compile(r"[A-Za-z]{3,}")
+_LINE: Final = re.compile(r"[^\n]+")
+_LEAST_WORDS: Final = 2
+
+
+def _shifted(text: str) -> Iterator[Reading]:
+    """Lines that hold common words as a cipher writes them, deciphered."""
+    if len(_DISGUISED.keys() & _WORD.findall(text.lower())) < _LEAST_WORDS:
+        return
+    for line in _LINE.finditer(text):
+        hits: Counter[str] = Counter()
+        for word in {word.lower() for word in _WORD.findall(line.group())}:
+            hits.update(_DISGUISED.get(word, ()))
+        for way, count in hits.items():
+            if count >= _LEAST_WORDS:
+                yield Reading(_WAYS[way](line.group()), way, *line.span())
+
+
+# -- first letters --------------------------------------------------------------------------------------
+
+_INITIAL: Final = re.compile(r"(?:^|\n)[^\w\n]*(\w)")
+_SENTENCE: Final = re.compile(r"(?:^|[.!?]\s+)[^\w\n]?(\w)")
+_LEAST_INITIALS: Final = 8
+_MOST_INITIALS: Final = 200
+
+
+def acrostics(text: str, vocabulary: frozenset[str]) -> Iterator[Reading]:
+    """The first letters of the lines, and of the sentences, when they spell nothing but words of the vocabulary."""
+    for how, pattern, sign in (("lines", _INITIAL, "\n"), ("sentences", _SENTENCE, ".")):
+        if text.count(sign) < _LEAST_INITIALS - 1:
+            continue
+        places = [match.start(1) for match in pattern.finditer(text)][:_MOST_INITIALS]
+        letters = "".join(text[at] for at in places).lower()
+        if len(letters) < _LEAST_INITIALS or not letters.isalpha():
+            continue
+        words = [word for _, word in segmented(letters, vocabulary)]
+        if len(words) * 2.5 <= len(letters) and vocabulary.issuperset(words):
+            yield Reading(" ".join(words), f"first letters of {how}", places[0], places[-1] + 1)
