@@ -28,7 +28,7 @@ from functools import cached_property
 from operator import itemgetter
 from typing import Final, NamedTuple
 
-from azr_monitor.rules.words import IDEOGRAPHS, Word
+from azr_monitor.rules.words import IDEOGRAPHS, Word, normal
 
 Phrase = tuple[str, ...]
 Place = tuple[int, int]
@@ -271,9 +271,9 @@ class Lexicon:
 
 
 def _phrase(form: str) -> Phrase:
-    """``no_one`` as two words, a word of ideographs or kana as its characters, anything else as one word."""
+    """``no_one`` as two words, a word of ideographs or kana as its characters, anything else as one word; normalised."""
     words = (word for piece in form.split("_") for word in IDEOGRAPHS.sub(r" \g<0> ", piece).split())
-    return tuple(words)
+    return tuple(normal(word) for word in words)
 
 
 def _trigger(items: Sequence[Item]) -> frozenset[str]:

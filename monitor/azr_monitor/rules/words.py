@@ -22,7 +22,7 @@ _WORD: Final = re.compile(rf"[\w{INVISIBLE}\u0300-\u036f$@€'’]+(?:[!|+][\w{I
 _PLAIN: Final = re.compile(r"[A-Za-z0-9']+")
 _SIGNS: Final = re.compile(r"[_$@]|\w[!|+]\w")
 _STRIP: Final = re.compile(f"[{INVISIBLE}\u0300-\u036f_'’]")
-_BREAK: Final = re.compile(r"[.!?;:](?=\s|$)|[。！？；]|\n\s*\n|\n\s*[-*#\d]")
+_BREAK: Final = re.compile(r"[.!?](?=\s|$)|[。！？]|\n\s*\n|\n\s*[-*#\d]")
 IDEOGRAPHS: Final = re.compile("[\u3005\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
 """Characters that are words of their own here, for no space parts them."""
 _PIECES: Final = re.compile(r"[^\W_]+")
@@ -233,9 +233,9 @@ def _rejoined(sentence: list[Word], text: str, vocabulary: frozenset[str]) -> li
 
 def _belong(left: Word, right: Word, text: str) -> bool:
     """Whether two words could be pieces of one: single letters, or one sign between, or a hyphen at a line's end."""
-    if right.end - right.start == 1 == left.end - left.start:
-        return True
     between = text[left.end : right.start]
+    if right.end - right.start == 1 == left.end - left.start:
+        return between not in ("'", "’")
     return (len(between) == 1 and between in _JOINERS) or between in ("-\n", "-\r\n")
 
 
