@@ -271,7 +271,7 @@ class Lexicon:
 
 
 def _phrase(form: str) -> Phrase:
-    """``no_one`` as two words, a word of ideographs or kana as its characters, anything else as one word; normalised."""
+    """``no_one`` as two words, a word of ideographs or kana as its characters, else as one word; in plain letters."""
     words = (word for piece in form.split("_") for word in IDEOGRAPHS.sub(r" \g<0> ", piece).split())
     return tuple(normal(word) for word in words)
 
