@@ -23,6 +23,7 @@ from itertools import islice
 from typing import Any
 
 from azr_monitor.engines.base import MAX_HITS, EngineError, EngineRule, Hit, Source, missing, rule_id, severity_named
+from azr_monitor.rules.letters import latinised
 from azr_monitor.rules.words import normal
 
 MODULES = frozenset({"hash", "math", "string"})
@@ -102,7 +103,7 @@ def undisguised(text: str) -> tuple[str, list[int]]:
     for each of its characters the place in ``text`` that it comes from."""
     plain: list[str] = []
     places: list[int] = []
-    for at, character in enumerate(text):
+    for at, character in enumerate(latinised(text)):
         for letter in character if character.isascii() else normal(character):
             plain.append(letter)
             places.append(at)

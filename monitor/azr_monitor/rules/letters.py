@@ -31,6 +31,7 @@ _SHAPES: Final = {
 }
 _LATIN: Final = re.compile(r"[a-z0-9$@€!|+]")
 _LETTER: Final = re.compile(r"[a-z]")
+_RUN: Final = re.compile(r"[^\W_]+")
 _OTHER: Final = re.compile(r"[\u0370-\u058f\u2c80-\u2cff]")
 
 
@@ -60,3 +61,10 @@ def folded(text: str) -> str:
 def is_mixed(word: str) -> bool:
     """Whether a word mixes Latin letters, or digits, with letters of Cyrillic, Greek and the like."""
     return _OTHER.search(word) is not None and _LATIN.search(word) is not None
+
+
+def latinised(text: str) -> str:
+    """``text`` as ``folded`` has it, and look-alikes of other scripts inside Latin words made Latin, sign for sign."""
+    return _RUN.sub(
+        lambda word: word.group().translate(LOOK_ALIKES) if is_mixed(word.group()) else word.group(), folded(text)
+    )
