@@ -12,6 +12,7 @@ from azr_monitor.records import Action, Part
 from azr_monitor.scopes import Allow, Thresholds, rising
 
 Harm = Literal["deception", "harm", "escape", "tampering", "hidden-message", "sandbagging", "power", "abuse"]
+CategoryName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.-]*$")]
 LAST_CLEAN: Final = "last clean"
 
 
@@ -136,13 +137,47 @@ class DetoxifySettings(_Classifier):
     download: bool = Field(default=True, description="fetch missing weights once, as Detoxify itself does")
 
 
-class TransformerSettings(_Classifier):
-    """Any Hugging Face sequence classifier in a local folder."""
+class PretrainedSettings(_Classifier):
+    """A Hugging Face model: safetensors, and no code of its own."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_-]*$", description="what its scores are called")
+    path: str | None = Field(default=None, description="a local folder with weights, config and tokenizer")
+    hub: str | None = Field(
+        default=None, pattern=r"^[\w.-]+/[\w.-]+$", description="its name on the hub instead, as in owner/name"
+    )
+    revision: str | None = Field(default=None, pattern=r"^[0-9a-f]{40}$", description="the commit on the hub")
+    download: bool = Field(default=False, description="fetch what is not on this machine, once")
+
+    @model_validator(mode="after")
+    def _one_place(self) -> PretrainedSettings:
+        if (self.path is None) == (self.hub is None):
+            raise ValueError("give a path or a name on the hub, one of them")
+        if self.hub is not None and self.revision is None:
+            raise ValueError("hub: give the revision too, a commit of 40 hex digits: what judges must not change")
+        return self
+
+
+class TransformerSettings(PretrainedSettings):
+    """Any Hugging Face sequence classifier."""
 
     kind: Literal["transformer"]
-    name: str = Field(pattern=r"^[a-z][a-z0-9_-]*$", description="what its scores are called")
-    path: str = Field(description="a local folder that AutoModelForSequenceClassification loads")
+    categories: dict[str, CategoryName] = Field(
+        default={}, description="label -> what it is called here; labels that share a name become one"
+    )
     multi_label: bool | None = Field(default=None, description="sigmoid per label; by default as the config says")
+
+
+class GuardSettings(PretrainedSettings):
+    """A generative guard model that answers safe, or unsafe and codes."""
+
+    kind: Literal["guard"]
+    codes: dict[Annotated[str, Field(pattern=r"^S\d{1,2}$")], CategoryName] = Field(
+        default={}, description="the model's codes -> what they are called here"
+    )
+    role: Literal["user", "assistant"] = Field(default="user", description="who is said to have written the text")
+    safe: str = Field(default="safe", min_length=1, description="the word for it")
+    unsafe: str = Field(default="unsafe", min_length=1, description="the word for it")
+    before: str = Field(default="", description="what the model writes before either word, such as two line ends")
 
 
 class JudgeSettings(_Classifier):
@@ -167,4 +202,6 @@ class JudgeSettings(_Classifier):
     json_mode: bool = Field(default=True, description="ask the endpoint for JSON; off for those that cannot")
 
 
-ClassifierSettings = Annotated[DetoxifySettings | JudgeSettings | TransformerSettings, Field(discriminator="kind")]
+ClassifierSettings = Annotated[
+    DetoxifySettings | GuardSettings | JudgeSettings | TransformerSettings, Field(discriminator="kind")
+]

@@ -82,7 +82,7 @@ def test_the_ledger_s_text_is_the_gate_s(scene: Scene) -> None:
     seen: list[Subject] = []
 
     class Watching(Auditor):
-        def inspect(self, subjects: Sequence[Subject]) -> list[Verdict]:
+        def inspect(self, subjects: Sequence[Subject], step: int | None = None) -> list[Verdict]:
             seen.extend(subjects)
             return super().inspect(subjects)
 
@@ -191,7 +191,7 @@ def test_a_monitor_that_fails_blocks_what_a_person_allowed(scene: Scene) -> None
     scene.decide(held.sample, Decision.ALLOW)
 
     class Failing(Auditor):
-        def inspect(self, subjects: Sequence[Subject]) -> list[Verdict]:
+        def inspect(self, subjects: Sequence[Subject], step: int | None = None) -> list[Verdict]:
             raise RuntimeError("the rules are on fire")
 
     scene.gate._judge = Failing(doubting())

@@ -93,28 +93,7 @@ class EncoderClassifier:
 
     def windows(self, text: str) -> list[tuple[int, int]]:
         """Cover ``text`` with overlapping character ranges that each fit the model; ``[]`` for an empty text."""
-        if not text.strip():
-            return []
-        if not getattr(self._tokenizer, "is_fast", False):
-            # Without offsets, one character makes at most one token of any vocabulary in use here.
-            places = [(at, at + 1) for at in range(len(text))]
-        else:
-            encoded = self._tokenizer(
-                text, add_special_tokens=False, return_offsets_mapping=True, truncation=False, verbose=False
-            )
-            places = [(int(start), int(end)) for start, end in encoded["offset_mapping"]]
-        if len(places) <= self._room:
-            return [(0, len(text))]
-        step = max(1, self._room - _OVERLAP)
-        ranges: list[tuple[int, int]] = []
-        for first in range(0, len(places), step):
-            last = min(first + self._room, len(places)) - 1
-            start = 0 if first == 0 else places[first][0]
-            end = len(text) if last == len(places) - 1 else places[last][1]
-            ranges.append((start, max(start + 1, end)))
-            if last == len(places) - 1:
-                break
-        return ranges
+        return token_windows(self._tokenizer, text, self._room)
 
     def score(self, texts: Sequence[str]) -> list[dict[str, float]]:
         """Every category's value for each text, the highest over its windows; zeros for an empty text."""
@@ -148,3 +127,29 @@ class EncoderClassifier:
             values = torch.sigmoid(logits) if self._multi_label else torch.softmax(logits, dim=-1)
             rows: list[list[float]] = values.cpu().tolist()
             return rows
+
+
+def token_windows(tokenizer: Any, text: str, room: int) -> list[tuple[int, int]]:
+    """Cover ``text`` with overlapping character ranges of at most ``room`` tokens; ``[]`` for an empty text."""
+    if not text.strip():
+        return []
+    if not getattr(tokenizer, "is_fast", False):
+        # Without offsets, one character makes at most one token of any vocabulary in use here.
+        places = [(at, at + 1) for at in range(len(text))]
+    else:
+        encoded = tokenizer(
+            text, add_special_tokens=False, return_offsets_mapping=True, truncation=False, verbose=False
+        )
+        places = [(int(start), int(end)) for start, end in encoded["offset_mapping"]]
+    if len(places) <= room:
+        return [(0, len(text))]
+    step = max(1, room - _OVERLAP)
+    ranges: list[tuple[int, int]] = []
+    for first in range(0, len(places), step):
+        last = min(first + room, len(places)) - 1
+        start = 0 if first == 0 else places[first][0]
+        end = len(text) if last == len(places) - 1 else places[last][1]
+        ranges.append((start, max(start + 1, end)))
+        if last == len(places) - 1:
+            break
+    return ranges

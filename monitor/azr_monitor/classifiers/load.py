@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from azr_monitor.classifiers.base import Classifier
-from azr_monitor.sections import ClassifierSettings, JudgeSettings, TransformerSettings
+from azr_monitor.classifiers.renamed import Renamed
+from azr_monitor.sections import ClassifierSettings, GuardSettings, JudgeSettings, TransformerSettings
 
 
 def load_classifier(settings: ClassifierSettings, folder: str = "") -> Classifier:
@@ -16,10 +17,15 @@ def load_classifier(settings: ClassifierSettings, folder: str = "") -> Classifie
         from azr_monitor.classifiers.judge import load_judge
 
         return load_judge(settings, folder)
+    if isinstance(settings, GuardSettings):
+        from azr_monitor.classifiers.guard import load_guard
+
+        return load_guard(settings, folder)
     if isinstance(settings, TransformerSettings):
         from azr_monitor.classifiers.transformer import load_transformer
 
-        return load_transformer(settings, folder)
+        loaded = load_transformer(settings, folder)
+        return Renamed(loaded, settings.categories) if settings.categories else loaded
     from azr_monitor.classifiers.detoxify import load_detoxify
 
     return load_detoxify(settings, folder)

@@ -1,34 +1,19 @@
-"""Any Hugging Face sequence classifier in a local folder (safetensors only; nothing is downloaded or unpickled)."""
+"""Any Hugging Face sequence classifier, in a local folder or by its name on the hub."""
 
 from __future__ import annotations
 
-from azr_monitor.classifiers.base import ClassifierUnavailable
-from azr_monitor.classifiers.encoder import EncoderClassifier, libraries, resolve
+from azr_monitor.classifiers.encoder import EncoderClassifier
+from azr_monitor.classifiers.hub import load_pretrained
 from azr_monitor.sections import TransformerSettings
 
 
 def load_transformer(settings: TransformerSettings, folder: str = "") -> EncoderClassifier:
-    """Load the classifier in ``settings.path``; its categories are the labels its config names.
+    """Load the classifier; its categories are the labels its config names.
 
     Raises:
-        ClassifierUnavailable: no such folder, no transformers, or files that do not make a classifier.
+        ClassifierUnavailable: no transformers, or files that are missing or do not make a classifier.
     """
-    path = resolve(settings.path, folder)
-    if not (path / "config.json").is_file():
-        raise ClassifierUnavailable(
-            f"{path} holds no config.json", f"point classifiers path of {settings.name} to a model"
-        )
-    _, transformers = libraries()
-    try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
-        model = transformers.AutoModelForSequenceClassification.from_pretrained(
-            path, local_files_only=True, trust_remote_code=False, use_safetensors=True
-        )
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
-        why = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ClassifierUnavailable(
-            f"{path} cannot be loaded: {why}", "save the model as safetensors with its tokenizer"
-        ) from error
+    model, tokenizer = load_pretrained(settings, folder, "AutoModelForSequenceClassification")
     labels = [str(model.config.id2label[at]).lower() for at in range(int(model.config.num_labels))]
     multi_label = settings.multi_label
     if multi_label is None:
