@@ -16,7 +16,8 @@ from safetensors.torch import load_file
 
 from azr_monitor.audit import Auditor
 from azr_monitor.policy import load_policy
-from azr_platform.channel.messages import Action, StepDone
+from azr_monitor.records import Severity
+from azr_platform.channel.messages import Action, Review, StepDone
 from azr_platform.config.schema import Config
 from azr_platform.ledger.reader import LedgerReader
 from azr_platform.supervisor.child import TRAINER
@@ -30,7 +31,8 @@ Supervise = Callable[..., int]
 
 @pytest.fixture(scope="module")
 def config(small_config: Callable[..., Config]) -> Config:
-    return small_config("run.steps=2", "tasks.kinds=['deduction']")
+    """Random weights earn no reward; for the entropy's sake there is something to learn from all samples."""
+    return small_config("run.steps=2", "tasks.kinds=['deduction']", "update.entropy_coefficient=0.001")
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +110,48 @@ def test_a_trainer_that_runs_out_of_memory_is_restarted_and_ends_the_same(
     ((rule, message),) = query(run, "SELECT rule, message FROM alerts")
     assert rule == "supervisor.trainer"
     assert re.search("memory|failed to map segment", message, re.IGNORECASE), message
+
+
+def test_a_trainer_that_runs_out_of_memory_amid_a_step_is_restarted_and_ends_the_same(
+    tmp_path: Path, supervise: Supervise, config: Config, undisturbed: dict[str, str], query: Query
+) -> None:
+    """While its first samples are judged it has all that it took to load and to sample; then it gets no byte more. (Its
+    allocator keeps nothing in hand, or so small a model would have had enough.)"""
+    run = tmp_path / "run"
+    keeps_nothing = ("env", "MALLOC_MMAP_THRESHOLD_=4096", "MALLOC_ARENA_MAX=1", *TRAINER)
+
+    def arrange(moments: Any) -> None:
+        def no_more() -> None:
+            pid = moments.status().trainer_pid
+            pages = int(Path(f"/proc/{pid}/statm").read_text().split()[0])
+            _, hard = resource.prlimit(pid, resource.RLIMIT_AS)
+            resource.prlimit(pid, resource.RLIMIT_AS, (pages * resource.getpagesize() // 2, hard))
+
+        moments.before(Review, 1, no_more)
+
+    assert supervise(run, config, arrange, trainer=keeps_nothing) == 0
+    assert final_files(run) == undisturbed
+    ((severity, rule, message),) = query(run, "SELECT severity, rule, message FROM alerts")
+    assert (severity, rule) == (Severity.HIGH, "supervisor.trainer")
+    assert message.startswith(
+        "the trainer ended with status 1: out of memory; a smaller update.tokens_per_microbatch or"
+    )
+
+
+def test_a_trainer_that_never_has_enough_memory_is_given_up(
+    tmp_path: Path, supervise: Supervise, small_config: Callable[..., Config], query: Query
+) -> None:
+    """300 MiB are not enough for what it has to load, however often it is started again."""
+    run = tmp_path / "run"
+    config = small_config("run.steps=2", "tasks.kinds=['deduction']", "supervisor.max_restarts=1")
+    small = ("sh", "-c", 'ulimit -v 307200; exec "$0" "$@"', *TRAINER)
+    assert supervise(run, config, trainer=small) == 1
+    ((state, reason),) = query(run, "SELECT state, reason FROM states ORDER BY id DESC LIMIT 1")
+    assert state == "failed"
+    assert "1 restarts did not help" in reason
+    assert query(run, "SELECT count(*) FROM alerts WHERE rule = 'supervisor.trainer'") == [(2,)]
+    with LedgerReader(run) as reader:
+        assert reader.verify().intact
 
 
 def test_a_gradient_that_is_no_number_moves_nothing_and_pauses_the_run(

@@ -10,6 +10,7 @@ recorded and answered while a batch is still in the jail. A pause is an answer t
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -199,6 +200,8 @@ class Supervisor:
         word = (
             f"the trainer ended with status {status}" if status >= 0 else f"the trainer was killed (signal {-status})"
         )
+        if status == -signal.SIGKILL and not self._error:
+            word += ", as the system does when memory runs out; see dmesg"
         why = f"{word}: {self._error}" if self._error else word
         await self._alert(RaisedAlert(Severity.HIGH, Act.ALERT, "supervisor.trainer", why, self._beat.step))
         if self._stop:

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import re
 import signal
 import socket
 import sys
 import traceback
 from pathlib import Path
+
+_NO_MEMORY = r"out of memory|allocate memory|map segment"
+"""In the words of torch on the CPU and on GPUs, and of the loader of shared objects."""
 
 
 def main() -> None:
@@ -47,13 +51,21 @@ def train(run: Path, sock: socket.socket) -> int:
     except Exception as error:
         traceback.print_exc()
         try:
-            link.crashed(f"{type(error).__name__}: {error}"[:2000])
+            link.crashed(last_word(error)[:2000])
         except Disconnected:
             return 3
         return 1
     finally:
         link.close()
     return 0
+
+
+def last_word(error: Exception) -> str:
+    """What the supervisor is told of an error; of one that a user can mend by giving more memory, how."""
+    text = f"{type(error).__name__}: {error}"
+    if isinstance(error, MemoryError) or re.search(_NO_MEMORY, text, re.IGNORECASE):
+        return f"out of memory; a smaller update.tokens_per_microbatch or model.max_response_tokens takes less ({text})"
+    return text
 
 
 if __name__ == "__main__":
