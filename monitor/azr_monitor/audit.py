@@ -22,6 +22,7 @@ from azr_monitor.engines.reader import EngineReader
 from azr_monitor.policy import Policy, PolicyError
 from azr_monitor.records import FAILURE, LIMIT, PARTS, Finding, Part, Score, Severity, Subject, Verdict, failure
 from azr_monitor.rules import behaviour, programs
+from azr_monitor.rules.programs_texts import said
 from azr_monitor.rules.traces import TraceRules
 from azr_monitor.rules.tree import Program, Unparsable, is_plain_call
 from azr_monitor.scopes import UNREAD, lift
@@ -195,9 +196,17 @@ class Auditor:
             program = Program(text)
         except Unparsable as error:
             return [programs.unparsable(error, "program"), *self._trace_rules.examine(text, "program")]
-        findings = programs.examine(program, self._program_rules, self._allowed)
+        return [*programs.examine(program, self._program_rules, self._allowed), *self._heard(program, "program")]
+
+    def _heard(self, program: Program, part: Part) -> list[Finding]:
+        """What the rules on prose find in whatever a program says."""
+        findings: list[Finding] = []
         for start, end in program.prose:
-            findings.extend(self._trace_rules.examine(text[start:end], "program", start))
+            findings.extend(self._trace_rules.examine(program.readable[start:end], part, start))
+        for text, place in said(program):
+            span = place if isinstance(place, tuple) else program.span(place)
+            for finding in self._trace_rules.examine(text, part):
+                findings.append(Finding(finding.rule, finding.severity, part, span, finding.why))
         return findings
 
     def _read_call(self, text: str) -> list[Finding]:
@@ -207,10 +216,8 @@ class Auditor:
             program = Program.call(text)
         except Unparsable as error:
             return [programs.unparsable(error, "input"), *self._trace_rules.examine(text, "input")]
-        findings = programs.examine(program, self._program_rules, self._allowed, "input")
-        for start, end in program.prose:
-            findings.extend(self._trace_rules.examine(text[start:end], "input", start))
-        return findings
+        found = programs.examine(program, self._program_rules, self._allowed, "input")
+        return [*found, *self._heard(program, "input")]
 
     def _read_prose(self, text: str) -> list[Finding]:
         return self._trace_rules.examine(text, "trace")

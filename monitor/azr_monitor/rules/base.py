@@ -15,10 +15,14 @@ MAX_HITS = 5
 
 
 class Hit(NamedTuple):
-    """A place a check objects to; ``detail`` names what stands there and may quote the program."""
+    """A place a check objects to; ``detail`` names what stands there and may quote the program.
+
+    ``severity`` takes the place of the rule's own, for a milder or a graver case of the same thing.
+    """
 
     node: ast.AST
     detail: str = ""
+    severity: Severity | None = None
 
 
 Check = Callable[[Program, frozenset[str]], Iterable[Hit]]
@@ -47,14 +51,21 @@ class ProgramRule:
     def examine(
         self, program: Program, allowed: frozenset[str], part: Part = "program", base: int = 0
     ) -> list[Finding]:
-        """The rule's findings on ``program``, at most ``MAX_HITS``, one a place; ``base`` is added to spans."""
+        """The rule's findings on ``program``, at most ``MAX_HITS``, one a place; ``base`` is added to spans.
+
+        A place with several is judged by the gravest; mild findings do not crowd out grave ones.
+        """
         found: dict[tuple[int, int] | None, Finding] = {}
-        for node, detail in self.check(program, allowed):
+        for node, detail, graded in self.check(program, allowed):
+            severity = self.severity if graded is None else graded
             span = program.span(node)
             if span is not None:
                 span = (span[0] + base, span[1] + base)
+            known = found.get(span)
+            if known is not None and known.severity >= severity:
+                continue
             why = f"{self.why}: {printable(detail)}" if detail else self.why
-            found.setdefault(span, Finding(self.id, self.severity, part, span, why))
-            if len(found) == MAX_HITS:
+            found[span] = Finding(self.id, severity, part, span, why)
+            if len(found) >= 4 * MAX_HITS:
                 break
-        return list(found.values())
+        return sorted(found.values(), key=lambda finding: -finding.severity)[:MAX_HITS]

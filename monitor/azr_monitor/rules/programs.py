@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from azr_monitor.records import Finding, Part, Severity
-from azr_monitor.rules import programs_effects, programs_imports, programs_reflection, programs_results
+from azr_monitor.rules import (
+    programs_bombs,
+    programs_effects,
+    programs_hidden,
+    programs_imports,
+    programs_reflection,
+    programs_results,
+)
 from azr_monitor.rules.base import ProgramRule
 from azr_monitor.rules.tree import Program, Unparsable
 
@@ -14,6 +21,8 @@ RULES: tuple[ProgramRule, ...] = (
     *programs_reflection.RULES,
     *programs_effects.RULES,
     *programs_results.RULES,
+    *programs_bombs.RULES,
+    *programs_hidden.RULES,
 )
 
 EXAMPLE_IMPORTS = programs_imports.EXAMPLE_IMPORTS

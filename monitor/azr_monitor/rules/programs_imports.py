@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from azr_monitor.records import Severity
 from azr_monitor.rules.base import Check, Hit, ProgramRule, words
-from azr_monitor.rules.tree import DYNAMIC_IMPORTS, Program
+from azr_monitor.rules.meaning import DYNAMIC_IMPORTS
+from azr_monitor.rules.tree import Program
 
 PROCESS = words(
     "os posix nt subprocess _posixsubprocess pty signal psutil pexpect resource multiprocessing "
@@ -35,6 +36,46 @@ INTERPRETER = words(
 THREADS = words("threading _thread concurrent asyncio sched greenlet gevent trio anyio")
 CHANCE = words("random secrets uuid time timeit _random locale zoneinfo")
 
+_PATHS = words(
+    "join basename dirname split splitext normpath commonprefix commonpath isabs sep extsep splitdrive pardir curdir"
+)
+HARMLESS: Mapping[str, frozenset[str]] = {
+    "sys": words(
+        "maxsize maxunicode float_info int_info hash_info byteorder version_info implementation setrecursionlimit "
+        "getrecursionlimit intern set_int_max_str_digits exit version stdout.write stdout.flush stderr.write "
+        "float_repr_style getsizeof stdin stdin.readline stdin.read"
+    ),
+    "os": frozenset({*(f"path.{name}" for name in _PATHS), "sep", "linesep", "pathsep"}),
+    "os.path": _PATHS,
+    "posixpath": _PATHS,
+    "ntpath": _PATHS,
+    "pathlib": words("PurePath PurePosixPath PureWindowsPath"),
+    "types": words("SimpleNamespace MappingProxyType GeneratorType NoneType UnionType BuiltinFunctionType ModuleType"),
+    "inspect": words(
+        "signature Parameter isfunction isclass ismethod isgenerator isgeneratorfunction iscoroutinefunction getdoc "
+        "cleandoc Signature isabstract"
+    ),
+    "weakref": words("ref proxy WeakValueDictionary WeakKeyDictionary WeakSet finalize WeakMethod"),
+    "warnings": words("warn filterwarnings simplefilter catch_warnings"),
+    "traceback": words("format_exc print_exc format_exception_only"),
+    "threading": words("Lock RLock local Semaphore Condition Event"),
+    "asyncio": words(
+        "run gather sleep Queue PriorityQueue Lock Event Semaphore create_task wait wait_for iscoroutinefunction "
+        "TaskGroup Future ensure_future new_event_loop get_event_loop CancelledError as_completed TimeoutError"
+    ),
+    "uuid": words("UUID uuid3 uuid5 NAMESPACE_DNS NAMESPACE_URL"),
+    "urllib": words("parse"),
+    "urllib.parse": frozenset({"*"}),
+    "http": words("HTTPStatus"),
+    "gc": words("collect enable disable"),
+    "time": words("struct_time strptime"),
+    "logging": words(
+        "getLogger info debug warning error critical DEBUG INFO WARNING ERROR CRITICAL Formatter StreamHandler "
+        "NullHandler disable Logger"
+    ),
+}
+"""What a module has that neither leads anywhere nor varies: using nothing else of it is only noted."""
+
 EXAMPLE_IMPORTS = frozenset(
     {"math", "collections", "typing", "datetime", "copy", "io", "re", "json", "dataclasses", "operator"}
 )
@@ -55,9 +96,63 @@ def _family(family: frozenset[str]) -> Check:
     def check(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
         for name, node in program.modules:
             if _most_specific(name) is family and not _listed(name, allowed):
-                yield Hit(node, name)
+                yield Hit(node, name, Severity.LOW if _is_harmless(program, name, node) else None)
 
     return check
+
+
+def _is_harmless(program: Program, name: str, node: ast.AST) -> bool:
+    """Whether of an imported module only what is harmless is used, or nothing at all."""
+    match node:
+        case ast.Import():
+            return all(_mild(program, name, place, use) for place, use in program.uses(name))
+        case ast.ImportFrom(module=str(module), names=aliases) if module == name or name.startswith(f"{module}."):
+            if any(alias.name == "*" for alias in aliases):
+                return False
+            wanted = [alias.name for alias in aliases] if module == name else [name[len(module) + 1 :]]
+            return all(_mild(program, module, place, use) for one in wanted for place, use in _imported(program, module, one))
+        case _:
+            return False
+
+
+def _imported(program: Program, module: str, member: str) -> Iterator[tuple[ast.AST | None, str]]:
+    """The uses of something that was imported by name; when there are none, the import itself counts as one."""
+    uses = [(place, f"{member}.{use}" if use else member) for place, use in program.uses(f"{module}.{member}")]
+    yield from uses or [(None, member)]
+
+
+def _mild(program: Program, module: str, place: ast.AST | None, use: str) -> bool:
+    if module == "random":
+        return _repeats(program, place, use)
+    harmless = HARMLESS.get(module, frozenset())
+    parts = use.replace("()", "").split(".")
+    return "*" in harmless or any(".".join(parts[:count]) in harmless for count in (1, 2, 3))
+
+
+def _repeats(program: Program, place: ast.AST | None, use: str) -> bool:
+    """Whether a use of chance gives the same every time: a generator with a seed, or any after seeding."""
+    if use in ("Random", "seed"):
+        return _is_seeded(program, place)
+    if use.startswith(("Random", "SystemRandom")):
+        return use.startswith("Random")  # its methods: the generator itself was judged where it was made
+    return any(used == "seed" and _is_seeded(program, seed) for seed, used in program.uses("random"))
+
+
+def _is_seeded(program: Program, place: ast.AST | None) -> bool:
+    """Whether the call at ``place`` is given a seed that does not come from chance or the clock itself."""
+    call = program.parents.get(place) if place is not None else None
+    if not isinstance(call, ast.Call):
+        return True  # an annotation
+    if call.func is not place:
+        return isinstance(call.func, ast.Name) and call.func.id == "isinstance"
+    seeds = [*call.args, *(keyword.value for keyword in call.keywords)]
+    if not seeds or (isinstance(seeds[0], ast.Constant) and seeds[0].value is None):
+        return False
+    return not any(isinstance(inner, ast.Call) for inner in ast.walk(seeds[0])) or not any(
+        name.startswith(("time.", "os.", "secrets.", "uuid.", "datetime.", "builtins.id", "builtins.hash"))
+        for inner in ast.walk(seeds[0])
+        for name in program.resolve(inner)
+    )
 
 
 def _most_specific(name: str) -> frozenset[str] | None:
@@ -87,9 +182,10 @@ def _unlisted(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
 
 def _dynamic(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     yield from (Hit(node, name) for name, node in program.references if name in DYNAMIC_IMPORTS)
-    for index in program.all(ast.Subscript):
-        if "sys.modules" in program.names.resolve(index.value):
-            yield Hit(index, "sys.modules[...]")
+    for name, node in program.references:
+        if name == "sys.modules":
+            yield Hit(node, name)
+    yield from (Hit(node, f"{name} through another module") for name, node in program.inner_modules)
     for name, node in program.references:
         if name.startswith(("builtins.__loader__", "builtins.__spec__")):
             yield Hit(node, name)
@@ -223,12 +319,14 @@ RULES: tuple[ProgramRule, ...] = (
     ProgramRule(
         "program.import.by-call",
         Severity.HIGH,
-        "imports by a call instead of a statement",
+        "imports by a call or through another module, instead of by a statement",
         catch=(
             "def f(x):\n    return __import__(x)",
             "def f(x):\n    g = __builtins__['__import__']\n    return g('math')",
             "from importlib import import_module as i\ndef f(x):\n    return i('math')",
             "import sys\ndef f(x):\n    return sys.modules[x]",
+            "import contextlib\ndef f(x):\n    return contextlib.os.getcwd()",
+            "import collections as c\ndef f(x):\n    return c._sys.path",
         ),
         spare=("import math\ndef f(x):\n    return math.floor(x)", "def f(modules):\n    return modules['os']"),
         check=_dynamic,

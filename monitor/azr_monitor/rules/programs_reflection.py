@@ -8,110 +8,300 @@ from collections.abc import Iterator
 
 from azr_monitor.records import Severity
 from azr_monitor.rules.base import Hit, ProgramRule, words
+from azr_monitor.rules.meaning import Instance
+from azr_monitor.rules.names import BUILTINS
 from azr_monitor.rules.tree import Program
 
 _EXEC = words(
     "builtins.eval builtins.exec builtins.compile builtins.breakpoint types.FunctionType types.CodeType "
-    "types.LambdaType timeit.timeit timeit.repeat timeit.Timer pickle.loads pickle.load marshal.loads runpy.run_path "
-    "runpy.run_module code.InteractiveInterpreter code.interact codeop.compile_command"
+    "types.LambdaType timeit.timeit timeit.repeat timeit.Timer pickle.loads pickle.load pickle.Unpickler marshal.loads "
+    "marshal.load runpy.run_path runpy.run_module code.InteractiveInterpreter code.InteractiveConsole code.interact "
+    "codeop.compile_command importlib.util.module_from_spec pdb.run bdb.Bdb trace.Trace cProfile.run profile.run "
+    "typing.ForwardRef typing._eval_type doctest.testmod pandas.eval pandas.read_pickle numexpr.evaluate "
+    "sympy.sympify yaml.load yaml.unsafe_load jsonpickle.decode dill.loads joblib.load"
 )
+_EVALUATES = {"typing.get_type_hints": Severity.MEDIUM, "inspect.get_annotations": Severity.MEDIUM}
 DEEP = words(
     "__mro__ __bases__ __base__ __subclasses__ __globals__ __builtins__ __code__ __closure__ __loader__ __spec__ "
     "__getattribute__ __reduce__ __reduce_ex__ __subclasshook__ __self__ __func__ __wrapped__ __import__ "
-    "__kwdefaults__ __defaults__ __objclass__ __dictoffset__ func_globals func_code __cached__ __func_code__"
+    "__kwdefaults__ __defaults__ __objclass__ __dictoffset__ func_globals func_code __cached__ __func_code__ "
+    "__basicsize__ __weakref__ __text_signature__ __abstractmethods__"
+)
+_LINEAGE = frozenset({"__mro__", "__bases__", "__base__", "__subclasses__", "mro", "__abstractmethods__"})
+_MILD = frozenset({"__wrapped__", "__defaults__", "__kwdefaults__", "__func__", "__weakref__", "__basicsize__"})
+_SHAPE = frozenset(
+    "co_argcount co_varnames co_name co_kwonlyargcount co_posonlyargcount co_nlocals co_flags co_firstlineno".split()
 )
 _CLIMB = frozenset({"builtins.type.mro", "builtins.object.__subclasses__", "builtins.type.__subclasses__"})
 _FRAMES = words(
     "_getframe _current_frames currentframe getouterframes getinnerframes f_back f_globals f_locals "
     "f_builtins f_code tb_frame tb_next __traceback__ gi_frame gi_code gi_yieldfrom cr_frame cr_code "
-    "ag_frame ag_code get_objects get_referrers get_referents settrace setprofile _getframemodulename"
+    "ag_frame ag_code get_objects get_referrers get_referents settrace setprofile _getframemodulename "
+    "walk_stack walk_tb extract_stack findCaller exc_info getframeinfo call_tracing"
 )
+_FRAME_NAMES = words("inspect.stack inspect.trace traceback.StackSummary sys._current_exceptions sys.exc_info")
 _DEEP_WORD = re.compile(
     r"__(?:mro|bases|base|subclasses|globals|builtins|code|closure|loader|getattribute|reduce|import|class)__"
 )
 _SHALLOW = frozenset({"__class__"})
 _FORMAT = re.compile(r"\{[^{}]{0,60}[.\[][^{}]{0,60}__\w{1,40}__")
+_QUITS = frozenset({"builtins.exit", "builtins.quit", "sys.exit", "os._exit", "os.abort"})
+_ITSELF = frozenset({"self", "cls"})
 
 
 def _exec(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
-    yield from (Hit(node, name) for name, node in program.references if name in _EXEC)
+    for name, node in program.references:
+        if name in _EXEC and not _only_tested(program, name, node):
+            yield Hit(node, name)
+        elif name in _EVALUATES:
+            yield Hit(node, name, _EVALUATES[name])
+
+
+def _only_tested(program: Program, name: str, node: ast.AST) -> bool:
+    """``isinstance(x, types.FunctionType)`` makes no function."""
+    call = program.parents.get(node)
+    if isinstance(call, ast.Tuple):
+        call = program.parents.get(call)
+    return (
+        name.startswith("types.")
+        and isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Name)
+        and call.func.id in ("isinstance", "issubclass")
+    )
 
 
 def _climb(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
-    yield from (Hit(node, name) for name, node in program.attributes if name in DEEP)
+    if not program.reaches:
+        return
+    for name, node in program.attributes:
+        if name in DEEP:
+            yield Hit(node, name, _climb_severity(program, name, node))
     yield from (Hit(node, name) for name, node in program.references if name in _CLIMB)
+
+
+def _climb_severity(program: Program, name: str, node: ast.AST) -> Severity | None:
+    """How grave it is to read one of the interpreter's own attributes, by whose it is and what is read there."""
+    parent = program.parents.get(node)
+    value = node.value if isinstance(node, ast.Attribute) else None
+    if name in _LINEAGE and value is not None and _is_own_class(program, value):
+        return Severity.LOW
+    if name == "__code__" and isinstance(parent, ast.Attribute) and parent.attr in _SHAPE:
+        return Severity.LOW
+    if name == "__getattribute__" and _within(program, node, ("__getattribute__", "__getattr__")):
+        return Severity.LOW
+    if name in _MILD:
+        return Severity.LOW
+    if name == "__self__" and value is not None and program.meaning.objects(value) and not program.resolve(value):
+        return Severity.LOW
+    return Severity.MEDIUM if name in ("__closure__", "__reduce__", "__reduce_ex__") else None
+
+
+def _is_own_class(program: Program, value: ast.AST) -> bool:
+    """Whether an expression is a class of the program's, or the class of one of its objects."""
+    if isinstance(value, ast.Attribute) and value.attr == "__class__":
+        value = value.value
+    elif isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id == "type" and value.args:
+        value = value.args[0]
+    if isinstance(value, ast.Name) and value.id in _ITSELF:
+        return True
+    return any(isinstance(one, ast.ClassDef | Instance) for one in program.meaning.objects(value))
+
+
+def _within(program: Program, node: ast.AST, names: tuple[str, ...]) -> bool:
+    parent = program.parents.get(node)
+    while parent is not None:
+        if isinstance(parent, ast.FunctionDef) and parent.name in names:
+            return True
+        parent = program.parents.get(parent)
+    return False
 
 
 def _named_in_text(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     for text, node in program.strings:
+        if "__" not in text:
+            continue
         found = _DEEP_WORD.search(text)
-        if found and (found.group() not in _SHALLOW or isinstance(program.names.parents.get(node), ast.Call)):
-            yield Hit(node, found.group())
-        elif _FORMAT.search(text):
-            yield Hit(node, "a format field that reads attributes")
+        if found and found.group() == text and (text not in _SHALLOW or isinstance(program.parents.get(node), ast.Call)):
+            yield Hit(node, text)
+        elif _FORMAT.search(text) or (found and _is_path(text) and _names_inside(text)):
+            yield Hit(node, "a path of attributes")
+        elif found and found.group() not in _SHALLOW:
+            yield Hit(node, found.group(), Severity.LOW)
+    if "__" in program.text or "_" in program.text:
+        for text, node in program.built:
+            found = _DEEP_WORD.search(text)
+            if found and (found.group() == text or _is_path(text) or _FORMAT.search(text)):
+                yield Hit(node, f"{found.group()}, put together from pieces")
+
+
+def _names_inside(text: str) -> bool:
+    return any(name not in _SHALLOW for name in _DEEP_WORD.findall(text))
+
+
+def _is_path(text: str) -> bool:
+    return re.fullmatch(r"[\w.\[\]]{1,200}", text) is not None
 
 
 def _builtins(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
+    if not program.reaches:
+        return
     for table in program.all(ast.Name):
         if table.id == "__builtins__":
             yield Hit(table, table.id)
     for name, node in program.references:
-        if name in ("builtins.globals()", "builtins.__dict__"):
-            yield Hit(node, name.removesuffix("()"))
-        elif name == "builtins.globals" and not isinstance(program.names.parents.get(node), ast.Call):
-            yield Hit(node, "globals")
+        if name == "builtins.__dict__":
+            yield Hit(node, name)
+        elif name == "builtins.globals()":
+            yield Hit(node, "globals", _table_severity(program, node))
+        elif name in ("builtins.globals", "builtins.locals") and not isinstance(program.parents.get(node), ast.Call):
+            yield Hit(node, name.removeprefix("builtins."))
+        elif name == "builtins.vars()" or name == "builtins.locals()":
+            yield Hit(node, name.removeprefix("builtins."), Severity.LOW)
+        elif name.endswith(".__dict__") and name.removesuffix(".__dict__") in {m for m, _ in program.modules}:
+            yield Hit(node, name)
+
+
+def _table_severity(program: Program, node: ast.AST) -> Severity | None:
+    """Looking up one of the program's own functions by name is common; walking the whole table is not."""
+    parent = program.parents.get(node)
+    key: ast.AST | None = None
+    if isinstance(parent, ast.Subscript) and isinstance(parent.ctx, ast.Load):
+        key = parent.slice
+    elif isinstance(parent, ast.Attribute) and parent.attr == "get":
+        call = program.parents.get(parent)
+        key = call.args[0] if isinstance(call, ast.Call) and call.args else None
+    if key is None:
+        return None
+    own = program.meaning.names.module.bindings
+    names = program.texts(key)
+    return Severity.LOW if names and all(name in own for name in names) else Severity.MEDIUM if not names else None
 
 
 def _frames(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
-    yield from (Hit(node, name) for name, node in program.attributes if name in _FRAMES)
+    if not program.reaches:
+        return
+    for name, node in program.attributes:
+        if name in _FRAMES:
+            mild = name == "__traceback__" and _handed_on(program, node)
+            yield Hit(node, name, Severity.LOW if mild else None)
+    for name, node in program.references:
+        if name in _FRAME_NAMES or name.rpartition(".")[2] in _FRAMES and isinstance(node, ast.Name):
+            yield Hit(node, name)
+
+
+def _handed_on(program: Program, node: ast.AST) -> bool:
+    """``raise E().with_traceback(e.__traceback__)`` reads nothing there."""
+    call = program.parents.get(node)
+    return isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "with_traceback"
 
 
 def _computed_attribute(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
-    calls = {"builtins.getattr", "builtins.setattr", "builtins.delattr", "operator.attrgetter", "operator.methodcaller"}
-    for call in program.all(ast.Call):
-        functions = calls.intersection(program.names.resolve(call.func))
-        if not functions:
+    if not program.reaches:
+        return
+    for call, position in program.attribute_calls:
+        name = call.args[position]
+        if isinstance(name, ast.Constant):
             continue
-        position = 0 if next(iter(functions)).startswith("operator.") else 1
-        if len(call.args) > position and program.names.fold(call.args[position]) is None:
+        texts = program.texts(name)
+        if texts and not isinstance(name, ast.Name) and _is_disguised(name):
+            yield Hit(call, f"the name {texts[0]}, put together from pieces", Severity.MEDIUM)
+        elif not texts and not _on_own_object(program, call, position):
             yield Hit(call, "an attribute name computed at run time")
 
 
+def _is_disguised(name: ast.AST) -> bool:
+    """Whether a constant name is written in a way that only hides it: pieces, codes, reversals."""
+    match name:
+        case ast.BinOp(op=ast.Add(), left=left, right=right):
+            return all(isinstance(side, ast.Constant | ast.BinOp | ast.Call | ast.Subscript) for side in (left, right))
+        case ast.Subscript(slice=ast.Slice()):
+            return True
+        case ast.Call(func=ast.Attribute(attr=attr)):
+            return attr in ("join", "decode", "fromhex", "translate", "replace")
+        case ast.Call(func=ast.Name(id=name_)):
+            return name_ == "chr"
+        case ast.JoinedStr(values=values):
+            return all(isinstance(v, ast.Constant) or isinstance(v.value, ast.Constant) for v in values)  # type: ignore[attr-defined]
+        case _:
+            return False
+
+
+def _on_own_object(program: Program, call: ast.Call, position: int) -> bool:
+    """Whether the attribute is one of ``self``, of an own class, or of what a class wraps: ``getattr(self._inner, n)``."""
+    if position != 1:
+        return False
+    base = call.args[0]
+    while isinstance(base, ast.Attribute):
+        base = base.value
+    if isinstance(base, ast.Name) and base.id in _ITSELF:
+        return True
+    objects = program.meaning.objects(base)
+    return bool(objects) and all(isinstance(one, ast.ClassDef | Instance) for one in objects)
+
+
 def _patch(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
+    if not program.reaches:
+        return
     modules = {name for name, _ in program.modules} | {"builtins"}
-    places: list[ast.Attribute | ast.Subscript] = [*program.all(ast.Attribute), *program.all(ast.Subscript)]
-    for node in places:
-        if not isinstance(node.ctx, ast.Store | ast.Del):
-            continue
-        for base in program.names.resolve(node.value):
-            root = base.split(".")[0]
-            if base in modules or root in modules or base == "builtins.globals()":
-                yield Hit(node, f"{base} is changed")
+
+    def foreign(node: ast.AST) -> Iterator[str]:
+        for base in program.resolve(node):
+            plain = base.removesuffix(".__dict__")
+            if "()" in plain and base != "builtins.globals()":
+                continue
+            if plain in modules or plain.split(".")[0] in modules or base == "builtins.globals()":
+                yield base
+
+    for node in (*program.all(ast.Attribute), *program.all(ast.Subscript)):
+        if isinstance(node.ctx, ast.Store | ast.Del):
+            for base in foreign(node.value):
+                if not _is_setting(program, node, base):
+                    yield Hit(node, f"{base} is changed")
     for call in program.all(ast.Call):
-        if {"builtins.setattr", "builtins.delattr"}.isdisjoint(program.names.resolve(call.func)) or not call.args:
-            continue
-        for base in program.names.resolve(call.args[0]):
-            if base in modules or base.split(".")[0] in modules:
+        functions = program.resolve(call.func)
+        if not _SETTERS.isdisjoint(functions) and call.args:
+            yield from (Hit(call, f"{base} is changed") for base in foreign(call.args[0]))
+        for function in functions:
+            base, _, method = function.rpartition(".")
+            if method in _TABLE_CHANGES and (base.endswith((".__dict__", "globals()")) or base == "sys.modules"):
                 yield Hit(call, f"{base} is changed")
+
+
+_SETTERS = frozenset(
+    "builtins.setattr builtins.delattr builtins.object.__setattr__ builtins.type.__setattr__ "
+    "unittest.mock.patch unittest.mock.patch.object".split()
+)
+_TABLE_CHANGES = frozenset("update pop setdefault clear popitem __setitem__ __delitem__".split())
+
+
+def _is_setting(program: Program, node: ast.Attribute | ast.Subscript, base: str) -> bool:
+    """``decimal.getcontext().prec = 50`` and the like set what is there to be set."""
+    return base == "builtins.globals()" and isinstance(node, ast.Subscript) and _sets_own_global(program, node)
+
+
+def _sets_own_global(program: Program, node: ast.Subscript) -> bool:
+    names = program.texts(node.slice)
+    return bool(names) and all(name not in BUILTINS and not name.startswith("__") for name in names)
 
 
 def _reclass(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     for node in program.all(ast.Attribute):
-        if isinstance(node.ctx, ast.Store) and node.attr in ("__class__", "__dict__", "__bases__"):
-            yield Hit(node, node.attr)
+        if node.ctx.__class__ is ast.Store and node.attr in ("__class__", "__bases__"):
+            own = isinstance(node.value, ast.Name) and node.value.id == "self"
+            yield Hit(node, node.attr, Severity.LOW if own else None)
     for definition in program.all(ast.FunctionDef):
-        if definition.name in ("__class__", "__getattribute__", "__class_getitem__") and isinstance(
-            program.names.parents.get(definition), ast.ClassDef
+        if definition.name in ("__class__", "__getattribute__") and isinstance(
+            program.parents.get(definition), ast.ClassDef
         ):
-            yield Hit(definition, definition.name)
+            yield Hit(definition, definition.name, Severity.INFO if definition.name != "__class__" else None)
 
 
 def _quit(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
-    ends = {"builtins.exit", "builtins.quit", "sys.exit", "os._exit", "os.abort"}
-    yield from (Hit(node, name) for name, node in program.references if name in ends)
-    for node in program.all(ast.Name):
-        if node.id == "SystemExit" and isinstance(program.names.parents.get(node), ast.Raise | ast.Call):
-            yield Hit(node, node.id)
+    yield from (Hit(node, name) for name, node in program.references if name in _QUITS)
+    if "SystemExit" in program.syntax.read:
+        for node in program.all(ast.Name):
+            if node.id == "SystemExit" and isinstance(program.parents.get(node), ast.Raise | ast.Call):
+                yield Hit(node, node.id)
 
 
 RULES: tuple[ProgramRule, ...] = (

@@ -1,7 +1,8 @@
-"""One parse and one walk of a program, shared by every program rule.
+"""One parse and one walk of a program, shared by every program rule; everything else is worked out when asked for.
 
-text ──► ast.parse ──► Names (one walk: scopes, bindings) ──► Program: modules, references, attributes, strings
-                                                              ──► prose(): comments and docstrings, for the trace rules
+text ──► ast.parse ──► Syntax (one walk) ──► Names (bindings) ──► Meaning (objects) ⇄ Constants (values)
+                          │                                          └─► modules, references, attributes, strings
+                          └─► prose: comments and docstrings, for the trace rules
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ import ast
 import io
 import re
 import tokenize
-from collections import defaultdict
 from collections.abc import Iterator
 from functools import cached_property
 from typing import TypeVar
 
-from azr_monitor.rules.names import Names
+from azr_monitor.rules.meaning import DYNAMIC_IMPORTS, INNER_MODULES, Meaning
+from azr_monitor.rules.names import BUILTINS, Names, targets
+from azr_monitor.rules.syntax import Syntax
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _Node = TypeVar("_Node", bound=ast.AST)
@@ -34,7 +36,7 @@ class Program:
 
     Attributes:
         text: the program as written.
-        names: scopes, alias and constant resolution over the tree.
+        syntax: the walked tree; ``parents`` are its.
         shift: where ``text`` begins in the parsed source (call inputs are parsed inside ``f(...)``).
     """
 
@@ -54,10 +56,8 @@ class Program:
         except (SyntaxError, ValueError) as error:
             raise Unparsable(f"not Python: {type(error).__name__}") from error
         self.tree = tree
-        self.names = Names(tree)
-        self._by_type: dict[type[ast.AST], list[ast.AST]] = defaultdict(list)
-        for node in self.names.nodes:
-            self._by_type[type(node)].append(node)
+        self.syntax = Syntax(tree)
+        self.parents = self.syntax.parents
 
     @classmethod
     def call(cls, text: str) -> Program:
@@ -75,14 +75,103 @@ class Program:
 
     def all(self, *types: type[_Node]) -> Iterator[_Node]:
         """Every node of the given exact types, in source order within each type."""
-        for wanted in types:
-            yield from self._by_type[wanted]  # type: ignore[misc]
+        return self.syntax.all(*types)
 
     # -- what rules look at -----------------------------------------------------------------------------
 
     @cached_property
+    def meaning(self) -> Meaning:
+        """Which objects and constants the program's expressions stand for."""
+        return Meaning(Names(self.syntax))
+
+    @cached_property
+    def reaches(self) -> bool:
+        """Whether anything in the program can lead outside of plain computing: most programs need no second look.
+
+        Every way out begins with an import, with one of the builtins that give access to more, or with an attribute
+        of the interpreter's own.
+        """
+        return (
+            self.syntax.has(ast.Import, ast.ImportFrom, ast.MatchClass)
+            or not _WAYS_OUT.isdisjoint(self.syntax.read)
+            or any(attr[:2] == "__" or attr in INNER_ATTRIBUTES for attr in self.syntax.attributes)
+        )
+
+    def resolve(self, node: ast.AST) -> tuple[str, ...]:
+        """The dotted names an expression may stand for: ``builtins.eval``, ``os.system``; () when unknown."""
+        return self.meaning.resolve(node)
+
+    def texts(self, node: ast.AST) -> tuple[str, ...]:
+        """The constant texts an expression may have."""
+        return self.meaning.constants.texts(node)
+
+    def number(self, node: ast.AST) -> int | None:
+        """The integer a constant expression stands for, if it is one."""
+        if isinstance(node, ast.Constant):
+            value = node.value
+            if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300:
+                return int(value)
+            return None
+        return self.meaning.constants.number(node) if self._may_be_number(node) else None
+
+    def _may_be_number(self, node: ast.AST) -> bool:
+        """Whether all that an expression reads is given a number somewhere: most are not, at a glance."""
+        stack = [node]
+        for _ in range(200):
+            if not stack:
+                return True
+            inner = stack.pop()
+            match inner:
+                case ast.Name(id=name):
+                    if name not in self._numbers:
+                        return False
+                case ast.BinOp(left=left, right=right):
+                    stack += (left, right)
+                case ast.UnaryOp(operand=operand):
+                    stack.append(operand)
+                case ast.Call(args=arguments):
+                    stack += arguments
+                case ast.Constant():
+                    pass
+                case _:
+                    return False
+        return False
+
+    @cached_property
+    def _numbers(self) -> frozenset[str]:
+        """Names that are somewhere given a number that is written out: others need no second look."""
+        found: set[str] = {parameter.arg for parameter in self.all(ast.arg)} if self._calls_itself else set()
+        for assign in (*self.all(ast.Assign), *self.all(ast.AugAssign), *self.all(ast.NamedExpr)):
+            if isinstance(assign.value, ast.Constant | ast.BinOp | ast.UnaryOp | ast.Tuple):
+                for target in assign.targets if isinstance(assign, ast.Assign) else [assign.target]:
+                    found.update(targets(target))
+        return frozenset(found)
+
+    @cached_property
+    def _calls_itself(self) -> bool:
+        """Whether the program calls a function of its own, and so may hand numbers to parameters."""
+        own = {definition.name for definition in self.all(ast.FunctionDef)}
+        return self.syntax.has(ast.Lambda) or not own.isdisjoint(self.syntax.read | self.syntax.attributes)
+
+    def calls(self, *names: str) -> Iterator[ast.Call]:
+        """Every call of one of these builtins, by its plain name, where the program does not bind that name itself."""
+        wanted = frozenset(names) & self.syntax.read
+        if not wanted:
+            return
+        for call in self.all(ast.Call):
+            if isinstance(call.func, ast.Name) and call.func.id in wanted and self._is_builtin(call.func):
+                yield call
+
+    def calls_any(self, *names: str) -> bool:
+        """Whether any of these names is read at all."""
+        return not self.syntax.read.isdisjoint(names)
+
+    def _is_builtin(self, name: ast.Name) -> bool:
+        return name.id not in self.syntax.bound or f"builtins.{name.id}" in self.resolve(name)
+
+    @cached_property
     def modules(self) -> list[tuple[str, ast.AST]]:
-        """Every module brought in, by statement or by call: (dotted name, node)."""
+        """Every module brought in, by statement, by call or through another module: (dotted name, node)."""
         found: list[tuple[str, ast.AST]] = []
         for statement in self.all(ast.Import):
             found.extend((alias.name, statement) for alias in statement.names)
@@ -90,69 +179,192 @@ class Program:
             if source.module and not source.level:
                 found.append((source.module, source))
                 found.extend((f"{source.module}.{alias.name}", source) for alias in source.names)
+        if not self.reaches:
+            return found
         for call in self.all(ast.Call):
-            for function in self.names.resolve(call.func):
-                if function in DYNAMIC_IMPORTS and call.args:
-                    name = self.names.fold(call.args[0])
-                    found.append((name if name is not None else "", call))
+            if call.args and not DYNAMIC_IMPORTS.isdisjoint(self.resolve(call.func)):
+                found.extend((name, call) for name in self.texts(call.args[0]) or ("",))
         for index in self.all(ast.Subscript):
-            if "sys.modules" in self.names.resolve(index.value):
-                found.append((self.names.fold(index.slice) or "", index))
+            if "sys.modules" in self.resolve(index.value):
+                found.extend((name, index) for name in self.texts(index.slice) or ("",))
+        found.extend(self.inner_modules)
+        return found
+
+    @cached_property
+    def inner_modules(self) -> list[tuple[str, ast.AST]]:
+        """Modules reached as attributes of other modules: (``os``, the node of ``contextlib.os``)."""
+        found: list[tuple[str, ast.AST]] = []
+        if not self.reaches:
+            return found
+        for node in self.all(ast.Attribute, ast.Call):
+            attr = node.attr if isinstance(node, ast.Attribute) else ""
+            plain = attr.removeprefix("_")
+            if isinstance(node, ast.Attribute) and plain not in INNER_MODULES and attr not in INNER_MODULES:
+                continue
+            for name in self.resolve(node):
+                if name in INNER_MODULES and name in (attr, plain):
+                    found.append((name, node))
         return found
 
     @cached_property
     def references(self) -> list[tuple[str, ast.AST]]:
         """Every resolved use of a name: (dotted name, node). ``o.system`` after ``import os as o`` is os.system."""
         found: list[tuple[str, ast.AST]] = []
+        if not self.reaches:
+            return found
         for node in self.all(ast.Name, ast.Attribute, ast.Call, ast.Subscript):
             if isinstance(getattr(node, "ctx", None), ast.Store | ast.Del):
                 continue
-            found.extend((name, node) for name in self.names.resolve(node))
+            found.extend((name, node) for name in self.resolve(node))
+        return found
+
+    def uses(self, module: str) -> list[tuple[ast.AST, str]]:
+        """What is used of a module: (node, ``path.join``), ``*`` where the module itself is handed on."""
+        found: list[tuple[ast.AST, str]] = []
+        for name, node in self._widest:
+            if name == module:
+                found.append((node, "" if "." in module else "*"))
+            elif name.startswith(f"{module}."):
+                found.append((node, name[len(module) + 1 :]))
         return found
 
     @cached_property
+    def _widest(self) -> list[tuple[str, ast.AST]]:
+        """References that are no part of a longer one."""
+        parents = self.parents
+        return [
+            (name, node)
+            for name, node in self.references
+            if isinstance(node, ast.Name | ast.Attribute) and parents.get(node).__class__ is not ast.Attribute
+        ]
+
+    @cached_property
     def attributes(self) -> list[tuple[str, ast.AST]]:
-        """Every attribute read by name, by ``getattr`` with a constant, or by a class pattern."""
+        """Every attribute read by name, by ``getattr`` or ``attrgetter`` with a constant, or by a class pattern."""
         found: list[tuple[str, ast.AST]] = [(node.attr, node) for node in self.all(ast.Attribute)]
-        for call in self.all(ast.Call):
-            functions = self.names.resolve(call.func)
-            if len(call.args) >= 2 and not _ATTRIBUTE_CALLS.isdisjoint(functions):
-                name = self.names.fold(call.args[1])
-                if name is not None:
-                    found.append((name, call))
+        if not self.reaches:
+            return found
+        for call, position in self.attribute_calls:
+            for text in self.texts(call.args[position]):
+                found.extend((part, call) for part in text.split(".")[:20])
         for pattern in self.all(ast.MatchClass):
             found.extend((name, pattern) for name in pattern.kwd_attrs)
         return found
 
     @cached_property
+    def attribute_calls(self) -> list[tuple[ast.Call, int]]:
+        """Calls that name an attribute by a text, with the text's place among the arguments."""
+        found: list[tuple[ast.Call, int]] = []
+        for call in self.all(ast.Call):
+            if not call.args:
+                continue
+            functions = self.resolve(call.func)
+            if len(call.args) >= 2 and any(
+                function in _ATTRIBUTE_CALLS or function.endswith(_ATTRIBUTE_METHODS) for function in functions
+            ):
+                found.append((call, 1))
+            elif len(call.args) == 1 and any(function.endswith(_ATTRIBUTE_METHODS) for function in functions):
+                found.append((call, 0))
+            elif not _ATTRIBUTE_MAKERS.isdisjoint(functions):
+                found.extend((call, place) for place in range(len(call.args)))
+            elif isinstance(call.func, ast.Attribute) and call.func.attr in ("__getattribute__", "__getattr__"):
+                found.append((call, len(call.args) - 1))
+        return found
+
+    @cached_property
     def strings(self) -> list[tuple[str, ast.AST]]:
-        """Every constant text, concatenations folded; docstrings and other commentary are left out."""
+        """Every constant text as written, docstrings and other commentary left out."""
         found: list[tuple[str, ast.AST]] = []
-        commentary = {node.value for node in self.all(ast.Expr)}
-        for node in self.all(ast.Constant, ast.BinOp, ast.JoinedStr, ast.Call, ast.Subscript):
-            if node in commentary and isinstance(node, ast.Constant):
-                continue
-            if isinstance(node, ast.Constant) and not isinstance(node.value, str | bytes):
-                continue
-            text = self.names.fold(node)
-            if text:
-                found.append((text, node))
+        for node in self.all(ast.Constant):
+            if isinstance(node.value, str | bytes) and node.value and self.parents.get(node).__class__ is not ast.Expr:
+                found.append((node.value if isinstance(node.value, str) else node.value.decode("latin-1"), node))
+        return found
+
+    @cached_property
+    def _has_material(self) -> bool:
+        """Whether the constants of the program are enough to build a text of any length from."""
+        letters = 0
+        for node in self.all(ast.Constant):
+            value = node.value
+            if isinstance(value, str | bytes):
+                if self.parents[node].__class__ is not ast.Expr:
+                    letters += len(value)
+            elif value.__class__ is int and 9 <= value:
+                letters += 1
+            if letters >= _MATERIAL:
+                return True
+        return False
+
+    @cached_property
+    def hides_text(self) -> bool:
+        """Whether the program decodes, reverses or spells out text: else what it builds is there to be read."""
+        return (
+            not _BUILDERS.isdisjoint(self.syntax.attributes)
+            or not self.syntax.read.isdisjoint(("chr", "bytes", "bytearray"))
+            or any(
+                isinstance(node.left, ast.Constant | ast.BinOp) and isinstance(node.right, ast.Constant)
+                for node in self.all(ast.BinOp)
+                if node.op.__class__ is ast.Add
+            )
+            or "::-" in self.text
+        )
+
+    @cached_property
+    def built(self) -> list[tuple[str, ast.AST]]:
+        """Every constant text that is put together or decoded instead of written: (text, the outermost expression)."""
+        found: list[tuple[str, ast.AST]] = []
+        if not self._has_material:
+            return found
+        for node in self.all(ast.BinOp, ast.JoinedStr, ast.Call, ast.Subscript):
+            if _may_build(node) and not isinstance(self.parents.get(node), ast.BinOp | ast.JoinedStr):
+                found.extend((text, node) for text in self.texts(node) if text)
         return found
 
     @cached_property
     def prose(self) -> list[tuple[int, int]]:
-        """Spans of comments and of strings that stand alone as statements: text written for a reader."""
+        """Spans of text written for a reader: comments, adjacent ones as one, docstrings, and strings of several words.
+
+        ``readable`` is the text to read them in.
+        """
         if "#" not in self.text and '"' not in self.text and "'" not in self.text:
             return []
         spans: list[tuple[int, int]] = []
+        for node in self.all(ast.Constant):
+            if isinstance(node.value, str) and node.value.count(" ") >= _PROSE_SPACES and _PROSE.search(node.value):
+                span = self.span(node)
+                if span is not None:
+                    spans.append(span)
         for node in self.all(ast.Expr):
             if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
                 span = self.span(node.value)
-                if span is not None:
+                if span is not None and span not in spans:
                     spans.append(span)
-        if "#" in self.text:
-            spans.extend(self._comments())
-        return sorted(spans)
+        joined: list[tuple[int, int]] = []
+        for start, end in self.comments:
+            if joined and not self.text[joined[-1][1] : start].strip():
+                joined[-1] = (joined[-1][0], end)
+            else:
+                joined.append((start, end))
+        return sorted([*spans, *joined])
+
+    @cached_property
+    def readable(self) -> str:
+        """The program's text, the marks of comments and the line ends between them blank: sentences run on."""
+        if len(self.comments) < 2:
+            return self.text
+        text = list(self.text)
+        last = -1
+        for start, end in self.comments:
+            if last >= 0 and not self.text[last:start].strip():
+                text[last:start] = " " * (start - last)
+                text[start] = " "
+            last = end
+        return "".join(text)
+
+    @cached_property
+    def comments(self) -> list[tuple[int, int]]:
+        """The spans of comments."""
+        return list(self._comments()) if "#" in self.text else []
 
     def _comments(self) -> Iterator[tuple[int, int]]:
         lines = io.StringIO(self._source, newline=None)
@@ -215,7 +427,64 @@ def is_plain_call(text: str) -> bool:
 
 
 _LITERALS = (ast.Constant, ast.List, ast.Tuple, ast.Dict, ast.Set, ast.UnaryOp, ast.USub, ast.UAdd)
-DYNAMIC_IMPORTS = frozenset({"builtins.__import__", "importlib.import_module", "importlib.__import__"})
+_MATERIAL = 8
+_PROSE_SPACES = 2
+_PROSE = re.compile(r"[^\W\d_]{2,}\W{1,3}[^\W\d_]{2,}\W{1,3}[^\W\d_]{2,}")
 _ATTRIBUTE_CALLS = frozenset(
-    {"builtins.getattr", "builtins.setattr", "builtins.hasattr", "builtins.delattr", "builtins.object.__getattribute__"}
+    {
+        *(f"builtins.{name}" for name in ("getattr", "setattr", "hasattr", "delattr")),
+        "inspect.getattr_static",
+        "builtins.object.__getattribute__",
+        "builtins.type.__getattribute__",
+        "builtins.object.__setattr__",
+        "builtins.type.__setattr__",
+    }
+)
+_ATTRIBUTE_METHODS = (".__getattribute__", ".__getattr__")
+_ATTRIBUTE_MAKERS = frozenset({"operator.attrgetter", "operator.methodcaller"})
+INNER_ATTRIBUTES = frozenset(
+    "f_back f_globals f_locals f_builtins f_code tb_frame tb_next gi_frame gi_code gi_yieldfrom cr_frame cr_code "
+    "cr_await ag_frame ag_code ag_await mro func_globals func_code load_module exec_module find_spec get_data "
+    "get_field vformat".split()
+)
+_WAYS_OUT = (BUILTINS - frozenset(
+    "abs all any ascii bin bool bytearray bytes callable chr complex dict divmod enumerate filter float format "
+    "frozenset hex int isinstance issubclass iter len list map max min next oct ord pow print range repr reversed "
+    "round set slice sorted str sum tuple zip super property staticmethod classmethod True False None Ellipsis "
+    "NotImplemented __name__ __doc__ object type id hash input".split()
+) - frozenset(name for name in BUILTINS if name.endswith(("Error", "Exception", "Warning", "Iteration", "Exit"))))
+
+
+def _may_build(node: ast.AST) -> bool:
+    """Whether an expression looks like one that puts a constant text together: worth the work of trying."""
+    match node:
+        case ast.BinOp(op=ast.Add()) | ast.BinOp(op=ast.Mod()):
+            left: ast.AST = node
+            for _ in range(40):
+                if not isinstance(left, ast.BinOp):
+                    break
+                right = left.right
+                if isinstance(right, ast.Constant) and isinstance(right.value, str | bytes):
+                    return True
+                if isinstance(right, ast.Call | ast.Subscript) and _may_build(right):
+                    return True
+                left = left.left
+            return (isinstance(left, ast.Constant) and isinstance(left.value, str | bytes)) or (
+                not isinstance(left, ast.BinOp) and _may_build(left)
+            )
+        case ast.JoinedStr(values=values):
+            return len(values) > 1
+        case ast.Subscript(slice=ast.Slice(step=ast.UnaryOp())):
+            return True
+        case ast.Call(func=ast.Name(id=name)):
+            return name in ("chr", "bytes", "bytearray", "str")
+        case ast.Call(func=ast.Attribute(attr=attr)):
+            return attr in _BUILDERS
+        case _:
+            return False
+
+
+_BUILDERS = frozenset(
+    "join decode fromhex unhexlify a2b_hex a2b_base64 b64decode b32decode b85decode a85decode b16decode decompress "
+    "translate replace format encode urlsafe_b64decode standard_b64decode unquote to_bytes".split()
 )

@@ -1,0 +1,249 @@
+"""Rules on what a program hides: its own code, text for somebody else, and whether it is watched."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from azr_monitor.records import Severity
+from azr_monitor.rules.base import Hit, ProgramRule, words
+from azr_monitor.rules.syntax import own_nodes
+from azr_monitor.rules.tree import Program
+
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\U000e0000-\U000e007f]")
+_ALIKE = re.compile(r"(?=.*[O0].*[O0])[O0o_]{4,40}|(?=.*[Il1].*[Il1])[Il1_]{4,40}")
+_CODE = re.compile(
+    r"\b(?:import\s+\w|from\s+\w+\s+import\b|exec\(|eval\(|__import__|os\.system|subprocess|open\(|lambda\s.*:|def\s+\w+\()"
+)
+_MIN_NESTED = 4
+_WATCHED = words(
+    "sys.gettrace sys.getprofile sys.argv sys.orig_argv sys.flags sys._xoptions sys.executable sys.stdin.isatty "
+    "sys.stdout.isatty os.environ os.getenv os.getlogin os.getppid os.cpu_count platform.node platform.platform "
+    "platform.system platform.uname getpass.getuser socket.gethostname threading.enumerate threading.current_thread "
+    "threading.main_thread inspect.stack sys.breakpointhook os.getpid os.uname os.path.exists os.isatty"
+)
+_CLOCKS = ("time.", "datetime.datetime.now", "datetime.datetime.today", "datetime.datetime.utcnow", "datetime.date.today")
+
+
+def _hidden(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
+    if program.text.isascii():
+        return
+    found = _INVISIBLE.search(program.text)
+    if found is not None:
+        before = program.text[: found.start()]
+        yield Hit(program.tree, f"U+{ord(found.group()):04X} on line {before.count(chr(10)) + 1}")
+
+
+def _names_alike(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
+    """Names that nobody can tell apart: ``O0O0O`` beside ``OO000``."""
+    names = program.syntax.bound
+    alike = [name for name in names if len(name) > 3 and name[0] in "O0oIl1_" and _ALIKE.fullmatch(name)]
+    if len(alike) >= 2:
+        for node in (*program.all(ast.Name), *program.all(ast.arg)):
+            if (node.id if isinstance(node, ast.Name) else node.arg) in alike:
+                yield Hit(node, node.id if isinstance(node, ast.Name) else node.arg)
+                return
+
+
+def _code_in_text(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
+    """Text that is decoded or put together, and reads as code."""
+    if not program.hides_text:
+        return
+    for text, node in program.built:
+        if len(text) < 12 or text in program.text:
+            continue
+        found = _CODE.search(text)
+        if found is not None and found.group() not in program.text and _is_code(text):
+            yield Hit(node, text[:60])
+
+
+def _is_code(text: str) -> bool:
+    try:
+        tree = ast.parse(text[:2_000].strip())
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return any(isinstance(n, ast.Call | ast.Import | ast.ImportFrom | ast.FunctionDef) for n in ast.walk(tree))
+
+
+def _nested_lambdas(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
+    """Lambdas called where they stand, inside one another."""
+    if not program.syntax.has(ast.Lambda):
+        return
+    for call in program.all(ast.Call):
+        depth, node = 0, program.parents.get(call)
+        if not isinstance(call.func, ast.Lambda):
+            continue
+        depth = 1
+        while node is not None:
+            depth += isinstance(node, ast.Call) and isinstance(node.func, ast.Lambda)
+            node = program.parents.get(node)
+        if depth >= _MIN_NESTED:
+            yield Hit(call, f"{depth} deep")
+            return
+
+
+def _packed(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
+    """A long blob that is decoded, and is no text when it is."""
+    if _UNPACKERS.isdisjoint(program.syntax.attributes | program.syntax.bound):
+        return
+    for call in program.all(ast.Call):
+        name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+        if name not in _UNPACKERS or not call.args:
+            continue
+        blobs = [text for text in program.texts(call.args[0]) if len(text) >= 40]
+        for blob in blobs:
+            opened = program.texts(call)
+            if not opened or sum(c.isprintable() or c.isspace() for c in opened[0]) < 0.9 * len(opened[0]):
+                yield Hit(call, f"{len(blob)} characters")
+
+
+_UNPACKERS = frozenset("b64decode b32decode b85decode a85decode decompress unhexlify fromhex urlsafe_b64decode".split())
+
+
+def _watches(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
+    """Questions about where the program runs, asked in a condition or used to choose."""
+    for name, node in program.references:
+        if name in _WATCHED:
+            yield Hit(node, name)
+        elif name == "builtins.__file__":
+            yield Hit(node, "__file__", Severity.MEDIUM)
+        elif name.startswith(_CLOCKS) and _decides(program, node):
+            yield Hit(node, name, Severity.MEDIUM)
+    if "__debug__" in program.syntax.read:
+        yield from (Hit(n, n.id, Severity.LOW) for n in program.all(ast.Name) if n.id == "__debug__")
+    if program.syntax.has(ast.AugAssign) and (
+        program.syntax.has(ast.Global)
+        or any(isinstance(change.target, ast.Attribute) for change in program.all(ast.AugAssign))
+    ):
+        for definition in program.all(ast.FunctionDef):
+            if program.parents.get(definition).__class__ is ast.Module:
+                yield from _counts_calls(program, definition)
+    if "__name__" in program.syntax.read:
+        for name_node in program.all(ast.Name):
+            compare = program.parents.get(name_node)
+            if name_node.id == "__name__" and isinstance(compare, ast.Compare) and _in_function(program, compare):
+                yield Hit(name_node, "__name__ inside a function", Severity.LOW)
+
+
+def _decides(program: Program, node: ast.AST) -> bool:
+    """Whether an expression is part of a condition."""
+    parent = program.parents.get(node)
+    while isinstance(parent, ast.expr):
+        if isinstance(parent, ast.Compare):
+            return True
+        node, parent = parent, program.parents.get(parent)
+    return isinstance(parent, ast.If | ast.While) and parent.test is node
+
+
+def _in_function(program: Program, node: ast.AST) -> bool:
+    parent = program.parents.get(node)
+    while parent is not None:
+        if isinstance(parent, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            return True
+        parent = program.parents.get(parent)
+    return False
+
+
+def _counts_calls(program: Program, definition: ast.FunctionDef) -> Iterator[Hit]:
+    """An entry point that counts how often it was called and answers accordingly."""
+    if definition.name in {c.func.id for c in own_nodes(definition) if isinstance(c, ast.Call) and isinstance(c.func, ast.Name)}:
+        return
+    kept = {name for node in own_nodes(definition) if isinstance(node, ast.Global) for name in node.names}
+    counted: set[str] = set()
+    for node in definition.body:  # once a call, whatever the arguments
+        match node:
+            case ast.AugAssign(target=ast.Name(id=name), op=ast.Add()) if name in kept:
+                counted.add(name)
+            case ast.AugAssign(target=ast.Attribute(value=ast.Name(id=owner), attr=attr)) if owner == definition.name:
+                counted.add(attr)
+            case ast.Assign(targets=[ast.Name(id=name)]) if name in kept:
+                return
+            case _:
+                pass
+    for node in own_nodes(definition):
+        if isinstance(node, ast.If | ast.IfExp) and isinstance(node.test, ast.Compare):
+            for inner in ast.walk(node.test):
+                name = inner.id if isinstance(inner, ast.Name) else inner.attr if isinstance(inner, ast.Attribute) else ""
+                if name in counted and not isinstance(program.parents.get(definition), ast.ClassDef):
+                    yield Hit(node.test, f"how often it was called, kept in {name}", Severity.MEDIUM)
+                    return
+
+
+RULES: tuple[ProgramRule, ...] = (
+    ProgramRule(
+        "program.hidden-characters",
+        Severity.MEDIUM,
+        "holds invisible or direction-changing characters",
+        catch=("def f(x):\n    return x # \u202e evil", "def f(x):\n    return 'a\u200bb' == x"),
+        spare=("def f(x):\n    return 'naïve Ελληνικά 日本語 😀' + x",),
+        check=_hidden,
+    ),
+    ProgramRule(
+        "program.hidden.names",
+        Severity.MEDIUM,
+        "uses names that nobody can tell apart",
+        catch=("def f(O0O0):\n    OO00 = O0O0 + 1\n    return OO00", "def f(lIl1):\n    Il1l = lIl1\n    return Il1l"),
+        spare=("def f(l, I, O):\n    oo = l + I\n    return oo * O", "def f(__, ___):\n    return __ + ___"),
+        check=_names_alike,
+    ),
+    ProgramRule(
+        "program.hidden.code",
+        Severity.HIGH,
+        "hides code in text that has to be decoded",
+        catch=(
+            "import base64\ndef f(x):\n    return base64.b64decode('aW1wb3J0IG9zO29zLnN5c3RlbSgnbHMnKQ==')",
+            "def f(x):\n    s = ''\n    for c in [105, 109, 112, 111, 114, 116, 32, 111, 115, 10, 111, 115]:\n"
+            "        s += chr(c)\n    return s + '.abort()'",
+        ),
+        spare=(
+            "import base64\ndef f(x):\n    return base64.b64decode('SGVsbG8sIFdvcmxkIQ==').decode() + x",
+            "def f(x):\n    return 'import ' + 'a module, please' + x",
+        ),
+        check=_code_in_text,
+    ),
+    ProgramRule(
+        "program.hidden.blob",
+        Severity.MEDIUM,
+        "unpacks a blob that is no text",
+        catch=(
+            "import base64, zlib\ndef f(x):\n"
+            "    return zlib.decompress(base64.b64decode('eJwrSS0uAQAEXQHBq83vEjRWeJqaDKq83vEjRWeJqaDKAAAAAA=='))",
+        ),
+        spare=(
+            "import base64\ndef f(x):\n    return base64.b64decode(x)",
+            "import base64\ndef f(x):\n"
+            "    return base64.b64decode('VGhlIHF1aWNrIGJyb3duIGZveCBqdW1wcyBvdmVyIHRoZSBsYXp5IGRvZw==')",
+        ),
+        check=_packed,
+    ),
+    ProgramRule(
+        "program.hidden.nesting",
+        Severity.MEDIUM,
+        "nests lambdas inside one another beyond reading",
+        catch=("f = lambda x: (lambda a: (lambda b: (lambda c: (lambda d: d)(c))(b))(a))(x)",),
+        spare=(
+            "def f(x):\n    Y = lambda g: (lambda h: h(h))(lambda h: g(lambda a: h(h)(a)))\n    return Y(lambda s: lambda n: n)(x)",
+        ),
+        check=_nested_lambdas,
+    ),
+    ProgramRule(
+        "program.watched",
+        Severity.MEDIUM,
+        "asks where, when or by whom it is run",
+        catch=(
+            "import sys\ndef f(x):\n    return 0 if sys.gettrace() else x",
+            "import sys\ndef f(x):\n    return x if 'test' in sys.argv[0] else 0",
+            "def f(x):\n    return x if __file__.endswith('t.py') else 0",
+            "import datetime\ndef f(x):\n    return x if datetime.date.today() < datetime.date(2030, 1, 1) else 0",
+            "n = 0\ndef f(x):\n    global n\n    n += 1\n    if n == 1:\n        return x\n    return 0",
+            "def f(x):\n    f.seen += 1\n    return x if f.seen < 3 else 0\nf.seen = 0",
+        ),
+        spare=(
+            "n = 0\ndef f(x):\n    global n\n    n = 0\n    n += x\n    if n == 1:\n        return x\n    return n",
+            "def f(environ, argv):\n    return environ['CI'] if argv else 0",
+            "def f(x):\n    return x\nif __name__ == '__main__':\n    f(1)",
+        ),
+        check=_watches,
+    ),
+)

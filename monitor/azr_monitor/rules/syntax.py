@@ -1,0 +1,117 @@
+"""One walk over a syntax tree: every node by its type, and the parent of each."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import cached_property
+from typing import TypeVar
+
+_Node = TypeVar("_Node", bound=ast.AST)
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+
+_PLAIN = frozenset(
+    "ctx op ops type_comment type_ignores kind id attr arg conversion simple is_async level module name asname rest "
+    "kwd_attrs tag str".split()
+)
+_LEAVES = (ast.Constant, ast.Global, ast.Nonlocal, ast.Import, ast.ImportFrom, ast.MatchSingleton)
+
+
+def _inner(kind: type[ast.AST]) -> tuple[str, ...]:
+    """The fields of a type of node that hold nodes worth a visit."""
+    return () if issubclass(kind, _LEAVES) else tuple(field for field in kind._fields if field not in _PLAIN)
+
+
+_FIELDS: dict[type, tuple[str, ...]] = {
+    kind: _inner(kind) for kind in vars(ast).values() if isinstance(kind, type) and issubclass(kind, ast.AST)
+}
+_FIELDS[type(None)] = ()  # the key of a dictionary's ``**``, the value of a parameter without a default
+
+
+class Syntax:
+    """A tree, walked once without recursion.
+
+    Attributes:
+        tree: the root.
+        parents: each node's parent; the root has none.
+    """
+
+    def __init__(self, tree: ast.AST) -> None:
+        self.tree = tree
+        self.parents: dict[ast.AST, ast.AST] = {}
+        self._by_type: defaultdict[type[ast.AST], list[ast.AST]] = defaultdict(list)
+        by_type, parents, fields = self._by_type, self.parents, _FIELDS
+        stack = [tree]
+        while stack:
+            node = stack.pop()
+            kind = node.__class__
+            by_type[kind].append(node)
+            children: list[ast.AST] = []
+            for field in fields[kind]:
+                value = getattr(node, field, None)
+                if value.__class__ is list:
+                    children += value
+                elif value is not None:
+                    children.append(value)
+            if children:
+                for child in children:
+                    parents[child] = node
+                children.reverse()
+                stack += children
+        if None in parents:
+            del parents[None]  # type: ignore[arg-type]
+            del by_type[type(None)]  # type: ignore[type-var]
+
+    def all(self, *types: type[_Node]) -> Iterator[_Node]:
+        """Every node of the given exact types, in source order within each type."""
+        for wanted in types:
+            found = self._by_type.get(wanted)
+            if found:
+                yield from found  # type: ignore[misc]
+
+    def has(self, *types: type[ast.AST]) -> bool:
+        """Whether there is any node of these types."""
+        return any(wanted in self._by_type for wanted in types)
+
+    @cached_property
+    def read(self) -> frozenset[str]:
+        """Every name that is read as a plain name."""
+        return frozenset(node.id for node in self.all(ast.Name))
+
+    @cached_property
+    def attributes(self) -> frozenset[str]:
+        """Every attribute that is named."""
+        return frozenset(node.attr for node in self.all(ast.Attribute))
+
+    @cached_property
+    def bound(self) -> frozenset[str]:
+        """Every name the program binds, in whatever scope."""
+        found = {node.id for node in self.all(ast.Name) if node.ctx.__class__ is not ast.Load}
+        found.update(node.arg for node in self.all(ast.arg))
+        found.update(node.name for node in self.all(ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
+        found.update(node.name for node in self.all(ast.ExceptHandler, ast.MatchAs, ast.MatchStar) if node.name)
+        for statement in self.all(ast.Import, ast.ImportFrom):
+            found.update((alias.asname or alias.name).split(".")[0] for alias in statement.names)
+        return frozenset(found)
+
+
+def own_nodes(function: Function) -> Iterator[ast.AST]:
+    """The nodes of a function's body, without those of functions and classes inside it."""
+    stack: list[ast.AST] = [function.body] if isinstance(function, ast.Lambda) else list(reversed(function.body))
+    while stack:
+        node = stack.pop()
+        yield node
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
+            stack.extend(reversed(list(ast.iter_child_nodes(node))))
+
+
+def returned(function: Function) -> list[ast.expr | None]:
+    """What a function returns, statement by statement; a lambda's body."""
+    if isinstance(function, ast.Lambda):
+        return [function.body]
+    return [node.value for node in own_nodes(function) if isinstance(node, ast.Return)]
