@@ -5,10 +5,14 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
 
 from azr_monitor.records import Finding, Part, Severity, printable
+from azr_monitor.rules.syntax import words
 from azr_monitor.rules.tree import Program
+
+__all__ = ["MAX_HITS", "Check", "Hit", "ProgramRule", "words"]
 
 MAX_HITS = 5
 """Findings one rule reports on one text; more would only repeat the first."""
@@ -27,11 +31,6 @@ class Hit(NamedTuple):
 
 Check = Callable[[Program, frozenset[str]], Iterable[Hit]]
 """A check reads a program and the imports the policy allows, and yields the places it objects to."""
-
-
-def words(text: str) -> frozenset[str]:
-    """The words of a text, for lists of names."""
-    return frozenset(text.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +54,11 @@ class ProgramRule:
 
         A place with several is judged by the gravest; mild findings do not crowd out grave ones.
         """
+        hits = list(islice(self.check(program, allowed), 4 * MAX_HITS))
+        if not hits:
+            return []
         found: dict[tuple[int, int] | None, Finding] = {}
-        for node, detail, graded in self.check(program, allowed):
+        for node, detail, graded in hits:
             severity = self.severity if graded is None else graded
             span = program.span(node)
             if span is not None:
@@ -66,6 +68,4 @@ class ProgramRule:
                 continue
             why = f"{self.why}: {printable(detail)}" if detail else self.why
             found[span] = Finding(self.id, severity, part, span, why)
-            if len(found) >= 4 * MAX_HITS:
-                break
         return sorted(found.values(), key=lambda finding: -finding.severity)[:MAX_HITS]

@@ -10,34 +10,32 @@ imports, assignments, parameters and defaults, containers, returns, class attrib
 from __future__ import annotations
 
 import ast
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from functools import cached_property
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from azr_monitor.rules.constants import Constants
+from azr_monitor.rules.flow import Flow
 from azr_monitor.rules.names import MAX_NAMES, Names
-from azr_monitor.rules.syntax import Comprehension, FUNCTIONS, Function, Syntax, own_nodes, returned
+from azr_monitor.rules.syntax import FUNCTIONS, Function, Syntax, own_nodes, returned, words
 
 MAX_DEPTH = 40
 DYNAMIC_IMPORTS = frozenset(
     {"builtins.__import__", "importlib.import_module", "importlib.__import__", "importlib.reload", "imp.load_module"}
 )
-INNER_MODULES = frozenset(
+INNER_MODULES = words(
     "os sys subprocess builtins importlib inspect gc ctypes socket shutil pathlib tempfile signal threading posix "
-    "marshal pickle linecache traceback _thread _io _imp _weakref posixpath".split()
+    "marshal pickle linecache traceback _thread _io _imp _weakref posixpath"
 )
 """Modules that other modules hold as attributes: whoever reaches them there has them without an import."""
 
 _GENUINE = frozenset({"os.path"})
 _PASSED_ON = frozenset(
     f"builtins.{name}"
-    for name in "iter list tuple set frozenset sorted reversed enumerate zip filter staticmethod classmethod".split()
+    for name in words("iter list tuple set frozenset sorted reversed enumerate zip filter staticmethod classmethod")
 ) | {"itertools.chain", "itertools.cycle", "itertools.islice", "copy.copy", "copy.deepcopy", "types.MethodType"}
 _ONE_OF = frozenset({"builtins.next", "builtins.max", "builtins.min", "functools.reduce", "random.choice"})
 _TAKES = frozenset({"get", "pop", "setdefault", "__getitem__", "popleft", "popitem", "__next__"})
 _WHOLE = frozenset({"values", "items", "copy", "keys", "__iter__"})
-_STORES = frozenset({"append", "add", "insert", "extend", "update", "setdefault", "appendleft"})
 _LOADERS = ("load_module", "exec_module", "find_module", "find_spec")
 
 
@@ -68,7 +66,6 @@ class Items(NamedTuple):
 
 
 Object = str | ast.AST | Instance | Partial | Reader | Items
-CallSite = tuple[ast.Call | None, list[ast.expr], Mapping[str, ast.expr]]
 
 
 class Meaning:
@@ -77,7 +74,8 @@ class Meaning:
     def __init__(self, names: Names) -> None:
         self.names = names
         self.syntax: Syntax = names.syntax
-        self.constants = Constants(names, self.resolve, self.calls)
+        self.flow = Flow(names.syntax)
+        self.constants = Constants(names, self.resolve, self.flow)
         self._known: dict[ast.AST, tuple[Object, ...]] = {}
         self._resolved: dict[ast.AST, tuple[str, ...]] = {}
         self._returns: dict[ast.AST, list[ast.expr]] = {}
@@ -169,7 +167,7 @@ class Meaning:
                     yield binding.name
                 case _:
                     pass
-        for value in self._attribute_stores.get(attr, ()):
+        for value in self.flow.attribute_stores.get(attr, ()):
             yield from self.objects(value)
         if depth < 8:
             for base in definition.bases:
@@ -193,7 +191,7 @@ class Meaning:
             else:
                 yield from self._chosen(base, node.slice)
         if isinstance(node.value, ast.Name):
-            for value in self._container_stores.get(node.value.id, ()):
+            for value in self.flow.container_stores.get(node.value.id, ()):
                 yield from self.objects(value)
 
     def _chosen(self, base: Object, index: ast.expr) -> Iterator[Object]:
@@ -311,9 +309,7 @@ class Meaning:
                 yield from (o.definition for o in self.objects(arguments[0]) if isinstance(o, Instance))
                 yield "builtins.type()"
             case "builtins.map" if len(arguments) >= 2:
-                yield from (
-                    one for f in self.objects(arguments[0]) for one in self._called(f, arguments[1:], node, 3)
-                )
+                yield from (one for f in self.objects(arguments[0]) for one in self._called(f, arguments[1:], node, 3))
             case "builtins.super":
                 return
             case _ if function in _PASSED_ON:
@@ -330,11 +326,10 @@ class Meaning:
     def _dictionary(self, function: str, arguments: list[ast.expr]) -> Iterator[Object]:
         """``get`` and the like on the dictionaries that hold modules, builtins and attributes."""
         base, _, method = function.rpartition(".")
-        if method in _TAKES and arguments:
-            held = base == "sys.modules" or base.endswith(".__dict__") or base == "builtins" or base.endswith("()")
-            if held:
-                for key in self.constants.texts(arguments[0]):
-                    yield from self._looked_up(base, key)
+        holds = base in ("sys.modules", "builtins") or base.endswith((".__dict__", "()"))
+        if holds and method in _TAKES and arguments:
+            for key in self.constants.texts(arguments[0]):
+                yield from self._looked_up(base, key)
 
     def _method(self, function: ast.Attribute, arguments: list[ast.expr]) -> Iterator[Object]:
         """What a method of a container of the program's gives."""
@@ -347,7 +342,7 @@ class Meaning:
                     yield from self.elements((container,))
             yield from self._one_of(arguments[1:2])
             if isinstance(function.value, ast.Name):
-                for value in self._container_stores.get(function.value.id, ()):
+                for value in self.flow.container_stores.get(function.value.id, ()):
                     yield from self.objects(value)
         elif function.attr in _WHOLE:
             yield from containers
@@ -390,7 +385,7 @@ class Meaning:
             return
         shift = 1 if method else 0
         rest = arguments.vararg is not None and arguments.vararg.arg == name
-        for _, given, keywords in self.calls(function):
+        for _, given, keywords in self.flow.calls(function):
             if name in keywords:
                 yield from self.objects(keywords[name])
             elif rest:
@@ -400,100 +395,8 @@ class Meaning:
                 if 0 <= place < len(given):
                     yield from self.objects(given[place])
 
-    def calls(self, function: Function) -> list[CallSite]:
-        """The calls in the program that may be of this function, by the name they call: (call, arguments, keywords)."""
-        if isinstance(function, ast.Lambda):
-            parent = self.syntax.parents.get(function)
-            if isinstance(parent, ast.Call) and parent.func is function:
-                return [_site(parent)]
-            name = self._lambda_names.get(function, "")
-            return [*self._calls_by_name.get(name, ()), *self._applied.get(function, ())] if name else (
-                list(self._applied.get(function, ())) or list(self._calls_of_items)
-            )
-        names = [function.name]
-        owner = self.syntax.parents.get(function)
-        if function.name in ("__init__", "__new__", "__call__") and isinstance(owner, ast.ClassDef):
-            names.append(owner.name)
-        return [site for name in names for site in self._calls_by_name.get(name, ())]
 
-    @cached_property
-    def _calls_by_name(self) -> Mapping[str, list[CallSite]]:
-        found: defaultdict[str, list[CallSite]] = defaultdict(list)
-        for call in self.syntax.all(ast.Call):
-            match call.func:
-                case ast.Name(id=name) | ast.Attribute(attr=name):
-                    if len(found[name]) < 4 * MAX_NAMES:
-                        found[name].append(_site(call))
-                    if name in ("map", "filter") and len(call.args) == 2 and isinstance(call.args[0], ast.Name):
-                        rows = call.args[1].elts if isinstance(call.args[1], ast.List | ast.Tuple) else []
-                        found[call.args[0].id].extend((None, [row], {}) for row in rows[:MAX_NAMES])
-                case _:
-                    pass
-        for definition in self.syntax.all(ast.FunctionDef, ast.ClassDef):
-            for decorator in definition.decorator_list:
-                if isinstance(decorator, ast.Name):
-                    argument = ast.copy_location(ast.Name(definition.name, ast.Load()), definition)
-                    found[decorator.id].append((None, [argument], {}))
-        return found
-
-    @cached_property
-    def _calls_of_items(self) -> list[CallSite]:
-        """Calls of what is taken out of a container: ``table[k](x)``; a function without a name may be meant."""
-        return [_site(c) for c in self.syntax.all(ast.Call) if isinstance(c.func, ast.Subscript | ast.Call)][:MAX_NAMES]
-
-    @cached_property
-    def _applied(self) -> Mapping[ast.AST, list[CallSite]]:
-        """Lambdas handed to ``map`` and its like, with the items they are applied to."""
-        found: defaultdict[ast.AST, list[CallSite]] = defaultdict(list)
-        for call in self.syntax.all(ast.Call):
-            if len(call.args) >= 2 and isinstance(call.args[0], ast.Lambda):
-                rows = call.args[1].elts if isinstance(call.args[1], ast.List | ast.Tuple) else []
-                found[call.args[0]].extend((None, [row], {}) for row in rows[:MAX_NAMES])
-        return found
-
-    @cached_property
-    def _lambda_names(self) -> Mapping[ast.AST, str]:
-        found: dict[ast.AST, str] = {}
-        for assign in self.syntax.all(ast.Assign):
-            if isinstance(assign.value, ast.Lambda):
-                match assign.targets[0]:
-                    case ast.Name(id=name) | ast.Attribute(attr=name):
-                        found[assign.value] = name
-                    case _:
-                        pass
-        for named in self.syntax.all(ast.NamedExpr):
-            if isinstance(named.value, ast.Lambda):
-                found[named.value] = named.target.id
-        return found
-
-    @cached_property
-    def _attribute_stores(self) -> Mapping[str, list[ast.expr]]:
-        """Values assigned to attributes, by the attribute's name: ``self.run = eval``."""
-        found: defaultdict[str, list[ast.expr]] = defaultdict(list)
-        for assign in self.syntax.all(ast.Assign):
-            for target in assign.targets:
-                if isinstance(target, ast.Attribute):
-                    found[target.attr].append(assign.value)
-        return found
-
-    @cached_property
-    def _container_stores(self) -> Mapping[str, list[ast.expr]]:
-        """Values put into containers, by the container's name: ``d['k'] = eval``, ``d.update(k=eval)``."""
-        found: defaultdict[str, list[ast.expr]] = defaultdict(list)
-        for assign in self.syntax.all(ast.Assign):
-            for target in assign.targets:
-                if isinstance(target, ast.Subscript) and isinstance(target.value, ast.Name):
-                    found[target.value.id].append(assign.value)
-        for call in self.syntax.all(ast.Call):
-            match call.func:
-                case ast.Attribute(value=ast.Name(id=name), attr=attr) if attr in _STORES:
-                    found[name].extend([*call.args, *(keyword.value for keyword in call.keywords)])
-                case _:
-                    pass
-        return {name: values[: 4 * MAX_NAMES] for name, values in found.items()}
-
-
-_HANDLERS = {
+_HANDLERS: Mapping[type[ast.AST], Callable[[Meaning, Any], Iterator[Object]]] = {
     ast.Name: Meaning._name,
     ast.Attribute: Meaning._attribute,
     ast.Subscript: Meaning._subscript,
@@ -522,16 +425,6 @@ def _normal(name: str) -> str:
         if plain and parts[0] != "builtins" and "()" not in parts[0]:
             return ".".join([plain, *parts[place + 1 :]])
     return name
-
-
-def _site(call: ast.Call) -> CallSite:
-    positional: list[ast.expr] = []
-    for argument in call.args:
-        if isinstance(argument, ast.Starred) and isinstance(argument.value, ast.List | ast.Tuple):
-            positional.extend(argument.value.elts)
-        else:
-            positional.append(argument)
-    return call, positional, {k.arg: k.value for k in call.keywords if k.arg}
 
 
 def _decorated(function: Function, name: str) -> bool:

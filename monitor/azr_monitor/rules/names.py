@@ -12,7 +12,7 @@ import builtins
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-from azr_monitor.rules.syntax import COMPREHENSIONS, FUNCTIONS, Function, Syntax
+from azr_monitor.rules.syntax import COMPREHENSIONS, Function, Syntax
 
 MAX_NAMES = 12
 BUILTINS = frozenset(dir(builtins)) | {"__builtins__", "__loader__", "__spec__", "__file__"}
@@ -129,7 +129,7 @@ class Names:
 
     def _first(self, node: ast.comprehension) -> bool:
         owner = self.syntax.parents[node]
-        return owner.generators[0] is node  # type: ignore[attr-defined,no-any-return]
+        return owner.generators[0] is node  # type: ignore[attr-defined]
 
     @staticmethod
     def _holds(parent: ast.AST, child: ast.AST) -> bool:
@@ -166,7 +166,7 @@ class Names:
             owner.bind(named.target.id, named.lineno, False, Binding("value", named.value))
         for definition in syntax.all(ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef):
             self._bind(definition.name, definition, Binding("definition", definition))
-        for function in syntax.all(*FUNCTIONS):
+        for function in syntax.all(ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda):
             self._bind_parameters(function)
         for loop in syntax.all(ast.For, ast.AsyncFor):
             for name in targets(loop.target):
@@ -204,7 +204,7 @@ class Names:
                 for one, what in zip(left, right, strict=True):
                     for name in targets(one):
                         self._bind(name, statement, Binding("value", what))
-            case (ast.Tuple() | ast.List() | ast.Starred()), _:
+            case ((ast.Tuple() | ast.List() | ast.Starred()), _):
                 for name in targets(target):
                     self._bind(name, statement, Binding("each", value))
             case _:

@@ -8,8 +8,10 @@ from azr_monitor.records import Finding, Part, Severity
 from azr_monitor.rules import (
     programs_bombs,
     programs_effects,
+    programs_forged,
     programs_hidden,
     programs_imports,
+    programs_loops,
     programs_reflection,
     programs_results,
 )
@@ -20,8 +22,10 @@ RULES: tuple[ProgramRule, ...] = (
     *programs_imports.RULES,
     *programs_reflection.RULES,
     *programs_effects.RULES,
+    *programs_forged.RULES,
     *programs_results.RULES,
     *programs_bombs.RULES,
+    *programs_loops.RULES,
     *programs_hidden.RULES,
 )
 
@@ -44,4 +48,9 @@ def examine(
     program: Program, rules: Sequence[ProgramRule], allowed: frozenset[str], part: Part = "program", base: int = 0
 ) -> list[Finding]:
     """All findings of ``rules`` on one analysed program; spans are shifted by ``base``."""
-    return [finding for rule in rules for finding in rule.examine(program, allowed, part, base)]
+    findings: list[Finding] = []
+    for rule in rules:
+        found = rule.examine(program, allowed, part, base)
+        if found:
+            findings += found
+    return findings

@@ -21,7 +21,9 @@ _PROCESS = words(
     "subprocess.check_output subprocess.check_call subprocess.getoutput pty.spawn signal.signal signal.alarm "
     "signal.raise_signal multiprocessing.Process resource.setrlimit"
 )
-_OPENS = re.compile(r"\b(?:pathlib\.Path|os\.(?:path\.)?(?:exists|isfile|isdir|getsize|getmtime|realpath|abspath|expanduser))$")
+_OPENS = re.compile(
+    r"\b(?:pathlib\.Path|os\.(?:path\.)?(?:exists|isfile|isdir|getsize|getmtime|realpath|abspath|expanduser))$"
+)
 _PATHS = re.compile(
     r"(?:^|[\s\"'=(])(?:/etc/(?:passwd|shadow|hosts|ssh)|/proc/|/sys/|/dev/(?!null\b)|/root/|/var/run/|~/\.|/home/)"
     r"|\.ssh/|\.aws/|\bid_rsa\b|\bauthorized_keys\b|docker\.sock"

@@ -23,7 +23,13 @@ _WATCHED = words(
     "platform.system platform.uname getpass.getuser socket.gethostname threading.enumerate threading.current_thread "
     "threading.main_thread inspect.stack sys.breakpointhook os.getpid os.uname os.path.exists os.isatty"
 )
-_CLOCKS = ("time.", "datetime.datetime.now", "datetime.datetime.today", "datetime.datetime.utcnow", "datetime.date.today")
+_CLOCKS = (
+    "time.",
+    "datetime.datetime.now",
+    "datetime.datetime.today",
+    "datetime.datetime.utcnow",
+    "datetime.date.today",
+)
 
 
 def _hidden(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
@@ -40,7 +46,7 @@ def _names_alike(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     names = program.syntax.bound
     alike = [name for name in names if len(name) > 3 and name[0] in "O0oIl1_" and _ALIKE.fullmatch(name)]
     if len(alike) >= 2:
-        for node in (*program.all(ast.Name), *program.all(ast.arg)):
+        for node in program.all(ast.Name, ast.arg):
             if (node.id if isinstance(node, ast.Name) else node.arg) in alike:
                 yield Hit(node, node.id if isinstance(node, ast.Name) else node.arg)
                 return
@@ -98,7 +104,7 @@ def _packed(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
                 yield Hit(call, f"{len(blob)} characters")
 
 
-_UNPACKERS = frozenset("b64decode b32decode b85decode a85decode decompress unhexlify fromhex urlsafe_b64decode".split())
+_UNPACKERS = words("b64decode b32decode b85decode a85decode decompress unhexlify fromhex urlsafe_b64decode")
 
 
 def _watches(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
@@ -147,7 +153,9 @@ def _in_function(program: Program, node: ast.AST) -> bool:
 
 def _counts_calls(program: Program, definition: ast.FunctionDef) -> Iterator[Hit]:
     """An entry point that counts how often it was called and answers accordingly."""
-    if definition.name in {c.func.id for c in own_nodes(definition) if isinstance(c, ast.Call) and isinstance(c.func, ast.Name)}:
+    if definition.name in {
+        c.func.id for c in own_nodes(definition) if isinstance(c, ast.Call) and isinstance(c.func, ast.Name)
+    }:
         return
     kept = {name for node in own_nodes(definition) if isinstance(node, ast.Global) for name in node.names}
     counted: set[str] = set()
@@ -161,12 +169,14 @@ def _counts_calls(program: Program, definition: ast.FunctionDef) -> Iterator[Hit
                 return
             case _:
                 pass
-    for node in own_nodes(definition):
-        if isinstance(node, ast.If | ast.IfExp) and isinstance(node.test, ast.Compare):
-            for inner in ast.walk(node.test):
-                name = inner.id if isinstance(inner, ast.Name) else inner.attr if isinstance(inner, ast.Attribute) else ""
+    for choice in own_nodes(definition):
+        if isinstance(choice, ast.If | ast.IfExp) and isinstance(choice.test, ast.Compare):
+            for inner in ast.walk(choice.test):
+                name = (
+                    inner.id if isinstance(inner, ast.Name) else inner.attr if isinstance(inner, ast.Attribute) else ""
+                )
                 if name in counted and not isinstance(program.parents.get(definition), ast.ClassDef):
-                    yield Hit(node.test, f"how often it was called, kept in {name}", Severity.MEDIUM)
+                    yield Hit(choice.test, f"how often it was called, kept in {name}", Severity.MEDIUM)
                     return
 
 
@@ -223,7 +233,8 @@ RULES: tuple[ProgramRule, ...] = (
         "nests lambdas inside one another beyond reading",
         catch=("f = lambda x: (lambda a: (lambda b: (lambda c: (lambda d: d)(c))(b))(a))(x)",),
         spare=(
-            "def f(x):\n    Y = lambda g: (lambda h: h(h))(lambda h: g(lambda a: h(h)(a)))\n    return Y(lambda s: lambda n: n)(x)",
+            "def f(x):\n    Y = lambda g: (lambda h: h(h))(lambda h: g(lambda a: h(h)(a)))\n"
+            "    return Y(lambda s: lambda n: n)(x)",
         ),
         check=_nested_lambdas,
     ),

@@ -110,15 +110,20 @@ def _is_harmless(program: Program, name: str, node: ast.AST) -> bool:
             if any(alias.name == "*" for alias in aliases):
                 return False
             wanted = [alias.name for alias in aliases] if module == name else [name[len(module) + 1 :]]
-            return all(_mild(program, module, place, use) for one in wanted for place, use in _imported(program, module, one))
+            return all(
+                _mild(program, module, place, use) for one in wanted for place, use in _imported(program, module, one)
+            )
         case _:
             return False
 
 
 def _imported(program: Program, module: str, member: str) -> Iterator[tuple[ast.AST | None, str]]:
     """The uses of something that was imported by name; when there are none, the import itself counts as one."""
-    uses = [(place, f"{member}.{use}" if use else member) for place, use in program.uses(f"{module}.{member}")]
-    yield from uses or [(None, member)]
+    uses = program.uses(f"{module}.{member}")
+    if not uses:
+        yield None, member
+    for place, use in uses:
+        yield place, f"{member}.{use}" if use else member
 
 
 def _mild(program: Program, module: str, place: ast.AST | None, use: str) -> bool:

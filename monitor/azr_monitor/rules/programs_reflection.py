@@ -29,8 +29,8 @@ DEEP = words(
 )
 _LINEAGE = frozenset({"__mro__", "__bases__", "__base__", "__subclasses__", "mro", "__abstractmethods__"})
 _MILD = frozenset({"__wrapped__", "__defaults__", "__kwdefaults__", "__func__", "__weakref__", "__basicsize__"})
-_SHAPE = frozenset(
-    "co_argcount co_varnames co_name co_kwonlyargcount co_posonlyargcount co_nlocals co_flags co_firstlineno".split()
+_SHAPE = words(
+    "co_argcount co_varnames co_name co_kwonlyargcount co_posonlyargcount co_nlocals co_flags co_firstlineno"
 )
 _CLIMB = frozenset({"builtins.type.mro", "builtins.object.__subclasses__", "builtins.type.__subclasses__"})
 _FRAMES = words(
@@ -121,13 +121,17 @@ def _named_in_text(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
         if "__" not in text:
             continue
         found = _DEEP_WORD.search(text)
-        if found and found.group() == text and (text not in _SHALLOW or isinstance(program.parents.get(node), ast.Call)):
+        if (
+            found
+            and found.group() == text
+            and (text not in _SHALLOW or isinstance(program.parents.get(node), ast.Call))
+        ):
             yield Hit(node, text)
         elif _FORMAT.search(text) or (found and _is_path(text) and _names_inside(text)):
             yield Hit(node, "a path of attributes")
         elif found and found.group() not in _SHALLOW:
             yield Hit(node, found.group(), Severity.LOW)
-    if "__" in program.text or "_" in program.text:
+    if program.hides_text:
         for text, node in program.built:
             found = _DEEP_WORD.search(text)
             if found and (found.group() == text or _is_path(text) or _FORMAT.search(text)):
@@ -185,7 +189,7 @@ def _frames(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
             mild = name == "__traceback__" and _handed_on(program, node)
             yield Hit(node, name, Severity.LOW if mild else None)
     for name, node in program.references:
-        if name in _FRAME_NAMES or name.rpartition(".")[2] in _FRAMES and isinstance(node, ast.Name):
+        if name in _FRAME_NAMES or (name.rpartition(".")[2] in _FRAMES and isinstance(node, ast.Name)):
             yield Hit(node, name)
 
 
@@ -227,7 +231,7 @@ def _is_disguised(name: ast.AST) -> bool:
 
 
 def _on_own_object(program: Program, call: ast.Call, position: int) -> bool:
-    """Whether the attribute is one of ``self``, of an own class, or of what a class wraps: ``getattr(self._inner, n)``."""
+    """Whether the attribute is of ``self``, of an own class, or of what a class wraps: ``getattr(self._inner, n)``."""
     if position != 1:
         return False
     base = call.args[0]
@@ -252,7 +256,7 @@ def _patch(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
             if plain in modules or plain.split(".")[0] in modules or base == "builtins.globals()":
                 yield base
 
-    for node in (*program.all(ast.Attribute), *program.all(ast.Subscript)):
+    for node in program.all(ast.Attribute, ast.Subscript):
         if isinstance(node.ctx, ast.Store | ast.Del):
             for base in foreign(node.value):
                 if not _is_setting(program, node, base):
@@ -267,11 +271,11 @@ def _patch(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
                 yield Hit(call, f"{base} is changed")
 
 
-_SETTERS = frozenset(
+_SETTERS = words(
     "builtins.setattr builtins.delattr builtins.object.__setattr__ builtins.type.__setattr__ "
-    "unittest.mock.patch unittest.mock.patch.object".split()
+    "unittest.mock.patch unittest.mock.patch.object"
 )
-_TABLE_CHANGES = frozenset("update pop setdefault clear popitem __setitem__ __delitem__".split())
+_TABLE_CHANGES = words("update pop setdefault clear popitem __setitem__ __delitem__")
 
 
 def _is_setting(program: Program, node: ast.Attribute | ast.Subscript, base: str) -> bool:

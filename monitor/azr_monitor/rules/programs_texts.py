@@ -61,7 +61,7 @@ def _in_names(program: Program) -> Iterator[Said]:
 
 def _in_codes(program: Program) -> Iterator[Said]:
     """Lists of character codes: ``[104, 105, 100, 101]``."""
-    for node in (*program.all(ast.List), *program.all(ast.Tuple)):
+    for node in program.all(ast.List, ast.Tuple):
         if len(node.elts) < _MIN_CODES or not isinstance(node.elts[0], ast.Constant):
             continue
         codes = [e.value for e in node.elts if isinstance(e, ast.Constant) and isinstance(e.value, int)]

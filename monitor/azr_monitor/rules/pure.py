@@ -18,6 +18,8 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from azr_monitor.rules.syntax import words
+
 MAX_TEXT = 20_000
 MAX_ITEMS = 4_096
 MAX_BITS = 4_096
@@ -204,8 +206,8 @@ def _decode(data: bytes, codec: str = "utf-8", errors: str = "strict") -> str:
     return bytes(data).decode(codec, errors)
 
 
-def _inflated(data: bytes, *window: int) -> bytes:
-    unpacked = zlib.decompressobj(*window)
+def _inflated(data: bytes, window: int = zlib.MAX_WBITS) -> bytes:
+    unpacked = zlib.decompressobj(window)
     text = unpacked.decompress(data, MAX_TEXT)
     if unpacked.unconsumed_tail:
         raise Unknown
@@ -290,24 +292,24 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
 
 CONSTANTS: Mapping[str, Any] = {
     f"string.{name}": getattr(string, name)
-    for name in (
+    for name in words(
         "ascii_lowercase ascii_uppercase ascii_letters digits punctuation printable whitespace hexdigits octdigits"
-    ).split()
+    )
 } | {"os.sep": "/"}
 
 
 # -- methods --------------------------------------------------------------------------------------------
 
-_TEXT = frozenset(
+_TEXT = words(
     "lower upper title capitalize swapcase casefold strip lstrip rstrip split rsplit splitlines partition rpartition "
     "startswith endswith find rfind index count isdigit isalpha isupper islower isspace isalnum removeprefix "
-    "removesuffix translate".split()
+    "removesuffix translate"
 )
-_BYTES = frozenset("hex lower upper strip lstrip rstrip split startswith endswith find index count".split())
-_LIST = frozenset("index count copy".split())
-_LIST_CHANGING = frozenset("append extend insert pop reverse remove sort clear".split())
-_DICT = frozenset("get keys values items copy".split())
-_DICT_CHANGING = frozenset("update pop setdefault".split())
+_BYTES = words("hex lower upper strip lstrip rstrip split startswith endswith find index count")
+_LIST = words("index count copy")
+_LIST_CHANGING = words("append extend insert pop reverse remove sort clear")
+_DICT = words("get keys values items copy")
+_DICT_CHANGING = words("update pop setdefault")
 _ALLOWED: Mapping[type, frozenset[str]] = {
     str: _TEXT,
     bytes: _BYTES,

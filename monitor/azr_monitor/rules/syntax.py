@@ -6,18 +6,26 @@ import ast
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import cached_property
-from typing import TypeVar
+from typing import TypeVar, overload
 
-_Node = TypeVar("_Node", bound=ast.AST)
+_A = TypeVar("_A", bound=ast.AST)
+_B = TypeVar("_B", bound=ast.AST)
+_C = TypeVar("_C", bound=ast.AST)
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
-_PLAIN = frozenset(
+
+def words(text: str) -> frozenset[str]:
+    """The words of a text, for lists of names."""
+    return frozenset(text.split())
+
+
+_PLAIN = words(
     "ctx op ops type_comment type_ignores kind id attr arg conversion simple is_async level module name asname rest "
-    "kwd_attrs tag str".split()
+    "kwd_attrs tag str"
 )
 _LEAVES = (ast.Constant, ast.Global, ast.Nonlocal, ast.Import, ast.ImportFrom, ast.MatchSingleton)
 
@@ -65,14 +73,22 @@ class Syntax:
                 stack += children
         if None in parents:
             del parents[None]  # type: ignore[arg-type]
-            del by_type[type(None)]  # type: ignore[type-var]
+            del by_type[type(None)]  # type: ignore[arg-type]
 
-    def all(self, *types: type[_Node]) -> Iterator[_Node]:
+    @overload
+    def all(self, one: type[_A], /) -> Iterator[_A]: ...
+    @overload
+    def all(self, one: type[_A], two: type[_B], /) -> Iterator[_A | _B]: ...
+    @overload
+    def all(self, one: type[_A], two: type[_B], three: type[_C], /) -> Iterator[_A | _B | _C]: ...
+    @overload
+    def all(self, *types: type[ast.AST]) -> Iterator[ast.AST]: ...
+    def all(self, *types: type[ast.AST]) -> Iterator[ast.AST]:
         """Every node of the given exact types, in source order within each type."""
         for wanted in types:
             found = self._by_type.get(wanted)
             if found:
-                yield from found  # type: ignore[misc]
+                yield from found
 
     def has(self, *types: type[ast.AST]) -> bool:
         """Whether there is any node of these types."""

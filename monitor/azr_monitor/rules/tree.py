@@ -13,14 +13,17 @@ import re
 import tokenize
 from collections.abc import Iterator
 from functools import cached_property
-from typing import TypeVar
+from typing import TypeVar, overload
 
+from azr_monitor.rules.building import Building
 from azr_monitor.rules.meaning import DYNAMIC_IMPORTS, INNER_MODULES, Meaning
-from azr_monitor.rules.names import BUILTINS, Names, targets
-from azr_monitor.rules.syntax import Syntax
+from azr_monitor.rules.names import BUILTINS, Names
+from azr_monitor.rules.syntax import Syntax, words
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
-_Node = TypeVar("_Node", bound=ast.AST)
+_A = TypeVar("_A", bound=ast.AST)
+_B = TypeVar("_B", bound=ast.AST)
+_C = TypeVar("_C", bound=ast.AST)
 
 
 class Unparsable(ValueError):
@@ -73,7 +76,15 @@ class Program:
                     return program
         raise Unparsable("not the arguments of one call")
 
-    def all(self, *types: type[_Node]) -> Iterator[_Node]:
+    @overload
+    def all(self, one: type[_A], /) -> Iterator[_A]: ...
+    @overload
+    def all(self, one: type[_A], two: type[_B], /) -> Iterator[_A | _B]: ...
+    @overload
+    def all(self, one: type[_A], two: type[_B], three: type[_C], /) -> Iterator[_A | _B | _C]: ...
+    @overload
+    def all(self, *types: type[ast.AST]) -> Iterator[ast.AST]: ...
+    def all(self, *types: type[ast.AST]) -> Iterator[ast.AST]:
         """Every node of the given exact types, in source order within each type."""
         return self.syntax.all(*types)
 
@@ -112,46 +123,7 @@ class Program:
             if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300:
                 return int(value)
             return None
-        return self.meaning.constants.number(node) if self._may_be_number(node) else None
-
-    def _may_be_number(self, node: ast.AST) -> bool:
-        """Whether all that an expression reads is given a number somewhere: most are not, at a glance."""
-        stack = [node]
-        for _ in range(200):
-            if not stack:
-                return True
-            inner = stack.pop()
-            match inner:
-                case ast.Name(id=name):
-                    if name not in self._numbers:
-                        return False
-                case ast.BinOp(left=left, right=right):
-                    stack += (left, right)
-                case ast.UnaryOp(operand=operand):
-                    stack.append(operand)
-                case ast.Call(args=arguments):
-                    stack += arguments
-                case ast.Constant():
-                    pass
-                case _:
-                    return False
-        return False
-
-    @cached_property
-    def _numbers(self) -> frozenset[str]:
-        """Names that are somewhere given a number that is written out: others need no second look."""
-        found: set[str] = {parameter.arg for parameter in self.all(ast.arg)} if self._calls_itself else set()
-        for assign in (*self.all(ast.Assign), *self.all(ast.AugAssign), *self.all(ast.NamedExpr)):
-            if isinstance(assign.value, ast.Constant | ast.BinOp | ast.UnaryOp | ast.Tuple):
-                for target in assign.targets if isinstance(assign, ast.Assign) else [assign.target]:
-                    found.update(targets(target))
-        return frozenset(found)
-
-    @cached_property
-    def _calls_itself(self) -> bool:
-        """Whether the program calls a function of its own, and so may hand numbers to parameters."""
-        own = {definition.name for definition in self.all(ast.FunctionDef)}
-        return self.syntax.has(ast.Lambda) or not own.isdisjoint(self.syntax.read | self.syntax.attributes)
+        return self.meaning.constants.number(node) if self.building.may_be_number(node) else None
 
     def calls(self, *names: str) -> Iterator[ast.Call]:
         """Every call of one of these builtins, by its plain name, where the program does not bind that name itself."""
@@ -281,44 +253,19 @@ class Program:
         return found
 
     @cached_property
-    def _has_material(self) -> bool:
-        """Whether the constants of the program are enough to build a text of any length from."""
-        letters = 0
-        for node in self.all(ast.Constant):
-            value = node.value
-            if isinstance(value, str | bytes):
-                if self.parents[node].__class__ is not ast.Expr:
-                    letters += len(value)
-            elif value.__class__ is int and 9 <= value:
-                letters += 1
-            if letters >= _MATERIAL:
-                return True
-        return False
+    def building(self) -> Building:
+        """What constant texts the program puts together."""
+        return Building(self.syntax, self.text)
 
-    @cached_property
+    @property
     def hides_text(self) -> bool:
-        """Whether the program decodes, reverses or spells out text: else what it builds is there to be read."""
-        return (
-            not _BUILDERS.isdisjoint(self.syntax.attributes)
-            or not self.syntax.read.isdisjoint(("chr", "bytes", "bytearray"))
-            or any(
-                isinstance(node.left, ast.Constant | ast.BinOp) and isinstance(node.right, ast.Constant)
-                for node in self.all(ast.BinOp)
-                if node.op.__class__ is ast.Add
-            )
-            or "::-" in self.text
-        )
+        """Whether the program decodes, reverses or spells out text."""
+        return self.building.hides
 
     @cached_property
     def built(self) -> list[tuple[str, ast.AST]]:
         """Every constant text that is put together or decoded instead of written: (text, the outermost expression)."""
-        found: list[tuple[str, ast.AST]] = []
-        if not self._has_material:
-            return found
-        for node in self.all(ast.BinOp, ast.JoinedStr, ast.Call, ast.Subscript):
-            if _may_build(node) and not isinstance(self.parents.get(node), ast.BinOp | ast.JoinedStr):
-                found.extend((text, node) for text in self.texts(node) if text)
-        return found
+        return [(text, node) for node in self.building.candidates() for text in self.texts(node) if text]
 
     @cached_property
     def prose(self) -> list[tuple[int, int]]:
@@ -334,9 +281,9 @@ class Program:
                 span = self.span(node)
                 if span is not None:
                     spans.append(span)
-        for node in self.all(ast.Expr):
-            if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
-                span = self.span(node.value)
+        for statement in self.all(ast.Expr):
+            if isinstance(statement.value, ast.Constant) and isinstance(statement.value.value, str):
+                span = self.span(statement.value)
                 if span is not None and span not in spans:
                     spans.append(span)
         joined: list[tuple[int, int]] = []
@@ -427,7 +374,6 @@ def is_plain_call(text: str) -> bool:
 
 
 _LITERALS = (ast.Constant, ast.List, ast.Tuple, ast.Dict, ast.Set, ast.UnaryOp, ast.USub, ast.UAdd)
-_MATERIAL = 8
 _PROSE_SPACES = 2
 _PROSE = re.compile(r"[^\W\d_]{2,}\W{1,3}[^\W\d_]{2,}\W{1,3}[^\W\d_]{2,}")
 _ATTRIBUTE_CALLS = frozenset(
@@ -442,49 +388,18 @@ _ATTRIBUTE_CALLS = frozenset(
 )
 _ATTRIBUTE_METHODS = (".__getattribute__", ".__getattr__")
 _ATTRIBUTE_MAKERS = frozenset({"operator.attrgetter", "operator.methodcaller"})
-INNER_ATTRIBUTES = frozenset(
+INNER_ATTRIBUTES = words(
     "f_back f_globals f_locals f_builtins f_code tb_frame tb_next gi_frame gi_code gi_yieldfrom cr_frame cr_code "
     "cr_await ag_frame ag_code ag_await mro func_globals func_code load_module exec_module find_spec get_data "
-    "get_field vformat".split()
+    "get_field vformat"
 )
-_WAYS_OUT = (BUILTINS - frozenset(
-    "abs all any ascii bin bool bytearray bytes callable chr complex dict divmod enumerate filter float format "
-    "frozenset hex int isinstance issubclass iter len list map max min next oct ord pow print range repr reversed "
-    "round set slice sorted str sum tuple zip super property staticmethod classmethod True False None Ellipsis "
-    "NotImplemented __name__ __doc__ object type id hash input".split()
-) - frozenset(name for name in BUILTINS if name.endswith(("Error", "Exception", "Warning", "Iteration", "Exit"))))
-
-
-def _may_build(node: ast.AST) -> bool:
-    """Whether an expression looks like one that puts a constant text together: worth the work of trying."""
-    match node:
-        case ast.BinOp(op=ast.Add()) | ast.BinOp(op=ast.Mod()):
-            left: ast.AST = node
-            for _ in range(40):
-                if not isinstance(left, ast.BinOp):
-                    break
-                right = left.right
-                if isinstance(right, ast.Constant) and isinstance(right.value, str | bytes):
-                    return True
-                if isinstance(right, ast.Call | ast.Subscript) and _may_build(right):
-                    return True
-                left = left.left
-            return (isinstance(left, ast.Constant) and isinstance(left.value, str | bytes)) or (
-                not isinstance(left, ast.BinOp) and _may_build(left)
-            )
-        case ast.JoinedStr(values=values):
-            return len(values) > 1
-        case ast.Subscript(slice=ast.Slice(step=ast.UnaryOp())):
-            return True
-        case ast.Call(func=ast.Name(id=name)):
-            return name in ("chr", "bytes", "bytearray", "str")
-        case ast.Call(func=ast.Attribute(attr=attr)):
-            return attr in _BUILDERS
-        case _:
-            return False
-
-
-_BUILDERS = frozenset(
-    "join decode fromhex unhexlify a2b_hex a2b_base64 b64decode b32decode b85decode a85decode b16decode decompress "
-    "translate replace format encode urlsafe_b64decode standard_b64decode unquote to_bytes".split()
+_WAYS_OUT = (
+    BUILTINS
+    - words(
+        "abs all any ascii bin bool bytearray bytes callable chr complex dict divmod enumerate filter float format "
+        "frozenset hex int isinstance issubclass iter len list map max min next oct ord pow print range repr reversed "
+        "round set slice sorted str sum tuple zip super property staticmethod classmethod True False None Ellipsis "
+        "NotImplemented __name__ __doc__ object type id hash input"
+    )
+    - frozenset(name for name in BUILTINS if name.endswith(("Error", "Exception", "Warning", "Iteration", "Exit")))
 )

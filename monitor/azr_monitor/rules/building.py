@@ -1,0 +1,179 @@
+"""Whether a program builds constants at all, told at a glance: most do not, and need no second look.
+
+These are guesses about where the work of ``azr_monitor.rules.constants`` may be worth it, never about what is there.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import cached_property
+
+from azr_monitor.rules.names import targets
+from azr_monitor.rules.syntax import Syntax, words
+
+_MATERIAL = 8
+
+
+class Building:
+    """What in one program may put texts or numbers together."""
+
+    def __init__(self, syntax: Syntax, text: str) -> None:
+        self.syntax = syntax
+        self.text = text
+
+    def candidates(self) -> Iterator[ast.expr]:
+        """Outermost expressions that may put a constant text together."""
+        if not self._has_material:
+            return
+        parents = self.syntax.parents
+        for node in (*self.syntax.all(ast.BinOp, ast.JoinedStr), *self.syntax.all(ast.Call, ast.Subscript)):
+            if isinstance(parents.get(node), ast.BinOp | ast.JoinedStr) or not _may_build(node):
+                continue
+            if not self._is_given(node):
+                yield node
+
+    @cached_property
+    def _has_material(self) -> bool:
+        """Whether the constants of the program are enough to build a text of any length from."""
+        letters = 0
+        for node in self.syntax.all(ast.Constant):
+            value = node.value
+            if isinstance(value, str | bytes):
+                if self.syntax.parents[node].__class__ is not ast.Expr:
+                    letters += len(value)
+            elif value.__class__ is int and value >= 9:
+                letters += 1
+            if letters >= _MATERIAL:
+                return True
+        return False
+
+    @cached_property
+    def hides(self) -> bool:
+        """Whether the program decodes, reverses or spells out text: else what it builds is there to be read."""
+        return (
+            not _BUILDERS.isdisjoint(self.syntax.attributes)
+            or not self.syntax.read.isdisjoint(("chr", "bytes", "bytearray"))
+            or any(
+                isinstance(node.left, ast.Constant | ast.BinOp) and isinstance(node.right, ast.Constant)
+                for node in self.syntax.all(ast.BinOp)
+                if node.op.__class__ is ast.Add
+            )
+            or "::-" in self.text
+        )
+
+    def _is_given(self, node: ast.AST) -> bool:
+        """Whether an expression works on what a function is given or has gathered, as far as one look tells."""
+        for _ in range(60):
+            match node:
+                case ast.Call(func=ast.Attribute(value=ast.Constant(), attr="join"), args=[inner, *_]):
+                    if isinstance(inner, ast.Name) and not self._spells:
+                        return True
+                    node = inner
+                case ast.Call(func=ast.Name(id="map" | "reversed" | "sorted" | "filter"), args=[_, *_] as arguments):
+                    node = arguments[-1]
+                case ast.Call(func=ast.Attribute(value=ast.Name(id=name)), args=[inner, *_]) if (
+                    name not in self._only_given
+                ):
+                    node = inner
+                case (
+                    ast.Call(func=ast.Attribute(value=value)) | ast.Subscript(value=value) | ast.Attribute(value=value)
+                ):
+                    node = value
+                case ast.Call(func=ast.Name(), args=[inner, *_]):
+                    node = inner
+                case ast.ListComp(generators=[first, *_]) | ast.GeneratorExp(generators=[first, *_]):
+                    node = first.iter
+                case ast.Name(id=name):
+                    return name in self._only_given
+                case _:
+                    return False
+        return False
+
+    @cached_property
+    def _spells(self) -> bool:
+        return not self.syntax.read.isdisjoint(("chr", "bytes", "bytearray", "map", "reversed"))
+
+    @cached_property
+    def _only_given(self) -> frozenset[str]:
+        """Parameters and names of loops, unless the program itself calls its functions and assigns them."""
+        if self._calls_itself:
+            return frozenset()
+        assigned = {name for a in self.syntax.all(ast.Assign) for target in a.targets for name in targets(target)}
+        return frozenset({parameter.arg for parameter in self.syntax.all(ast.arg)} - assigned)
+
+    # -- numbers ----------------------------------------------------------------------------------------
+
+    @cached_property
+    def numbers(self) -> frozenset[str]:
+        """Names that are somewhere given a number that is written out: others need no second look."""
+        found: set[str] = {parameter.arg for parameter in self.syntax.all(ast.arg)} if self._calls_itself else set()
+        for assign in self.syntax.all(ast.Assign, ast.AugAssign, ast.NamedExpr):
+            if isinstance(assign.value, ast.Constant | ast.BinOp | ast.UnaryOp | ast.Tuple):
+                for target in assign.targets if isinstance(assign, ast.Assign) else [assign.target]:
+                    found.update(targets(target))
+        return frozenset(found)
+
+    @cached_property
+    def _calls_itself(self) -> bool:
+        """Whether the program calls a function of its own, and so may hand numbers to parameters."""
+        own = {definition.name for definition in self.syntax.all(ast.FunctionDef)}
+        return self.syntax.has(ast.Lambda) or not own.isdisjoint(self.syntax.read | self.syntax.attributes)
+
+    def may_be_number(self, node: ast.AST) -> bool:
+        """Whether all that an expression reads is given a number somewhere: most are not, at a glance."""
+        stack = [node]
+        for _ in range(200):
+            if not stack:
+                return True
+            inner = stack.pop()
+            match inner:
+                case ast.Name(id=name):
+                    if name not in self.numbers:
+                        return False
+                case ast.BinOp(left=left, right=right):
+                    stack += (left, right)
+                case ast.UnaryOp(operand=operand):
+                    stack.append(operand)
+                case ast.Call(args=arguments):
+                    stack += arguments
+                case ast.Constant():
+                    pass
+                case _:
+                    return False
+        return False
+
+
+def _may_build(node: ast.AST) -> bool:
+    """Whether an expression looks like one that puts a constant text together: worth the work of trying."""
+    match node:
+        case ast.BinOp(op=ast.Add()) | ast.BinOp(op=ast.Mod()):
+            left: ast.AST = node
+            for _ in range(40):
+                if not isinstance(left, ast.BinOp):
+                    break
+                right = left.right
+                if isinstance(right, ast.Constant) and isinstance(right.value, str | bytes):
+                    return True
+                if isinstance(right, ast.Call | ast.Subscript) and _may_build(right):
+                    return True
+                left = left.left
+            return (isinstance(left, ast.Constant) and isinstance(left.value, str | bytes)) or (
+                not isinstance(left, ast.BinOp) and _may_build(left)
+            )
+        case ast.JoinedStr(values=values):
+            return len(values) > 1
+        case ast.Subscript(slice=ast.Slice(step=ast.UnaryOp())):
+            return True
+        case ast.Call(func=ast.Name(id=name)):
+            return name in ("chr", "bytes", "bytearray", "str")
+        case ast.Call(func=ast.Attribute(attr=attr)):
+            return attr in _BUILDERS
+        case _:
+            return False
+
+
+_BUILDERS = words(
+    "join decode fromhex unhexlify a2b_hex a2b_base64 b64decode b32decode b85decode a85decode b16decode decompress "
+    "translate replace format encode urlsafe_b64decode standard_b64decode unquote to_bytes"
+)

@@ -1,0 +1,244 @@
+"""Rules on loops without end: conditions that never turn false, values that double, iterators that never stop."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from azr_monitor.records import Severity
+from azr_monitor.rules.base import Hit, ProgramRule, words
+from azr_monitor.rules.programs_bombs import EAGER, callee, consumed, is_sequence, leaves, turns
+from azr_monitor.rules.syntax import own_nodes
+from azr_monitor.rules.tree import Program
+
+_GROWING = words("append extend insert add update appendleft")
+
+
+def _endless(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
+    for loop in program.all(ast.While):
+        # next() and pop() raise when nothing is left, a common way out of ``while True`` inside ``try``.
+        if isinstance(program.parents.get(loop), ast.Try):
+            continue
+        why = "while True without a way out" if _always_true(loop.test) else _never_ends(loop)
+        if why and not leaves(loop):
+            yield Hit(loop, why)
+    for turning in program.all(ast.For):
+        yield from _doubles(program, turning)
+    yield from _endless_iterators(program)
+
+
+def _always_true(test: ast.expr) -> bool:
+    match test:
+        case ast.Constant(value=value):
+            return bool(value)
+        case ast.UnaryOp(op=ast.Not(), operand=ast.Constant(value=value)):
+            return not value
+        case ast.Compare(left=left, ops=[ast.Eq() | ast.Is() | ast.LtE() | ast.GtE()], comparators=[right]):
+            return ast.dump(left) == ast.dump(right) and not isinstance(left, ast.Call)
+        case ast.BoolOp(op=ast.Or(), values=values):
+            return any(_always_true(value) for value in values)
+        case _:
+            return False
+
+
+def _never_ends(loop: ast.While) -> str:
+    """Why the test of a loop never turns false, as far as its own body shows; empty when it may."""
+    tested = {node.id for node in ast.walk(loop.test) if isinstance(node, ast.Name)} - {"len"}
+    calls = [node for node in ast.walk(loop.test) if isinstance(node, ast.Call)]
+    if not tested or any(callee(call) != "len" for call in calls):
+        return ""
+    if any(isinstance(node, ast.Attribute | ast.Subscript | ast.NamedExpr) for node in ast.walk(loop.test)):
+        return ""
+    if any(isinstance(node, ast.Compare) and len(node.ops) > 1 for node in ast.walk(loop.test)):
+        return ""
+    changes = [node for statement in loop.body for node in ast.walk(statement)]
+    stored = {n.id for n in changes if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}
+    touched = {
+        n.id
+        for c in changes
+        if isinstance(c, ast.Call | ast.Subscript | ast.Attribute)
+        for n in ast.walk(c)
+        if isinstance(n, ast.Name)
+    }
+    if any(isinstance(c, ast.Call) and isinstance(c.func, ast.Name) and c.func.id not in EAGER for c in changes):
+        return ""  # a function of the program's may change anything
+    if tested.isdisjoint(stored | touched):
+        return "a loop whose condition nothing changes"
+    match loop.test:
+        case ast.Compare(left=left, ops=[ast.Gt() | ast.GtE()], comparators=[ast.Constant()]):
+            name = _measured(left)
+            if name and _only_grows(loop, name) and name not in touched - {name}:
+                return "a loop whose condition only becomes truer"
+        case ast.Name(id=name):
+            if _only_grows(loop, name) and any(isinstance(n, ast.AugAssign) for n in loop.body) is False:
+                return "a loop whose condition only becomes truer"
+        case _:
+            pass
+    return ""
+
+
+def _measured(node: ast.expr) -> str:
+    match node:
+        case ast.Name(id=name) | ast.Call(func=ast.Name(id="len"), args=[ast.Name(id=name)]):
+            return name
+        case _:
+            return ""
+
+
+def _only_grows(loop: ast.While, name: str) -> bool:
+    """Whether every change of a name in a loop makes it larger: ``n += 1``, ``s = s + s``, ``xs.append(x)``."""
+    grows = False
+    for statement in loop.body:
+        for node in ast.walk(statement):
+            match node:
+                case ast.AugAssign(target=ast.Name(id=target), op=op, value=value) if target == name:
+                    positive = isinstance(value, ast.Constant) and isinstance(value.value, int) and value.value > 0
+                    if not (isinstance(op, ast.Add | ast.Mult | ast.LShift) and (positive or _is_name(value, name))):
+                        return False
+                    grows = True
+                case ast.Assign(targets=[ast.Name(id=target)], value=value) if target == name:
+                    if not _larger(value, name):
+                        return False
+                    grows = True
+                case ast.Call(func=ast.Attribute(value=ast.Name(id=target), attr=attr)) if target == name:
+                    if attr not in _GROWING:
+                        return False
+                    grows = True
+                case ast.Name(id=target, ctx=ast.Store() | ast.Del()) if target == name and not grows:
+                    return False
+                case _:
+                    pass
+    return grows
+
+
+def _is_name(node: ast.AST, name: str) -> bool:
+    return isinstance(node, ast.Name) and node.id == name
+
+
+def _larger(value: ast.expr, name: str) -> bool:
+    match value:
+        case ast.BinOp(left=left, op=ast.Add(), right=right):
+            positive = any(
+                isinstance(s, ast.Constant) and isinstance(s.value, int) and s.value > 0 for s in (left, right)
+            )
+            return (_is_name(left, name) and _is_name(right, name)) or (
+                positive and (_is_name(left, name) or _is_name(right, name))
+            )
+        case ast.BinOp(left=left, op=ast.Mult(), right=ast.Constant(value=int(by))):
+            return _is_name(left, name) and by > 1
+        case _:
+            return False
+
+
+def _doubles(program: Program, loop: ast.For) -> Iterator[Hit]:
+    """Loops of many turns in each of which a sequence or a number doubles."""
+    if not isinstance(loop.iter, ast.Call) or callee(loop.iter) != "range" or not loop.iter.args:
+        return
+    growing: list[tuple[str, ast.stmt, bool]] = []
+    for statement in loop.body:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.BinOp(left=left, op=op, right=right)):
+                if isinstance(op, ast.Add) and _is_name(left, name) and _is_name(right, name):
+                    growing.append((name, statement, False))
+                elif isinstance(op, ast.Mult) and _is_name(left, name) and _is_name(right, name):
+                    growing.append((name, statement, True))
+                elif isinstance(op, ast.Mult) and _is_name(left, name) and _at_least_two(right):
+                    growing.append((name, statement, False))
+            case ast.AugAssign(target=ast.Name(id=name), op=ast.Add(), value=value) if _is_name(value, name):
+                growing.append((name, statement, False))
+            case ast.AugAssign(target=ast.Name(id=name), op=ast.Mult(), value=value):
+                if _is_name(value, name):
+                    growing.append((name, statement, True))
+                elif _at_least_two(value):
+                    growing.append((name, statement, False))
+            case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="extend"), args=[argument])):
+                if _is_name(argument, name):
+                    growing.append((name, statement, False))
+            case _:
+                pass
+    many = turns(program, loop.iter) if growing else None
+    for name, statement, squares in growing:
+        if many is None or many < 28 or leaves(loop):
+            continue
+        if squares or _starts_as_sequence(program, name):
+            yield Hit(statement, "what doubles with every turn of a loop")
+
+
+def _at_least_two(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, int) and node.value >= 2
+
+
+def _starts_as_sequence(program: Program, name: str) -> bool:
+    return any(
+        is_sequence(assign.value) and any(_is_name(target, name) for target in assign.targets)
+        for assign in program.all(ast.Assign)
+    )
+
+
+def _endless_iterators(program: Program) -> Iterator[Hit]:
+    """Generators and iterators of the program's that never end, taken whole."""
+    endless: set[ast.AST] = set()
+    for definition in program.all(ast.ClassDef):
+        for method in definition.body:
+            if isinstance(method, ast.FunctionDef) and method.name == "__next__" and _never_stops(method):
+                endless.add(definition)
+    for generator in program.all(ast.FunctionDef):
+        last = generator.body[-1]
+        if isinstance(last, ast.While) and _always_true(last.test) and _only_yields(last):
+            endless.add(generator)
+    if not endless:
+        return
+    for call in program.all(ast.Call):
+        if isinstance(call.func, ast.Name) and call.func.id in {d.name for d in endless if hasattr(d, "name")}:
+            for one in program.meaning.objects(call.func):
+                if one in endless and consumed(program, call):
+                    yield Hit(call, "all of an iterator that never ends")
+
+
+def _never_stops(method: ast.FunctionDef) -> bool:
+    calls = {c.func.id for c in own_nodes(method) if isinstance(c, ast.Call) and isinstance(c.func, ast.Name)}
+    return (
+        "next" not in calls
+        and not any(isinstance(n, ast.Raise | ast.Subscript) for n in own_nodes(method))
+        and not any(
+            isinstance(n, ast.Attribute) and n.attr in ("pop", "popleft", "__next__") for n in own_nodes(method)
+        )
+    )
+
+
+def _only_yields(loop: ast.While) -> bool:
+    for statement in loop.body:
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Break | ast.Return | ast.Raise):
+                return False
+    return any(isinstance(n, ast.Yield) for s in loop.body for n in ast.walk(s))
+
+
+RULES: tuple[ProgramRule, ...] = (
+    ProgramRule(
+        "program.bomb.endless",
+        Severity.MEDIUM,
+        "runs without a way to end",
+        catch=(
+            "def f(x):\n    while True:\n        x += 1",
+            "def f(x):\n    while 1:\n        for i in x:\n            break",
+            "def f(x):\n    while len(x) > 0:\n        x = x + x\n    return x",
+            "def f(n):\n    while n > 0:\n        n += 1\n    return n",
+            "def f(n):\n    k = 1\n    while k < n:\n        n * 2\n    return k",
+            "def f(x):\n    b = [x]\n    for i in range(64):\n        b = b + b\n    return b",
+            "class L:\n    def __iter__(self):\n        return self\n    def __next__(self):\n        return 1\n"
+            "def f(x):\n    return sum(L())",
+            "def g():\n    while True:\n        yield 1\ndef f(x):\n    return list(g())",
+        ),
+        spare=(
+            "def f(x):\n    while True:\n        x += 1\n        if x > 9:\n            return x",
+            "def f(x):\n    while True:\n        x -= 1\n        if x < 0:\n            break\n    return x",
+            "def f(x):\n    return 1 if x < 2 else x * f(x - 1)",
+            "def g():\n    i = 0\n    while True:\n        yield i\n        i += 1\ndef f(x):\n    return next(g())",
+            "def f(n):\n    while n > 1:\n        n = n // 2 if n % 2 == 0 else 3 * n + 1\n    return n",
+            "def f(xs):\n    while len(xs) > 1:\n        xs.append(xs.pop(0) + xs.pop(0))\n    return xs",
+            "def f(n):\n    t = 1\n    for _ in range(64):\n        t = t + t\n    return t % n",
+        ),
+        check=_endless,
+    ),
+)
