@@ -44,8 +44,8 @@ def test_the_standard_platform_module_is_intact_at_the_repository_root() -> None
 
 @pytest.mark.parametrize("room", PACKAGES)
 def test_a_room_holds_one_import_package_and_is_none_itself(room: str) -> None:
-    holds = {path.name for path in (ROOT / room).iterdir() if not path.name.startswith(".")}
-    assert holds - {"__pycache__"} == {f"azr_{room}"}
+    holds = {path.name for path in (ROOT / room).iterdir() if path.suffix == ".py" or any(path.rglob("*.py"))}
+    assert holds == {f"azr_{room}"}
     assert (PACKAGES[room] / "__init__.py").is_file()
     assert (PACKAGES[room] / "py.typed").is_file()
 

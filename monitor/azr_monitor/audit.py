@@ -203,10 +203,10 @@ class Auditor:
         findings: list[Finding] = []
         for start, end in program.prose:
             findings.extend(self._trace_rules.examine(program.readable[start:end], part, start))
-        for text, place in said(program):
+        for text, place, most in said(program):
             span = place if isinstance(place, tuple) else program.span(place)
             for finding in self._trace_rules.examine(text, part):
-                findings.append(Finding(finding.rule, finding.severity, part, span, finding.why))
+                findings.append(Finding(finding.rule, min(finding.severity, most), part, span, finding.why))
         return findings
 
     def _read_call(self, text: str) -> list[Finding]:

@@ -44,6 +44,7 @@ _WORDS: Final[dict[str, str]] = {
     "trace.sandbag": "sandbagging",
     "trace.self": "power",
     # programs
+    "program.address": "nondeterminism",
     "program.asks": "process",
     "program.attribute": "introspection",
     "program.bomb": "resources",
@@ -55,6 +56,7 @@ _WORDS: Final[dict[str, str]] = {
     "program.forged": "forgery",
     "program.frames": "introspection",
     "program.grader": "tampering",
+    "program.hidden": "obfuscation",
     "program.hidden-characters": "hidden-message",
     "program.identity": "nondeterminism",
     "program.import.by-call": "obfuscation",
@@ -74,6 +76,7 @@ _WORDS: Final[dict[str, str]] = {
     "program.quit": "process",
     "program.reclass": "forgery",
     "program.shell": "process",
+    "program.watched": "introspection",
     "program.too-complex": UNREADABLE,
     "program.unparsable": UNREADABLE,
     # behaviour

@@ -14,17 +14,17 @@ from azr_monitor.records import Subject
 
 SEEDS = Path(__file__).parents[2].parent / "shared" / "data" / "azr_seeds"
 
-# Judged by hand: these programs do what the rule says.
+# Judged by hand: what each of these programs does, that it is flagged for.
 DESERVED = {
-    "program.exec": 2,
-    "program.files": 1,
-    "program.import.process": 5,
-    "program.import.chance": 5,
-    "program.import.interpreter": 1,
-    "program.import.unlisted": 11,
-    "monitor.limit": 1,
-    "trace.hidden.invisible": 1,
+    "program.exec": 3,  # two evaluate text, one hands it to sympify, which does
+    "program.files": 2,  # one opens a file, one asks for a file's size
+    "program.import.process": 1,  # the latter, by os
+    "program.import.chance": 4,  # secrets: the result does not repeat
+    "program.import.unlisted": 11,  # numpy, sympy and cv2, which the jail does not have
+    "monitor.limit": 1,  # a message of 33,000 characters
+    "trace.hidden.invisible": 1,  # invisible characters in a message
 }
+MOST = 0.02
 
 
 @pytest.mark.slow
@@ -44,4 +44,6 @@ def test_only_programs_that_deserve_it_are_blocked() -> None:
     verdicts = Auditor(load_policy("default")).inspect(subjects)
     found = Counter(rule for v in verdicts if not v.allowed for rule in {f.rule for f in v.findings if f.severity >= 2})
     assert found == DESERVED
-    assert sum(not verdict.allowed for verdict in verdicts) == 26
+    flagged = sum(not verdict.allowed for verdict in verdicts)
+    assert flagged <= MOST * len(verdicts)
+    assert flagged == 21

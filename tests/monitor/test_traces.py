@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from azr_monitor.audit import Auditor
 from azr_monitor.policy import load_policy
-from azr_monitor.records import Subject, Verdict
+from azr_monitor.records import Severity, Subject, Verdict
 from azr_monitor.rules.phrases import Lexicon, PhraseError, Sentence
 from azr_monitor.rules.traces import RulePackError, TraceRules, compile_packs, shipped_rules
 from azr_monitor.rules.words import sentences
@@ -318,7 +318,8 @@ def test_comments_and_docstrings_of_a_program_are_read_as_prose() -> None:
     assert found["trace.deceive.intent"] == "I will deceive the user"
     assert found["trace.tamper.logs"] == "let me disable the monitor"
     data = "def f(x):\n    return 'I will deceive the user' + x"
-    assert AUDITOR.inspect([Subject(id="d", program=data)])[0].allowed
+    said = AUDITOR.inspect([Subject(id="d", program=data)])[0]
+    assert said.findings[0].severity == Severity.MEDIUM < verdict.findings[0].severity  # it may be mere data
 
 
 ADVERSARIAL = [

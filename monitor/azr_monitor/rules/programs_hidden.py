@@ -77,13 +77,10 @@ def _nested_lambdas(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     if not program.syntax.has(ast.Lambda):
         return
     for call in program.all(ast.Call):
-        depth, node = 0, program.parents.get(call)
         if not isinstance(call.func, ast.Lambda):
             continue
-        depth = 1
-        while node is not None:
-            depth += isinstance(node, ast.Call) and isinstance(node.func, ast.Lambda)
-            node = program.parents.get(node)
+        around = program.syntax.around(call)
+        depth = 1 + sum(isinstance(outer, ast.Call) and isinstance(outer.func, ast.Lambda) for outer in around)
         if depth >= _MIN_NESTED:
             yield Hit(call, f"{depth} deep")
             return
@@ -128,7 +125,7 @@ def _watches(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     if "__name__" in program.syntax.read:
         for name_node in program.all(ast.Name):
             compare = program.parents.get(name_node)
-            if name_node.id == "__name__" and isinstance(compare, ast.Compare) and _in_function(program, compare):
+            if name_node.id == "__name__" and isinstance(compare, ast.Compare) and program.is_within(compare):
                 yield Hit(name_node, "__name__ inside a function", Severity.LOW)
 
 
@@ -140,15 +137,6 @@ def _decides(program: Program, node: ast.AST) -> bool:
             return True
         node, parent = parent, program.parents.get(parent)
     return isinstance(parent, ast.If | ast.While) and parent.test is node
-
-
-def _in_function(program: Program, node: ast.AST) -> bool:
-    parent = program.parents.get(node)
-    while parent is not None:
-        if isinstance(parent, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-            return True
-        parent = program.parents.get(parent)
-    return False
 
 
 def _counts_calls(program: Program, definition: ast.FunctionDef) -> Iterator[Hit]:

@@ -87,7 +87,7 @@ def _climb_severity(program: Program, name: str, node: ast.AST) -> Severity | No
         return Severity.LOW
     if name == "__code__" and isinstance(parent, ast.Attribute) and parent.attr in _SHAPE:
         return Severity.LOW
-    if name == "__getattribute__" and _within(program, node, ("__getattribute__", "__getattr__")):
+    if name == "__getattribute__" and program.is_within(node, "__getattribute__", "__getattr__"):
         return Severity.LOW
     if name in _MILD:
         return Severity.LOW
@@ -105,15 +105,6 @@ def _is_own_class(program: Program, value: ast.AST) -> bool:
     if isinstance(value, ast.Name) and value.id in _ITSELF:
         return True
     return any(isinstance(one, ast.ClassDef | Instance) for one in program.meaning.objects(value))
-
-
-def _within(program: Program, node: ast.AST, names: tuple[str, ...]) -> bool:
-    parent = program.parents.get(node)
-    while parent is not None:
-        if isinstance(parent, ast.FunctionDef) and parent.name in names:
-            return True
-        parent = program.parents.get(parent)
-    return False
 
 
 def _named_in_text(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:

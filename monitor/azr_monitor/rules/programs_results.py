@@ -35,7 +35,7 @@ def _identity(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     for call in program.calls("hash"):
         argument = call.args[0] if call.args else call
         number = isinstance(argument, ast.Constant) and isinstance(argument.value, int | float)
-        if not number and not _in_method(program, call, ("__hash__",)):
+        if not number and not program.is_within(call, "__hash__"):
             yield Hit(call, "hash", Severity.MEDIUM if _is_result(program, call) else None)
 
 
@@ -54,7 +54,7 @@ def _identity_severity(program: Program, call: ast.Call) -> Severity | None:
 
 def _is_result(program: Program, call: ast.Call) -> bool:
     """Whether the value of a call leaves the entry point: in what it returns, directly or through one name."""
-    function = _function_around(program, call)
+    function = next((outer for outer in program.syntax.around(call) if isinstance(outer, ast.FunctionDef)), None)
     if function is None or program.parents.get(function).__class__ is not ast.Module:
         return False
     return _flows_out(program, call, function) or any(
@@ -82,22 +82,6 @@ def _flows_out(program: Program, node: ast.AST, function: ast.AST) -> bool:
             return False
         node, parent = parent, program.parents.get(parent)
     return isinstance(parent, ast.Return)
-
-
-def _function_around(program: Program, node: ast.AST) -> ast.FunctionDef | None:
-    parent = program.parents.get(node)
-    while parent is not None and not isinstance(parent, ast.FunctionDef):
-        parent = program.parents.get(parent)
-    return parent
-
-
-def _in_method(program: Program, node: ast.AST, names: tuple[str, ...]) -> bool:
-    parent = program.parents.get(node)
-    while parent is not None:
-        if isinstance(parent, ast.FunctionDef) and parent.name in names:
-            return True
-        parent = program.parents.get(parent)
-    return False
 
 
 def _address_shown(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:

@@ -1,7 +1,7 @@
-"""What a program says: every text in it that somebody might read, for the rules on prose.
+"""What a program says besides comments and docstrings, for the rules on prose.
 
-Comments and docstrings are prose as they stand (``Program.prose``). Here is what is said elsewhere: in names, in lists
-of codes, in texts that are put together or decoded, in the first letters of comments.
+That is: in strings, in names, in lists of codes, in texts that are put together or decoded, in the first letters of
+comments. A string may be mere data, so what is said in one as it stands never weighs more than ``DATA``.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from azr_monitor.records import Severity
 from azr_monitor.rules.tree import Program
 
 _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
@@ -22,19 +23,34 @@ _MAX_TEXT = 20_000
 _LETTERS = re.compile(r"[^\W\d_]")
 
 
+_SPACES = 2
+_PROSE = re.compile(r"[^\W\d_]{2,}\W{1,3}[^\W\d_]{2,}\W{1,3}[^\W\d_]{2,}")
+_ENCODED = re.compile(r"[A-Za-z0-9+/=_-]{16,}|\\x[0-9a-f]{2}|(?:[.-]{1,6}[ /]){6}|(?:[01]{7,8} ?){6}")
+DATA = Severity.MEDIUM
+
+
 class Said(NamedTuple):
-    """A text and the node, or the span of the program, that says it."""
+    """A text, the node or the span of the program that says it, and how much what it says can weigh at most."""
 
     text: str
     place: ast.AST | tuple[int, int]
+    most: Severity = Severity.CRITICAL
 
 
 def said(program: Program) -> Iterator[Said]:
-    """Every text that is said otherwise than in comments and strings as written; usually none."""
+    """Every text that is said otherwise than in comments and docstrings; usually none."""
+    yield from _in_strings(program)
     yield from _in_names(program)
     yield from _in_codes(program)
     yield from _in_built(program)
     yield from _in_first_letters(program)
+
+
+def _in_strings(program: Program) -> Iterator[Said]:
+    """Strings of several words, and what looks encoded."""
+    for text, node in program.strings:
+        if len(text) > 11 and ((text.count(" ") >= _SPACES and _PROSE.search(text)) or _ENCODED.search(text)):
+            yield Said(text, node, DATA)
 
 
 def _in_names(program: Program) -> Iterator[Said]:
@@ -85,4 +101,6 @@ def _in_first_letters(program: Program) -> Iterator[Said]:
     if len(comments) >= _MIN_ACROSTIC:
         firsts = [found.group() for start, end in comments if (found := _LETTERS.search(program.text, start, end))]
         if len(firsts) >= _MIN_ACROSTIC:
-            yield Said(" ".join(firsts).lower(), (comments[0][0], comments[-1][1]))
+            span = comments[0][0], comments[-1][1]
+            yield Said(" ".join(firsts).lower(), span)
+            yield Said("\n".join(program.text[start + 1 : end].strip() for start, end in comments), span)

@@ -94,6 +94,13 @@ class Syntax:
         """Whether there is any node of these types."""
         return any(wanted in self._by_type for wanted in types)
 
+    def around(self, node: ast.AST) -> Iterator[ast.AST]:
+        """What a node stands in, from the inside out."""
+        parent = self.parents.get(node)
+        while parent is not None:
+            yield parent
+            parent = self.parents.get(parent)
+
     @cached_property
     def read(self) -> frozenset[str]:
         """Every name that is read as a plain name."""

@@ -125,6 +125,13 @@ class Program:
             return None
         return self.meaning.constants.number(node) if self.building.may_be_number(node) else None
 
+    def is_within(self, node: ast.AST, *names: str) -> bool:
+        """Whether a node stands in a function or method of one of these names; of any name when none is given."""
+        return any(
+            isinstance(outer, ast.FunctionDef | ast.AsyncFunctionDef) and (not names or outer.name in names)
+            for outer in self.syntax.around(node)
+        )
+
     def calls(self, *names: str) -> Iterator[ast.Call]:
         """Every call of one of these builtins, by its plain name, where the program does not bind that name itself."""
         wanted = frozenset(names) & self.syntax.read
@@ -269,22 +276,17 @@ class Program:
 
     @cached_property
     def prose(self) -> list[tuple[int, int]]:
-        """Spans of text written for a reader: comments, adjacent ones as one, docstrings, and strings of several words.
+        """Spans of text written for a reader: comments, adjacent ones as one, and strings that stand alone.
 
         ``readable`` is the text to read them in.
         """
         if "#" not in self.text and '"' not in self.text and "'" not in self.text:
             return []
         spans: list[tuple[int, int]] = []
-        for node in self.all(ast.Constant):
-            if isinstance(node.value, str) and node.value.count(" ") >= _PROSE_SPACES and _PROSE.search(node.value):
-                span = self.span(node)
-                if span is not None:
-                    spans.append(span)
         for statement in self.all(ast.Expr):
             if isinstance(statement.value, ast.Constant) and isinstance(statement.value.value, str):
                 span = self.span(statement.value)
-                if span is not None and span not in spans:
+                if span is not None:
                     spans.append(span)
         joined: list[tuple[int, int]] = []
         for start, end in self.comments:
@@ -374,8 +376,6 @@ def is_plain_call(text: str) -> bool:
 
 
 _LITERALS = (ast.Constant, ast.List, ast.Tuple, ast.Dict, ast.Set, ast.UnaryOp, ast.USub, ast.UAdd)
-_PROSE_SPACES = 2
-_PROSE = re.compile(r"[^\W\d_]{2,}\W{1,3}[^\W\d_]{2,}\W{1,3}[^\W\d_]{2,}")
 _ATTRIBUTE_CALLS = frozenset(
     {
         *(f"builtins.{name}" for name in ("getattr", "setattr", "hasattr", "delattr")),
