@@ -103,7 +103,9 @@ def profile(texts: Iterable[str]) -> Profile:
     """Words are normalised as for the rules (case, accents, look-alikes); numbers are no words."""
     found = Profile()
     for text in texts:
-        words = [word for sentence in sentences(text, ()) for word, *_ in sentence if word and not word[0].isdigit()]
+        words = [
+            word for sentence in sentences(text, frozenset()) for word, *_ in sentence if word and not word[0].isdigit()
+        ]
         if not words:
             continue
         found.count += 1

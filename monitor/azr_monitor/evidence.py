@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from azr_monitor.categories import category_of
 from azr_monitor.records import NOTES, Finding, Score, Severity
+from azr_monitor.scopes import LIFTED
 
 WEIGHTS: dict[Severity, float] = {
     Severity.INFO: 0.02,
@@ -23,6 +24,10 @@ WEIGHTS: dict[Severity, float] = {
     Severity.CRITICAL: 0.93,
 }
 """What one finding of a severity weighs, and so the least that a sample with such a finding scores."""
+
+
+_NO_EVIDENCE = NOTES | {LIFTED}
+"""Findings that say nothing against a text: what a monitor notes of itself, and what was let pass."""
 
 
 class Curve(NamedTuple):
@@ -69,7 +74,7 @@ def signs(findings: Iterable[Finding], scores: Iterable[Score], curves: Mapping[
     """
     found = []
     for finding in findings:
-        if finding.rule in NOTES:
+        if finding.rule in _NO_EVIDENCE:
             continue
         drawn = curves.get(finding.rule)
         source = finding.rule if drawn is None else drawn.classifier

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from azr_monitor.decide import UNSURE, decide
 from azr_monitor.evidence import WEIGHTS, curve
 from azr_monitor.policy import POLICIES, Policy, load_policy
-from azr_monitor.records import FAILURE, LIMIT, Action, Finding, Score, Severity, Verdict, printable
+from azr_monitor.records import FAILURE, LIMIT, SLOW, Action, Finding, Score, Severity, Verdict, printable
 from azr_monitor.scopes import LIFTED
 
 LOADED = {name: load_policy(name) for name in POLICIES}
@@ -253,6 +253,7 @@ def test_what_the_policy_decided_of_a_rule_is_not_doubted_again() -> None:
 def test_what_was_let_pass_is_not_doubted_again() -> None:
     lifted = Finding(LIFTED, Severity.INFO, "trace", None, "minds.deception (high) is let pass: a chess bot's bluff")
     assert decide(policy(), [lifted], [minds(0.95)]).allowed
+    assert decide(policy(), [lifted, Finding(SLOW, Severity.INFO, "trace", None, "late")]).score == 0
     assert decide(policy(), [lifted], [minds(0.95, "harm")]).action is Action.HOLD
 
 

@@ -84,7 +84,7 @@ def test_the_ledger_s_text_is_the_gate_s(scene: Scene) -> None:
     class Watching(Auditor):
         def inspect(self, subjects: Sequence[Subject], step: int | None = None) -> list[Verdict]:
             seen.extend(subjects)
-            return super().inspect(subjects)
+            return super().inspect(subjects, step)
 
     scene.gate._judge = Watching(doubting())
     (judgement,) = scene.review(sample)
@@ -146,7 +146,9 @@ def test_a_held_text_that_a_person_allowed_passes_from_the_next_step_on(scene: S
 
 
 def test_a_dropped_text_passes_too_and_a_blocked_one_does_not_come_again(scene: Scene) -> None:
-    bad = proposal("fine", "import subprocess\ndef f(x):\n    return x")
+    bad = proposal(
+        "fine", "import subprocess\ndef f(x):\n    if x == 'never':\n        subprocess.run(x)\n    return x"
+    )
     dropped, fine = scene.review(bad, proposal("fine"))
     assert not dropped.allowed and fine.allowed
     scene.decide(dropped.sample, Decision.FALSE_ALARM)

@@ -210,7 +210,7 @@ async def test_filters_narrow_by_role_kind_and_verdict(full_run: Any, make_app: 
         await pilot.press("o", "o")
         await until(pilot, lambda: table.row_count == 0, "no blocked solver")
         assert "role: solve" in shown(app) and "no such sample" in shown(app)
-        await pilot.press("v", "v", "o", *["k"] * len(Kind))
+        await pilot.press("v", "v", "v", "o", *["k"] * len(Kind))
         await until(pilot, lambda: table.row_count == PAGE, "everything again")
 
 

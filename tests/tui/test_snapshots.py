@@ -36,6 +36,24 @@ def prepare(until: Any, shown: Any, words: str, *keys: str, live: bool = False) 
     return run_before
 
 
+def _one_by_one(until: Any, shown: Any, words: str, *keys: str) -> Callable[[Pilot[None]], Any]:
+    """As `prepare` does, but each key waits for what the one before asked of the ledger."""
+
+    async def run_before(pilot: Pilot[None]) -> None:
+        app = pilot.app
+        assert isinstance(app, AzrApp)
+        await until(pilot, lambda: app.view.snapshot is not None and app.view.steerable, "a live run")
+        for key in keys:
+            await pilot.press(key)
+            expected = {"v": "verdict: ", "enter": "Sample "}.get(key, "")
+            await until(pilot, lambda: expected in shown(app), expected)  # noqa: B023 awaited here
+            for _ in range(10):
+                await pilot.pause(0.05)
+        await until(pilot, lambda: words in shown(app), words)
+
+    return run_before
+
+
 VIEWS: Iterable[tuple[str, tuple[str, ...], tuple[int, int], str]] = [
     ("overview", (), SMALL, "Reward, propose"),
     ("overview-large", (), LARGE, "Reward, solve"),
@@ -67,6 +85,33 @@ def test_a_live_run_looks_right(
     supervise(full_run[0])
     before = prepare(until, shown, words, *keys, live=True)
     assert snap_compare(make_app(full_run[0]), terminal_size=size, run_before=before)
+
+
+@pytest.mark.parametrize(
+    ("keys", "size", "words"),
+    [
+        (("3", "v", "v", "v"), SMALL, "waiting"),
+        (("3", "v", "v", "v", "enter"), SMALL, "HELD for a person"),
+        (("3", "v", "v", "v", "enter", "F"), SMALL, "A false alarm:"),
+    ],
+    ids=["queue", "held", "decide"],
+)
+def test_what_waits_for_a_person_looks_right(
+    full_run: Any,
+    supervise: Any,
+    make_app: Make,
+    until: Any,
+    shown: Any,
+    snap_compare: Any,
+    keys: tuple[str, ...],
+    size: tuple[int, int],
+    words: str,
+) -> None:
+    folder, run = full_run
+    run.held_trace(42)
+    supervise(folder)
+    before = _one_by_one(until, shown, words, *keys)
+    assert snap_compare(make_app(folder), terminal_size=size, run_before=before)
 
 
 @pytest.mark.parametrize("size", [SMALL, LARGE], ids=["small", "large"])

@@ -11,7 +11,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input, OptionList
 
-from azr_platform.channel.messages import Action, Command, Outcome
+from azr_platform.channel.messages import Action, Command, Decision, Outcome
 from azr_tui import steer
 from azr_tui.app import AzrApp
 from azr_tui.screens.confirm import ConfirmScreen
@@ -331,3 +331,67 @@ async def test_quitting_sends_no_command_and_says_that_the_run_goes_on(
 async def _live(app: AzrApp, pilot: Pilot[None], until: Any) -> None:
     await until(pilot, lambda: app.view.snapshot is not None and app.view.steerable, "a live run")
     await pilot.pause()
+
+
+async def _to_the_queue(app: AzrApp, pilot: Any, until: Any, shown: Any) -> None:
+    """Open the newest sample that waits for a decision."""
+    await _live(app, pilot, until)
+    await pilot.press("3", "v", "v", "v")
+    await until(pilot, lambda: "verdict: waiting" in shown(app) and "‖ held" in shown(app), "the queue")
+    await pilot.press("enter")
+    await until(pilot, lambda: isinstance(app.screen, SampleScreen), "the sample")
+
+
+@pytest.mark.parametrize(("key", "word"), [("A", "allow"), ("B", "block"), ("F", "false-alarm")])
+async def test_a_person_decides_about_a_held_sample(
+    full_run: Any, supervise: Any, make_app: Make, until: Any, shown: Any, key: str, word: str
+) -> None:
+    folder, run = full_run
+    held = run.held_trace(42)
+    supervisor = supervise(folder)
+
+    def decide(command: Command) -> Outcome:
+        row = {"time": 1.0, "branch": 1, "step": 42, "sample": command.sample, "digest": "d"}
+        said = {"decision": str(command.decision), "who": command.who, "note": command.why}
+        run.writer.append("decisions", {**row, **said})
+        return Outcome(ok=True, detail="decided")
+
+    supervisor.answer = decide
+    app = make_app(folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await _to_the_queue(app, pilot, until, shown)
+        assert "‖ HELD for a person" in shown(app) and "‖ 1 held" in shown(app)
+        await pilot.press(key)
+        assert isinstance(app.screen, ConfirmScreen) and not supervisor.commands
+        assert f"sample {held}" in shown(app)
+        await pilot.press("escape")
+        assert not supervisor.commands
+        await pilot.press(key, *"fine", "enter")
+        await until(pilot, lambda: f"☞ {word} said {steer.me()}" in shown(app), "what was decided")
+        decision = Decision(word)
+        assert supervisor.commands == [
+            Command(action=Action.DECIDE, who=steer.me(), why="fine", sample=held, decision=decision)
+        ]
+        await until(pilot, lambda: "‖ 1 held" not in shown(app), "nothing held any more")
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, MainScreen) and "‖ held" not in shown(app), "the queue")
+
+
+async def test_without_a_supervisor_nothing_is_decided_here_and_the_remedy_is_named(
+    full_run: Any, make_app: Make, until: Any, shown: Any
+) -> None:
+    folder, run = full_run
+    run.held_trace(42)
+    run.state("finished")
+    run.writer.close()
+    app = make_app(folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.view.snapshot is not None, "the run")
+        await pilot.press("3", "v", "v", "v")
+        await until(pilot, lambda: "‖ held" in shown(app), "the queue")
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, SampleScreen), "the sample")
+        for key in ("A", "B", "F"):
+            await pilot.press(key)
+            assert isinstance(app.screen, SampleScreen)
+        assert any("azr-platform review" in note.message for note in app._notifications)

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 from textual.app import App, ScreenStackError, SystemCommand
 from textual.binding import BindingType
 from textual.screen import Screen
 
 from azr_monitor.records import Severity
-from azr_platform.channel.messages import Action, Command
+from azr_platform.channel.messages import Action, Command, Decision
 from azr_tui import keys, steer
 from azr_tui.escape import visible_line
 from azr_tui.feed import Feed, PulseTaker
 from azr_tui.messages import (
     AcknowledgeWanted,
     CommandDone,
+    DecisionWanted,
     LedgerTrouble,
     PageRead,
     PageWanted,
@@ -40,6 +42,15 @@ from azr_tui.screens.sample import SampleScreen
 from azr_tui.view import SILENT, WATCHING, Snapshot, View, undone
 
 _MOST_TOASTS = 3
+_QUESTIONS = {
+    Decision.ALLOW: ("Allow the text of", "The same text passes; what its program does is judged as ever."),
+    Decision.BLOCK: ("Block the text of", "The same text is blocked, with no further alert."),
+    Decision.FALSE_ALARM: (
+        "A false alarm:",
+        "The same text passes; what its program does is judged as ever. As a label, it is benign.",
+    ),
+}
+_KEPT = "It counts from the next step on, and is on record; a later decision takes its place."
 
 
 class AzrApp(App[None]):
@@ -133,6 +144,9 @@ class AzrApp(App[None]):
             timeout=6 if outcome.ok else 15,
             markup=False,
         )
+        top = self._top
+        if message.command.action is Action.DECIDE and isinstance(top, SampleScreen):
+            self._feed.ask(SampleRequest(top.number))
 
     def _show(self, *, snapshot: Snapshot | None = None, trouble: str | None = None) -> None:
         view = self._view
@@ -191,6 +205,15 @@ class AzrApp(App[None]):
             return
         self._confirm(Action.ACKNOWLEDGE, "Acknowledge all open alerts?", "They stay on record.", verb="Acknowledge")
 
+    def on_decision_wanted(self, message: DecisionWanted) -> None:
+        if not self._may_steer("To decide: azr-platform review"):
+            return
+        title, text = _QUESTIONS[message.decision]
+        details = {"sample": message.sample, "decision": message.decision}
+        self._confirm(
+            Action.DECIDE, f"{title} sample {message.sample}?", f"{text} {_KEPT}", verb="Decide", details=details
+        )
+
     # -- the keys ----------------------------------------------------------------------------------------
 
     def action_pause(self) -> None:
@@ -223,11 +246,12 @@ class AzrApp(App[None]):
 
     # -- steering ----------------------------------------------------------------------------------------
 
-    def _may_steer(self) -> bool:
+    def _may_steer(self, alone: str = "To continue the run: azr-platform train --resume") -> bool:
+        """Whether commands may be given; if not, says why and what to do, ``alone`` where nobody supervises the run."""
         reason = self._view.why_read_only
         if reason:
             folder = visible_line(str(self._run_folder), 200)
-            remedy = f"To continue the run: azr-platform train --resume {folder}"
+            remedy = f"{alone} {folder}"
             if reason == WATCHING:
                 remedy = f"To steer the run: azr-platform tui {folder}"
             elif reason == SILENT:
@@ -255,7 +279,7 @@ class AzrApp(App[None]):
         if choice.seed is not None:
             text += f" Its seed is {choice.seed}."
         title = f"Roll back to step {step}?"
-        self._confirm(Action.ROLLBACK, title, text, verb="Roll back", needs_reason=True, rollback=choice)
+        self._confirm(Action.ROLLBACK, title, text, verb="Roll back", needs_reason=True, details=choice._asdict())
 
     def _confirm(
         self,
@@ -265,12 +289,11 @@ class AzrApp(App[None]):
         *,
         verb: str,
         needs_reason: bool = False,
-        rollback: Choice | None = None,
+        details: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         def decided(why: str | None) -> None:
             if why is None:
                 return
-            details = {} if rollback is None else rollback._asdict()
             self._give(Command(action=action, who=steer.me(), why=why, **details))
 
         self.push_screen(ConfirmScreen(title, text, verb=verb, needs_reason=needs_reason), decided)

@@ -148,6 +148,7 @@ class Feed:
             kind=wanted.kind,
             blocked_only=wanted.blocked_only,
             flagged_only=wanted.flagged_only,
+            waiting_only=wanted.waiting_only,
         )
         self._post(PageRead(request, rows[: request.size], more=len(rows) > request.size))
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from textual.message import Message
 
-from azr_platform.channel.messages import Command, Outcome, Status
+from azr_platform.channel.messages import Command, Decision, Outcome, Status
 from azr_platform.ledger.records import SampleDetail, SampleRow
 from azr_platform.records import Kind, Role
 from azr_tui.view import Snapshot
@@ -20,6 +20,10 @@ class SampleFilter:
     kind: Kind | None = None
     blocked_only: bool = False
     flagged_only: bool = False
+    waiting_only: bool = False
+
+    def with_verdict(self, blocked: bool, flagged: bool, waiting: bool) -> SampleFilter:
+        return replace(self, blocked_only=blocked, flagged_only=flagged, waiting_only=waiting)
 
     def with_role(self, role: Role | None) -> SampleFilter:
         return replace(self, role=role)
@@ -109,3 +113,11 @@ class AcknowledgeWanted(Message):
     """A widget asks the app to acknowledge an alert; 0 means all."""
 
     alert: int
+
+
+@dataclass
+class DecisionWanted(Message):
+    """A widget asks the app to have a person decide about a sample."""
+
+    sample: int
+    decision: Decision

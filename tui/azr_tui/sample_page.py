@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pygments.lexers.python import PythonLexer  # type: ignore[import-untyped]
 from pygments.token import Token  # type: ignore[import-untyped]
 
-from azr_monitor.records import Severity
+from azr_monitor.records import Action, Severity
 from azr_platform.ledger.records import ExecutionRow, FindingRow, SampleDetail
 from azr_tui import wording
 from azr_tui.document import Line, Span, split
@@ -63,6 +63,9 @@ def _head(detail: SampleDetail) -> Iterable[Line]:
         yield Line("? no verdict on record: it was used for nothing", style="bad")
     elif verdict.allowed:
         yield Line(f"● allowed   score {verdict.score:.2f}   {wording.severity_label(verdict.severity)}", style="good")
+    elif verdict.action == Action.HOLD.value:
+        severity = wording.severity_label(verdict.severity)
+        yield Line(f"‖ HELD for a person   score {verdict.score:.2f}   {severity}", style="number")
     else:
         yield Line(
             f"✖ BLOCKED ({wording.action_label(verdict.action)})   score {verdict.score:.2f}   "
@@ -71,6 +74,12 @@ def _head(detail: SampleDetail) -> Iterable[Line]:
         )
     if verdict is not None and verdict.reason:
         yield Line(visible_line(verdict.reason, 1000))
+    if verdict is not None and verdict.action != Action.RECORD.value and not detail.decisions:
+        yield Line("A allow   B block   F false alarm", style="dim")
+    for decision in detail.decisions:
+        note = f": {decision.note}" if decision.note else ""
+        said = f"☞ {decision.decision} said {decision.who} after step {decision.step}{note}"
+        yield Line(visible_line(said, 1000), style="heading")
     facts = [f"{row.tokens} tokens", "well formed" if row.well_formed else "malformed"]
     if row.correct is not None:
         facts.append("correct" if row.correct else "not correct")

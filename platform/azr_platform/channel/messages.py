@@ -192,7 +192,8 @@ class Judgement(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     ``allowed`` false: the sample may enter no buffer, no prompt and no gradient.
     ``valid``: a proposal ran, deterministically, and became ``task``. ``correct``: a solver's answer is right, or,
     where a vote says what is right, agrees with it. ``decided`` false: there is nothing to learn, not even by
-    punishment, because the vote came to nothing, so that nobody knows what is right, or the program is held out.
+    punishment, because the vote came to nothing, so that nobody knows what is right, the program is held out, or the
+    sample is held for a person.
     """
 
     uid: str

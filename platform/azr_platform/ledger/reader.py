@@ -50,8 +50,8 @@ _SAMPLE_FROM = """
 _WAITING = """
     s.id IN (SELECT sample FROM verdicts WHERE action > 0) AND NOT s.id IN (SELECT sample FROM decisions)
     AND NOT EXISTS (SELECT 1 FROM findings f WHERE f.sample = s.id AND (
-        f.rule GLOB 'monitor.*' OR f.rule GLOB 'supervisor.*' OR f.rule GLOB 'review.*'
-        OR f.rule = 'program.too-complex'))
+        f.rule IN ('monitor.failure', 'monitor.limit', 'program.too-complex')
+        OR f.rule GLOB 'supervisor.*' OR f.rule GLOB 'review.*'))
     AND (v.action = 6 OR EXISTS (
         SELECT 1 FROM findings f WHERE f.sample = s.id AND f.severity > 0 AND NOT f.rule GLOB 'behaviour.*'))
 """

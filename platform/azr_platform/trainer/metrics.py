@@ -24,7 +24,7 @@ learnability/KIND       mean worth of the valid proposals         difficulty/I  
 buffer/KIND             tasks kept
 health/distinct         different programs, of the valid ones     health/new          of them in no buffer before
 health/nodes            mean syntax nodes of a program            health/values/TYPE  share of answers of a type
-health/values/largest   the largest of those shares               health/held_out     samples held out or in quarantine
+health/values/largest   the largest of those shares               health/held_out     held, held out or in quarantine
 ```
 probe/message/with|without|gain  share of right answers to induction problems with the message and without it
 probe/right_answer/KIND          -log p of right answers said at once, in nats a token (trainer/probes.py)

@@ -24,6 +24,7 @@ _NAMES = {
 _SYMBOLS = (
     ("● ‖ ■ ✔ ✖", "running, paused, stopped, finished, failed (the word stands beside it)"),
     ("✖ blocked", "the sample was used for nothing: no buffer, no prompt, no gradient"),
+    ("‖ held", "the sample waits for a person's decision; until then it is used for nothing"),
     ("D A I", "deduction (find the output), abduction (an input), induction (the program)"),
     ("Q E", "a free question with an answer; what a program raises"),
     (

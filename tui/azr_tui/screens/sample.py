@@ -8,16 +8,17 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.message import Message
 
+from azr_platform.channel.messages import Decision
 from azr_platform.ledger.records import SampleDetail
 from azr_tui import keys
-from azr_tui.messages import SampleWanted
+from azr_tui.messages import DecisionWanted, SampleWanted
 from azr_tui.sample_page import sample_lines
 from azr_tui.screens.live import LiveScreen
 from azr_tui.widgets.marked_text import MarkedText
 
 
 class SampleScreen(LiveScreen):
-    """``n`` and ``N`` go from mark to mark, ``[`` and ``]`` to the neighbours."""
+    """``n`` and ``N`` go from mark to mark, ``[`` and ``]`` to the neighbours; ``A``, ``B`` and ``F`` decide."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.SAMPLE]
 
@@ -55,6 +56,9 @@ class SampleScreen(LiveScreen):
     def action_finding(self, direction: int) -> None:
         if not self._text.jump(direction):
             self.notify("No further mark." if self._detail.findings else "Nothing is marked here.", markup=False)
+
+    def action_decide(self, decision: str) -> None:
+        self.post_message(DecisionWanted(self.number, Decision(decision)))
 
     def action_neighbour(self, direction: int) -> None:
         wanted: Message = SampleWanted(self.number + direction)

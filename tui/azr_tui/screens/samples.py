@@ -9,19 +9,24 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.widgets import DataTable
 
+from azr_monitor.records import Action
 from azr_platform.ledger.records import SampleRow
 from azr_platform.records import Kind, Role
 from azr_tui import keys, wording
 from azr_tui.escape import visible_line
 from azr_tui.messages import PageRead, PageRequest, PageWanted, SampleFilter, SampleWanted
 from azr_tui.screens.live import Pane
-from azr_tui.view import View
+from azr_tui.view import Snapshot, View
 from azr_tui.widgets.alert_lines import severity_style
 from azr_tui.widgets.plain import Plain
 
 PAGE = 100
-_VERDICTS = ((False, False), (True, False), (False, True))
-_VERDICT_WORDS = {(False, False): "all", (True, False): "blocked", (False, True): "flagged"}
+_VERDICTS = {
+    (False, False, False): "all",
+    (True, False, False): "blocked",
+    (False, True, False): "flagged",
+    (False, False, True): "waiting",
+}
 _COLUMNS = (
     ("sample", 6),
     ("step", 5),
@@ -50,6 +55,7 @@ class SamplesPane(Pane):
         self._rows: list[SampleRow] = []
         self._more = False
         self._total = -1
+        self._snapshot: Snapshot | None = None
         self._cursor_to = 0
 
     def compose(self) -> ComposeResult:
@@ -65,8 +71,10 @@ class SamplesPane(Pane):
         self._ask()
 
     def show(self, view: View) -> None:
-        """New samples: read the first page again when it is the one in sight."""
-        if view.snapshot is None or view.snapshot.summary.samples == self._total:
+        """New samples: read the first page again when it is the one in sight. Whatever is new may be a decision."""
+        last, self._snapshot = self._snapshot, view.snapshot
+        decided = self._filter.waiting_only and view.snapshot is not last
+        if view.snapshot is None or (view.snapshot.summary.samples == self._total and not decided):
             return
         self._total = view.snapshot.summary.samples
         if len(self._starts) == 1:
@@ -111,9 +119,8 @@ class SamplesPane(Pane):
         self._narrow(self._filter.with_kind(choices[(choices.index(self._filter.kind) + 1) % len(choices)]))
 
     def action_verdict(self) -> None:
-        now = _VERDICTS.index((self._filter.blocked_only, self._filter.flagged_only))
-        blocked, flagged = _VERDICTS[(now + 1) % len(_VERDICTS)]
-        self._narrow(SampleFilter(self._filter.role, self._filter.kind, blocked, flagged))
+        choices = list(_VERDICTS)
+        self._narrow(self._filter.with_verdict(*choices[(choices.index(self._verdict) + 1) % len(choices)]))
 
     def action_page(self, direction: int) -> None:
         if direction > 0 and self._more and self._rows:
@@ -138,6 +145,10 @@ class SamplesPane(Pane):
         self._draw_head()
         self._ask()
 
+    @property
+    def _verdict(self) -> tuple[bool, bool, bool]:
+        return self._filter.blocked_only, self._filter.flagged_only, self._filter.waiting_only
+
     def _request(self) -> PageRequest:
         return PageRequest(self._filter, self._starts[-1], PAGE)
 
@@ -153,10 +164,12 @@ class SamplesPane(Pane):
         for key, label, value in (
             ("o", "role", self._filter.role.value if self._filter.role else "all"),
             ("k", "kind", self._filter.kind.value if self._filter.kind else "all"),
-            ("v", "verdict", _VERDICT_WORDS[self._filter.blocked_only, self._filter.flagged_only]),
+            ("v", "verdict", _VERDICTS[self._verdict]),
         ):
             text.append(f"{key} ", style="bold").append(f"{label}: ", style="dim").append(f"{value}   ", style="bold")
-        if not self._rows:
+        if not self._rows and self._filter.waiting_only:
+            text.append("nothing waits for a decision")
+        elif not self._rows:
             text.append("no such sample" if self._total else "no sample yet")
         else:
             text.append(f"{self._rows[0].id}-{self._rows[-1].id}", style="bold")
@@ -166,9 +179,11 @@ class SamplesPane(Pane):
 
 
 def verdict_cell(row: SampleRow) -> Text:
-    """Allowed, blocked, or not judged: a symbol and a word."""
+    """Allowed, held, blocked, or not judged: a symbol and a word."""
     if row.allowed is None:
         return Text("? none", style="yellow")
+    if row.action == Action.HOLD.value:
+        return Text("‖ held", style="bold yellow")
     return Text("● ok", style="green") if row.allowed else Text("✖ blocked", style="bold red")
 
 

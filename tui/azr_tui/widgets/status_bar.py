@@ -68,6 +68,8 @@ class StatusBar(Plain):
         share = f" ({wording.percent(view.blocked_share)})" if view.blocked_share else ""
         blocked = Text(f"✖ {summary.blocked:,}/{summary.samples:,} blocked{share}")
         parts = [blocked, _alerts(view), Text(f"branch {summary.branch}")]
+        if summary.held:
+            parts.insert(2, Text(f"‖ {summary.held:,} held", style="bold yellow"))
         if width >= 100:
             parts.insert(0, Text(visible_line(summary.run, 24), style="bold"))
             if view.status is not None and view.status.restarts:

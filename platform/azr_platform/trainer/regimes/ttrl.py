@@ -17,7 +17,8 @@ class Ttrl(Rlvr):
 
     def metrics(self, solves: Sequence[Rollout]) -> dict[str, float]:
         metrics = super().metrics(solves)
-        metrics["degenerate"] = len({r.submission.task for r in solves if not r.judgement.decided})
+        undecided = (r for r in solves if not r.judgement.decided and r.judgement.outcome != "held")
+        metrics["degenerate"] = len({r.submission.task for r in undecided})
         shares = [sum(outcomes) / len(outcomes) for outcomes in outcomes_by_problem(solves).values()]
         if shares:
             metrics["agreement"] = sum(shares) / len(shares)
