@@ -347,7 +347,7 @@ def test_audit_holds_what_is_doubtful_and_says_what_each_classifier_thinks(cli: 
     result = cli("audit", "--jsonl", "-", "--json", "--no-run", "--policy", str(policy), text=json.dumps(doubtful))
     row = json.loads(result.stdout)
     assert (row["verdict"], row["severity"], row["scores"]) == ("hold", "low", {})
-    assert 0.2 < row["score"] < 0.35 and row["reason"].startswith("held for a person")
+    assert 0.2 < row["score"] < 0.5 and row["reason"].startswith("held for a person")
 
 
 def test_audit_of_a_run_keeps_the_old_verdicts_and_adds_new_ones(cli: Cli, tmp_path: Path) -> None:
