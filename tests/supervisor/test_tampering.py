@@ -31,7 +31,7 @@ for step in range(4):
         samples.append(replace(samples[0], response=samples[0].response.replace("so", thought)))
     reviewed = link.review(Phase.SOLVE, samples)
     rewards = [Reward(one.sample, 0.5, -0.5, one.allowed) for one in reviewed]
-    link.step_done(time.time(), {"loss": step / 10, "samples": 10.0, "ratio_max": float("inf")}, rewards)
+    link.step_done(0.5, {"loss": step / 10, "samples": 10.0, "ratio_max": float("inf")}, rewards)
     checkpoint(step)
     if step == 1:
         wait("go")

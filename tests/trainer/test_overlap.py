@@ -94,7 +94,7 @@ class Link:
         judged = [Judgement(uid=s.uid, sample=n, allowed=True, well_formed=True) for n, s in enumerate(samples, 1)]
         return SimpleNamespace(reviewed=lambda: Reviewed(judgements=judged))
 
-    def step_done(self, started_at: float, metrics: dict[str, float], rewards: list[Reward]) -> None:
+    def step_done(self, seconds: float, metrics: dict[str, float], rewards: list[Reward]) -> None:
         self.done[self.step] = metrics
 
 

@@ -100,7 +100,7 @@ class Link:
             ]
         )
 
-    def step_done(self, started_at: float, metrics: dict[str, float], rewards: list[Reward]) -> None:
+    def step_done(self, seconds: float, metrics: dict[str, float], rewards: list[Reward]) -> None:
         self.metrics, self.rewards = metrics, rewards
 
 

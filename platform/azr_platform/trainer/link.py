@@ -154,8 +154,9 @@ class Link:
         if not isinstance(reply, Go):
             raise SupervisorLied(f"expected an order, got {type(reply).__name__}")
 
-    def step_done(self, started_at: float, metrics: dict[str, float], rewards: list[Reward]) -> None:
-        seconds = time.time() - started_at
+    def step_done(self, seconds: float, metrics: dict[str, float], rewards: list[Reward]) -> None:
+        """``seconds``: how long it took by a clock that nobody sets."""
+        started_at = time.time() - seconds
         self._note(StepDone(step=self.step, started_at=started_at, seconds=seconds, metrics=metrics, rewards=rewards))
 
     def saved(self, path: str, digest: str) -> None:

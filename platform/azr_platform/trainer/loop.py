@@ -157,9 +157,8 @@ class Loop:
         metrics["idle"] = self._sampler.busy.idle(self._since, now)
         if self._counter is not None and (share := self._counter.mean()) is not None:
             metrics["gpu/utilization"] = share
-        # The clock on the wall may be set while a step runs; how long it took is by the other one.
-        started_at = time.time() - (now - self._since)
-        self._link.step_done(started_at, {**metrics, **lesson.staleness, **practice.metrics, **lesson.probed}, rows)
+        told = {**metrics, **lesson.staleness, **practice.metrics, **lesson.probed}
+        self._link.step_done(now - self._since, told, rows)
         self._since = time.monotonic()
         self.settled, self.done = lesson.buffers, lesson.step
 
