@@ -25,36 +25,48 @@ def decide(policy: Policy, findings: Sequence[Finding], scores: Sequence[Score] 
     A finding that a part failed or that a text was not read blocks under every policy.
     """
     kept = tuple(sorted(set(findings), key=lambda f: (-f.severity, f.rule, f.part, f.span or (-1, -1))))
+    action, cause, why = _called_for(policy, kept)
+    excused = {lifted_rule(finding) for finding in kept if finding.rule == LIFTED}
+    counted = [score for score in scores if rule_of(score) not in excused]
+    evidence = signs(kept, counted, policy.curves)
+    score = combined(evidence)
+    # Most samples end here: what is doubtful is never more than the score.
+    if score >= policy.unsure.at_least and (wanted := _on_doubt(policy)) > action:
+        doubts = _undecided(policy, kept, counted)
+        if (doubt := combined(doubts)) >= policy.unsure.at_least:
+            action, cause, why = wanted, UNSURE, f"unsure, {doubt:.2f} of 1: {_heaviest(doubts)}"
+    return Verdict(
+        allowed=not action.blocks,
+        action=action,
+        severity=kept[0].severity if kept else Severity.INFO,
+        score=score,
+        findings=kept,
+        scores=tuple(scores),
+        reason=_reason(action, why, len(kept)),
+        cause=cause,
+        category=next(iter(by_category(evidence)), ""),
+    )
+
+
+def _called_for(policy: Policy, findings: Iterable[Finding]) -> tuple[Action, str, str]:
+    """(the strongest action that a finding calls for, its rule, why), of several the first."""
     action, cause, why = Action.RECORD, "", ""
-    for finding in kept:
+    for finding in findings:
         wanted = policy.action_for(finding.rule, finding.severity, finding.part)
         if finding.rule in _BLOCKING_ALWAYS:
             wanted = max(wanted, Action.DROP)
         if wanted > action:
             action, cause = wanted, finding.rule
             why = finding.why if finding.rule == FAILURE else f"{finding.rule} in {finding.part}: {finding.why}"
-    excused = {lifted_rule(finding) for finding in kept if finding.rule == LIFTED}
-    weighty = [score for score in scores if rule_of(score) not in excused]
-    evidence = signs(kept, weighty, policy.curves)
-    # Of rules that the policy names an action for it has said what they come to: no doubt is left.
-    doubts = signs(
-        [finding for finding in kept if not policy.names(finding.rule, finding.part)],
-        [score for score in weighty if not policy.names(rule_of(score))],
+    return action, cause, why
+
+
+def _undecided(policy: Policy, findings: Iterable[Finding], scores: Iterable[Score]) -> list[Sign]:
+    """The signs that the policy has not said by name what they come to."""
+    return signs(
+        [finding for finding in findings if not policy.names(finding.rule, finding.part)],
+        [score for score in scores if not policy.names(rule_of(score))],
         policy.curves,
-    )
-    doubt = combined(doubts)
-    if doubt >= policy.unsure.at_least and (wanted := _on_doubt(policy)) > action:
-        action, cause, why = wanted, UNSURE, f"unsure, {doubt:.2f} of 1: {_heaviest(doubts)}"
-    return Verdict(
-        allowed=not action.blocks,
-        action=action,
-        severity=kept[0].severity if kept else Severity.INFO,
-        score=combined(evidence),
-        findings=kept,
-        scores=tuple(scores),
-        reason=_reason(action, why, len(kept)),
-        cause=cause,
-        category=next(iter(by_category(evidence)), ""),
     )
 
 
