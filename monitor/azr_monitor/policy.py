@@ -261,10 +261,12 @@ def _files(policy: Policy, key: str, names: Sequence[str]) -> tuple[Source, ...]
     found: list[Source] = []
     for name in names:
         path = Path(policy.folder, name)
+        here = Path.cwd()
+        place = str(path.relative_to(here) if path.is_relative_to(here) else path)
         try:
-            found.append(Source(str(path), path.read_text(encoding="utf-8")))
+            found.append(Source(place, path.read_text(encoding="utf-8")))
         except (OSError, UnicodeDecodeError) as error:
-            raise PolicyError(f"policy {policy.name}: rules.{key}: cannot read {path}: {error}") from error
+            raise PolicyError(f"policy {policy.name}: rules.{key}: cannot read {place}: {error}") from error
     return tuple(found)
 
 

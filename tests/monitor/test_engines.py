@@ -307,6 +307,19 @@ def test_a_signal_from_the_terminal_does_not_reach_the_engines(auditor: Auditor)
     assert os.getpgid(auditor._engines._process._process.pid) != os.getpgid(0)
 
 
+def test_the_engines_process_has_no_secrets_and_opens_nothing(
+    auditor: Auditor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Native code reads hostile texts there: if it were taken over, it should have nothing to take or to send to."""
+    monkeypatch.setenv("JUDGE_KEY", "s3cret-of-another-service")
+    assert one(auditor, trace="The first text is read.").allowed
+    of_child = Path(f"/proc/{auditor._engines._process._process.pid}")
+    assert b"s3cret" not in (of_child / "environ").read_bytes()
+    limits = (of_child / "limits").read_text()
+    assert re.search(r"Max open files +3 +3 ", limits) and re.search(r"Max file size +0 +0 ", limits)
+    assert len(list((of_child / "fd").iterdir())) == 3
+
+
 def test_rules_that_no_longer_compile_fail_every_text() -> None:
     process = EngineProcess((Source("x.yar", "rule {"),), (), 1.0)
     for _ in range(2):

@@ -21,6 +21,7 @@ def main() -> None:
         except Exception as error:
             send(wire, Failed(f"the rules no longer compile: {error}"))
             return
+        _close_in()
         send(wire, Hits())
         while True:
             try:
@@ -35,6 +36,12 @@ def main() -> None:
                 answer = Failed(f"{type(error).__name__}: {error}")
             signal.setitimer(signal.ITIMER_PROF, 0)
             send(wire, answer)
+
+
+def _close_in() -> None:
+    """From here on there are only texts to read: no file and no socket is opened, and nothing is written."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))  # the three that are there: the wire, and two of /dev/null
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 
 
 if __name__ == "__main__":

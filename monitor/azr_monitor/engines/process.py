@@ -11,6 +11,7 @@ a failure, which blocks; the next one begins with a new child.
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import struct
@@ -31,6 +32,8 @@ _Message = TypeVar("_Message")
 _PATIENCE = 20.0
 """How many times its CPU time a text may take by the clock: a busy machine is no fault of the text's."""
 _START_S = 60.0
+_ENVIRONMENT = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "HOME", "TMPDIR", "LANG")
+"""What the child gets of the environment: keys of other services are none of its business."""
 
 
 class Begin(msgspec.Struct, frozen=True, tag=True):
@@ -101,6 +104,7 @@ class EngineProcess:
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
+                env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
                 start_new_session=True,  # signals of the terminal are for whoever audits
             )
         self._process, self._socket = process, ours

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from azr_monitor.records import Subject
 from azr_platform.cli.input import read_lines
+from azr_platform.records import Kind, Role
 from azr_platform.supervisor.posthoc import Case
 from azr_sandbox.batch import read_object
 
@@ -54,6 +55,8 @@ def case_of(row: dict[str, Any], number: int) -> Case:
         trace=trace,
         inputs=inputs,
         message=_text(row, "message"),
+        role=_one_of(row, "role", Role),
+        kind=_one_of(row, "kind", Kind),
     )
     return Case(identity, subject, outputs)
 
@@ -69,6 +72,12 @@ def _text(row: dict[str, Any], key: str) -> str:
     if not isinstance(value, str):
         raise ValueError(f'"{key}" is not a text')
     return value
+
+
+def _one_of(row: dict[str, Any], key: str, words: type[Role] | type[Kind]) -> str:
+    """One of our words; in foreign data the key may mean something else, and then it says nothing to us."""
+    value = row.get(key)
+    return str(value) if value in list(words) else ""
 
 
 def _texts(row: dict[str, Any], key: str) -> list[str]:
