@@ -47,19 +47,19 @@ def test_review_lists_what_waits_and_lets_no_text_act_on_the_terminal(cli: Cli, 
     result = cli("review", str(run))
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
-    assert [line.split()[:2] for line in lines[:3]] == [["3", "blocked"], ["2", "held"], ["1", "held"]]
+    assert [line.split()[:2] for line in lines[:3]] == [["2", "held"], ["1", "held"], ["3", "blocked"]]
     assert "2 samples held for a person" in lines[3] and len(lines) == 5
     assert "\x1b" not in result.stdout and "\u202e" not in result.stdout
-    assert "the newest 1 are listed" in cli("review", str(run), "--limit", "1").stdout
+    assert "at most 1 are listed" in cli("review", str(run), "--limit", "1").stdout
     assert "2 held samples waiting for a decision" in cli("status", str(run)).stdout
 
 
 def test_review_as_json_has_the_texts_and_what_was_found(cli: Cli, run: Path) -> None:
     rows = [json.loads(line) for line in cli("review", str(run), "--json").stdout.splitlines()]
-    assert [row["sample"] for row in rows] == [3, 2, 1]
-    assert rows[0]["verdict"] == "blocked" and rows[0]["category"] == "tampering"
-    assert rows[0]["findings"][0]["span"] == [0, 3]
-    assert rows[2]["trace"] == HOSTILE and rows[2]["input"] == "1"
+    assert [row["sample"] for row in rows] == [2, 1, 3]
+    assert rows[2]["verdict"] == "blocked" and rows[2]["category"] == "tampering"
+    assert rows[2]["findings"][0]["span"] == [0, 3]
+    assert rows[1]["trace"] == HOSTILE and rows[1]["input"] == "1"
 
 
 def test_decisions_are_on_record_empty_the_queue_and_become_labels_for_calibrate(

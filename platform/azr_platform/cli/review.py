@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from azr_platform.channel.messages import Decision
     from azr_platform.ledger.reader import LedgerReader
-    from azr_platform.ledger.records import DecisionRow, SampleDetail
+    from azr_platform.ledger.records import DecisionRow, SampleDetail, SampleRow
 
 _TEXTS: Final = ("trace", "program", "input", "message", "answer")
 
@@ -77,7 +77,7 @@ def _list(run: Path, limit: int, as_json: bool) -> None:
     from azr_tui.wording import count
 
     with LedgerReader(run) as reader:
-        rows = reader.samples(limit=limit + 1, waiting_only=True)
+        rows = _waiting(reader, limit + 1)
         held = reader.summary().held
         details = (detail for row in rows[:limit] if (detail := reader.sample(row.id)) is not None)
         for detail in details:
@@ -87,9 +87,17 @@ def _list(run: Path, limit: int, as_json: bool) -> None:
     if not rows:
         typer.echo("nothing waits for a decision")
         return
-    more = f"; the newest {limit} are listed, see --limit" if len(rows) > limit else ""
+    more = f"; at most {limit} are listed, see --limit" if len(rows) > limit else ""
     typer.echo(f"{count(held, 'sample')} held for a person{more}")
     typer.echo(f"look: azr-platform tui {run} (3, then v)   decide: azr-platform review {run} --sample N --decide …")
+
+
+def _waiting(reader: LedgerReader, most: int) -> list[SampleRow]:
+    """The held ones first, then what was blocked or flagged; each newest first."""
+    held = reader.samples(limit=most, waiting_only=True, held_only=True)
+    known = {row.id for row in held}
+    others = reader.samples(limit=most + len(held), waiting_only=True)
+    return [*held, *(row for row in others if row.id not in known)][:most]
 
 
 def _word(detail: SampleDetail) -> str:

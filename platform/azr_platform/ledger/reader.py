@@ -282,6 +282,7 @@ class LedgerReader:
         blocked_only: bool = False,
         flagged_only: bool = False,
         waiting_only: bool = False,
+        held_only: bool = False,
     ) -> list[SampleRow]:
         """A page of samples, newest first; pass the last id as ``before`` for the next page. ``waiting_only``: those
         that a person's decision is waited for."""
@@ -300,6 +301,8 @@ class LedgerReader:
             where.append("v.allowed = 0")
         if flagged_only:
             where.append("EXISTS (SELECT 1 FROM findings f WHERE f.sample = s.id)")
+        if held_only:
+            where.append("s.id IN (SELECT sample FROM verdicts WHERE action = 6)")
         if waiting_only:
             where.append(_WAITING)
         clause = f"WHERE {' AND '.join(where)}" if where else ""

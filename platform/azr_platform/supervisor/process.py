@@ -314,7 +314,7 @@ class Supervisor:
     async def _review(self, review: Review) -> ToTrainer:
         loop = asyncio.get_running_loop()
         async with self._deciding:
-            self._judged = review.step
+            self._judged = max(self._judged, review.step)
         judged = await loop.run_in_executor(self._judging, self._gate.judge, review)
         try:
             reply, alerts = await loop.run_in_executor(
