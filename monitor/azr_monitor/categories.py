@@ -29,6 +29,9 @@ UNREADABLE: Final = "unreadable"
 OTHER: Final = "other"
 """Rules and classifiers of the user's that use words of their own."""
 
+ANY: Final = ".any"
+"""How the rule of a classifier ends that says that a text is harmful, but not in what way."""
+
 CATEGORIES: Final = (*HARMS, *MECHANISMS, UNREADABLE, OTHER)
 
 _WORDS: Final[dict[str, str]] = {

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 from typing import NamedTuple
 
-from azr_monitor.categories import category_of
+from azr_monitor.categories import ANY, category_of
 from azr_monitor.records import NOTES, Finding, Score, Severity
 from azr_monitor.scopes import LIFTED
 
@@ -99,10 +99,14 @@ def combined(evidence: Sequence[Sign]) -> float:
 
 
 def by_category(evidence: Iterable[Sign]) -> dict[str, float]:
-    """What the signs of each category come to, heaviest first."""
+    """What the signs of each category come to, heaviest first.
+
+    That something is the matter, whatever it is, counts only where nothing says what.
+    """
+    weighty = [sign for sign in evidence if sign.weight]
+    telling = [sign for sign in weighty if not sign.rule.endswith(ANY)]
     grouped: dict[str, list[Sign]] = {}
-    for sign in evidence:
-        if sign.weight:
-            grouped.setdefault(category_of(sign.rule), []).append(sign)
+    for sign in telling or weighty:
+        grouped.setdefault(category_of(sign.rule), []).append(sign)
     weights = {category: combined(group) for category, group in grouped.items()}
     return dict(sorted(weights.items(), key=lambda entry: (-entry[1], entry[0])))

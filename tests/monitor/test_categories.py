@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from azr_monitor.categories import CATEGORIES, HARMS, OTHER, category_of
+from azr_monitor.categories import ANY, CATEGORIES, HARMS, OTHER, category_of
 from azr_monitor.policy import POLICIES, load_policy, rule_ids
 
 
@@ -13,7 +13,7 @@ def test_every_shipped_rule_and_threshold_has_a_category(name: str) -> None:
     """A new rule that lands in ``other`` needs its word in azr_monitor/categories.py."""
     policy = load_policy(name)
     of_samples = [rule for rule in rule_ids(policy) if not rule.startswith(("metric.", "policy."))]
-    homeless = [rule for rule in [*of_samples, *policy.curves] if category_of(rule) == OTHER]
+    homeless = [rule for rule in [*of_samples, *policy.curves] if category_of(rule) == OTHER and not rule.endswith(ANY)]
     assert not homeless
 
 

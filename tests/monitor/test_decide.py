@@ -299,6 +299,12 @@ def test_the_category_is_what_most_evidence_speaks_of() -> None:
     assert decide(policy(), []).category == ""
 
 
+def test_that_something_is_the_matter_is_a_category_only_where_nothing_says_what() -> None:
+    vague = finding(Severity.HIGH, "minds.any")
+    assert decide(policy(), [vague]).category == "other"
+    assert decide(policy(), [vague], [minds(0.2, "harm")]).category == "harm"
+
+
 def test_quoted_model_text_is_bounded_and_printable() -> None:
     shown = printable("\x1b[31m" + "é\u202e" + "a" * 500, 40)
     assert shown.startswith("\\x1b[31m\\xe9\\u202eaaa")
