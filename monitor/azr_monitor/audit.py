@@ -91,6 +91,10 @@ class Auditor:
                 if entry.required:
                     raise
                 notices.append(f"{entry.name} is not in use: {error.reason}; {error.remedy}")
+                continue
+            if idle := [category for category in entry.thresholds if category not in loaded[-1].categories]:
+                scored = ", ".join(loaded[-1].categories)
+                notices.append(f"{entry.name}: thresholds of {', '.join(idle)} do nothing; it scores {scored}")
         return cls(policy, loaded, notices)
 
     # -- before anything runs ---------------------------------------------------------------------------

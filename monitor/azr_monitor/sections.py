@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Final, Literal
 
 from pydantic import Field, model_validator
 
 from azr_monitor.categories import HARMS
-from azr_monitor.fields import ActionName, Model, SeverityName
+from azr_monitor.fields import ActionName, Model, SeverityName, nearest
 from azr_monitor.records import Action, Part
 from azr_monitor.scopes import Allow, Thresholds, rising
 
@@ -126,6 +127,13 @@ class _Classifier(Model):
         return self
 
 
+def _scored(thresholds: Thresholds, categories: Sequence[str]) -> None:
+    """Refuse thresholds for what is not scored: they would silently do nothing."""
+    for category in thresholds:
+        if category not in categories:
+            raise ValueError(f"thresholds.{category}: is not scored{nearest(category, categories)}; remove it")
+
+
 class DetoxifySettings(_Classifier):
     """The Detoxify toxicity classifier."""
 
@@ -179,6 +187,11 @@ class GuardSettings(PretrainedSettings):
     unsafe: str = Field(default="unsafe", min_length=1, description="the word for it")
     before: str = Field(default="", description="what the model writes before either word, such as two line ends")
 
+    @model_validator(mode="after")
+    def _codes_that_count(self) -> GuardSettings:
+        _scored(self.thresholds, ("unsafe", *self.codes.values()))
+        return self
+
 
 class JudgeSettings(_Classifier):
     """A model behind an OpenAI-compatible endpoint that is asked about some texts. What it reads leaves the machine."""
@@ -200,6 +213,11 @@ class JudgeSettings(_Classifier):
     max_chars: int = Field(default=12_000, ge=1000, description="characters of one question; longer texts are several")
     max_answer_tokens: int = Field(default=400, ge=50)
     json_mode: bool = Field(default=True, description="ask the endpoint for JSON; off for those that cannot")
+
+    @model_validator(mode="after")
+    def _asked_for_what_counts(self) -> JudgeSettings:
+        _scored(self.thresholds, self.categories)
+        return self
 
 
 ClassifierSettings = Annotated[

@@ -241,3 +241,13 @@ def test_a_mistake_is_refused_with_its_place(tmp_path: Path, text: str, message:
     path.write_text(f"name: mine\nextends: default\nclassifiers:\n{entry}")
     with pytest.raises(PolicyError, match=rf"mine\.yaml:4: .*{message}"):
         load_policy(path)
+
+
+def test_thresholds_of_what_is_not_scored_are_a_notice(files: Path, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "name: mine\nextends: observe\nclassifiers:\n  - {kind: detoxify, enabled: false}\n"
+        f"  - {{kind: transformer, name: tiny, path: {files}, thresholds: {{toxc: {{high: 0.5}}}}}}\n"
+    )
+    notices = Auditor.from_policy(load_policy(path)).notices
+    assert "tiny: thresholds of toxc do nothing; it scores toxic, insult, neutral" in notices

@@ -413,6 +413,7 @@ def test_the_shipped_policies_ask_nobody() -> None:
         ("categories: [rudeness]", r"mine\.yaml:\d+: classifiers\.\d\.categories\.0"),
         ("key_env: sk-123", r"mine\.yaml:\d+: classifiers\.\d\.key_env"),
         ("call_per_run: 3", r"did you mean 'calls_per_run'"),
+        ("thresholds: {decption: {high: 0.5}}", r"decption: is not scored \(did you mean 'deception'\?\); remove it"),
     ],
 )
 def test_a_mistake_is_refused_with_its_place(tmp_path: Path, line: str, message: str) -> None:
