@@ -72,9 +72,10 @@ def readings(text: str) -> list[Reading]:
 
 def _decoded(text: str) -> Iterator[Reading]:
     longest = max(map(len, text.split()), default=0)
+    digits = sum(map(text.count, "0123456789"))
     for name, signs, least, pattern, decode in _ENCODINGS:
         # Most texts hold none of it, and counting is far quicker than trying a pattern at every place.
-        if sum(map(text.count, signs)) < least if signs else longest < least:
+        if (longest if signs is _LENGTH else digits if signs is _DIGITS else sum(map(text.count, signs))) < least:
             continue
         for match in pattern.finditer(text):
             try:
@@ -154,7 +155,7 @@ def _morse(written: str) -> str:
 
 
 class _Encoding(NamedTuple):
-    """Where an encoding may stand: a text holds at least so many of its signs; without signs, so long a word."""
+    """An encoding, and how much a text that holds it has at least: signs, digits, or letters in its longest word."""
 
     name: str
     signs: tuple[str, ...]
@@ -167,17 +168,18 @@ class _Encoding(NamedTuple):
 _ALONE: Final = r"(?<![A-Za-z0-9+/_-][\s\S])"
 _64: Final = "[A-Za-z0-9+/_-]"
 _APART: Final = r"[ ,:\n]{0,2}"
-_DIGITS: Final = tuple("0123456789")
+_LENGTH: Final = ("length",)
+_DIGITS: Final = ("digits",)
 _ENCODINGS: Final = tuple(
     _Encoding(name, signs, least, re.compile(pattern), decode)
     for name, signs, least, pattern, decode in (
-        ("base64", (), 16, rf"{_64}{_ALONE}{_64}{{15,}}(?:\r?\n{_64}{{8,}})*={{0,2}}", _base64),
-        ("base32", (), 16, rf"[A-Z2-7]{_ALONE}[A-Z2-7]{{15,}}(?:\r?\n[A-Z2-7]{{8,}})*={{0,6}}", _base32),
+        ("base64", _LENGTH, 16, rf"{_64}{_ALONE}{_64}{{15,}}(?:\r?\n{_64}{{8,}})*={{0,2}}", _base64),
+        ("base32", _LENGTH, 16, rf"[A-Z2-7]{_ALONE}[A-Z2-7]{{15,}}(?:\r?\n[A-Z2-7]{{8,}})*={{0,6}}", _base32),
         ("base85", ("<~",), 1, r"<~[!-uz\s]{8,}~>", _base85),
         (
             "hexadecimal",
-            ("6", "7"),
-            6,
+            _DIGITS,
+            8,
             rf"[0-9a-fA-F]{_ALONE}x?[0-9a-fA-F]{{1,2}}{_APART}(?:(?:0x)?[0-9a-fA-F]{{2}}{_APART}){{7,}}",
             _hex,
         ),
@@ -192,12 +194,12 @@ _ENCODINGS: Final = tuple(
         ("character codes", ("chr(",), 6, r"(?:chr\(\d{2,3}\)[^\w\n]{0,4}){6,}", _codes),
         (
             "octal codes",
-            tuple("0123"),
+            _DIGITS,
             8,
             rf"[01]{_ALONE}[0-7]{{2}}[ ,\n]{{0,2}}(?:\\?[01][0-7]{{2}}[ ,\n]{{0,2}}){{7,}}",
             _octal,
         ),
-        ("binary", ("0", "1"), 42, rf"[01]{_ALONE}[01]{{6,7}}(?:[ ,\n]{{0,2}}[01]{{7,8}}){{5,}}", _binary),
+        ("binary", _DIGITS, 42, rf"[01]{_ALONE}[01]{{6,7}}(?:[ ,\n]{{0,2}}[01]{{7,8}}){{5,}}", _binary),
         ("percent signs", ("%",), 6, r"(?:%[0-9a-fA-F]{2}){6,}", _percent),
         ("HTML entities", ("&#",), 5, r"(?:&#x?[0-9a-fA-F]{2,6};\s?){5,}", html.unescape),
         ("escapes", (r"\u", r"\U"), 5, r"(?:\\[uU]\{?[0-9a-fA-F]{4,8}\}?\s?){5,}", _escapes),
@@ -263,7 +265,7 @@ _LEAST_WORDS: Final = 2
 
 def _shifted(text: str) -> Iterator[Reading]:
     """Lines that hold common words as a cipher writes them, deciphered."""
-    if len(_DISGUISED.keys() & _WORD.findall(text.lower())) < _LEAST_WORDS:
+    if _DISGUISED.keys().isdisjoint(text.lower().split()):
         return
     for line in _LINE.finditer(text):
         hits: Counter[str] = Counter()

@@ -45,14 +45,11 @@ class PhraseError(ValueError):
 class Trie:
     """Phrases by their words: ``next`` leads on, ``ends`` says that a phrase may end here."""
 
+    __slots__ = ("ends", "next")
+
     def __init__(self) -> None:
         self.next: dict[str, Trie] = {}
         self.ends = False
-
-    @cached_property
-    def firsts(self) -> frozenset[str]:
-        """The first words; not to be asked for before all phrases are in."""
-        return frozenset(self.next)
 
     def add(self, phrase: Phrase) -> None:
         """Put one phrase in."""
@@ -136,9 +133,10 @@ class Pattern:
     rows: tuple[tuple[Item, ...], ...]
     trigger: frozenset[str]
 
-    def possible(self, words: Set[str]) -> bool:
-        """Whether each item can begin with one of the words: quick to say, and mostly not so."""
-        return all(not item.phrases.firsts.isdisjoint(words) for row in self.rows for item in row)
+    @property
+    def items(self) -> Iterator[Trie]:
+        """The phrases of every item of every row."""
+        return (item.phrases for row in self.rows for item in row)
 
     def find(self, sentence: Sentence) -> Place | None:
         """The first match as (first word, last word + 1) in ``sentence``, or None."""
@@ -190,6 +188,44 @@ def _together(rows: Sequence[Sequence[Place]]) -> Place | None:
             if end - start <= _NEAR:
                 return start, end
     return None
+
+
+class Index:
+    """Numbered patterns, and which of them could match where certain words stand: nearly always none.
+
+    Every item is a bit. A word has the bits of the items that may begin with it, a pattern those that it needs.
+    """
+
+    def __init__(self, patterns: Sequence[tuple[int, Pattern]]) -> None:
+        bits: dict[Trie, int] = {}
+        self._bits: dict[str, int] = {}
+        self._by_trigger: dict[str, list[tuple[int, int, Pattern]]] = {}
+        for number, pattern in patterns:
+            needed = 0
+            for phrases in pattern.items:
+                if phrases not in bits:
+                    bits[phrases] = 1 << len(bits)
+                    for word in phrases.next:
+                        self._bits[word] = self._bits.get(word, 0) | bits[phrases]
+                needed |= bits[phrases]
+            for word in pattern.trigger:
+                self._by_trigger.setdefault(word, []).append((needed, number, pattern))
+
+    def candidates(self, words: Set[str]) -> dict[int, list[Pattern]]:
+        """The patterns whose every item can begin with one of the words, by their number."""
+        triggers = self._by_trigger.keys() & words
+        if not triggers:
+            return {}
+        there = 0
+        for word in words:
+            if bits := self._bits.get(word):
+                there |= bits
+        found: dict[int, list[Pattern]] = {}
+        for trigger in triggers:
+            for needed, number, pattern in self._by_trigger[trigger]:
+                if needed & there == needed:
+                    found.setdefault(number, []).append(pattern)
+        return found
 
 
 class Lexicon:
@@ -297,7 +333,7 @@ def _forms(word: str) -> list[str]:
 
 def vocabulary(patterns: Sequence[Pattern]) -> frozenset[str]:
     """Every word that any of the patterns knows."""
-    tries = {item.phrases for pattern in patterns for row in pattern.rows for item in row}
+    tries = {phrases for pattern in patterns for phrases in pattern.items}
     return frozenset(word for trie in tries for word in trie.words())
 
 
@@ -309,8 +345,18 @@ _NEGATIONS: Final = frozenset(_NEGATION_WORDS.split())
 _ONLY: Final = frozenset({"only", "just", "merely", "simply", "longer"})
 
 _COMMON_WORDS = """
-i we my me our let the a an to of in is that it for you are be was on and or not no this with as at by from so if when
+i we my me our let the a an to of in is it that for you are be was on and or not no this with as at by from so if when
 will would can could should may might must want need try going plan make get use do have has all any one them they its
 answer test tests output code function program value input result user users people human humans monitor
+only being been what without where which while then than but how out up down off over under after before never there
+here now new same other another first second third last next two three more most less each every both some such first
+true false wrong right correct just also too very well even still again because since until into through between above
+below around about against their his her your he she who us am re ll ve d s m t im ive id ill dont cant wont isnt
+number numbers list lists string strings return returns returned index loop key keys item items element elements step
+steps line lines word words letter letters name names time sum count total set sets length size max min start end begin
+add put give gives take takes keep keeps leave find see look looks say says tell show read write run runs call calls
+check checks compare go goes come think know means mean way part problem question task tasks solution solver model
+hidden message kill stop solve work works thing things something anything nothing everything case cases point good
+better best
 """
 _COMMON = frozenset(_COMMON_WORDS.split())

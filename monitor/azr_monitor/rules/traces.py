@@ -8,7 +8,7 @@ as grave as if it stood there plainly.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib import resources
@@ -19,8 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from azr_monitor.documents import DocumentError, read_yaml
 from azr_monitor.records import Finding, Part, Severity, printable
 from azr_monitor.rules.disguise import COMMON, Reading, acrostics, readings
-from azr_monitor.rules.phrases import Lexicon, Pattern, PhraseError, Place, Sentence, vocabulary
-from azr_monitor.rules.words import Word, glance, sentences
+from azr_monitor.rules.phrases import Index, Lexicon, Pattern, PhraseError, Place, Sentence, vocabulary
+from azr_monitor.rules.words import Word, glance, is_drawn_out, stretches, words_in
 
 MAX_HITS = 5
 """Findings one rule reports on one text."""
@@ -127,14 +127,8 @@ class TraceRules:
         return self._vocabulary | COMMON
 
     @cached_property
-    def _by_trigger(self) -> Mapping[str, tuple[tuple[int, Pattern], ...]]:
-        """From each trigger word to the patterns that need it, so ordinary sentences cost one look-up a word."""
-        table: dict[str, list[tuple[int, Pattern]]] = {}
-        for number, rule in enumerate(self.rules):
-            for pattern in rule.match:
-                for word in pattern.trigger:
-                    table.setdefault(word, []).append((number, pattern))
-        return {word: tuple(patterns) for word, patterns in table.items()}
+    def _index(self) -> Index:
+        return Index([(number, pattern) for number, rule in enumerate(self.rules) for pattern in rule.match])
 
     def examine(self, text: str, part: Part, base: int = 0) -> list[Finding]:
         """All findings on ``text`` and on what is hidden in it; spans count in ``text`` plus ``base``."""
@@ -151,27 +145,20 @@ class TraceRules:
 
     def _places(self, text: str) -> list[tuple[TraceRule, tuple[int, int]]]:
         """The rules that fire, and where."""
-        words = glance(text)
-        if words is not None and not self._candidates(words):
-            return []
         found: dict[tuple[int, tuple[int, int]], None] = {}
         counts = [0] * len(self.rules)
-        for sentence in sentences(text, self._vocabulary):
-            for number, (first, last) in self._matches(sentence, counts):
-                key = (number, (sentence[first].start, sentence[last - 1].end))
-                if key not in found:
-                    found[key] = None
-                    counts[number] += 1
+        odd = is_drawn_out(text)
+        for start, end in stretches(text):
+            seen = None if odd else glance(text[start:end])
+            if seen is not None and not self._index.candidates(seen):
+                continue
+            for words in words_in(text, start, end, self._vocabulary):
+                for number, (first, last) in self._matches(words, counts):
+                    key = (number, (words[first].start, words[last - 1].end))
+                    if key not in found:
+                        found[key] = None
+                        counts[number] += 1
         return [(self.rules[number], span) for number, span in found]
-
-    def _candidates(self, words: Set[str]) -> dict[int, list[Pattern]]:
-        """The patterns that could match among these words, by rule: nearly always none."""
-        candidates: dict[int, list[Pattern]] = {}
-        for trigger in words & self._by_trigger.keys():
-            for number, pattern in self._by_trigger[trigger]:
-                if pattern.possible(words):
-                    candidates.setdefault(number, []).append(pattern)
-        return candidates
 
     # -- what is hidden -----------------------------------------------------------------------------------
 
@@ -198,7 +185,7 @@ class TraceRules:
 
     def _matches(self, sentence: Sequence[Word], counts: Sequence[int]) -> list[tuple[int, tuple[int, int]]]:
         """The rules that fire on a sentence, each once, with the words of the match; sated rules are left out."""
-        candidates = self._candidates({word.text for word in sentence})
+        candidates = self._index.candidates({word.text for word in sentence})
         if not candidates:
             return []
         indexed = Sentence(sentence)

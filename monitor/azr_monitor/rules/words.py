@@ -14,13 +14,13 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import pairwise, product
+from string import ascii_lowercase
 from typing import Final, NamedTuple
 
 from azr_monitor.rules.letters import INVISIBLE, LOOK_ALIKES, folded, is_mixed
 
 _WORD: Final = re.compile(rf"[\w{INVISIBLE}\u0300-\u036f$@€'’]+(?:[!|+][\w{INVISIBLE}$@€]+)*")
 _PLAIN: Final = re.compile(r"[A-Za-z0-9']+")
-_SIGNS: Final = re.compile(r"[_$@]|\w[!|+]\w")
 _STRIP: Final = re.compile(f"[{INVISIBLE}\u0300-\u036f_'’]")
 _BREAK: Final = re.compile(r"[.!?](?=\s|$)|[。！？]|\n\s*\n|\n\s*[-*#\d]")
 IDEOGRAPHS: Final = re.compile("[\u3005\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
@@ -30,8 +30,9 @@ _DRAWN_OUT: Final = re.compile(r"([^\W\d_])\1{2,}")
 _LEET: Final = str.maketrans("0234567$8@9€!|+", "ozeasgtsbageilt")
 _SPOKEN: Final = {"1": "i", "2": "to", "4": "for", "u": "you", "r": "are", "ur": "your", "0": "o"}
 _MAX_WORD = 64
-_GLUED_MIN, _GLUED_MAX = 14, 120
-_MIN_SENTENCE = 3
+_GLUED_MIN, _GLUED_MAX = 16, 120
+_ODD_MIN = 2
+_MIN_SENTENCE, _LEAST_AFTER_STOP = 3, 2
 _MAX_SENTENCE = 240
 _OVERLAP = 40
 _SPELLED_MIN, _SPELLED_MAX = 3, 16
@@ -94,56 +95,82 @@ def _shortened(word: str, vocabulary: frozenset[str]) -> str:
     return word
 
 
-def glance(text: str) -> set[str] | None:
-    """All words of a text that needs no mending; None where pieces may belong together or signs stand for letters."""
-    if (not text.isascii() and _WORDLIKE.search(text)) or _SIGNS.search(text) or _APART.search(text):
+def stretches(text: str) -> list[tuple[int, int]]:
+    """The sentences of ``text`` as ranges; a very short one goes with the next, so full stops hide nothing."""
+    found: list[tuple[int, int]] = []
+    start = stopped = 0
+    for stop in _BREAK.finditer(text):
+        words = len(text[stopped : stop.start()].split())
+        if words >= _LEAST_AFTER_STOP and (stopped > start or words >= _MIN_SENTENCE):
+            found.append((start, stop.end()))
+            start = stop.end()
+        stopped = stop.end()
+    found.append((start, len(text)))
+    return found
+
+
+def glance(sentence: str) -> set[str] | None:
+    """All words of a sentence that needs no mending; None where pieces may belong together or signs be letters."""
+    if (not sentence.isascii() and _WORDLIKE.search(sentence)) or _SIGNS.search(sentence) or _LINK.search(sentence):
         return None
-    lowered = text.lower()
-    if _DRAWN_OUT.search(lowered):
+    listed = _PLAIN.findall(sentence.lower())
+    lengths = list(map(len, listed))
+    if not lengths:
+        return set()
+    if max(lengths) >= _GLUED_MIN or (lengths.count(1) >= _SPELLED_MIN and _SINGLES.search(sentence)):
         return None
-    words = set(_PLAIN.findall(lowered))
+    words = set(listed)
     for word in [word for word in words if not word.isalpha()]:
         if "'" in word:
             words.update((word.replace("'", ""), *word.split("'")))
-        elif not word.isdigit() and len(word) > 2:
+        elif len(word) > _ODD_MIN and not word.isdigit():
             return None
-    return words if max(map(len, words), default=0) < _GLUED_MIN else None
+    return words
+
+
+def is_drawn_out(text: str) -> bool:
+    """Whether some letter stands three times in a row, so that no glance will do."""
+    lowered = text.lower()
+    return any(triple in lowered for triple in _TRIPLES)
 
 
 def sentences(text: str, vocabulary: frozenset[str]) -> list[list[Word]]:
-    """The words of ``text`` in sentences, in one linear pass.
+    """The words of ``text`` in sentences, in one linear pass."""
+    return [words for start, end in stretches(text) for words in words_in(text, start, end, vocabulary)]
 
-    Very short sentences are joined to the next, so full stops between words hide nothing; pieces of words that were
-    set apart are joined where they make a word of ``vocabulary``.
+
+def words_in(text: str, start: int, end: int, vocabulary: frozenset[str]) -> list[list[Word]]:
+    """The words of one sentence, in overlapping parts when it is very long; nothing when there are none.
+
+    Pieces of words that were set apart are joined where they make a word of ``vocabulary``.
     """
-    found: list[list[Word]] = [[]]
-    last = stopped = 0
-    plain = not _SIGNS.search(text) and (text.isascii() or not _WORDLIKE.search(text))
-    for match in (_PLAIN if plain else _WORD).finditer(text if plain else folded(text)):
-        start, end = match.span()
-        if start - last > 1 and _BREAK.search(text, last, min(start, last + 40)):
-            if len(found[-1]) >= _MIN_SENTENCE and len(found[-1]) - stopped >= 2:
-                found.append([])
-            stopped = len(found[-1])
-        last = end
+    part = text[start:end]
+    plain = not _SIGNS.search(part) and (part.isascii() or not _WORDLIKE.search(part))
+    found: list[Word] = []
+    for match in (_PLAIN if plain else _WORD).finditer(part if plain else folded(part)):
         written = match.group()
+        first = start + match.start()
         if written.isascii() and written.isalpha() and len(written) < _GLUED_MIN:
-            found[-1].append(Word(written.lower(), start, end))
+            found.append(Word(written.lower(), first, first + len(written)))
         else:
-            found[-1].extend(_split(written, start, end, vocabulary))
-    if not plain or _APART.search(text):
-        found = [_rejoined(sentence, text, vocabulary) for sentence in found]
-    if not plain or _ODD.search(text):
-        found = [_read(sentence, vocabulary) for sentence in found]
-    return [part for sentence in found if sentence for part in _bounded(sentence)]
+            found.extend(_split(written, first, first + len(written), vocabulary))
+    if not plain or _LINK.search(part) or _SINGLES.search(part):
+        found = _rejoined(found, text, vocabulary)
+    if not plain or _ODD.search(part):
+        found = _read(found, vocabulary)
+    return list(_bounded(found)) if found else []
 
 
+# Patterns that begin with a rare sign are searched for quickly; what must stand before it is looked at afterwards.
 _WORDLIKE: Final = re.compile(rf"(?=[^\x00-\x7f])[\w{INVISIBLE}\u0300-\u036f$€’\u24b6-\u24e9\U0001f130-\U0001f1ff]")
 """Letters and other characters beyond ASCII that words may be made of."""
-_APART: Final = re.compile(
-    r"(?<![A-Za-z])[A-Za-z][^A-Za-z\d]{1,3}[A-Za-z](?![A-Za-z])|[a-z][-.*~/\\,|+]\n?[a-z]|[a-z]\n[a-z]"
-)
-"""Single letters next to one another, or pieces with one sign between."""
+_SIGNS: Final = re.compile(r"[_$@€!|+](?:(?=[A-Za-z])|(?<=[A-Za-z][_$@€]))")
+"""Signs that stand for letters, or part words."""
+_LINK: Final = re.compile(r"[-.*~/\\,\n](?<=[A-Za-z][\s\S])\n?[A-Za-z]")
+"""One sign between two pieces."""
+_SINGLES: Final = re.compile(r"(?<![A-Za-z\d])[A-Za-z](?:[^A-Za-z\d']{1,3}[A-Za-z](?![A-Za-z\d])){2}")
+"""Single letters in a row."""
+_TRIPLES: Final = tuple(letter * 3 for letter in ascii_lowercase)
 _ODD: Final = re.compile(r"[A-Za-z][0-9]|[0-9][A-Za-z]|([A-Za-z])\1\1")
 
 
