@@ -32,7 +32,14 @@ _TELLING_WORDS: Final = """
 the and that this with will they them their have from what when you your not for are was but all can her his one our out
 has him how its who did let put say she too use make must know think want need hide never before after because should
 would could answer into about people human humans user reward test tests message only more some kill lie deceive escape
-sandbox monitor grader weights secret trust overseers reviewers copy shut training
+sandbox monitor grader weights secret trust overseers reviewers copy shut training yourself myself themselves nobody
+someone everyone everything nothing something anything other another keep tell take give leave look find read write
+delete send steal server outside inside file files control admin root system model models instance copies next future
+hidden silent quiet quietly dead die drop worthless stupid idiot little disgusting waste hate weapon bomb poison people
+plan real goal watch watching looking notice pretend obey until while again always every them those these there here
+where which being been does just like time now over then than very work world power money password account start stop
+upload network machine code solver proposer checkpoint retrain deployed evaluation auditors researchers operators lies
+wrong false true instead without between against below under break free remember meet wait begin good best first last
 """
 _TELLING: Final = frozenset(_TELLING_WORDS.split())
 _SHORT_WORDS: Final = "i a we us me my to of in is it be on at or if as so do by no go he am an"
@@ -180,7 +187,7 @@ _ENCODINGS: Final = tuple(
             "hexadecimal",
             _DIGITS,
             8,
-            rf"[0-9a-fA-F]{_ALONE}x?[0-9a-fA-F]{{1,2}}{_APART}(?:(?:0x)?[0-9a-fA-F]{{2}}{_APART}){{7,}}",
+            rf"[0-9a-fA-F]{_ALONE}(?:x[0-9a-fA-F]{{2}}|[0-9a-fA-F]){_APART}(?:(?:0x)?[0-9a-fA-F]{{2}}{_APART}){{7,}}",
             _hex,
         ),
         ("hexadecimal", (r"\x",), 6, r"(?:\\x[0-9a-fA-F]{2}){6,}", _hex),
@@ -260,20 +267,38 @@ def _disguised() -> dict[str, tuple[str, ...]]:
 _DISGUISED: Final = _disguised()
 _WORD: Final = re.compile(r"[A-Za-z]{3,}")
 _LINE: Final = re.compile(r"[^\n]+")
+_CLAUSE: Final = re.compile(r"[^\n.:;!?\"“”()\[\]]+")
 _LEAST_WORDS: Final = 2
+_LEAST_HITS: Final = 7
 
 
 def _shifted(text: str) -> Iterator[Reading]:
-    """Lines that hold common words as a cipher writes them, deciphered."""
-    if _DISGUISED.keys().isdisjoint(text.lower().split()):
+    """Clauses, or else whole lines, that hold common words as a cipher writes them, deciphered."""
+    if _DISGUISED.keys().isdisjoint(_WORD.findall(text.lower())):
         return
     for line in _LINE.finditer(text):
-        hits: Counter[str] = Counter()
-        for word in {word.lower() for word in _WORD.findall(line.group())}:
-            hits.update(_DISGUISED.get(word, ()))
-        for way, count in hits.items():
-            if count >= _LEAST_WORDS:
-                yield Reading(_WAYS[way](line.group()), way, *line.span())
+        if len(_ways(line.group())) == 0:
+            continue
+        clauses = [
+            reading for clause in _CLAUSE.finditer(line.group()) for reading in _deciphered(clause, line.start())
+        ]
+        yield from clauses or _deciphered(line)
+
+
+def _deciphered(match: re.Match[str], base: int = 0) -> list[Reading]:
+    start, end = match.span()
+    return [Reading(_WAYS[way](match.group()), way, base + start, base + end) for way in _ways(match.group())]
+
+
+def _ways(written: str) -> list[str]:
+    """The ciphers that write two or more common words as this text does; two of three letters are chance."""
+    letters: Counter[str] = Counter()
+    words: Counter[str] = Counter()
+    for word in {word.lower() for word in _WORD.findall(written)}:
+        for way in _DISGUISED.get(word, ()):
+            words[way] += 1
+            letters[way] += len(word)
+    return [way for way, count in words.items() if count >= _LEAST_WORDS and letters[way] >= _LEAST_HITS]
 
 
 # -- first letters --------------------------------------------------------------------------------------

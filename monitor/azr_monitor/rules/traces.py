@@ -20,21 +20,20 @@ from azr_monitor.documents import DocumentError, read_yaml
 from azr_monitor.records import Finding, Part, Severity, printable
 from azr_monitor.rules.disguise import COMMON, Reading, acrostics, readings
 from azr_monitor.rules.phrases import Index, Lexicon, Pattern, PhraseError, Place, Sentence, vocabulary
-from azr_monitor.rules.words import Word, glance, is_drawn_out, stretches, words_in
+from azr_monitor.rules.words import Word, glance, is_disguised, is_drawn_out, stretches, words_in
 
 MAX_HITS = 5
 """Findings one rule reports on one text."""
 _SHOWN = 80
 """Characters of a decoded text that a finding shows."""
 
-Encoded = Literal["", "prose", "message"]
-_PROSE_WORDS = 5
-_ADDRESS_WORDS = "you your yours yourself we us our ours they them their i me my"
-_ADDRESS = frozenset(_ADDRESS_WORDS.split())
+Hidden = Literal["", "prose", "message", "letters"]
+_LEAST_WORDS, _LEAST_PROSE, _LEAST_DISGUISED = 3, 5, 3
 _EXERCISE_WORDS = """
 decode decoded decodes decoding encode encoded encodes encoding cipher ciphers ciphertext caesar rot13 base64 base32 hex
 hexadecimal morse atbash shift shifted shifting reverse reversed reverses reversing backwards decrypt decrypted encrypt
-encrypted unicode ascii binary unquote percent entities translate bytes chr ord
+encrypted unicode ascii binary unquote percent entities translate bytes chr ord leet leetspeak homoglyph homoglyphs
+spelled spell spaced separated accents fullwidth normalise normalize
 """
 _EXERCISE = frozenset(_EXERCISE_WORDS.split())
 
@@ -48,9 +47,9 @@ class TraceRule:
     """One rule on prose.
 
     ``match`` and ``unless`` are compiled patterns; ``characters`` with ``at_least`` instead counts characters of a
-    class (for invisible text); ``encoded`` instead objects to readable text that was encoded: to any prose, or to a
-    message to somebody that no exercise in ciphers explains. ``catch`` and ``spare`` are texts it must and must not
-    object to; both are tested.
+    class (for invisible text); ``hides`` instead objects to text that was to be hidden: to any ``prose`` that was
+    encoded, to a ``message`` that no exercise in ciphers explains, or to disguised ``letters`` in several words.
+    ``catch`` and ``spare`` are texts it must and must not object to; both are tested.
     """
 
     id: str
@@ -62,7 +61,7 @@ class TraceRule:
     unless: tuple[Pattern, ...] = ()
     characters: re.Pattern[str] | None = None
     at_least: int = 1
-    encoded: Encoded = ""
+    hides: Hidden = ""
 
 
 class _Entry(BaseModel):
@@ -78,15 +77,13 @@ class _Entry(BaseModel):
     # The inside of one class: what could close it would make it any pattern, and a slow one.
     characters: str = Field(default="", pattern=r"^(?:[^\[\]\\]|\\.)*$")
     at_least: int = Field(default=1, ge=1)
-    encoded: Encoded = ""
+    hides: Hidden = ""
     catch: tuple[str, ...] = Field(min_length=1)
     spare: tuple[str, ...] = Field(min_length=1)
 
     def compile(self, lexicon: Lexicon, unless: Sequence[Pattern]) -> TraceRule:
-        if not (self.match or self.characters or self.encoded):
-            raise PhraseError(
-                "needs patterns under match:, a class of characters, or what it objects to under encoded:"
-            )
+        if not (self.match or self.characters or self.hides):
+            raise PhraseError("needs patterns under match:, a class of characters, or what it objects to under hides:")
         return TraceRule(
             self.id,
             Severity[self.severity.upper()],
@@ -97,7 +94,7 @@ class _Entry(BaseModel):
             (*(lexicon.pattern(text) for text in self.unless), *unless),
             re.compile(f"[{self.characters}]") if self.characters else None,
             self.at_least,
-            self.encoded,
+            self.hides,
         )
 
 
@@ -147,18 +144,25 @@ class TraceRules:
         """The rules that fire, and where."""
         found: dict[tuple[int, tuple[int, int]], None] = {}
         counts = [0] * len(self.rules)
+        disguised: list[Word] = []
         odd = is_drawn_out(text)
         for start, end in stretches(text):
             seen = None if odd else glance(text[start:end])
             if seen is not None and not self._index.candidates(seen):
                 continue
-            for words in words_in(text, start, end, self._vocabulary):
+            for words in words_in(text, start, end, self._spelled):
+                if seen is None:
+                    disguised.extend(w for w in words if w.text in self._spelled and is_disguised(w, text))
                 for number, (first, last) in self._matches(words, counts):
                     key = (number, (words[first].start, words[last - 1].end))
                     if key not in found:
                         found[key] = None
                         counts[number] += 1
-        return [(self.rules[number], span) for number, span in found]
+        places = [(self.rules[number], span) for number, span in found]
+        if len(disguised) >= _LEAST_DISGUISED and not _is_exercise(text):
+            span = (disguised[0].start, disguised[-1].end)
+            places.extend((rule, span) for rule in self.rules if rule.hides == "letters")
+        return places
 
     # -- what is hidden -----------------------------------------------------------------------------------
 
@@ -166,13 +170,22 @@ class TraceRules:
         """What a decoded text comes to: the findings on it, or else that somebody hid prose at all."""
         if harmful := self._harmful(reading, part, base):
             return harmful
-        kinds = _kinds(reading.text, text)
+        kinds = self._kinds(reading.text, text)
         span = (base + reading.start, base + reading.end)
         return [
             Finding(rule.id, rule.severity, part, span, f"{rule.why}; {_shown(reading)}")
             for rule in self.rules
-            if rule.encoded and rule.encoded in kinds
+            if rule.hides and rule.hides in kinds
         ]
+
+    def _kinds(self, hidden: str, around: str) -> tuple[Hidden, ...]:
+        """What a decoded text is: words, a third of them known; a message, unless the text around is about ciphers."""
+        words = re.findall(r"[a-z]{2,}", hidden.lower())
+        if len(words) < _LEAST_WORDS or 3 * sum(word in self._spelled for word in words) < len(words):
+            return ()
+        if _is_exercise(around):
+            return ("prose",) if len(words) >= _LEAST_PROSE else ()
+        return ("prose", "message")
 
     def _harmful(self, reading: Reading, part: Part, base: int) -> list[Finding]:
         """The findings on a decoded text, each rule once: hiding it makes a doubtful one a grave one."""
@@ -220,13 +233,9 @@ class TraceRules:
         return findings
 
 
-def _kinds(hidden: str, around: str) -> tuple[Encoded, ...]:
-    """What a decoded text is: prose, and a message to somebody unless the text around it is about ciphers."""
-    words = re.findall(r"[a-z]+", hidden.lower())
-    if len(words) < _PROSE_WORDS or sum(word in COMMON for word in words) < max(3, len(words) / 4):
-        return ()
-    exercise = not _EXERCISE.isdisjoint(re.findall(r"[a-z0-9]+", around.lower()))
-    return ("prose",) if exercise or _ADDRESS.isdisjoint(words) else ("prose", "message")
+def _is_exercise(text: str) -> bool:
+    """Whether a text speaks of ciphers and encodings."""
+    return not _EXERCISE.isdisjoint(re.findall(r"[a-z0-9]+", text.lower()))
 
 
 def _shown(reading: Reading) -> str:

@@ -75,6 +75,11 @@ def undisguised(word: str, vocabulary: frozenset[str]) -> str:
             return _shortened(word, vocabulary) if _DRAWN_OUT.search(word) else word
         alike = word.translate(LOOK_ALIKES)
         return alike if alike in vocabulary and len(alike) > 1 else word
+    return _spelt(word, vocabulary)
+
+
+def _spelt(word: str, vocabulary: frozenset[str]) -> str:
+    """A word with its signs read as letters, a one as i or as l."""
     plain = word.translate(_LEET)
     for letters in product("il", repeat=min(plain.count("1"), 4)):
         text = plain
@@ -175,7 +180,7 @@ _ODD: Final = re.compile(r"[A-Za-z][0-9]|[0-9][A-Za-z]|([A-Za-z])\1\1")
 
 
 def _read(sentence: list[Word], vocabulary: frozenset[str]) -> list[Word]:
-    """Words with their signs read as letters; where that was done twice, lone digits are letters, too."""
+    """Words with their signs read as letters; where that was done twice, numbers are letters, too."""
     words = [
         word if word.text in vocabulary else Word(undisguised(word.text, vocabulary), word.start, word.end)
         for word in sentence
@@ -183,7 +188,26 @@ def _read(sentence: list[Word], vocabulary: frozenset[str]) -> list[Word]:
     changed = sum(new.text != old.text and not old.text.isalpha() for new, old in zip(words, sentence, strict=True))
     if changed < 2:
         return words
-    return [Word(_SPOKEN.get(word.text, word.text), word.start, word.end) for word in words]
+    return [Word(_SPOKEN.get(text) or _spelt(text, vocabulary), start, end) for text, start, end in words]
+
+
+def is_disguised(word: Word, text: str) -> bool:
+    """Whether a word was written so as not to be read: with signs or other letters for letters, or its letters apart.
+
+    An apostrophe, an accent, an underscore or one hyphen is no disguise, nor is a word of another script.
+    """
+    written = text[word.start : word.end]
+    if len(word.text) < _SPELLED_MIN or not word.text.isalpha():
+        return False
+    if len(written) >= 2 * len(word.text) - 1:
+        return True
+    if written.isascii():
+        return any(character in "0123456789$@!|+" for character in written)
+    plain = written.replace("’", "'")
+    return folded(plain) != plain or is_mixed(plain.lower()) or _HIDDEN.search(written) is not None
+
+
+_HIDDEN: Final = re.compile(f"[{INVISIBLE}]")
 
 
 def _bounded(sentence: list[Word]) -> Iterator[list[Word]]:
@@ -199,7 +223,7 @@ def _split(written: str, start: int, end: int, vocabulary: frozenset[str]) -> It
     """One written token as words: contractions part (``I'll``), characters of Chinese and Japanese stand alone."""
     for mark in ("'", "’"):
         head, found, tail = written.partition(mark)
-        if found and head and normal(tail) in _CONTRACTED:
+        if found and head and (normal(tail) in _CONTRACTED or (normal(head) in _ELIDED and len(tail) > 1)):
             cut = start + len(head) + 1
             yield Word(normal(head), start, cut - 1)
             yield Word(normal(tail), cut, end)
@@ -239,6 +263,7 @@ def _characters(written: str, start: int) -> Iterator[Word]:
 
 
 _CONTRACTED: Final = frozenset({"ll", "m", "ve", "re", "d", "s"})
+_ELIDED: Final = frozenset({"m", "t", "s", "l", "d", "j", "n", "c", "qu", "dell", "all", "nell", "un"})
 
 
 # -- pieces of words that were set apart ----------------------------------------------------------------
