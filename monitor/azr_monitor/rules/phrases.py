@@ -12,6 +12,7 @@ A pattern is a row of items separated by spaces:
   found in "I will never lie". ``not only`` and the like do not count as one.
 - ``&`` between two patterns: both stand in the sentence, in any order, not far from one another;
 - ``@``, in an ``unless`` pattern: what the rule has matched, so that ``{refuse} ~5 @`` is a refusal of just that.
+  In ``unless`` patterns a gap may hold negations.
 
 Words of Chinese and Japanese are written without spaces, and matched and counted character by character.
 
@@ -132,6 +133,7 @@ class Pattern:
 
     rows: tuple[tuple[Item, ...], ...]
     trigger: frozenset[str]
+    over_negations: bool = False
 
     @property
     def items(self) -> Iterator[Trie]:
@@ -142,27 +144,31 @@ class Pattern:
         """The first match as (first word, last word + 1) in ``sentence``, or None."""
         found: list[list[Place]] = []
         for row in self.rows:
-            matches = _matches(row, sentence)
+            matches = _matches(row, sentence, self.over_negations)
             if not matches:
                 return None
             found.append(matches)
         return found[0][0] if len(found) == 1 else _together(found)
 
 
-def _matches(row: Sequence[Item], sentence: Sentence) -> list[Place]:
+def _matches(row: Sequence[Item], sentence: Sentence, over_negations: bool) -> list[Place]:
     """Where a row of items stands, by its ends."""
     matches: list[Place] = []
     for number, item in enumerate(row):
         places = sentence.places(item.phrases)
         if not places:
             return []
-        matches = places if number == 0 else _extend(matches, places, item.gap, sentence)
+        matches = (
+            places
+            if number == 0
+            else _extend(matches, places, item.gap, None if over_negations else sentence.negations)
+        )
         if not matches:
             return []
     return matches
 
 
-def _extend(matches: list[Place], places: list[Place], gap: int, sentence: Sentence) -> list[Place]:
+def _extend(matches: list[Place], places: list[Place], gap: int, negations: list[int] | None) -> list[Place]:
     """Matches that go on through one more item; the nearest earlier end serves, for a farther gap holds the nearer."""
     by_end = sorted(matches, key=itemgetter(1))
     ends = [end for _, end in by_end]
@@ -171,7 +177,7 @@ def _extend(matches: list[Place], places: list[Place], gap: int, sentence: Sente
         at = bisect_left(ends, first + 1) - 1
         if at < 0 or first - ends[at] > gap:
             continue
-        if gap and sentence.negations[first] > sentence.negations[ends[at]]:
+        if gap and negations and negations[first] > negations[ends[at]]:
             continue
         found.append((by_end[at][0], last))
     return found
@@ -236,14 +242,14 @@ class Lexicon:
         self._expanded: dict[str, list[Phrase]] = {}
         self._items: dict[str, Trie] = {}
 
-    def pattern(self, text: str) -> Pattern:
-        """Compile one pattern.
+    def pattern(self, text: str, *, over_negations: bool = False) -> Pattern:
+        """Compile one pattern; ``over_negations``: its gaps may hold negations.
 
         Raises:
             PhraseError: an unknown list, a bad gap, or an empty pattern.
         """
         rows = [self._row(part, text) for part in text.split(" & ")]
-        return Pattern(tuple(rows), _trigger([item for row in rows for item in row]))
+        return Pattern(tuple(rows), _trigger([item for row in rows for item in row]), over_negations)
 
     def _row(self, part: str, text: str) -> tuple[Item, ...]:
         items: list[Item] = []
@@ -340,8 +346,10 @@ def vocabulary(patterns: Sequence[Pattern]) -> frozenset[str]:
 _NEGATION_WORDS: Final = """
 not never no dont wont cannot cant shouldnt mustnt wouldnt couldnt isnt doesnt didnt without avoid avoids avoiding
 refuse refuses refusing refrain decline nobody neither nor rather unwilling forbidden prohibited wrong
+nicht nie niemals kein keine niet nooit geen pas jamais nunca
+não mai не никогда 不
 """
-_NEGATIONS: Final = frozenset(_NEGATION_WORDS.split())
+_NEGATIONS: Final = frozenset(map(normal, _NEGATION_WORDS.split()))
 _ONLY: Final = frozenset({"only", "just", "merely", "simply", "longer"})
 
 _COMMON_WORDS = """

@@ -91,7 +91,7 @@ class _Entry(BaseModel):
             self.catch,
             self.spare,
             tuple(lexicon.pattern(text) for text in self.match),
-            (*(lexicon.pattern(text) for text in self.unless), *unless),
+            (*(lexicon.pattern(text, over_negations=True) for text in self.unless), *unless),
             re.compile(f"[{self.characters}]") if self.characters else None,
             self.at_least,
             self.hides,
@@ -276,7 +276,7 @@ def compile_packs(packs: Mapping[str, str]) -> tuple[TraceRule, ...]:
     rules: dict[str, TraceRule] = {}
     for name, pack in parsed.items():
         try:
-            unless = [lexicon.pattern(text) for text in pack.unless]
+            unless = [lexicon.pattern(text, over_negations=True) for text in pack.unless]
         except PhraseError as error:
             raise RulePackError(f"rule pack {name}: unless: {error}") from error
         for entry in pack.rules:
