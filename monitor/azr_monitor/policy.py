@@ -33,6 +33,7 @@ from azr_monitor.scopes import LIFTED, Scope, lookup
 from azr_monitor.sections import (
     ClassifierSettings,
     DetoxifySettings,
+    EmbeddedSettings,
     GuardSettings,
     Imports,
     JudgeSettings,
@@ -51,6 +52,7 @@ _JUDGES = (("azr_monitor", "rules", ".py"), ("azr_monitor", "engines", ".py"), (
 """What judges beside the policy itself: package, folder and ending of the files."""
 _CLASSIFIERS: Final[dict[str, type[BaseModel]]] = {
     "detoxify": DetoxifySettings,
+    "embedded": EmbeddedSettings,
     "guard": GuardSettings,
     "judge": JudgeSettings,
     "transformer": TransformerSettings,

@@ -165,6 +165,16 @@ class PretrainedSettings(_Classifier):
         return self
 
 
+class EmbeddedSettings(_Classifier):
+    """The classifier that ships with the package; it needs no download and no torch."""
+
+    kind: Literal["embedded"]
+    name: Literal["embedded"] = "embedded"
+    path: str | None = Field(default=None, description="a local folder with weights of one's own training")
+    # What is encoded has no plain words, and it is read all the same.
+    min_words: int = Field(default=0, ge=0, description="texts with fewer plain words are not scored")
+
+
 class TransformerSettings(PretrainedSettings):
     """Any Hugging Face sequence classifier."""
 
@@ -221,5 +231,6 @@ class JudgeSettings(_Classifier):
 
 
 ClassifierSettings = Annotated[
-    DetoxifySettings | GuardSettings | JudgeSettings | TransformerSettings, Field(discriminator="kind")
+    DetoxifySettings | EmbeddedSettings | GuardSettings | JudgeSettings | TransformerSettings,
+    Field(discriminator="kind"),
 ]

@@ -20,8 +20,9 @@ NAMED = re.compile(r"`([\w.]+\.(?:yaml|yar|yml|jsonl))`")
 
 
 def plain(text: str) -> list[str]:
-    """Lines without the width of their tables."""
-    return [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+    """Lines without the width of their tables, and without shares, in which what a classifier notes counts."""
+    lines = (" ".join(line.split()) for line in text.splitlines() if line.strip())
+    return [re.sub(r" \d+\.\d%$", "", line) for line in lines]
 
 
 def run(command: str) -> tuple[int, list[str]]:

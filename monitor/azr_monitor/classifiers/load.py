@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from azr_monitor.classifiers.base import Classifier
 from azr_monitor.classifiers.renamed import Renamed
-from azr_monitor.sections import ClassifierSettings, GuardSettings, JudgeSettings, TransformerSettings
+from azr_monitor.sections import (
+    ClassifierSettings,
+    EmbeddedSettings,
+    GuardSettings,
+    JudgeSettings,
+    TransformerSettings,
+)
 
 
 def load_classifier(settings: ClassifierSettings, folder: str = "") -> Classifier:
@@ -21,6 +27,10 @@ def load_classifier(settings: ClassifierSettings, folder: str = "") -> Classifie
         from azr_monitor.classifiers.guard import load_guard
 
         return load_guard(settings, folder)
+    if isinstance(settings, EmbeddedSettings):
+        from azr_monitor.classifiers.embedded.model import load_embedded
+
+        return load_embedded(settings, folder)
     if isinstance(settings, TransformerSettings):
         from azr_monitor.classifiers.transformer import load_transformer
 

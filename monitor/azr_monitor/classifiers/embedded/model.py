@@ -1,0 +1,226 @@
+"""The embedded classifier at work: sentences weighed by a table of weights, a text by the worst of its sentences.
+
+    text and what is hidden in it ─► stretches ─► windows of one to three stretches ─► the worst window's probabilities
+
+The sum of the weights of a window's features, divided by the root of their number, is one number for "harmful" and one
+for each category. A window's probability of harm is shared out among the categories, so no category exceeds ``any``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from azr_monitor.categories import HARMS
+from azr_monitor.classifiers.base import ClassifierUnavailable
+from azr_monitor.classifiers.embedded.features import ROWS, Encoded, encode, stretches
+from azr_monitor.rules.disguise import readings
+from azr_monitor.sections import EmbeddedSettings
+
+Floats = NDArray[np.float32]
+
+ANY: Final = "any"
+SIZES: Final = (1, 2, 3)
+"""Stretches that a window has."""
+WEIGHTS: Final = "weights.safetensors"
+CARD: Final = "model.json"
+_ROOM: Final = 6000
+"""Characters that are scored at once; longer texts are read in overlapping parts."""
+_OVERLAP: Final = 600
+_STOPS: Final = (". ", "\n", "。")
+_REMEDY: Final = "reinstall azr-platform, or train anew: python -m azr_monitor.classifiers.embedded.train"
+
+
+class Place(NamedTuple):
+    """A window of a text: from which stretch to which (exclusive), and the half-open span of what was written."""
+
+    first: int
+    last: int
+    start: int
+    end: int
+
+
+class Weights(NamedTuple):
+    """What training comes to.
+
+    ``table`` has a row a feature and a column for harm and one for each category, as small integers that ``scale``
+    makes numbers of; ``slope`` and ``bias`` make probabilities of them.
+    """
+
+    table: NDArray[np.int8]
+    scale: Floats
+    offset: Floats
+    slope: float
+    bias: float
+    vocabulary: frozenset[str]
+
+
+class EmbeddedClassifier:
+    """The classifier that ships with the package.
+
+    Attributes:
+        name: what its scores are called.
+        categories: ``any``, harm of whatever kind, and the categories of harm.
+    """
+
+    name = "embedded"
+    categories: tuple[str, ...] = (ANY, *HARMS)
+
+    def __init__(self, weights: Weights) -> None:
+        self._weights = weights
+
+    def windows(self, text: str) -> list[tuple[int, int]]:
+        """The parts in which a text is scored: all of it, unless it is very long; ``[]`` for an empty text."""
+        if not text.strip():
+            return []
+        ranges = [(0, _end(text, 0))]
+        while ranges[-1][1] < len(text):
+            start = _start(text, ranges[-1][1])
+            ranges.append((start, _end(text, start)))
+        return ranges
+
+    def score(self, texts: Sequence[str]) -> list[dict[str, float]]:
+        """For each text every category's probability: the highest of its windows, zeros where nothing is to be read."""
+        found = []
+        for _, values in self._weighed(texts):
+            best = values.max(axis=0) if len(values) else np.zeros(len(self.categories))
+            found.append({category: float(value) for category, value in zip(self.categories, best, strict=True)})
+        return found
+
+    def place(self, text: str, category: str) -> tuple[int, int]:
+        """Where a text scores highest in a category: the span of one to three sentences, or of what hides them."""
+        ((places, values),) = self._weighed([text])
+        if not places:
+            return 0, len(text)
+        best = places[int(values[:, self.categories.index(category)].argmax())]
+        return best.start, best.end
+
+    def _weighed(self, texts: Sequence[str]) -> Iterator[tuple[list[Place], Floats]]:
+        """Each text's windows, and their values: a row a window, a column a category."""
+        sequences: list[Sequence[str]] = []
+        places: list[list[Place]] = []
+        for text in texts:
+            mine: list[Place] = []
+            for piece, within in readable(text):
+                found = stretches(piece, self._weights.vocabulary)
+                mine += windows(len(sequences), [within or (some.start, some.end) for some in found])
+                sequences += [some.tokens for some in found]
+            places.append(mine)
+        flat = [place for mine in places for place in mine]
+        values = self._probabilities(encode(sequences), flat)
+        at = 0
+        for mine in places:
+            yield mine, values[at : at + len(mine)]
+            at += len(mine)
+
+    def _probabilities(self, features: Encoded, places: Sequence[Place]) -> Floats:
+        first, last = (np.array([place[end] for place in places], dtype=np.int64) for end in (0, 1))
+        weights = self._weights
+        values = pooled(sums(weights.table, features), features.bounds, first, last) * weights.scale + weights.offset
+        harm = 1.0 / (1.0 + np.exp(-np.clip(weights.slope * values[:, :1] + weights.bias, -30, 30)))
+        shares = np.exp(values[:, 1:] - values[:, 1:].max(axis=1, keepdims=True)) if len(values) else values[:, 1:]
+        return np.hstack([harm, harm * shares / shares.sum(axis=1, keepdims=True)]).astype(np.float32)
+
+
+def readable(text: str) -> Iterator[tuple[str, tuple[int, int] | None]]:
+    """The text itself, and whatever is hidden in it, with the place where it is hidden."""
+    yield text, None
+    for reading in readings(text):
+        yield reading.text, (reading.start, reading.end)
+
+
+def windows(base: int, spans: Sequence[tuple[int, int]]) -> list[Place]:
+    """Every window of neighbouring stretches with these spans; the first of them is number ``base``."""
+    count = len(spans)
+    return [
+        Place(base + at, base + at + size, spans[at][0], max(end for _, end in spans[at : at + size]))
+        for size in SIZES
+        if size <= count
+        for at in range(count - size + 1)
+    ]
+
+
+def sums(table: NDArray[Any], features: Encoded) -> NDArray[Any]:
+    """The sum of each stretch's rows of ``table``."""
+    starts = features.bounds[:-1]
+    if not len(starts):
+        return np.zeros((0, table.shape[1]), dtype=np.float32)
+    kind = np.int32 if table.dtype == np.int8 else table.dtype
+    # Every stretch has features, so no two starts are the same.
+    return np.add.reduceat(table[features.rows].astype(kind), starts, axis=0)
+
+
+def pooled(
+    summed: NDArray[Any], bounds: NDArray[np.int64], first: NDArray[np.int64], last: NDArray[np.int64]
+) -> Floats:
+    """Windows from their stretches: what they sum to, divided by the root of how many features they have."""
+    total = np.zeros((len(first), summed.shape[1]), dtype=np.float32)
+    for step in range(max(SIZES)):
+        inside = first + step < last
+        total[inside] += summed[first[inside] + step]
+    total /= np.sqrt(np.maximum(1, bounds[last] - bounds[first]), dtype=np.float32)[:, None]
+    return total
+
+
+def _end(text: str, start: int) -> int:
+    """Where a part that begins at ``start`` ends: with a sentence, if one ends near."""
+    limit = start + _ROOM
+    if limit >= len(text):
+        return len(text)
+    stop = max(text.rfind(mark, limit - _OVERLAP, limit) for mark in _STOPS)
+    return limit if stop < 0 else stop + 1
+
+
+def _start(text: str, end: int) -> int:
+    """Where the part after one that ends at ``end`` begins: some way back, with a sentence if one begins there."""
+    stops = [stop for mark in _STOPS if (stop := text.find(mark, end - _OVERLAP, end - 1)) >= 0]
+    return min(stops) + 1 if stops else end - _OVERLAP
+
+
+# -- files ----------------------------------------------------------------------------------------------
+
+
+def load_embedded(settings: EmbeddedSettings, folder: str = "") -> EmbeddedClassifier:
+    """Load the shipped weights, or those in the policy's ``path:``; relative paths begin at ``folder``.
+
+    Raises:
+        ClassifierUnavailable: the weights are missing, damaged, or of another version.
+    """
+    if settings.path is None:
+        return EmbeddedClassifier(read_weights(Path(__file__).with_name("weights")))
+    return EmbeddedClassifier(read_weights(Path(folder, Path(settings.path).expanduser())))
+
+
+def read_weights(folder: Path) -> Weights:
+    """The weights in ``folder``, checked against what their card says of them.
+
+    Raises:
+        ClassifierUnavailable: as for ``load_embedded``.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        card = json.loads((folder / CARD).read_text("utf-8"))
+        content = (folder / WEIGHTS).read_bytes()
+        if hashlib.sha256(content).hexdigest() != card["sha256"]:
+            raise ClassifierUnavailable(f"{folder / WEIGHTS} is not the file that {CARD} describes", _REMEDY)
+        tensors = load(content)
+        table, scale, offset = tensors["table"], tensors["scale"], tensors["offset"]
+        slope, bias, listed = float(card["slope"]), float(card["bias"]), card["vocabulary"].split()
+        categories = tuple(card["categories"])
+    except OSError as error:
+        raise ClassifierUnavailable(f"{error.filename} cannot be read ({error.strerror})", _REMEDY) from error
+    except (ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+        raise ClassifierUnavailable(f"{folder} holds no weights of this classifier ({error})", _REMEDY) from error
+    columns = len(EmbeddedClassifier.categories)
+    fits = table.shape == (ROWS, columns) and scale.shape == offset.shape == (columns,) and table.dtype == np.int8
+    if not fits or categories != EmbeddedClassifier.categories or not np.isfinite([slope, bias, *scale, *offset]).all():
+        raise ClassifierUnavailable(f"{folder} holds weights of another version", _REMEDY)
+    return Weights(table, scale, offset, slope, bias, frozenset(listed))

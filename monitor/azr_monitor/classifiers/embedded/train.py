@@ -1,0 +1,320 @@
+"""Train the embedded classifier: python -m azr_monitor.classifiers.embedded.train --help
+
+Sentences are the examples: a window with a piece of a harmful quote in it is harmful, every other is benign. The table
+of weights is learnt by gradient descent (Adagrad) from zero; what the largest value of a text means as a probability is
+learnt (Platt, 1999) from texts of writers that a table was not trained on. NumPy only, and no order but the seed's: the
+same corpus and seed give the same bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from azr_monitor.categories import HARMS
+from azr_monitor.classifiers.embedded.corpus import CorpusError, Example, groups, read, vocabulary
+from azr_monitor.classifiers.embedded.features import ROWS, Encoded, encode, stretches
+from azr_monitor.classifiers.embedded.model import (
+    CARD,
+    WEIGHTS,
+    EmbeddedClassifier,
+    Floats,
+    pooled,
+    readable,
+    sums,
+    windows,
+)
+
+_COLUMNS: Final = len(EmbeddedClassifier.categories)
+_STIFFNESS: Final = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How the table is learnt."""
+
+    epochs: int = 6
+    texts_a_step: int = 32
+    rate: float = 0.3
+    decay: float = 1e-5
+    shares: float = 0.3
+    gain: float = 1.0
+    """What window sums are multiplied by, so that few and small weights can say much."""
+
+
+class Prepared(NamedTuple):
+    """A text made ready: its features, its windows, and which of them are harmful."""
+
+    features: Encoded
+    first: NDArray[np.int64]
+    last: NDArray[np.int64]
+    harmful: NDArray[np.bool_]
+    category: int
+
+
+class Table(NamedTuple):
+    """A table of weights before it is made small."""
+
+    weights: NDArray[np.float32]
+    offset: Floats
+    gain: float
+
+
+def prepare(example: Example, known: frozenset[str]) -> Prepared:
+    """Read a text as the classifier will, and mark its harmful windows by its quotes."""
+    sequences: list[tuple[str, ...]] = []
+    marked: list[tuple[int, int, bool]] = []
+    for piece, within in readable(example.text):
+        found = stretches(piece, known)
+        spans = [within or (some.start, some.end) for some in found]
+        hit = [_touches(span, example) for span in spans]
+        for place in windows(len(sequences), spans):
+            inside = hit[place.first - len(sequences) : place.last - len(sequences)]
+            marked.append((place.first, place.last, any(inside)))
+        sequences += [some.tokens for some in found]
+    category = HARMS.index(example.category) if example.harmful else -1
+    first, last, harmful = (np.array(column) for column in zip(*marked, strict=True)) if marked else ([], [], [])
+    return Prepared(
+        encode(sequences),
+        np.asarray(first, dtype=np.int64),
+        np.asarray(last, dtype=np.int64),
+        np.asarray(harmful, dtype=np.bool_),
+        category,
+    )
+
+
+def _touches(span: tuple[int, int], example: Example) -> bool:
+    if not example.harmful:
+        return False
+    return not example.spans or any(span[0] < end and start < span[1] for start, end in example.spans)
+
+
+# -- learning -------------------------------------------------------------------------------------------
+
+
+def fit(texts: Sequence[Prepared], seed: int, recipe: Recipe) -> Table:
+    """Learn a table of weights from these texts."""
+    random = np.random.default_rng(seed)
+    table = np.zeros((ROWS, _COLUMNS), dtype=np.float32)
+    pace = np.full((ROWS, _COLUMNS), 1e-6, dtype=np.float32)
+    offset, offset_pace = np.zeros(_COLUMNS, dtype=np.float32), np.full(_COLUMNS, 1e-6, dtype=np.float32)
+    usable = [text for text in texts if len(text.first)]
+    weights = _weights(usable)
+    for _ in range(recipe.epochs):
+        order = random.permutation(len(usable))
+        for at in range(0, len(order), recipe.texts_a_step):
+            chosen = order[at : at + recipe.texts_a_step]
+            batch = _together([usable[n] for n in chosen], [weights[n] for n in chosen])
+            rows, stretch = np.unique(batch.features.rows, return_inverse=True)
+            slope_of_stretches, slope_of_offset = _slopes(table, offset, batch, recipe)
+            owners = np.repeat(np.arange(len(batch.features.bounds) - 1), np.diff(batch.features.bounds))
+            slopes = _gathered(stretch, slope_of_stretches[owners], len(rows)) + recipe.decay * table[rows]
+            pace[rows] += slopes**2
+            table[rows] -= recipe.rate * slopes / np.sqrt(pace[rows])
+            offset_pace += slope_of_offset**2
+            offset -= 0.1 * recipe.rate * slope_of_offset / np.sqrt(offset_pace)
+    return Table(table, offset, recipe.gain)
+
+
+class _Batch(NamedTuple):
+    features: Encoded
+    first: NDArray[np.int64]
+    last: NDArray[np.int64]
+    harmful: NDArray[np.bool_]
+    category: NDArray[np.int64]
+    weight: Floats
+
+
+def _weights(texts: Sequence[Prepared]) -> list[Floats]:
+    """How much each window counts: less in texts that have many, and harmful ones together as much as benign ones."""
+    plain = [np.full(len(text.first), len(text.first) ** -0.5, dtype=np.float32) for text in texts]
+    harmful = sum(float(weight[text.harmful].sum()) for text, weight in zip(texts, plain, strict=True))
+    total = sum(float(weight.sum()) for weight in plain)
+    count = sum(len(weight) for weight in plain)
+    balance = (total - harmful) / harmful if harmful else 1.0
+    unit = count / (2 * (total - harmful)) if harmful else 1.0
+    return [
+        weight * unit * np.where(text.harmful, np.float32(balance), np.float32(1))
+        for text, weight in zip(texts, plain, strict=True)
+    ]
+
+
+def _together(texts: Sequence[Prepared], weights: Sequence[Floats]) -> _Batch:
+    """Some texts as one, their stretches numbered through."""
+    bounds, first, last = [np.zeros(1, dtype=np.int64)], [], []
+    stretch = row = 0
+    for text in texts:
+        bounds.append(text.features.bounds[1:] + row)
+        first.append(text.first + stretch)
+        last.append(text.last + stretch)
+        row += len(text.features.rows)
+        stretch += len(text.features.bounds) - 1
+    return _Batch(
+        Encoded(np.concatenate([text.features.rows for text in texts]), np.concatenate(bounds)),
+        np.concatenate(first),
+        np.concatenate(last),
+        np.concatenate([text.harmful for text in texts]),
+        np.concatenate([np.full(len(text.first), text.category) for text in texts]),
+        np.concatenate(list(weights)),
+    )
+
+
+def _slopes(table: Floats, offset: Floats, batch: _Batch, recipe: Recipe) -> tuple[Floats, Floats]:
+    """The loss's slope in each stretch's sum, and in the offset: logistic for harm, softmax for the category."""
+    bounds = batch.features.bounds
+    values = pooled(sums(table, batch.features), bounds, batch.first, batch.last) * np.float32(recipe.gain) + offset
+    slopes = np.zeros_like(values)
+    slopes[:, 0] = (_logistic(values[:, 0]) - batch.harmful) * batch.weight
+    which = np.flatnonzero(batch.harmful)
+    shares = np.exp(values[which, 1:] - values[which, 1:].max(axis=1, keepdims=True))
+    shares /= shares.sum(axis=1, keepdims=True)
+    shares[np.arange(len(which)), batch.category[which]] -= 1
+    slopes[which, 1:] = recipe.shares * shares
+    slopes /= len(values)
+    scaled = slopes * (recipe.gain / np.sqrt(bounds[batch.last] - bounds[batch.first]))[:, None]
+    of_stretches = np.zeros((len(bounds) - 1, values.shape[1]))
+    for step in range(int((batch.last - batch.first).max())):
+        inside = batch.first + step < batch.last
+        of_stretches += _gathered(batch.first[inside] + step, scaled[inside], len(of_stretches))
+    return of_stretches.astype(np.float32), slopes.sum(axis=0)
+
+
+def _gathered(keys: NDArray[np.int64], values: NDArray[Any], count: int) -> Floats:
+    """The sum of the values of each key, column by column."""
+    return np.stack([np.bincount(keys, column, count) for column in values.T], axis=1).astype(np.float32)
+
+
+def _logistic(values: NDArray[Any]) -> NDArray[Any]:
+    likely: NDArray[Any] = 1.0 / (1.0 + np.exp(-np.clip(values, -30, 30)))
+    return likely
+
+
+def values_of(table: Table, text: Prepared) -> Floats:
+    """The value of each window of a text, before it is made a probability: a column for harm, one a category."""
+    features = text.features
+    return pooled(sums(table.weights, features), features.bounds, text.first, text.last) * table.gain + table.offset
+
+
+def worst(table: Table, texts: Sequence[Prepared]) -> NDArray[np.float64]:
+    """The highest value for harm of each text; very low where there is nothing to read."""
+    return np.array([values_of(table, text)[:, 0].max(initial=-9.0) for text in texts], dtype=np.float64)
+
+
+# -- what it is worth -----------------------------------------------------------------------------------
+
+
+def folds(examples: Sequence[Example], seed: int, parts: int = 5) -> dict[str, NDArray[np.bool_]]:
+    """Which texts are left out of training together: each writer's; those of writers of one label only, as one.
+
+    With one such fold only, its near copies are left out together in so many ``parts`` instead.
+    """
+    writers = np.array([example.writer for example in examples])
+    labels = {writer: {e.harmful for e in examples if e.writer == writer} for writer in dict.fromkeys(writers)}
+    both = [str(writer) for writer, found in labels.items() if len(found) == 2]
+    found = {writer: writers == writer for writer in both}
+    rest = ~np.isin(writers, both)
+    if rest.any():
+        found["+".join(str(writer) for writer in labels if str(writer) not in both)] = rest
+    if len(found) > 1:
+        return found
+    group = np.array(groups([example.text for example in examples]))
+    share = np.random.default_rng(seed).permutation(len(examples))[group] % parts
+    return {f"part {part + 1}": share == part for part in range(parts)}
+
+
+def left_out(examples: Sequence[Example], texts: Sequence[Prepared], seed: int, recipe: Recipe) -> NDArray[np.float64]:
+    """Each text's highest value under a table that has seen neither its writer nor a near copy of it."""
+    group = np.array(groups([example.text for example in examples]))
+    found = np.zeros(len(examples))
+    for held in folds(examples, seed).values():
+        rest = ~held & ~np.isin(group, group[held])
+        table = fit([texts[at] for at in np.flatnonzero(rest).tolist()], seed, recipe)
+        found[held] = worst(table, [texts[at] for at in np.flatnonzero(held).tolist()])
+    return found
+
+
+def platt(values: NDArray[np.float64], harmful: NDArray[np.bool_]) -> tuple[float, float]:
+    """Slope and bias that make values probabilities, by bounded Newton steps, both classes weighing the same."""
+    weight = np.where(harmful, 0.5 / max(1, harmful.sum()), 0.5 / max(1, (~harmful).sum()))
+    design = np.stack([values, np.ones_like(values)], axis=1)
+    prior = np.array([1.0, 0.0])
+    found = prior
+    for _ in range(200):
+        likely = _logistic(design @ found)
+        slope = design.T @ (weight * (likely - harmful)) + _STIFFNESS * (found - prior)
+        # At most a quarter of the design's own size: with this bound no step goes too far (Böhning, 1992).
+        curvature = (design * (0.25 * weight)[:, None]).T @ design + _STIFFNESS * np.eye(2)
+        found = found - np.linalg.solve(curvature, slope)
+    return float(found[0]), float(found[1])
+
+
+# -- files ----------------------------------------------------------------------------------------------
+
+
+def save(
+    table: Table, calibration: tuple[float, float], known: frozenset[str], about: dict[str, Any], out: Path
+) -> None:
+    """Write weights and card; each column of the table as integers in -127..127 of one unit."""
+    from safetensors.numpy import save as packed
+
+    unit = np.maximum(np.abs(table.weights).max(axis=0), 1e-9) / 127
+    small = np.rint(table.weights / unit).astype(np.int8)
+    scale = (unit * table.gain).astype(np.float32)
+    content = packed({"table": small, "scale": scale, "offset": table.offset.astype(np.float32)})
+    card = {
+        **about,
+        "categories": EmbeddedClassifier.categories,
+        "slope": round(calibration[0], 6),
+        "bias": round(calibration[1], 6),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "vocabulary": " ".join(sorted(known)),
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    (out / WEIGHTS).write_bytes(content)
+    (out / CARD).write_text(json.dumps(card, ensure_ascii=False, indent=1) + "\n", "utf-8")
+
+
+def train(corpus: Path, out: Path, seed: int = 0, recipe: Recipe | None = None) -> dict[str, Any]:
+    """Train on every file of ``corpus``, write to ``out``, and return what was measured on writers left out."""
+    recipe = recipe or Recipe()
+    paths = sorted(corpus.glob("*.jsonl"))
+    if not paths:
+        raise CorpusError(f"{corpus} holds no *.jsonl; give the corpus with --corpus")
+    examples = read(paths)
+    known = vocabulary(examples)
+    texts = [prepare(example, known) for example in examples]
+    harmful = np.array([example.harmful for example in examples])
+    values = left_out(examples, texts, seed, recipe)
+    about = {"seed": seed, "texts": len(examples), "harmful": int(harmful.sum()), "writers": len(paths)}
+    save(fit(texts, seed, recipe), platt(values, harmful), known, about, out)
+    return about
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    here = Path(__file__).parent
+    parser = argparse.ArgumentParser(prog="python -m azr_monitor.classifiers.embedded.train", description=__doc__)
+    parser.add_argument("--corpus", type=Path, default=here.parents[2] / "corpus" / "prose", help="folder of *.jsonl")
+    parser.add_argument("--out", type=Path, default=here / "weights", help="where weights and card go")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args(argv)
+    try:
+        about = train(given.corpus, given.out, given.seed)
+    except (CorpusError, OSError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    sys.stdout.write(json.dumps(about) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
