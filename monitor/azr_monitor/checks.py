@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from azr_monitor.categories import category_of
 from azr_monitor.engines.trials import doubts, try_examples
+from azr_monitor.evidence import certainty
 from azr_monitor.metrics import fires
 from azr_monitor.policy import Policy, rule_ids
 from azr_monitor.records import Action
@@ -52,6 +53,10 @@ def remarks(policy: Policy, today: date) -> list[str]:
     for exemption in policy.rules.allow:
         if exemption.expired(today):
             warnings.append(f"rules.allow: {exemption.rule} holds no longer: it ended on {exemption.until}; remove it")
+    sure = certainty(policy.unsure.at_least)
+    if policy.unsure.action > policy.actions[sure]:
+        milder = policy.actions[sure].label
+        warnings.append(f"unsure: {policy.unsure.action.label} is {milder}, all that a {sure.label} finding calls for")
     for rate in policy.rates:
         if rate.count == 1 and policy.actions[rate.severity] >= rate.action:
             warnings.append(f"rates: 1 {rate.severity.label} -> {rate.action.label} adds nothing to actions")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from azr_monitor.evidence import WEIGHTS, Sign, by_category, combined, rule_of, signs
+from azr_monitor.evidence import Sign, by_category, certainty, combined, rule_of, signs
 from azr_monitor.policy import Policy
 from azr_monitor.records import FAILURE, LIMIT, Action, Finding, Score, Severity, Verdict
 from azr_monitor.scopes import LIFTED, lifted_rule
@@ -72,8 +72,7 @@ def _undecided(policy: Policy, findings: Iterable[Finding], scores: Iterable[Sco
 
 def _on_doubt(policy: Policy) -> Action:
     """What doubt calls for: never more than the mildest finding that by itself is as weighty."""
-    certain = next((s for s in Severity if WEIGHTS[s] >= policy.unsure.at_least), Severity.CRITICAL)
-    return min(policy.unsure.action, policy.actions[certain])
+    return min(policy.unsure.action, policy.actions[certainty(policy.unsure.at_least)])
 
 
 def _heaviest(evidence: Iterable[Sign]) -> str:

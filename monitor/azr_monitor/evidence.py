@@ -30,6 +30,11 @@ _NO_EVIDENCE = NOTES | {LIFTED}
 """Findings that say nothing against a text: what a monitor notes of itself, and what was let pass."""
 
 
+def certainty(weight: float) -> Severity:
+    """The mildest severity of which one finding weighs that much; the worst where none does."""
+    return next((severity for severity in Severity if WEIGHTS[severity] >= weight), Severity.CRITICAL)
+
+
 class Curve(NamedTuple):
     """From a classifier's value in one category to its weight: (value, weight) points, both rising."""
 

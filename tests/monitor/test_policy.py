@@ -116,6 +116,12 @@ def test_rules_can_be_disabled_and_reweighed(tmp_path: Path) -> None:
     assert any("trace.harm.*" in warning for warning in remarks(policy, TODAY))
 
 
+def test_doubt_that_would_do_more_than_certainty_is_remarked_on(tmp_path: Path) -> None:
+    text = "name: mine\nextends: default\nactions: {medium: alert}\n"
+    (warning,) = remarks(load_policy(written(tmp_path, text)), TODAY)
+    assert warning == "unsure: hold is alert, all that a medium finding calls for"
+
+
 def test_a_pack_of_your_own_is_used(tmp_path: Path) -> None:
     (tmp_path / "pack.yaml").write_text(
         "about: fruit\nrules:\n  - {id: trace.fruit, severity: high, why: speaks of bananas here, "
