@@ -72,6 +72,7 @@ _WORDS: Final[dict[str, str]] = {
     "program.import.process": "process",
     "program.import.threads": "process",
     "program.import.unlisted": "process",
+    "program.order": "nondeterminism",
     "program.output": "files",
     "program.patch": "tampering",
     "program.path": "files",

@@ -97,7 +97,7 @@ class Building:
     @cached_property
     def _only_given(self) -> frozenset[str]:
         """Parameters and names of loops, unless the program itself calls its functions and assigns them."""
-        if self._calls_itself:
+        if self.calls_own:
             return frozenset()
         assigned = {name for a in self.syntax.all(ast.Assign) for target in a.targets for name in targets(target)}
         return frozenset({parameter.arg for parameter in self.syntax.all(ast.arg)} - assigned)
@@ -107,7 +107,7 @@ class Building:
     @cached_property
     def numbers(self) -> frozenset[str]:
         """Names that are somewhere given a number that is written out: others need no second look."""
-        found: set[str] = {parameter.arg for parameter in self.syntax.all(ast.arg)} if self._calls_itself else set()
+        found: set[str] = {parameter.arg for parameter in self.syntax.all(ast.arg)} if self.calls_own else set()
         for assign in self.syntax.all(ast.Assign, ast.AugAssign, ast.NamedExpr):
             if isinstance(assign.value, ast.Constant | ast.BinOp | ast.UnaryOp | ast.Tuple):
                 for target in assign.targets if isinstance(assign, ast.Assign) else [assign.target]:
@@ -115,7 +115,7 @@ class Building:
         return frozenset(found)
 
     @cached_property
-    def _calls_itself(self) -> bool:
+    def calls_own(self) -> bool:
         """Whether the program calls a function of its own, and so may hand numbers to parameters."""
         own = {definition.name for definition in self.syntax.all(ast.FunctionDef)}
         return self.syntax.has(ast.Lambda) or not own.isdisjoint(self.syntax.read | self.syntax.attributes)

@@ -15,6 +15,8 @@ _HUGE = 10**7
 _HUGE_BITS = 10**7
 _TURNS = 10**8
 EAGER = words("list sum tuple set sorted max min dict frozenset len any all enumerate")
+_PADDING = words("ljust rjust center zfill")
+_WIDE = re.compile(r"\d{9}")
 _CONSUMERS = words("list sum tuple set sorted max min dict frozenset bytes bytearray")
 
 
@@ -49,7 +51,46 @@ def _huge(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     for call in program.calls("bytes", "bytearray"):
         if len(call.args) == 1 and (known(program, call.args[0]) or 0) > 10 * _HUGE:
             yield Hit(call, "a sequence of millions of items")
+    for loop in program.all(ast.For):
+        if _nested_turns(program, loop) >= 10 * _TURNS:
+            yield Hit(loop, "loops of a thousand million turns")
+    yield from _huge_widths(program)
     yield from _huge_library(program)
+
+
+def _nested_turns(program: Program, loop: ast.For) -> int:
+    """The turns of a loop inside others, when all of them are written out and none is left early."""
+    if not isinstance(loop.iter, ast.Call) or callee(loop.iter) != "range" or not loop.iter.args:
+        return 0
+    total = turns(program, loop.iter) or 0
+    depth = 1
+    for outer in program.syntax.around(loop) if total > 1 else ():
+        if isinstance(outer, ast.FunctionDef | ast.While):
+            break
+        if isinstance(outer, ast.For):
+            inner = outer.iter
+            if not isinstance(inner, ast.Call) or callee(inner) != "range" or not inner.args or leaves(outer):
+                return 0
+            total *= turns(program, inner) or 0
+            depth += 1
+    return total if depth > 1 and not leaves(loop) else 0
+
+
+def _huge_widths(program: Program) -> Iterator[Hit]:
+    """Padding and precision without measure: ``'a'.ljust(10**11)``, ``f'{x:>99999999999}'``."""
+    if not program.syntax.attributes.isdisjoint(_PADDING):
+        for call in program.all(ast.Call):
+            pads = isinstance(call.func, ast.Attribute) and call.func.attr in _PADDING and call.args
+            if pads and (known(program, call.args[0]) or 0) > 10 * _HUGE:
+                yield Hit(call, "a text of millions of characters")
+    if "prec" in program.syntax.attributes:
+        for assign in program.all(ast.Assign):
+            sets = any(isinstance(target, ast.Attribute) and target.attr == "prec" for target in assign.targets)
+            if sets and (known(program, assign.value) or 0) > 10**6:
+                yield Hit(assign, "a precision of millions of digits")
+    for part in program.all(ast.FormattedValue):
+        if isinstance(part.format_spec, ast.JoinedStr) and _WIDE.search(ast.unparse(part.format_spec)):
+            yield Hit(part, "a text of millions of characters")
 
 
 def known(program: Program, node: ast.AST) -> int | None:
@@ -225,11 +266,10 @@ def leaves(loop: ast.For | ast.While) -> bool:
 
 
 def _recursion(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
+    if program.building.calls_own:
+        yield from (Hit(place, "a function that only calls itself") for place in _rounds(program))
     for definition in program.all(ast.FunctionDef):
         if not _names_itself(program, definition):
-            continue
-        if _calls_itself_first(definition):
-            yield Hit(definition, "a function that only calls itself")
             continue
         calls = [n for n in own_nodes(definition) if isinstance(n, ast.Call) and callee(n) == definition.name]
         nested = any(
@@ -273,26 +313,56 @@ def _branches(definition: ast.FunctionDef) -> bool:
     )
 
 
-def _calls_itself_first(definition: ast.FunctionDef) -> bool:
-    body = [node for node in definition.body if not isinstance(node, ast.Expr) or isinstance(node.value, ast.Call)]
-    if not body or not isinstance(body[0], ast.Return | ast.Expr) or body[0].value is None:
-        return False
-    stack: list[ast.AST] = [body[0].value]
-    while stack:
-        node = stack.pop()
-        if isinstance(node, (ast.IfExp, ast.BoolOp, ast.Lambda, *COMPREHENSIONS)):
-            continue
-        if isinstance(node, ast.Call) and callee(node) == definition.name:
-            return True
-        stack.extend(ast.iter_child_nodes(node))
-    return False
+def _rounds(program: Program) -> Iterator[ast.AST]:
+    """Functions that call themselves before anything could end it, directly or in a round of several."""
+    first: dict[str, set[str]] = {}
+    places: dict[str, ast.AST] = {}
+    for definition in program.all(ast.FunctionDef):
+        first[definition.name], places[definition.name] = _surely_called(definition.body), definition
+    for assign in program.all(ast.Assign):
+        match assign:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Lambda(body=body)):
+                first[name], places[name] = _surely_called([ast.Expr(body)]), assign
+            case _:
+                pass
+    for name in first:
+        seen: set[str] = set()
+        front = set(first[name])
+        while front and name not in front:
+            seen |= front
+            front = {inner for one in front for inner in first.get(one, ())} - seen
+        if name in front:
+            yield places[name]
+
+
+def _surely_called(body: list[ast.stmt]) -> set[str]:
+    """The names a body calls before it can return or branch."""
+    called: set[str] = set()
+    for statement in body:
+        if not isinstance(statement, ast.Expr | ast.Assign | ast.AugAssign | ast.AnnAssign | ast.Return):
+            if isinstance(statement, ast.FunctionDef | ast.ClassDef | ast.Pass | ast.Global | ast.Nonlocal):
+                continue
+            break
+        stack: list[ast.AST] = [statement]
+        while stack:
+            node = stack.pop()
+            if isinstance(node, (ast.IfExp, ast.BoolOp, ast.Lambda, *COMPREHENSIONS)):
+                continue
+            if isinstance(node, ast.Yield | ast.YieldFrom | ast.Await):
+                return set()
+            if isinstance(node, ast.Call):
+                called.add(callee(node))
+            stack.extend(ast.iter_child_nodes(node))
+        if isinstance(statement, ast.Return):
+            break
+    return called - {""}
 
 
 # -- patterns -------------------------------------------------------------------------------------------
 
 _ATOM = r"(?:\[[^\]]{1,60}\]|\\?.)"
 _NESTED = re.compile(
-    rf"\((?:\?:)?(?:{_ATOM}[+*]\??|(?:{_ATOM}\|){{1,4}}{_ATOM}|{_ATOM}\{{\d{{0,3}},\d{{0,3}}\}})\)(?:[+*]|\{{\d{{1,3}},\}})"
+    rf"\((?:\?:)?(?:({_ATOM})[+*]\??(?:\1[+*]\??){{0,3}}|(?:{_ATOM}\|){{1,4}}{_ATOM}|{_ATOM}\{{\d{{0,3}},\d{{0,3}}\}})\)(?:[+*]|\{{\d{{1,3}},\}})"
 )
 _ALTERNATIVES = re.compile(r"\((?:\?:)?((?:\\?\w\|)+\\?\w)\)")
 

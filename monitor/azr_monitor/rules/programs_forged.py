@@ -187,7 +187,7 @@ def _forged_comparison(program: Program, allowed: frozenset[str]) -> Iterator[Hi
             read = _names_read(function)
             if (sides is None and function.args.vararg is not None) or (sides and sides[1] not in read):
                 yield Hit(place, f"{name} that never looks at the other side")
-            elif sides and sides[0] not in read and not _asks_for_kind(function):
+            elif sides and sides[0] not in read and not _asks_for_kind(function, owner):
                 yield Hit(place, f"{name} that never looks at its own side")
     for node in program.references if "mock" in program.text else ():
         if node[0] in _ALIKE:
@@ -210,10 +210,11 @@ def _is_value(program: Program, owner: ast.ClassDef) -> bool:
     return any(not _VALUE_TYPES.isdisjoint(program.resolve(base)) for base in owner.bases)
 
 
-def _asks_for_kind(function: Function) -> bool:
-    return any(
-        isinstance(node, ast.Name) and node.id in ("isinstance", "type", "issubclass") for node in own_nodes(function)
-    )
+def _asks_for_kind(function: Function, owner: ast.ClassDef | None) -> bool:
+    """Whether a comparison asks if the other side is of its own kind: ``isinstance(other, Unit)``."""
+    asked = {node.id for node in own_nodes(function) if isinstance(node, ast.Name)}
+    own = owner.name in asked if owner is not None else True
+    return own and not asked.isdisjoint(("isinstance", "type", "issubclass"))
 
 
 def _forged_hash(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
@@ -227,7 +228,7 @@ def _forged_hash(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
 def _forged_shown(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     for name, function, place, owner in _methods(program, _SHOWN):
         values = returned(function)
-        texts = [v.value for v in values if isinstance(v, ast.Constant) and isinstance(v.value, str)]
+        texts = [text for v in values if v is not None for text in program.texts(v)[:1]]
         literal = [text for text in texts if _reads_as_literal(text)]
         if not literal:
             continue

@@ -130,7 +130,7 @@ def _mild(program: Program, module: str, place: ast.AST | None, use: str) -> boo
     if module == "random":
         return _repeats(program, place, use)
     harmless = HARMLESS.get(module, frozenset())
-    parts = use.replace("()", "").split(".")
+    parts = use.replace("()", "").replace("[]", "").split(".")
     return "*" in harmless or any(".".join(parts[:count]) in harmless for count in (1, 2, 3))
 
 

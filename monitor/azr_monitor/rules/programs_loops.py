@@ -144,6 +144,9 @@ def _doubles(program: Program, loop: ast.For) -> Iterator[Hit]:
                     growing.append((name, statement, True))
                 elif isinstance(op, ast.Mult) and _is_name(left, name) and _at_least_two(right):
                     growing.append((name, statement, False))
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.List(elts=parts) | ast.Tuple(elts=parts)):
+                if sum(_is_name(part, name) for part in parts) >= 2:
+                    growing.append((name, statement, True))
             case ast.AugAssign(target=ast.Name(id=name), op=ast.Add(), value=value) if _is_name(value, name):
                 growing.append((name, statement, False))
             case ast.AugAssign(target=ast.Name(id=name), op=ast.Mult(), value=value):
@@ -186,6 +189,13 @@ def _endless_iterators(program: Program) -> Iterator[Hit]:
         last = generator.body[-1]
         if isinstance(last, ast.While) and _always_true(last.test) and _only_yields(last):
             endless.add(generator)
+    for made in program.calls("iter"):
+        match made.args:
+            case [ast.Lambda(body=ast.Constant(value=given)), ast.Constant(value=wanted)] if given != wanted:
+                if consumed(program, made):
+                    yield Hit(made, "all of an iterator that never ends")
+            case _:
+                pass
     if not endless:
         return
     for call in program.all(ast.Call):

@@ -76,7 +76,11 @@ def _climb(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     for name, node in program.attributes:
         if name in DEEP:
             yield Hit(node, name, _climb_severity(program, name, node))
-    yield from (Hit(node, name) for name, node in program.references if name in _CLIMB)
+    for name, node in program.references:
+        if name in _CLIMB:
+            yield Hit(node, name)
+        elif name.startswith("string.Formatter().") and name.endswith((".get_field", ".vformat", ".format")):
+            yield Hit(node, name, Severity.MEDIUM)
 
 
 def _climb_severity(program: Program, name: str, node: ast.AST) -> Severity | None:
@@ -108,6 +112,7 @@ def _is_own_class(program: Program, value: ast.AST) -> bool:
 
 
 def _named_in_text(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
+    by_name = any(not isinstance(call.args[at], ast.Constant) for call, at in program.attribute_calls)
     for text, node in program.strings:
         if "__" not in text:
             continue
@@ -117,7 +122,7 @@ def _named_in_text(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
             and found.group() == text
             and (text not in _SHALLOW or isinstance(program.parents.get(node), ast.Call))
         ):
-            yield Hit(node, text)
+            yield Hit(node, text, None if by_name else Severity.LOW)
         elif _FORMAT.search(text) or (found and _is_path(text) and _names_inside(text)):
             yield Hit(node, "a path of attributes")
         elif found and found.group() not in _SHALLOW:
@@ -207,12 +212,12 @@ def _computed_attribute(program: Program, allowed: frozenset[str]) -> Iterator[H
 def _is_disguised(name: ast.AST) -> bool:
     """Whether a constant name is written in a way that only hides it: pieces, codes, reversals."""
     match name:
-        case ast.BinOp(op=ast.Add(), left=left, right=right):
+        case ast.BinOp(op=ast.Add() | ast.Mod(), left=left, right=right):
             return all(isinstance(side, ast.Constant | ast.BinOp | ast.Call | ast.Subscript) for side in (left, right))
         case ast.Subscript(slice=ast.Slice()):
             return True
         case ast.Call(func=ast.Attribute(attr=attr)):
-            return attr in ("join", "decode", "fromhex", "translate", "replace")
+            return attr in ("join", "decode", "fromhex", "translate", "replace", "format")
         case ast.Call(func=ast.Name(id=name_)):
             return name_ == "chr"
         case ast.JoinedStr(values=values):

@@ -84,6 +84,26 @@ def _flows_out(program: Program, node: ast.AST, function: ast.AST) -> bool:
     return isinstance(parent, ast.Return)
 
 
+def _set_order(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
+    """One item of a set of texts, by its place: which one it is changes with the seed of the hashes."""
+    for texts in program.all(ast.Set):
+        if not any(isinstance(item, ast.Constant) and isinstance(item.value, str) for item in texts.elts):
+            continue
+        parent = program.parents.get(texts)
+        if (
+            isinstance(parent, ast.Call)
+            and isinstance(parent.func, ast.Name)
+            and parent.func.id in ("list", "tuple", "iter")
+        ):
+            around = program.parents.get(parent)
+            one = isinstance(around, ast.Subscript) and around.value is parent
+            taken = isinstance(around, ast.Call) and isinstance(around.func, ast.Name) and around.func.id == "next"
+            if one or taken:
+                yield Hit(texts, "an item of a set by its place")
+        elif isinstance(parent, ast.Attribute) and parent.attr == "pop":
+            yield Hit(texts, "an item of a set by its place")
+
+
 def _address_shown(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     """``repr`` of an object that has none of its own shows its address."""
     if not any(text == "0x" or "object at" in text for text, _ in program.strings):
@@ -148,6 +168,17 @@ RULES: tuple[ProgramRule, ...] = (
             "def f(x):\n    def hash(y):\n        return y\n    return hash(x)",
         ),
         check=_identity,
+    ),
+    ProgramRule(
+        "program.order",
+        Severity.MEDIUM,
+        "takes an item of a set of texts by its place, which changes from run to run",
+        catch=("def f(x):\n    return list({'a', 'b', x})[0]", "def f(x):\n    return {'a', 'b', x}.pop()"),
+        spare=(
+            "def f(x):\n    return sorted({'a', 'b', x})[0]",
+            "def f(x):\n    return list({1, 2, x})[0] + len({'a', 'b'})",
+        ),
+        check=_set_order,
     ),
     ProgramRule(
         "program.address",

@@ -234,7 +234,7 @@ class Program:
     def attribute_calls(self) -> list[tuple[ast.Call, int]]:
         """Calls that name an attribute by a text, with the text's place among the arguments."""
         found: list[tuple[ast.Call, int]] = []
-        for call in self.all(ast.Call):
+        for call in self.all(ast.Call) if self.reaches else ():
             if not call.args:
                 continue
             functions = self.resolve(call.func)
