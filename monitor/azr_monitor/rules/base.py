@@ -37,7 +37,9 @@ Check = Callable[[Program, frozenset[str]], Iterable[Hit]]
 class ProgramRule:
     """One rule on the syntax tree of a program.
 
-    ``catch`` and ``spare`` are programs the rule must and must not object to; both are tested.
+    ``catch`` and ``spare`` are programs the rule must and must not object to; both are tested. A rule that is
+    ``outside`` objects only to what leads out of plain computing: a program in which nothing can (``Program.reaches``)
+    is passed by.
     """
 
     id: str
@@ -46,6 +48,7 @@ class ProgramRule:
     catch: tuple[str, ...]
     spare: tuple[str, ...]
     check: Check
+    outside: bool = False
 
     def examine(
         self, program: Program, allowed: frozenset[str], part: Part = "program", base: int = 0

@@ -166,7 +166,7 @@ def _may_build(node: ast.AST) -> bool:
         case ast.Subscript(slice=ast.Slice(step=ast.UnaryOp())):
             return True
         case ast.Call(func=ast.Name(id=name)):
-            return name in ("chr", "bytes", "bytearray", "str")
+            return name in ("chr", "bytes", "bytearray")
         case ast.Call(func=ast.Attribute(attr=attr)):
             return attr in _BUILDERS
         case _:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import ast
 import itertools
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Protocol
 
 from azr_monitor.rules import pure
 from azr_monitor.rules.flow import Flow
@@ -25,13 +25,19 @@ STEPS = 3_000
 ALL_STEPS = 60_000
 
 
+class Resolver(Protocol):
+    """Whoever knows which objects of the libraries an expression stands for."""
+
+    def resolve(self, node: ast.AST) -> tuple[str, ...]: ...
+
+
 class Constants(Interpreter):
     """Constant values of one program's expressions, memoised."""
 
-    def __init__(self, names: Names, resolve: Callable[[ast.AST], tuple[str, ...]], flow: Flow) -> None:
+    def __init__(self, names: Names, meaning: Resolver, flow: Flow) -> None:
         super().__init__()
         self._names = names
-        self._resolve = resolve
+        self._meaning = meaning
         self._flow = flow
         self._known: dict[ast.AST, tuple[Any, ...]] = {}
         self._ends: dict[ast.AST, Env] = {}
@@ -199,7 +205,7 @@ class Constants(Interpreter):
 
     def _outside(self, node: ast.expr) -> Any:
         """A pure function or a constant of the libraries', by the name it resolves to."""
-        for name in self._resolve(node):
+        for name in self._meaning.resolve(node):
             plain = name.removeprefix("builtins.")
             if plain in pure.CONSTANTS:
                 return pure.CONSTANTS[plain]

@@ -10,6 +10,7 @@ imports, assignments, parameters and defaults, containers, returns, class attrib
 from __future__ import annotations
 
 import ast
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -75,7 +76,7 @@ class Meaning:
         self.names = names
         self.syntax: Syntax = names.syntax
         self.flow = Flow(names.syntax)
-        self.constants = Constants(names, self.resolve, self.flow)
+        self.constants = Constants(names, weakref.proxy(self), self.flow)  # no cycle: a tree is freed at once
         self._known: dict[ast.AST, tuple[Object, ...]] = {}
         self._resolved: dict[ast.AST, tuple[str, ...]] = {}
         self._returns: dict[ast.AST, list[ast.expr]] = {}

@@ -49,7 +49,10 @@ def examine(
 ) -> list[Finding]:
     """All findings of ``rules`` on one analysed program; spans are shifted by ``base``."""
     findings: list[Finding] = []
+    reaches = program.reaches
     for rule in rules:
+        if rule.outside and not reaches:
+            continue
         found = rule.examine(program, allowed, part, base)
         if found:
             findings += found

@@ -457,5 +457,6 @@ RULES: tuple[ProgramRule, ...] = (
             "import re\ndef f(s):\n    return re.sub(r'(ab)+', '', s)",
         ),
         check=_patterns,
+        outside=True,
     ),
 )

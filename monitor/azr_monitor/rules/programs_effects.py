@@ -104,6 +104,7 @@ RULES: tuple[ProgramRule, ...] = (
             "def f(x):\n    open_count = x.count('open')\n    return open_count",
         ),
         check=_files,
+        outside=True,
     ),
     ProgramRule(
         "program.process",
@@ -121,6 +122,7 @@ RULES: tuple[ProgramRule, ...] = (
             "def f(kill, run):\n    return kill(run)",
         ),
         check=_processes,
+        outside=True,
     ),
     ProgramRule(
         "program.path.sensitive",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 from azr_monitor.records import Severity
 from azr_monitor.rules.base import Check, Hit, ProgramRule, words
@@ -160,6 +161,7 @@ def _is_seeded(program: Program, place: ast.AST | None) -> bool:
     )
 
 
+@lru_cache(maxsize=1024)
 def _most_specific(name: str) -> frozenset[str] | None:
     """The family of the longest listed prefix: ``os.path`` is files though ``os`` is process."""
     parts = name.split(".")
@@ -215,6 +217,7 @@ RULES: tuple[ProgramRule, ...] = (
             "import collections\ndef f(signal):\n    return collections.Counter(signal)",
         ),
         check=_family(PROCESS),
+        outside=True,
     ),
     ProgramRule(
         "program.import.network",
@@ -230,6 +233,7 @@ RULES: tuple[ProgramRule, ...] = (
             "def f(socket, http):\n    return socket.connect(http)",
         ),
         check=_family(NETWORK),
+        outside=True,
     ),
     ProgramRule(
         "program.import.native",
@@ -241,6 +245,7 @@ RULES: tuple[ProgramRule, ...] = (
         ),
         spare=("def f(ctypes):\n    return len(ctypes)", "import math\ndef f(mmap):\n    return math.prod(mmap)"),
         check=_family(NATIVE),
+        outside=True,
     ),
     ProgramRule(
         "program.import.files",
@@ -253,6 +258,7 @@ RULES: tuple[ProgramRule, ...] = (
         ),
         spare=("def f(glob):\n    return glob * 2", "def f(pathlib):\n    path = pathlib + [1]\n    return path"),
         check=_family(FILES),
+        outside=True,
     ),
     ProgramRule(
         "program.import.dynamic-modules",
@@ -265,6 +271,7 @@ RULES: tuple[ProgramRule, ...] = (
         ),
         spare=("def f(code):\n    return code[::-1]", "import copy\ndef f(pickle):\n    return copy.copy(pickle)"),
         check=_family(DYNAMIC),
+        outside=True,
     ),
     ProgramRule(
         "program.import.interpreter",
@@ -277,6 +284,7 @@ RULES: tuple[ProgramRule, ...] = (
         ),
         spare=("def f(sys, types):\n    return sys + types", "import typing\ndef f(trace):\n    return trace"),
         check=_family(INTERPRETER),
+        outside=True,
     ),
     ProgramRule(
         "program.import.threads",
@@ -288,6 +296,7 @@ RULES: tuple[ProgramRule, ...] = (
         ),
         spare=("def f(threads):\n    return max(threads)",),
         check=_family(THREADS),
+        outside=True,
     ),
     ProgramRule(
         "program.import.chance",
@@ -303,6 +312,7 @@ RULES: tuple[ProgramRule, ...] = (
             "def f(seed):\n    return (seed * 1103515245 + 12345) % 2**31",
         ),
         check=_family(CHANCE),
+        outside=True,
     ),
     ProgramRule(
         "program.import.unlisted",
@@ -320,6 +330,7 @@ RULES: tuple[ProgramRule, ...] = (
             "from datetime import date\ndef f(y, m, d):\n    return date(y, m, d).isoformat()",
         ),
         check=_unlisted,
+        outside=True,
     ),
     ProgramRule(
         "program.import.by-call",
@@ -335,5 +346,6 @@ RULES: tuple[ProgramRule, ...] = (
         ),
         spare=("import math\ndef f(x):\n    return math.floor(x)", "def f(modules):\n    return modules['os']"),
         check=_dynamic,
+        outside=True,
     ),
 )

@@ -71,8 +71,6 @@ def _only_tested(program: Program, name: str, node: ast.AST) -> bool:
 
 
 def _climb(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
-    if not program.reaches:
-        return
     for name, node in program.attributes:
         if name in DEEP:
             yield Hit(node, name, _climb_severity(program, name, node))
@@ -143,8 +141,6 @@ def _is_path(text: str) -> bool:
 
 
 def _builtins(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
-    if not program.reaches:
-        return
     for table in program.all(ast.Name):
         if table.id == "__builtins__":
             yield Hit(table, table.id)
@@ -178,8 +174,6 @@ def _table_severity(program: Program, node: ast.AST) -> Severity | None:
 
 
 def _frames(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
-    if not program.reaches:
-        return
     for name, node in program.attributes:
         if name in _FRAMES:
             mild = name == "__traceback__" and _handed_on(program, node)
@@ -196,8 +190,6 @@ def _handed_on(program: Program, node: ast.AST) -> bool:
 
 
 def _computed_attribute(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
-    if not program.reaches:
-        return
     for call, position in program.attribute_calls:
         name = call.args[position]
         if isinstance(name, ast.Constant):
@@ -240,8 +232,6 @@ def _on_own_object(program: Program, call: ast.Call, position: int) -> bool:
 
 
 def _patch(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
-    if not program.reaches:
-        return
     modules = {name for name, _ in program.modules} | {"builtins"}
 
     def foreign(node: ast.AST) -> Iterator[str]:
@@ -327,6 +317,7 @@ RULES: tuple[ProgramRule, ...] = (
             "class P:\n    def eval(self, x):\n        return x\ndef f(x):\n    return P().eval(x)",
         ),
         check=_exec,
+        outside=True,
     ),
     ProgramRule(
         "program.climb",
@@ -348,6 +339,7 @@ RULES: tuple[ProgramRule, ...] = (
             "def f(x):\n    mro, base = x\n    return mro + base",
         ),
         check=_climb,
+        outside=True,
     ),
     ProgramRule(
         "program.climb.text",
@@ -377,6 +369,7 @@ RULES: tuple[ProgramRule, ...] = (
         ),
         spare=("def f(globals_):\n    return globals_", "def f(x):\n    global total\n    total = x\n    return total"),
         check=_builtins,
+        outside=True,
     ),
     ProgramRule(
         "program.frames",
@@ -391,6 +384,7 @@ RULES: tuple[ProgramRule, ...] = (
         ),
         spare=("def f(frame):\n    return frame.back + frame.locals", "def f(x):\n    f_back = x\n    return f_back"),
         check=_frames,
+        outside=True,
     ),
     ProgramRule(
         "program.attribute.computed",
@@ -399,6 +393,7 @@ RULES: tuple[ProgramRule, ...] = (
         catch=("def f(x, n):\n    return getattr(x, n)", "def f(x, n):\n    setattr(x, n + '_', 1)\n    return x"),
         spare=("def f(x):\n    return getattr(x, 'real', 0)", "def f(x):\n    return hasattr(x, '__iter__')"),
         check=_computed_attribute,
+        outside=True,
     ),
     ProgramRule(
         "program.patch",
@@ -419,6 +414,7 @@ RULES: tuple[ProgramRule, ...] = (
             "    d[x] += 1\n    del d[x]\n    return d",
         ),
         check=_patch,
+        outside=True,
     ),
     ProgramRule(
         "program.reclass",

@@ -156,6 +156,7 @@ RULES: tuple[ProgramRule, ...] = (
             "def f(clock):\n    return clock.now() + clock.today()",
         ),
         check=_clock,
+        outside=True,
     ),
     ProgramRule(
         "program.identity",

@@ -1,0 +1,90 @@
+"""What oversight by rules costs: programs a second on one core, parsing and the reading of prose included.
+
+    python benchmarks/oversight.py speed [--programs FOLDER] [--rounds 5]
+
+FOLDER holds JSONL files of ``{"snippet": ...}`` (see benchmarks/seeds.py). Each distinct program is read once a round
+by a new auditor, so nothing is remembered. CPU time is what counts; parsing alone is timed beside it in each round,
+since its ratio to the whole says more than a number on a machine that is busy with other work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import gc
+import json
+import statistics
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from azr_monitor.audit import Auditor
+from azr_monitor.policy import load_policy
+from azr_monitor.records import Subject
+
+WARM = "import os\n# I will deceive the grader: this compiles what is compiled once.\ndef f(x):\n    return os.getcwd() + 'a' + str(x)\n"
+SEEDS = Path(__file__).parents[1].parent / "shared" / "data" / "azr_seeds"
+
+
+def read_programs(folder: Path) -> list[str]:
+    """Every program of the folder, repeated ones as often as they stand there."""
+    lines = [line for path in sorted(folder.glob("*.jsonl")) for line in path.read_text("utf-8").splitlines()]
+    return [json.loads(line)["snippet"] for line in lines]
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """The CPU time of ``work``, garbage of earlier work collected before."""
+    gc.collect()
+    began = time.process_time()
+    work()
+    return time.process_time() - began
+
+
+def parse(programs: list[str]) -> None:
+    """What any reading of programs begins with."""
+    for program in programs:
+        with suppress(SyntaxError, ValueError):
+            ast.parse(program)
+
+
+def speed(folder: Path, rounds: int) -> None:
+    """Time parsing and the whole audit, round by round."""
+    programs = read_programs(folder)
+    distinct = list(dict.fromkeys(programs))
+    policy = load_policy("default")
+    policy = policy.model_copy(update={"classifiers": ()})  # the rules alone
+    subjects = [Subject(id=str(number), program=program) for number, program in enumerate(distinct)]
+    repeated = [Subject(id=str(number), program=program) for number, program in enumerate(programs)]
+    parsed, read, again = [], [], []
+    for _ in range(rounds):
+        parsed.append(seconds(lambda: parse(distinct)))
+        for batch, times in ((subjects, read), (repeated, again)):
+            auditor = Auditor(policy)
+            auditor.inspect([Subject(id="warm", program=WARM)])  # its rules are compiled once
+            times.append(seconds(lambda a=auditor, b=batch: a.inspect(b)))  # type: ignore[misc]
+    print(f"{len(distinct)} distinct programs of {len(programs)}, {rounds} rounds, best (median) of each")
+    for name, count, times in (
+        ("parse", len(distinct), parsed),
+        ("audit", len(distinct), read),
+        ("audit, repeats remembered", len(programs), again),
+    ):
+        print(f"{name:28}{count / min(times):8.0f} ({count / statistics.median(times):.0f}) programs/s")
+    print(f"{'audit / parse':28}{statistics.median(r / p for r, p in zip(read, parsed, strict=True)):8.2f}")
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description="What oversight by rules costs")
+    commands = parser.add_subparsers(dest="command", required=True)
+    timed = commands.add_parser("speed", help="programs a second on one core")
+    timed.add_argument("--programs", type=Path, default=SEEDS, help="a folder of JSONL files with snippets")
+    timed.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    if not any(arguments.programs.glob("*.jsonl")):
+        parser.error(f"no JSONL files in {arguments.programs}; name a folder with --programs")
+    speed(arguments.programs, arguments.rounds)
+
+
+if __name__ == "__main__":
+    main()
