@@ -12,10 +12,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import cached_property, lru_cache
 from importlib import resources
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, Final
 
-from pydantic import BaseModel, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from azr_monitor.documents import DocumentError, read_yaml
 from azr_monitor.engines.base import Engine, EngineError, EngineRule, Source
@@ -25,38 +26,19 @@ from azr_monitor.extends import Merged, Place, read
 from azr_monitor.extends import Source as PolicySource
 from azr_monitor.fields import ActionName, Model, SeverityName, nearest
 from azr_monitor.metrics import MetricRule
+from azr_monitor.problems import described
 from azr_monitor.records import NOTES, SLOW, Action, Part, Severity
 from azr_monitor.rules import behaviour, programs
 from azr_monitor.rules.base import ProgramRule
 from azr_monitor.rules.traces import RulePackError, TraceRule, compile_packs, shipped_rules
 from azr_monitor.scopes import LIFTED, Scope, lookup
-from azr_monitor.sections import (
-    ClassifierSettings,
-    DetoxifySettings,
-    EmbeddedSettings,
-    GuardSettings,
-    Imports,
-    JudgeSettings,
-    Leave,
-    Limits,
-    Rate,
-    Rules,
-    TransformerSettings,
-    Unsure,
-)
+from azr_monitor.sections import ClassifierSettings, Imports, Leave, Limits, Rate, Rules, Unsure
 
 POLICIES = ("default", "strict", "observe")
 """The shipped policies, package data of ``azr_policies``."""
 METRICS: Final = "metrics.yaml"
 _JUDGES = (("azr_monitor", "rules", ".py"), ("azr_monitor", "engines", ".py"), ("azr_policies", "rules", ".yaml"))
 """What judges beside the policy itself: package, folder and ending of the files."""
-_CLASSIFIERS: Final[dict[str, type[BaseModel]]] = {
-    "detoxify": DetoxifySettings,
-    "embedded": EmbeddedSettings,
-    "guard": GuardSettings,
-    "judge": JudgeSettings,
-    "transformer": TransformerSettings,
-}
 
 
 class PolicyError(ValueError):
@@ -255,6 +237,8 @@ class Policy(Model):
         yara, ast_grep = self.engine_sources()
         for source in (*_files(self, "packs", self.rules.packs), *yara, *ast_grep):
             digest.update(source.text.encode())
+        for package, sources in (("yara-x", yara), ("ast-grep-py", ast_grep)):
+            digest.update(version(package).encode() if sources else b"")
         return digest.hexdigest()[:16]
 
 
@@ -300,7 +284,7 @@ def load_policy(name_or_path: str | Path) -> Policy:
     try:
         policy = Policy.model_validate({**merged.data, "folder": merged.source.folder})
     except ValidationError as error:
-        raise PolicyError("\n".join(_problem(problem, merged) for problem in error.errors())) from error
+        raise PolicyError("\n".join(described(problem, merged, Policy) for problem in error.errors())) from error
     policy = _with_shipped_metrics(policy)
     _check_rule_ids(policy, merged)
     return policy
@@ -333,38 +317,6 @@ def _source(name: str) -> PolicySource:
         return PolicySource(path.read_text(encoding="utf-8"), str(path), str(path.resolve().parent))
     except (OSError, UnicodeDecodeError) as error:
         raise PolicyError(f"policy {path}: cannot be read: {error}") from error
-
-
-def _problem(problem: Any, merged: Merged) -> str:
-    """One problem: file:line: where: what, with the nearest known key for an unknown one."""
-    # A tagged union puts its tag and markers in the location; they are not in the file.
-    path = tuple(step for step in problem["loc"] if step not in (*_CLASSIFIERS, "[key]"))
-    where = ".".join(str(step) for step in path) or "the policy"
-    message = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "extra_forbidden":
-        names = _fields_at(problem["loc"][:-1])
-        message = f"unknown key{nearest(str(path[-1]), names)}; known: {', '.join(names)}"
-    elif problem["type"] == "missing":
-        message = "is missing; add it"
-    return f"{merged.line(path)}: {where}: {message}"
-
-
-def _fields_at(location: Sequence[str | int]) -> list[str]:
-    """The field names of the model at a location, for suggestions."""
-    model: type[BaseModel] = Policy
-    for step in location:
-        if step in _CLASSIFIERS:
-            model = _CLASSIFIERS[str(step)]
-        elif isinstance(step, str) and step in model.model_fields:
-            model = next(_models(model.model_fields[step].annotation), model)
-    return sorted(name for name in model.model_fields if name != "folder")
-
-
-def _models(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for inner in get_args(annotation):
-        yield from _models(inner)
 
 
 @lru_cache(maxsize=1)
