@@ -30,7 +30,7 @@ def test_the_settings_shown_are_read(tmp_path: Path) -> None:
 def test_the_plan_shown_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("week.toml").write_text(SETTINGS)
-    command = next(command for command in COMMANDS if command.endswith("--plan"))
+    command = next(command for command in COMMANDS if command.startswith("azr-platform plan "))
     found = CliRunner().invoke(app, shlex.split(command)[1:])
     assert found.exit_code == 0, found.output
     assert not Path("runs").exists()
