@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import signal
@@ -12,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -176,6 +178,24 @@ def test_a_process_may_have_nothing_to_learn_from(two: Two, rewarded: Callable[.
         mine, ours = (updater.update(items, step, random.Random(step)) for updater in (one, both))
         assert (ours.loss, ours.grad_norm) == pytest.approx((mine.loss, mine.grad_norm), rel=1e-5)
         assert (ours.grad_norm > 0.0) is not same
+    _same(one, both, model, whole)
+
+
+@pytest.mark.slow
+@in_float32
+def test_a_gradient_that_is_no_number_in_one_process_moves_nothing_in_any(
+    two: Two, rewarded: Callable[..., Any]
+) -> None:
+    (one, model), (both, whole) = two.alone(), two.together()
+    for step in (1, 2):
+        items = rewarded(load_policy(two.config.model)[0], 15, seed=step, temperature=0.8)
+        if step == 1:
+            old = items[4].rollout.completion
+            completion = msgspec.structs.replace(old, log_probs=[math.nan] * len(old.tokens))
+            items[4] = replace(items[4], rollout=replace(items[4].rollout, completion=completion))
+        mine, ours = (updater.update(items, step, random.Random(step)) for updater in (one, both))
+        assert mine.skipped == ours.skipped == (1 if step == 1 else 0)
+        assert math.isnan(mine.grad_norm) == math.isnan(ours.grad_norm) == (step == 1)
     _same(one, both, model, whole)
 
 
