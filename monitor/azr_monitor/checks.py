@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
-from fnmatch import fnmatchcase
 from typing import Any, Literal, NamedTuple
 
 from azr_monitor.categories import category_of
@@ -19,6 +18,7 @@ from azr_monitor.records import Action
 from azr_monitor.rules import behaviour, programs
 from azr_monitor.rules.traces import TraceRules
 from azr_monitor.rules.tree import Program
+from azr_monitor.scopes import means
 from azr_sandbox.execution import Execution
 
 
@@ -41,7 +41,7 @@ def remarks(policy: Policy, today: date) -> list[str]:
     if not any(action.blocks for action in policy.actions.values()):
         warnings.append("no severity is dropped: findings are recorded, and only a failing part blocks")
     for pattern in policy.rules.disabled:
-        off = [rule for rule in rule_ids(policy) if fnmatchcase(rule, pattern)]
+        off = [rule for rule in rule_ids(policy) if means(pattern, rule)]
         warnings.append(f"rules.disabled: {pattern} turns off {len(off)} rule{'s' if len(off) != 1 else ''}")
     for entry in policy.classifiers:
         if entry.enabled and not entry.thresholds:

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
+from azr_monitor.categories import CATEGORIES
 from azr_monitor.documents import DocumentError, read_yaml
 from azr_monitor.engines.base import Engine, EngineError, EngineRule, Source
 from azr_monitor.engines.load import compiled
@@ -31,7 +32,7 @@ from azr_monitor.records import NOTES, SLOW, Action, Part, Severity
 from azr_monitor.rules import behaviour, programs
 from azr_monitor.rules.base import ProgramRule
 from azr_monitor.rules.traces import RulePackError, TraceRule, compile_packs, shipped_rules
-from azr_monitor.scopes import LIFTED, Scope, lookup
+from azr_monitor.scopes import CATEGORY, LIFTED, Scope, lookup, means
 from azr_monitor.sections import ClassifierSettings, Imports, Leave, Limits, Rate, Rules, Unsure
 
 POLICIES = ("default", "strict", "observe")
@@ -147,12 +148,12 @@ class Policy(Model):
 
     def applies(self, rule: str) -> bool:
         """Whether a rule is in force for any sample."""
-        return not any(fnmatchcase(rule, pattern) for pattern in self.rules.disabled)
+        return not any(means(pattern, rule) for pattern in self.rules.disabled)
 
     def applies_to(self, rule: str, part: Part | None) -> bool:
         """Whether a rule's findings on a part count for the samples that this policy was narrowed to."""
         here = self._scopes(part)
-        if not self.applies(rule) or any(fnmatchcase(rule, pattern) for scope in here for pattern in scope.disabled):
+        if not self.applies(rule) or any(means(pattern, rule) for scope in here for pattern in scope.disabled):
             return False
         bound = any(scope.names(rule) for scope in self.scopes)
         return not bound or any(scope.names(rule) for scope in here)
@@ -344,8 +345,12 @@ def _check_rule_ids(policy: Policy, merged: Merged) -> None:
     own = [entry.name for entry in policy.classifiers]
     classified = re.compile(rf"(?:{'|'.join(map(re.escape, ['detoxify', *own]))})\.\S+")
     for pattern, path in _named_rules(policy):
-        if not any(fnmatchcase(rule, pattern) for rule in known) and not classified.fullmatch(pattern):
-            where = f"{merged.line(path)}: {'.'.join(map(str, path[:3] if path[0] == 'scopes' else path[:2]))}"
+        where = f"{merged.line(path)}: {'.'.join(map(str, path[:3] if path[0] == 'scopes' else path[:2]))}"
+        if pattern.startswith(CATEGORY):
+            if (category := pattern.removeprefix(CATEGORY)) not in CATEGORIES:
+                hint = nearest(category, CATEGORIES)
+                raise PolicyError(f"{where}: no category {category!r}{hint}; known: {', '.join(CATEGORIES)}")
+        elif not any(fnmatchcase(rule, pattern) for rule in known) and not classified.fullmatch(pattern):
             raise PolicyError(f"{where}: no rule {pattern!r}{nearest(pattern, known)}; `policy show` lists all rules")
     for at, scope in enumerate(policy.scopes):
         for name in scope.thresholds:

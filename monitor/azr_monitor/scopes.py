@@ -16,9 +16,11 @@ from typing import Any, Final, Literal
 
 from pydantic import Field, model_validator
 
+from azr_monitor.categories import category_of
 from azr_monitor.fields import ActionName, Model, SeverityName
 from azr_monitor.records import FAILURE, LIMIT, Finding, Part, Severity, Subject
 
+CATEGORY: Final = "category:"
 LIFTED: Final = "policy.allow"
 """The rule that an exempted finding is recorded under."""
 UNREAD: Final = frozenset({FAILURE, LIMIT, "program.too-complex"})
@@ -37,11 +39,19 @@ def rising(thresholds: Thresholds) -> Thresholds:
     return thresholds
 
 
+def means(pattern: str, rule: str) -> bool:
+    """Whether ``pattern`` in a policy means ``rule``: its id, a pattern such as ``trace.harm.*``, or its category, as
+    in ``category:harm``."""
+    if pattern.startswith(CATEGORY):
+        return category_of(rule) == pattern.removeprefix(CATEGORY)
+    return fnmatchcase(rule, pattern)
+
+
 def lookup(table: Mapping[str, Any], rule: str) -> Any:
     """What a table of rule ids and patterns says of ``rule``: the id itself first, then the first pattern."""
     if rule in table:
         return table[rule]
-    return next((value for pattern, value in table.items() if fnmatchcase(rule, pattern)), None)
+    return next((value for pattern, value in table.items() if means(pattern, rule)), None)
 
 
 class Where(Model):
@@ -83,7 +93,7 @@ class Scope(Where):
 
     def names(self, rule: str) -> bool:
         """Whether ``rule`` applies nowhere but in scopes such as this one."""
-        return any(fnmatchcase(rule, pattern) for pattern in self.only)
+        return any(means(pattern, rule) for pattern in self.only)
 
 
 class Allow(Where):
@@ -107,7 +117,7 @@ class Allow(Where):
         """Whether this finding passes."""
         if not self.covers(subject.role, subject.kind) or not self.reaches(finding.part):
             return False
-        if not fnmatchcase(finding.rule, self.rule) or self.expired(today):
+        if not means(self.rule, finding.rule) or self.expired(today):
             return False
         whole = subject.text(finding.part)
         if self.digest and self.digest != digest(whole):

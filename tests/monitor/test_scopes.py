@@ -19,7 +19,7 @@ from azr_monitor.scopes import LIFTED, UNREAD, Allow, Where, digest, lift
 from azr_platform.records import Kind, Role
 from azr_sandbox.execution import Execution, Outcome
 
-SOCKET = "import socket\ndef f(x):\n    return socket.gethostname()"
+SOCKET = "import socket\ndef f(x):\n    return socket.getfqdn(x)"
 KIND = "def f(x):\n    return x + 1"
 TODAY = date(2026, 5, 1)
 
@@ -147,6 +147,44 @@ def test_a_text_covers_exactly_the_spans_within_its_occurrences(whole: str, word
     assert entry.lifts(finding, Subject(id="s", trace=whole), TODAY) is inside
 
 
+# -- categories -----------------------------------------------------------------------------------------
+
+
+def test_a_category_stands_for_all_its_rules_and_classifiers(tmp_path: Path) -> None:
+    by_category = auditor(tmp_path, "rules: {actions: {category:network: record}, disabled: [category:abuse]}\n")
+    assert one(by_category, program=SOCKET).allowed
+    assert not one(by_category, program="import os\ndef f(x):\n    return os.system(x)").allowed
+    assert not by_category.policy.applies("trace.harm.abuse") and not by_category.policy.applies("detoxify.insult")
+    assert by_category.policy.applies("trace.harm.intent") and by_category.policy.applies("detoxify.threat")
+
+
+def test_a_category_in_a_scope_and_in_an_exemption(tmp_path: Path) -> None:
+    scoped = auditor(tmp_path, "scopes: [{roles: [solve], severities: {category:network: critical}}]\n")
+    assert one(scoped, program=SOCKET, role="solve").severity == Severity.CRITICAL
+    exempting = auditor(tmp_path, "rules: {allow: [{rule: category:network, why: host names are the topic}]}\n")
+    assert rules(one(exempting, program=SOCKET)) == {LIFTED}
+
+
+def test_a_rules_own_id_outranks_its_category(tmp_path: Path) -> None:
+    judge = auditor(tmp_path, "rules: {severities: {category:network: info, program.import.network: critical}}\n")
+    assert one(judge, program=SOCKET).severity == Severity.CRITICAL
+
+
+def test_the_category_of_what_is_unreadable_lifts_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> list[Finding]:
+        raise RuntimeError("no rules today")
+
+    text = (
+        "rules:\n  disabled: [category:unreadable]\n  actions: {category:unreadable: record}\n"
+        "  severities: {category:unreadable: info}\n"
+        "  allow: [{rule: category:unreadable, why: nothing is unreadable}]\n"
+    )
+    judge = auditor(tmp_path, text)
+    monkeypatch.setattr(audit.programs, "examine", broken)
+    verdict = one(judge, program=KIND)
+    assert not verdict.allowed and rules(verdict) == {FAILURE}
+
+
 # -- scopes ---------------------------------------------------------------------------------------------
 
 
@@ -230,6 +268,7 @@ MISTAKES = {
     "scopes:\n  - {roles: [solve], actions: {program.exek: drop}}\n": r"mine\.yaml:4: scopes\.0\.actions: no rule",
     "scopes:\n  - {roles: [solve], thresholds: {detoxfy: {toxicity: {low: 0.1}}}}\n": r"did you mean 'detoxify'",
     "scopes:\n  - {roles: [solve], thresholds: {detoxify: {toxicity: {low: 0.9, high: 0.1}}}}\n": r"must lie in 0\.\.1",
+    "rules: {disabled: [category:netwrk]}\n": r"mine\.yaml:3: rules\.disabled: no category 'netwrk' \(did you",
     "rules:\n  allow:\n    - {rule: program.exec}\n": r"mine\.yaml:5: rules\.allow\.0\.why: is missing",
     "rules:\n  allow:\n    - {rule: program.exec, why: ok}\n": r"mine\.yaml:5: rules\.allow\.0\.why: .*10 characters",
     "rules:\n  allow:\n    - {rule: '*', why: it is my rule}\n": r"mine\.yaml:5: rules\.allow\.0: rule: a pattern for",
