@@ -6,6 +6,8 @@ import os
 import re
 import resource
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from azr_platform.channel.messages import Action, Review, StepDone
 from azr_platform.config.schema import Config
 from azr_platform.ledger.reader import LedgerReader
 from azr_platform.supervisor.child import TRAINER
+from azr_platform.supervisor.runfolder import create
 from azr_platform.trainer.checkpoint import verify
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -189,3 +192,24 @@ def test_a_gradient_that_is_no_number_moves_nothing_and_pauses_the_run(
     assert weights[0].keys() == weights[1].keys()
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     assert run_it(tmp_path / "killed", kill=True) == ended
+
+
+def test_of_supervisors_started_at_once_one_has_the_run_and_the_others_say_so(
+    tmp_path: Path, small_config: Callable[..., Config], query: Query
+) -> None:
+    run = tmp_path / "run"
+    create(run, small_config("run.steps=2", "tasks.kinds=['deduction']", "supervisor.policy=observe")).close()
+    command = [sys.executable, "-m", "azr_platform", "train", "--resume", str(run)]
+    pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    at_once = [subprocess.Popen(command, env={**os.environ, "HF_HUB_OFFLINE": "1"}, **pipes) for _ in range(3)]
+    told = [process.communicate(timeout=600)[1] for process in at_once]
+    assert sorted(process.returncode for process in at_once) == [0, 4, 4], told
+    winner = next(process for process in at_once if process.returncode == 0)
+    for process, error in zip(at_once, told, strict=True):
+        if process is not winner:
+            assert f"another supervisor runs it (pid {winner.pid} since" in error
+            assert error.count("\n") == 1
+    assert query(run, "SELECT step FROM steps ORDER BY id") == [(1,), (2,)]
+    assert query(run, "SELECT state FROM states ORDER BY id DESC LIMIT 1") == [("finished",)]
+    with LedgerReader(run) as reader:
+        assert reader.verify().intact
