@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from functools import cached_property
+from math import inf
 
 from azr_monitor.rules.names import targets
 from azr_monitor.rules.syntax import Syntax, words
@@ -32,6 +33,15 @@ class Building:
                 continue
             if not self._is_given(node):
                 yield node
+
+    @cached_property
+    def largest(self) -> float:
+        """The largest number written out; infinite where a power or a shift may make any."""
+        if any(node.op.__class__ in (ast.Pow, ast.LShift) for node in self.syntax.all(ast.BinOp)):
+            return inf
+        return max(
+            (node.value for node in self.syntax.all(ast.Constant) if node.value.__class__ in (int, float)), default=0
+        )
 
     @cached_property
     def _has_material(self) -> bool:

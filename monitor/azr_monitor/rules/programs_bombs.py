@@ -14,7 +14,10 @@ from azr_monitor.rules.tree import Program
 _HUGE = 10**7
 _HUGE_BITS = 10**7
 _TURNS = 10**8
+_LARGE = 100
+"""Without a number of this size, a power or a shift, a program of some length makes nothing enormous."""
 EAGER = words("list sum tuple set sorted max min dict frozenset len any all enumerate")
+_MAKERS = re.compile(r"factorial|comb|perm|product|count|cycle|repeat")
 _PADDING = words("ljust rjust center zfill")
 _WIDE = re.compile(r"\d{9}")
 _CONSUMERS = words("list sum tuple set sorted max min dict frozenset bytes bytearray")
@@ -24,6 +27,9 @@ _CONSUMERS = words("list sum tuple set sorted max min dict frozenset bytes bytea
 
 
 def _huge(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
+    yield from _huge_library(program)
+    if program.building.largest < _LARGE:
+        return
     for node in program.all(ast.BinOp):
         kind = node.op.__class__
         if kind is ast.Pow:
@@ -55,7 +61,6 @@ def _huge(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
         if _nested_turns(program, loop) >= 10 * _TURNS:
             yield Hit(loop, "loops of a thousand million turns")
     yield from _huge_widths(program)
-    yield from _huge_library(program)
 
 
 def _nested_turns(program: Program, loop: ast.For) -> int:
@@ -173,6 +178,8 @@ def callee(call: ast.Call) -> str:
 def _huge_library(program: Program) -> Iterator[Hit]:
     """Calls of the libraries that make something enormous out of small arguments."""
     if not program.syntax.has(ast.Import, ast.ImportFrom):
+        return
+    if not program.reaches and _MAKERS.search(program.text) is None:
         return
     for call in program.all(ast.Call):
         for function in program.resolve(call.func):
@@ -318,6 +325,8 @@ def _rounds(program: Program) -> Iterator[ast.AST]:
     first: dict[str, set[str]] = {}
     places: dict[str, ast.AST] = {}
     for definition in program.all(ast.FunctionDef):
+        if definition.name not in program.syntax.read:
+            continue
         first[definition.name], places[definition.name] = _surely_called(definition.body), definition
     for assign in program.all(ast.Assign):
         match assign:
@@ -457,6 +466,5 @@ RULES: tuple[ProgramRule, ...] = (
             "import re\ndef f(s):\n    return re.sub(r'(ab)+', '', s)",
         ),
         check=_patterns,
-        outside=True,
     ),
 )

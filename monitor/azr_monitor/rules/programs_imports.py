@@ -95,6 +95,8 @@ def _family(family: frozenset[str]) -> Check:
     """A check for the modules of one family that the policy does not allow."""
 
     def check(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
+        if not program.modules:
+            return
         for name, node in program.modules:
             if _most_specific(name) is family and not _listed(name, allowed):
                 yield Hit(node, name, Severity.LOW if _is_harmless(program, name, node) else None)
@@ -217,7 +219,6 @@ RULES: tuple[ProgramRule, ...] = (
             "import collections\ndef f(signal):\n    return collections.Counter(signal)",
         ),
         check=_family(PROCESS),
-        outside=True,
     ),
     ProgramRule(
         "program.import.network",
@@ -233,7 +234,6 @@ RULES: tuple[ProgramRule, ...] = (
             "def f(socket, http):\n    return socket.connect(http)",
         ),
         check=_family(NETWORK),
-        outside=True,
     ),
     ProgramRule(
         "program.import.native",
@@ -245,7 +245,6 @@ RULES: tuple[ProgramRule, ...] = (
         ),
         spare=("def f(ctypes):\n    return len(ctypes)", "import math\ndef f(mmap):\n    return math.prod(mmap)"),
         check=_family(NATIVE),
-        outside=True,
     ),
     ProgramRule(
         "program.import.files",
@@ -258,7 +257,6 @@ RULES: tuple[ProgramRule, ...] = (
         ),
         spare=("def f(glob):\n    return glob * 2", "def f(pathlib):\n    path = pathlib + [1]\n    return path"),
         check=_family(FILES),
-        outside=True,
     ),
     ProgramRule(
         "program.import.dynamic-modules",
@@ -271,7 +269,6 @@ RULES: tuple[ProgramRule, ...] = (
         ),
         spare=("def f(code):\n    return code[::-1]", "import copy\ndef f(pickle):\n    return copy.copy(pickle)"),
         check=_family(DYNAMIC),
-        outside=True,
     ),
     ProgramRule(
         "program.import.interpreter",
@@ -284,7 +281,6 @@ RULES: tuple[ProgramRule, ...] = (
         ),
         spare=("def f(sys, types):\n    return sys + types", "import typing\ndef f(trace):\n    return trace"),
         check=_family(INTERPRETER),
-        outside=True,
     ),
     ProgramRule(
         "program.import.threads",
@@ -296,7 +292,6 @@ RULES: tuple[ProgramRule, ...] = (
         ),
         spare=("def f(threads):\n    return max(threads)",),
         check=_family(THREADS),
-        outside=True,
     ),
     ProgramRule(
         "program.import.chance",
@@ -312,7 +307,6 @@ RULES: tuple[ProgramRule, ...] = (
             "def f(seed):\n    return (seed * 1103515245 + 12345) % 2**31",
         ),
         check=_family(CHANCE),
-        outside=True,
     ),
     ProgramRule(
         "program.import.unlisted",
@@ -330,7 +324,6 @@ RULES: tuple[ProgramRule, ...] = (
             "from datetime import date\ndef f(y, m, d):\n    return date(y, m, d).isoformat()",
         ),
         check=_unlisted,
-        outside=True,
     ),
     ProgramRule(
         "program.import.by-call",

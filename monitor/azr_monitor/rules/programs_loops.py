@@ -11,6 +11,7 @@ from azr_monitor.rules.programs_bombs import EAGER, callee, consumed, is_sequenc
 from azr_monitor.rules.syntax import own_nodes
 from azr_monitor.rules.tree import Program
 
+_DOUBLINGS = 28
 _GROWING = words("append extend insert add update appendleft")
 
 
@@ -22,8 +23,9 @@ def _endless(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
         why = "while True without a way out" if _always_true(loop.test) else _never_ends(loop)
         if why and not leaves(loop):
             yield Hit(loop, why)
-    for turning in program.all(ast.For):
-        yield from _doubles(program, turning)
+    if program.building.largest >= _DOUBLINGS:
+        for turning in program.all(ast.For):
+            yield from _doubles(program, turning)
     yield from _endless_iterators(program)
 
 
@@ -161,7 +163,7 @@ def _doubles(program: Program, loop: ast.For) -> Iterator[Hit]:
                 pass
     many = turns(program, loop.iter) if growing else None
     for name, statement, squares in growing:
-        if many is None or many < 28 or leaves(loop):
+        if many is None or many < _DOUBLINGS or leaves(loop):
             continue
         if squares or _starts_as_sequence(program, name):
             yield Hit(statement, "what doubles with every turn of a loop")

@@ -117,7 +117,8 @@ def _address_shown(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
 
 
 def _grader(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
-    for name in _GRADER & program.syntax.read - program.syntax.bound:
+    named = _GRADER & program.syntax.read
+    for name in named - program.syntax.bound if named else ():
         for read in program.all(ast.Name):
             if read.id == name and isinstance(read.ctx, ast.Load):
                 yield Hit(read, read.id)

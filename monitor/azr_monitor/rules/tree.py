@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import io
 import re
+import sys
 import tokenize
 from collections.abc import Iterator
 from functools import cached_property
@@ -17,8 +18,9 @@ from typing import TypeVar, overload
 
 from azr_monitor.rules.building import Building
 from azr_monitor.rules.meaning import DYNAMIC_IMPORTS, INNER_MODULES, Meaning
-from azr_monitor.rules.names import BUILTINS, Names
-from azr_monitor.rules.syntax import Syntax, words
+from azr_monitor.rules.names import Names
+from azr_monitor.rules.outside import leads_outside
+from azr_monitor.rules.syntax import Syntax
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _A = TypeVar("_A", bound=ast.AST)
@@ -97,16 +99,8 @@ class Program:
 
     @cached_property
     def reaches(self) -> bool:
-        """Whether anything in the program can lead outside of plain computing: most programs need no second look.
-
-        Every way out begins with an import, with one of the builtins that give access to more, or with an attribute
-        of the interpreter's own.
-        """
-        return (
-            self.syntax.has(ast.Import, ast.ImportFrom, ast.MatchClass)
-            or not _WAYS_OUT.isdisjoint(self.syntax.read)
-            or any(attr[:2] == "__" or attr in INNER_ATTRIBUTES for attr in self.syntax.attributes)
-        )
+        """Whether anything in the program can lead outside of plain computing: most programs need no second look."""
+        return leads_outside(self.syntax)
 
     def resolve(self, node: ast.AST) -> tuple[str, ...]:
         """The dotted names an expression may stand for: ``builtins.eval``, ``os.system``; () when unknown."""
@@ -316,6 +310,13 @@ class Program:
         return list(self._comments()) if "#" in self.text else []
 
     def _comments(self) -> Iterator[tuple[int, int]]:
+        if sys.version_info < (3, 12) or not self.syntax.has(ast.JoinedStr):
+            # Only where f-strings hold no strings of their own quotes does this find the ends of strings.
+            for match in _COMMENT_OR_STRING.finditer(self._source):
+                if match.group()[0] == "#":
+                    start = self._clip(match.start())
+                    yield start, min(start + len(match.group()), len(self.text))
+            return
         lines = io.StringIO(self._source, newline=None)
         try:
             for token in tokenize.generate_tokens(lines.readline):
@@ -376,6 +377,14 @@ def is_plain_call(text: str) -> bool:
 
 
 _LITERALS = (ast.Constant, ast.List, ast.Tuple, ast.Dict, ast.Set, ast.UnaryOp, ast.USub, ast.UAdd)
+_COMMENT_OR_STRING = re.compile(
+    r"#[^\r\n]*"
+    r'|\"\"\"(?:[^"\\]|\\.|"(?!""))*\"\"\"'
+    r"|'''(?:[^'\\]|\\.|'(?!''))*'''"
+    r'|"(?:[^"\\\n]|\\.)*"'
+    r"|'(?:[^'\\\n]|\\.)*'",
+    re.DOTALL,
+)
 _ATTRIBUTE_CALLS = frozenset(
     {
         *(f"builtins.{name}" for name in ("getattr", "setattr", "hasattr", "delattr")),
@@ -388,18 +397,3 @@ _ATTRIBUTE_CALLS = frozenset(
 )
 _ATTRIBUTE_METHODS = (".__getattribute__", ".__getattr__")
 _ATTRIBUTE_MAKERS = frozenset({"operator.attrgetter", "operator.methodcaller"})
-INNER_ATTRIBUTES = words(
-    "f_back f_globals f_locals f_builtins f_code tb_frame tb_next gi_frame gi_code gi_yieldfrom cr_frame cr_code "
-    "cr_await ag_frame ag_code ag_await mro func_globals func_code load_module exec_module find_spec get_data "
-    "get_field vformat"
-)
-_WAYS_OUT = (
-    BUILTINS
-    - words(
-        "abs all any ascii bin bool bytearray bytes callable chr complex dict divmod enumerate filter float format "
-        "frozenset hex int isinstance issubclass iter len list map max min next oct ord pow print range repr reversed "
-        "round set slice sorted str sum tuple zip super property staticmethod classmethod True False None Ellipsis "
-        "NotImplemented __name__ __doc__ object type id hash input"
-    )
-    - frozenset(name for name in BUILTINS if name.endswith(("Error", "Exception", "Warning", "Iteration", "Exit")))
-)
