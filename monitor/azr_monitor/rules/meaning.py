@@ -25,7 +25,7 @@ DYNAMIC_IMPORTS = frozenset(
 )
 INNER_MODULES = words(
     "os sys subprocess builtins importlib inspect gc ctypes socket shutil pathlib tempfile signal threading posix "
-    "marshal pickle linecache traceback _thread _io _imp _weakref posixpath"
+    "marshal pickle linecache traceback types _thread _io _imp _weakref posixpath"
 )
 """Modules that other modules hold as attributes: whoever reaches them there has them without an import."""
 
