@@ -19,6 +19,7 @@ from azr_monitor.audit import Auditor
 from azr_monitor.checks import compare, faults, understood
 from azr_monitor.checks import test_policy as try_rules
 from azr_monitor.engines import load
+from azr_monitor.engines.astgrep import AstGrep
 from azr_monitor.engines.base import Hit, Source
 from azr_monitor.engines.process import EngineFailed, EngineProcess
 from azr_monitor.engines.yara import Yara
@@ -148,6 +149,21 @@ def test_an_ast_grep_rule_reads_programs_calls_and_answers_that_are_programs(aud
 def test_the_call_that_arguments_are_put_into_is_not_found_itself(auditor: Auditor) -> None:
     assert places(one(auditor, program=KIND, input="g(1)"), "ast-grep.wrapped") == []
     assert places(one(auditor, program=KIND, input="f(1)"), "ast-grep.wrapped") == [("input", (0, 4))]
+
+
+CALLS = AstGrep([Source("c.yml", "id: c\nlanguage: python\nrule: {kind: call}\n")])
+MARKS = ["f(", ")", "x", "\n", "\r\n", "\r", "\f", "\t", "\0", "\ufeff", "é", "😀", "'", '"""', "#", ",", "\ud800"]
+PIECES = st.sampled_from(MARKS)
+
+
+@given(st.lists(PIECES, max_size=20).map("".join), st.sampled_from(["program", "call"]))
+@settings(max_examples=300, deadline=None)
+def test_spans_of_code_lie_within_it_and_begin_at_the_call(text: str, kind: str) -> None:
+    for hit in CALLS.read(kind, text):
+        assert hit.span is not None
+        start, end = hit.span
+        assert 0 <= start <= end <= len(text)
+        assert text[start : start + 1] in ("f", "x", "(", "'", '"', "é", "")
 
 
 def test_engine_rules_add_to_what_our_own_rules_find(auditor: Auditor) -> None:
