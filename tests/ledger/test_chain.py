@@ -263,6 +263,8 @@ LONGER = "UPDATE chain SET digest = CAST(digest || {} AS BLOB)"
         ("DELETE FROM samples WHERE id = 15", 24, "samples row 15 was removed"),
         ("INSERT INTO samples (id) VALUES (16)", 30, "samples row 16 was inserted"),
         ("DELETE FROM chain WHERE id = 11", 10, "chain link 11 is missing"),
+        ("INSERT INTO chain VALUES (8, 'samples', 8, zeroblob(32))", 10, "chain link 11 is missing"),
+        ("INSERT INTO chain VALUES (31, 'samples', 16, zeroblob(32))", 30, "samples row 16 was removed"),
         ("UPDATE chain SET id = 12 WHERE id = 11", 10, "chain link 11 is missing"),
         ("UPDATE chain SET row = 7 WHERE id = 11", 10, "samples row 6 is not where it was"),
         ("UPDATE chain SET digest = substr(digest, 1, 128) WHERE id = 11", 14, "chain link 15 is missing"),
