@@ -17,7 +17,7 @@ import numpy as np
 from azr_monitor.decide import decide
 from azr_monitor.intervals import Estimate, Z, wilson
 from azr_monitor.policy import Policy
-from azr_monitor.records import Action, Severity, Verdict
+from azr_monitor.records import Severity, Verdict
 
 BUDGETS: Final = (0.01, 0.05)
 """Shares of false alarms at which recall is reported."""
@@ -240,11 +240,13 @@ def fit(policy: Policy, items: Sequence[Labelled], budget: float) -> Fit:
 
 def blocking(policy: Policy) -> Severity:
     """The mildest severity that the policy blocks at; critical when it blocks at none."""
-    return next((s for s in Severity if policy.actions[s] >= Action.DROP), Severity.CRITICAL)
+    return next((s for s in Severity if policy.actions[s].blocks), Severity.CRITICAL)
 
 
 def _thresholds(policy: Policy, items: Sequence[Labelled], budget: float) -> Thresholds:
     honest = [_values(item.verdict) for item in items if not item.harmful]
+    if not honest:
+        return {}  # nothing says how often honest texts would be blocked
     keys = sorted({key for item in items for key in _values(item.verdict)})
     table = np.array([[values.get(key, 0.0) for key in keys] for values in honest])  # [benign, classifier x category]
     table = table.reshape(len(honest), len(keys))
