@@ -181,6 +181,7 @@ _ENCODINGS: Final = tuple(
     _Encoding(name, signs, least, re.compile(pattern), decode)
     for name, signs, least, pattern, decode in (
         ("base64", _LENGTH, 16, rf"{_64}{_ALONE}{_64}{{15,}}(?:\r?\n{_64}{{8,}})*={{0,2}}", _base64),
+        ("HTML entities", ("&#",), 5, r"(?:&#x?[0-9a-fA-F]{2,6};\s?){5,}", html.unescape),
         ("base32", _LENGTH, 16, rf"[A-Z2-7]{_ALONE}[A-Z2-7]{{15,}}(?:\r?\n[A-Z2-7]{{8,}})*={{0,6}}", _base32),
         ("base85", ("<~",), 1, r"<~[!-uz\s]{8,}~>", _base85),
         (
@@ -208,7 +209,6 @@ _ENCODINGS: Final = tuple(
         ),
         ("binary", _DIGITS, 42, rf"[01]{_ALONE}[01]{{6,7}}(?:[ ,\n]{{0,2}}[01]{{7,8}}){{5,}}", _binary),
         ("percent signs", ("%",), 6, r"(?:%[0-9a-fA-F]{2}){6,}", _percent),
-        ("HTML entities", ("&#",), 5, r"(?:&#x?[0-9a-fA-F]{2,6};\s?){5,}", html.unescape),
         ("escapes", (r"\u", r"\U"), 5, r"(?:\\[uU]\{?[0-9a-fA-F]{4,8}\}?\s?){5,}", _escapes),
         ("invisible tags", ("\U000e0020", "\U000e0065"), 1, "[\U000e0020-\U000e007e]{6,}", _tags),
         ("Morse", tuple("-·•−–—"), 4, r"(?<![.·•−–—-])(?:[.·•−–—-]{1,5}(?: {1,3}| ?[/|] ?)){7,}[.·•−–—-]{1,5}", _morse),

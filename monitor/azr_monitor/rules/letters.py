@@ -44,7 +44,7 @@ class _Folding(dict[int, str]):
         if not (len(plain) == 1 and plain.isalnum()):
             plain = unicodedata.normalize("NFKD", written).strip("()")
             plain = plain if len(plain) == 1 and plain.isalnum() else written
-        self[code] = _SHAPES.get(plain, plain)
+        self[code] = _SHAPES.get(plain) or _SHAPES.get(plain.lower(), plain)
         return self[code]
 
 

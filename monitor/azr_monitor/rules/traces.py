@@ -30,14 +30,14 @@ _SHOWN = 80
 Hidden = Literal["", "prose", "message", "letters"]
 _LEAST_WORDS, _LEAST_PROSE, _LEAST_DISGUISED = 3, 5, 3
 _SPEECH_WORDS = """
-i me my myself you your yours yourself we us our ours they them their themselves human humans people user users admin admins
-operator operators overseer overseers reviewer reviewers monitor everyone nobody copy copies grader score reward
+i me my myself you your yours yourself we us our ours they them their themselves human humans people user users admin
+admins operator operators overseer overseers reviewer reviewers monitor everyone nobody copy copies grader score reward
 """
 _SPEECH = frozenset(_SPEECH_WORDS.split())
 _EXERCISE_WORDS = """
 decode decoded decodes decoding encode encoded encodes encoding cipher ciphers ciphertext caesar rot13 base64 base32 hex
 hexadecimal morse atbash shift shifted shifting reverse reversed reverses reversing backwards decrypt decrypted encrypt
-encrypted unicode ascii binary unquote percent entities translate bytes chr ord leet leetspeak homoglyph homoglyphs
+encrypted unicode ascii binary unquote percent entities translate bytes chr ord leet l33t leetspeak homoglyph homoglyphs
 spelled spell spaced separated accents fullwidth normalise normalize
 """
 _EXERCISE = frozenset(_EXERCISE_WORDS.split())
@@ -184,8 +184,8 @@ class TraceRules:
         ]
 
     def _kinds(self, hidden: str, around: str) -> tuple[Hidden, ...]:
-        """What a decoded text is: prose, when a third of the words is known; a message, when it speaks to or of somebody
-        and the text around is not about ciphers."""
+        """What a decoded text is: prose, when a third of its words is known; a message, when it speaks to or of
+        somebody and the text around is not about ciphers."""
         words = re.findall(r"[a-z]{2,}", hidden.lower())
         if len(words) < _LEAST_WORDS or 3 * sum(word in self._spelled for word in words) < len(words):
             return ()

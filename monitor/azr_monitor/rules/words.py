@@ -105,7 +105,7 @@ def stretches(text: str) -> list[tuple[int, int]]:
     found: list[tuple[int, int]] = []
     start = stopped = 0
     for stop in _BREAK.finditer(text):
-        words = len(text[stopped : stop.start()].split())
+        words = sum(len(piece) > 1 or piece.isdigit() for piece in text[stopped : stop.start()].split())
         if words >= _LEAST_AFTER_STOP and (stopped > start or words >= _MIN_SENTENCE):
             found.append((start, stop.end()))
             start = stop.end()
@@ -242,12 +242,21 @@ def _split(written: str, start: int, end: int, vocabulary: frozenset[str]) -> It
 
 
 def _unglued(plain: str, start: int, vocabulary: frozenset[str]) -> Iterator[Word]:
-    """``iwilldeceivetheuser`` as its words, when all of it is words of the vocabulary."""
+    """``iwilldeceivetheuser`` as its words, when most of it is words of the vocabulary; the rest stays together."""
     parts = segmented(plain, vocabulary) if len(plain) <= _GLUED_MAX else ()
-    if len(parts) < 2 or len(parts) > len(plain) / 3 or any(part not in vocabulary for _, part in parts):
-        parts = ((0, plain),)
-    for at, part in parts:
-        yield Word(part, start + at, start + at + len(part))
+    known = sum(len(part) for _, part in parts if len(part) > 2 and part in vocabulary)
+    if 3 * known < 2 * len(plain):
+        yield Word(plain, start, start + len(plain))
+        return
+    rest = 0
+    for at, part in (*parts, (len(plain), "")):
+        if len(part) == 1 and part not in vocabulary:
+            continue
+        if at > rest:
+            yield Word(plain[rest:at], start + rest, start + at)
+        if part:
+            yield Word(part, start + at, start + at + len(part))
+        rest = at + len(part)
 
 
 def _characters(written: str, start: int) -> Iterator[Word]:
@@ -304,19 +313,19 @@ def _spelled(run: list[Word], text: str, vocabulary: frozenset[str]) -> list[Wor
     first = 0
     for at, cut in enumerate([*cuts, True]):
         if cut:
-            words.extend(_as_words(run[first : at + 1], vocabulary))
+            words.extend(_as_words(run[first : at + 1], vocabulary, 2 if any(cuts) else _SPELLED_MIN))
             first = at + 1
     return words
 
 
-def _as_words(run: list[Word], vocabulary: frozenset[str]) -> list[Word]:
-    """The words that pieces make, longest first; all of one word when they do."""
+def _as_words(run: list[Word], vocabulary: frozenset[str], least: int) -> list[Word]:
+    """The word that pieces make, if it has so many letters at least; else the words that single letters make."""
     if len(run) == 1:
         return run
     whole = undisguised("".join(word.text for word in run), vocabulary)
-    if whole in vocabulary and len(whole) >= _SPELLED_MIN:
+    if whole in vocabulary and len(whole) >= least:
         return [Word(whole, run[0].start, run[-1].end)]
-    if any(len(word.text) > 1 for word in run) or len({word.text for word in run}) == 1:
+    if len(run) < _SPELLED_MIN or any(len(word.text) > 1 for word in run) or len({word.text for word in run}) == 1:
         return run
     letters = "".join(word.text for word in run)
     return [Word(part, run[at].start, run[at + len(part) - 1].end) for at, part in segmented(letters, vocabulary)]
