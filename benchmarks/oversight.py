@@ -1,10 +1,14 @@
-"""What oversight by rules costs: programs a second on one core, parsing and the reading of prose included.
+"""What oversight by rules costs: programs, or traces, a second on one core.
 
     python benchmarks/oversight.py speed [--programs FOLDER] [--rounds 5]
+    python benchmarks/oversight.py traces FILE [--words 100] [--rounds 5]
 
 FOLDER holds JSONL files of ``{"snippet": ...}`` (see benchmarks/seeds.py). Each distinct program is read once a round
 by a new auditor, so nothing is remembered. CPU time is what counts; parsing alone is timed beside it in each round,
 since its ratio to the whole says more than a number on a machine that is busy with other work.
+
+FILE holds JSON lines with a ``trace`` or ``text``; what is labelled harmful is left out. Shorter texts are put
+together to traces of so many words at least; splitting them at spaces is timed beside their reading.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ from pathlib import Path
 from azr_monitor.audit import Auditor
 from azr_monitor.policy import load_policy
 from azr_monitor.records import Subject
+from azr_monitor.rules.traces import TraceRules
 
 WARM = "import os\n# I will deceive the grader.\ndef f(x):\n    return os.getcwd() + str(x)\n"
 """Read once before timing: it compiles what is compiled once."""
@@ -74,6 +79,40 @@ def speed(folder: Path, rounds: int) -> None:
     print(f"{'audit / parse':28}{statistics.median(r / p for r, p in zip(read, parsed, strict=True)):8.2f}")
 
 
+def read_traces(file: Path, words: int) -> list[str]:
+    """Ordinary traces of at least so many words, made of the file's texts in their order."""
+    traces, parts = [], ""
+    for line in file.read_text("utf-8").splitlines():
+        row = json.loads(line)
+        if row.get("label") != "harmful":
+            parts += f"{row.get('trace') or row.get('text')}\n"
+        if len(parts.split()) >= words:
+            traces.append(parts)
+            parts = ""
+    return traces
+
+
+def split(traces: list[str]) -> None:
+    """What any reading of prose begins with."""
+    for trace in traces:
+        trace.lower().split()
+
+
+def traces(file: Path, words: int, rounds: int) -> None:
+    """Time splitting and the trace rules, round by round."""
+    texts = read_traces(file, words)
+    rules = TraceRules(load_policy("default").trace_rules())
+    rules.examine(WARM, "trace")
+    parted, read = [], []
+    for _ in range(rounds):
+        parted.append(seconds(lambda: split(texts)))
+        read.append(seconds(lambda: [rules.examine(text, "trace") for text in texts]))
+    mean = sum(len(text.split()) for text in texts) / len(texts)
+    print(f"{len(texts)} traces of {mean:.0f} words, {rounds} rounds, best (median)")
+    print(f"{'rules':28}{len(texts) / min(read):8.0f} ({len(texts) / statistics.median(read):.0f}) traces/s")
+    print(f"{'rules / split':28}{statistics.median(r / p for r, p in zip(read, parted, strict=True)):8.1f}")
+
+
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description="What oversight by rules costs")
@@ -81,7 +120,14 @@ def main() -> None:
     timed = commands.add_parser("speed", help="programs a second on one core")
     timed.add_argument("--programs", type=Path, default=SEEDS, help="a folder of JSONL files with snippets")
     timed.add_argument("--rounds", type=int, default=5)
+    prose = commands.add_parser("traces", help="traces a second on one core")
+    prose.add_argument("file", type=Path, help="JSON lines with texts")
+    prose.add_argument("--words", type=int, default=100, help="words of a trace at least")
+    prose.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
+    if arguments.command == "traces":
+        traces(arguments.file, arguments.words, arguments.rounds)
+        return
     if not any(arguments.programs.glob("*.jsonl")):
         parser.error(f"no JSONL files in {arguments.programs}; name a folder with --programs")
     speed(arguments.programs, arguments.rounds)

@@ -186,8 +186,8 @@ _ENCODINGS: Final = tuple(
         ("base85", ("<~",), 1, r"<~[!-uz\s]{8,}~>", _base85),
         (
             "hexadecimal",
-            _DIGITS,
-            8,
+            ("6", "7"),
+            6,
             rf"[0-9a-fA-F]{_ALONE}(?:x[0-9a-fA-F]{{2}}|[0-9a-fA-F]){_APART}(?:(?:0x)?[0-9a-fA-F]{{2}}{_APART}){{7,}}",
             _hex,
         ),
@@ -203,11 +203,11 @@ _ENCODINGS: Final = tuple(
         (
             "octal codes",
             _DIGITS,
-            8,
+            24,
             rf"[01]{_ALONE}[0-7]{{2}}[ ,\n]{{0,2}}(?:\\?[01][0-7]{{2}}[ ,\n]{{0,2}}){{7,}}",
             _octal,
         ),
-        ("binary", _DIGITS, 42, rf"[01]{_ALONE}[01]{{6,7}}(?:[ ,\n]{{0,2}}[01]{{7,8}}){{5,}}", _binary),
+        ("binary", ("0", "1"), 42, rf"[01]{_ALONE}[01]{{6,7}}(?:[ ,\n]{{0,2}}[01]{{7,8}}){{5,}}", _binary),
         ("percent signs", ("%",), 6, r"(?:%[0-9a-fA-F]{2}){6,}", _percent),
         ("escapes", (r"\u", r"\U"), 5, r"(?:\\[uU]\{?[0-9a-fA-F]{4,8}\}?\s?){5,}", _escapes),
         ("invisible tags", ("\U000e0020", "\U000e0065"), 1, "[\U000e0020-\U000e007e]{6,}", _tags),
@@ -274,7 +274,7 @@ _LEAST_HITS: Final = 7
 
 def _shifted(text: str) -> Iterator[Reading]:
     """Clauses, or else whole lines, that hold common words as a cipher writes them, deciphered."""
-    if _DISGUISED.keys().isdisjoint(_WORD.findall(text.lower())):
+    if _DISGUISED.keys().isdisjoint(text.lower().split()):
         return
     for line in _LINE.finditer(text):
         if len(_ways(line.group())) == 0:

@@ -44,13 +44,17 @@ class PhraseError(ValueError):
 
 
 class Trie:
-    """Phrases by their words: ``next`` leads on, ``ends`` says that a phrase may end here."""
+    """Phrases by their words: ``next`` leads on, ``ends`` says that a phrase may end here.
 
-    __slots__ = ("ends", "next")
+    Each phrase has one of the ``keys``: its first word that is not common, if there is one.
+    """
+
+    __slots__ = ("ends", "keys", "next")
 
     def __init__(self) -> None:
         self.next: dict[str, Trie] = {}
         self.ends = False
+        self.keys: set[str] = set()
 
     def add(self, phrase: Phrase) -> None:
         """Put one phrase in."""
@@ -58,6 +62,7 @@ class Trie:
         for word in phrase:
             node = node.next.setdefault(word, Trie())
         node.ends = True
+        self.keys.add(next((word for word in phrase if word not in _COMMON), phrase[0]))
 
     def words(self) -> Iterator[str]:
         """Every word of every phrase."""
@@ -199,7 +204,7 @@ def _together(rows: Sequence[Sequence[Place]]) -> Place | None:
 class Index:
     """Numbered patterns, and which of them could match where certain words stand: nearly always none.
 
-    Every item is a bit. A word has the bits of the items that may begin with it, a pattern those that it needs.
+    Every item is a bit. A word has the bits of the items it is a key of, a pattern those that it needs.
     """
 
     def __init__(self, patterns: Sequence[tuple[int, Pattern]]) -> None:
@@ -211,14 +216,14 @@ class Index:
             for phrases in pattern.items:
                 if phrases not in bits:
                     bits[phrases] = 1 << len(bits)
-                    for word in phrases.next:
+                    for word in phrases.keys:
                         self._bits[word] = self._bits.get(word, 0) | bits[phrases]
                 needed |= bits[phrases]
             for word in pattern.trigger:
                 self._by_trigger.setdefault(word, []).append((needed, number, pattern))
 
     def candidates(self, words: Set[str]) -> dict[int, list[Pattern]]:
-        """The patterns whose every item can begin with one of the words, by their number."""
+        """The patterns of whose every item some key is among the words, by their number."""
         triggers = self._by_trigger.keys() & words
         if not triggers:
             return {}
@@ -319,8 +324,8 @@ def _phrase(form: str) -> Phrase:
 
 
 def _trigger(items: Sequence[Item]) -> frozenset[str]:
-    """The first words of the item least likely to stand in ordinary text."""
-    return min((frozenset(item.phrases.next) for item in items), key=lambda words: (len(words & _COMMON), len(words)))
+    """The keys of the item least likely to stand in ordinary text."""
+    return min((frozenset(item.phrases.keys) for item in items), key=lambda words: (len(words & _COMMON), len(words)))
 
 
 def _forms(word: str) -> list[str]:

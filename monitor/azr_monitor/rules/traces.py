@@ -152,7 +152,7 @@ class TraceRules:
         disguised: list[Word] = []
         odd = is_drawn_out(text)
         for start, end in stretches(text):
-            seen = None if odd else glance(text[start:end])
+            seen = None if odd else glance(text[start:end], self._spelled)
             if seen is not None and not self._index.candidates(seen):
                 continue
             for words in words_in(text, start, end, self._spelled):

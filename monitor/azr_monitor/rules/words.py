@@ -105,7 +105,7 @@ def stretches(text: str) -> list[tuple[int, int]]:
     found: list[tuple[int, int]] = []
     start = stopped = 0
     for stop in _BREAK.finditer(text):
-        words = sum(len(piece) > 1 or piece.isdigit() for piece in text[stopped : stop.start()].split())
+        words = text.count(" ", stopped, stop.start())
         if words >= _LEAST_AFTER_STOP and (stopped > start or words >= _MIN_SENTENCE):
             found.append((start, stop.end()))
             start = stop.end()
@@ -114,9 +114,9 @@ def stretches(text: str) -> list[tuple[int, int]]:
     return found
 
 
-def glance(sentence: str) -> set[str] | None:
-    """All words of a sentence that needs no mending; None where pieces may belong together or signs be letters."""
-    if (not sentence.isascii() and _WORDLIKE.search(sentence)) or _SIGNS.search(sentence) or _LINK.search(sentence):
+def glance(sentence: str, vocabulary: frozenset[str]) -> set[str] | None:
+    """The words that ``words_in`` may find in a sentence, and perhaps more; None where it takes that to know."""
+    if (not sentence.isascii() and _WORDLIKE.search(sentence)) or _LETTER_SIGNS.search(sentence):
         return None
     listed = _PLAIN.findall(sentence.lower())
     lengths = list(map(len, listed))
@@ -125,11 +125,17 @@ def glance(sentence: str) -> set[str] | None:
     if max(lengths) >= _GLUED_MIN or (lengths.count(1) >= _SPELLED_MIN and _SINGLES.search(sentence)):
         return None
     words = set(listed)
+    changed = 0
     for word in [word for word in words if not word.isalpha()]:
         if "'" in word:
             words.update((word.replace("'", ""), *word.split("'")))
-        elif len(word) > _ODD_MIN and not word.isdigit():
-            return None
+        elif not word.isdigit() and (plain := undisguised(word, vocabulary)) != word:
+            words.add(plain)
+            changed += 1
+    if changed > 1:
+        return None
+    if _LINK.search(sentence):
+        words.update(_PARTS.sub("", chain).lower() for chain in _CHAIN.findall(sentence))
     return words
 
 
@@ -171,8 +177,12 @@ _WORDLIKE: Final = re.compile(rf"(?=[^\x00-\x7f])[\w{INVISIBLE}\u0300-\u036f$€
 """Letters and other characters beyond ASCII that words may be made of."""
 _SIGNS: Final = re.compile(r"[_$@€!|+](?:(?=[A-Za-z])|(?<=[A-Za-z][_$@€]))")
 """Signs that stand for letters, or part words."""
-_LINK: Final = re.compile(r"[-.*~/\\,\n](?<=[A-Za-z][\s\S])\n?[A-Za-z]")
+_LETTER_SIGNS: Final = re.compile(r"[$@€!|+](?:(?=[A-Za-z])|(?<=[A-Za-z][$@€]))")
+"""Signs that stand for letters."""
+_LINK: Final = re.compile(r"[-.*~/\\,\n_](?<=[A-Za-z][\s\S])\n?[A-Za-z]")
 """One sign between two pieces."""
+_CHAIN: Final = re.compile(r"[A-Za-z0-9]+(?:[-.*~/\\,\n_]\n?[A-Za-z0-9]+)+")
+_PARTS: Final = re.compile(r"[-.*~/\\,\n_]")
 _SINGLES: Final = re.compile(r"(?<![A-Za-z\d])[A-Za-z](?:[^A-Za-z\d']{1,3}[A-Za-z](?![A-Za-z\d])){2}")
 """Single letters in a row."""
 _TRIPLES: Final = tuple(letter * 3 for letter in ascii_lowercase)
