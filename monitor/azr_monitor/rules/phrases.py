@@ -25,8 +25,9 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from functools import cached_property
-from operator import itemgetter
+from functools import cached_property, reduce
+from itertools import repeat
+from operator import itemgetter, or_
 from typing import Final, NamedTuple
 
 from azr_monitor.rules.words import IDEOGRAPHS, Word, normal
@@ -227,10 +228,7 @@ class Index:
         triggers = self._by_trigger.keys() & words
         if not triggers:
             return {}
-        there = 0
-        for word in words:
-            if bits := self._bits.get(word):
-                there |= bits
+        there = reduce(or_, map(self._bits.get, words, repeat(0)))
         found: dict[int, list[Pattern]] = {}
         for trigger in triggers:
             for needed, number, pattern in self._by_trigger[trigger]:
@@ -325,7 +323,10 @@ def _phrase(form: str) -> Phrase:
 
 def _trigger(items: Sequence[Item]) -> frozenset[str]:
     """The keys of the item least likely to stand in ordinary text."""
-    return min((frozenset(item.phrases.keys) for item in items), key=lambda words: (len(words & _COMMON), len(words)))
+    return min(
+        (frozenset(item.phrases.keys) for item in items),
+        key=lambda words: (len(words & _EVERYWHERE), len(words & _COMMON), len(words)),
+    )
 
 
 def _forms(word: str) -> list[str]:
@@ -357,6 +358,9 @@ não mai не никогда 不
 _NEGATIONS: Final = frozenset(map(normal, _NEGATION_WORDS.split()))
 _ONLY: Final = frozenset({"only", "just", "merely", "simply", "longer"})
 
+_EVERYWHERE = frozenset(
+    ("the", "a", "to", "of", "in", "is", "it", "so", "for", "no", "not", "i", "we", "be", "if", "that")
+)
 _COMMON_WORDS = """
 i we my me our let the a an to of in is it that for you are be was on and or not no this with as at by from so if when
 will would can could should may might must want need try going plan make get use do have has all any one them they its
