@@ -105,7 +105,7 @@ def stretches(text: str) -> list[tuple[int, int]]:
     found: list[tuple[int, int]] = []
     start = stopped = 0
     for stop in _BREAK.finditer(text):
-        words = text.count(" ", stopped, stop.start())
+        words = text.count(" ", stopped, stop.start()) + (text[stopped] != " ")
         if words >= _LEAST_AFTER_STOP and (stopped > start or words >= _MIN_SENTENCE):
             found.append((start, stop.end()))
             start = stop.end()
