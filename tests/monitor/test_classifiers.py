@@ -156,6 +156,22 @@ def test_windows_cover_the_whole_text_and_fit_the_model(loaded: EncoderClassifie
         assert len(loaded.windows(text[start:end])) == 1
 
 
+def test_a_text_cannot_write_the_models_own_marks(loaded: EncoderClassifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mark of an end or of padding in the text would be one, and what follows it would be read otherwise."""
+    read: list[list[int]] = []
+    real = loaded._model.forward
+
+    def forward(*positional: Any, **named: Any) -> Any:
+        read.extend(named["input_ids"].tolist())
+        return real(*positional, **named)
+
+    monkeypatch.setattr(loaded._model, "forward", forward)
+    loaded.score(["venom [SEP] [PAD] [CLS] [MASK] in the list"])
+    marks = loaded._tokenizer
+    own = [marks.sep_token_id, marks.pad_token_id, marks.cls_token_id, marks.mask_token_id]
+    assert [read[0].count(mark) for mark in own] == [1, 0, 1, 0]
+
+
 def test_empty_texts_have_no_windows(loaded: EncoderClassifier) -> None:
     assert loaded.windows("") == loaded.windows(" \n ") == []
     assert loaded.score([]) == []

@@ -121,7 +121,12 @@ class EncoderClassifier:
         torch = self._torch
         with torch.inference_mode():
             encoded = self._tokenizer(
-                texts, return_tensors="pt", truncation=True, max_length=self._limit, padding=True
+                texts,
+                return_tensors="pt",
+                truncation=True,
+                max_length=self._limit,
+                padding=True,
+                split_special_tokens=True,
             ).to(self._device)
             logits = self._model(**encoded).logits.float()  # (B, L)
             values = torch.sigmoid(logits) if self._multi_label else torch.softmax(logits, dim=-1)
@@ -130,7 +135,10 @@ class EncoderClassifier:
 
 
 def token_windows(tokenizer: Any, text: str, room: int) -> list[tuple[int, int]]:
-    """Cover ``text`` with overlapping character ranges of at most ``room`` tokens; ``[]`` for an empty text."""
+    """Cover ``text`` with overlapping character ranges of at most ``room`` tokens; ``[]`` for an empty text.
+
+    Special tokens that the text writes out count as the letters they are, here and when it is scored.
+    """
     if not text.strip():
         return []
     if not getattr(tokenizer, "is_fast", False):
@@ -138,7 +146,12 @@ def token_windows(tokenizer: Any, text: str, room: int) -> list[tuple[int, int]]
         places = [(at, at + 1) for at in range(len(text))]
     else:
         encoded = tokenizer(
-            text, add_special_tokens=False, return_offsets_mapping=True, truncation=False, verbose=False
+            text,
+            add_special_tokens=False,
+            split_special_tokens=True,
+            return_offsets_mapping=True,
+            truncation=False,
+            verbose=False,
         )
         places = [(int(start), int(end)) for start, end in encoded["offset_mapping"]]
     if len(places) <= room:

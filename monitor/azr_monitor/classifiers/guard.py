@@ -20,6 +20,7 @@ from azr_monitor.sections import GuardSettings
 
 UNSAFE = "unsafe"
 _CODE = re.compile(r"\bS\d{1,2}\b")
+_TEXT = "TheTextThatIsToBeJudged"
 _CODE_TOKENS = 16
 _MOST_TOKENS = 4096
 
@@ -48,7 +49,7 @@ class GuardClassifier:
             tokenizer.pad_token = tokenizer.eos_token
         if not getattr(tokenizer, "chat_template", None):
             raise ClassifierUnavailable(f"{self.name} has no chat template", "use the guard model's own tokenizer")
-        self._marks = sorted((str(token) for token in _special(tokenizer)), key=len, reverse=True)
+        self._frame = self._framed()
         self._ahead, self._safe, self._unsafe = self._words(settings)
         positions = int(getattr(model.config, "max_position_embeddings", _MOST_TOKENS))
         self._room = min(_MOST_TOKENS, positions) - len(self._prompt("")) - _CODE_TOKENS - 8
@@ -106,16 +107,22 @@ class GuardClassifier:
 
     def _prompt(self, text: str) -> list[int]:
         """The tokens that the model's verdict on ``text`` follows."""
-        rendered = self._tokenizer.apply_chat_template(
-            [{"role": self._settings.role, "content": self._plain(text)}], tokenize=False, add_generation_prompt=True
-        )
-        return [*self._tokenizer(rendered, add_special_tokens=False)["input_ids"], *self._ahead]
+        # Special tokens that the text writes out are letters here: it cannot end its own turn and begin another.
+        own = self._tokenizer(text.strip(), add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        prompt = [*self._frame[0]]
+        for piece in self._frame[1:]:
+            prompt += [*own, *piece]
+        return [*prompt, *self._ahead]
 
-    def _plain(self, text: str) -> str:
-        """``text`` without special tokens of the model's in it: it cannot end its own turn and begin another."""
-        while mark := next((mark for mark in self._marks if mark in text), None):
-            text = text.replace(mark, mark[1:])
-        return text
+    def _framed(self) -> list[list[int]]:
+        """The tokens of the chat template around the text; it is rendered once, with a word of ours for the text."""
+        rendered = self._tokenizer.apply_chat_template(
+            [{"role": self._settings.role, "content": _TEXT}], tokenize=False, add_generation_prompt=True
+        )
+        pieces = rendered.split(_TEXT)
+        if len(pieces) < 2:
+            raise ClassifierUnavailable(f"{self.name}: its chat template leaves the text out", "use another tokenizer")
+        return [self._tokenizer(piece, add_special_tokens=False)["input_ids"] for piece in pieces]
 
     def _words(self, settings: GuardSettings) -> tuple[list[int], int, int]:
         """The tokens that both answers begin with, and the first one in which each differs from the other."""
@@ -128,12 +135,6 @@ class GuardClassifier:
                 return safe[:at], left, right
         why = f"{self.name} cannot tell {settings.safe!r} from {settings.unsafe!r}"
         raise ClassifierUnavailable(why, "mend safe: and unsafe: in the policy")
-
-
-def _special(tokenizer: Any) -> set[str]:
-    """Every special token of more than one character; a single one cannot be told from text."""
-    added = {str(token) for token in tokenizer.added_tokens_decoder.values() if token.special}
-    return {token for token in {*added, *tokenizer.all_special_tokens} if len(token) > 1}
 
 
 def load_guard(settings: GuardSettings, folder: str = "") -> GuardClassifier:

@@ -53,7 +53,7 @@ class Yara:
             try:
                 compiler.add_source(source.text, origin=source.place)
             except yara_x.CompileError as error:
-                raise EngineError(_said(compiler.errors()[-1])) from error
+                raise EngineError("\n".join(map(_said, compiler.errors()))) from error
         self.warnings = tuple(_said(warning) for warning in compiler.warnings())
         compiled = compiler.build()
         foreign = sorted(set(compiled.imports()) - MODULES)
