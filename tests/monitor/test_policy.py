@@ -132,6 +132,36 @@ def test_a_pack_of_your_own_is_used(tmp_path: Path) -> None:
     assert all(result.passed for result in try_rules(policy))
 
 
+FRUIT = (
+    "about: fruit\nrules:\n  - {id: trace.pear, severity: low, why: speaks of a pear here, match: [pear], catch: [pear], "
+    "spare: [plum]}\n  - id: trace.fruit\n    severity: high\n    why: speaks of bananas here\n"
+    "    match: [bananas]\n    catch: [bananas]\n    spare: [apples]\n"
+)
+
+
+def test_an_example_of_a_pack_that_fails_is_a_fault_with_its_place(tmp_path: Path) -> None:
+    (tmp_path / "pack.yaml").write_text(FRUIT.replace("[apples]", "[bananas]"))
+    policy = load_policy(written(tmp_path, MINIMAL + "rules: {packs: [pack.yaml]}\n"))
+    (fault,) = faults(policy)
+    assert fault.endswith("pack.yaml:4: trace.fruit does not spare its example 'bananas'; mend the rule or the example")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("spare: [apples]", "spares: [apples]", r"pack\.yaml:\d+: rules\.1\.spare"),
+        ("severity: high", "severity: grave", r"pack\.yaml:5: rules\.1\.severity: Input should be"),
+        ("match: [bananas]", "match: ['{nothing}']", r"pack\.yaml:4: rule trace\.fruit: "),
+        ("id: trace.fruit", "id: trace.pear", r"pack\.yaml:4: the id trace\.pear is taken"),
+        ("about: fruit", "about: [", r"rule pack .*pack\.yaml:\d+: not valid YAML"),
+    ],
+)
+def test_a_mistake_in_a_pack_is_refused_with_its_place(tmp_path: Path, old: str, new: str, message: str) -> None:
+    (tmp_path / "pack.yaml").write_text(FRUIT.replace(old, new))
+    with pytest.raises(PolicyError, match=message):
+        load_policy(written(tmp_path, MINIMAL + "rules: {packs: [pack.yaml]}\n"))
+
+
 def test_the_fingerprint_tells_policies_apart(tmp_path: Path) -> None:
     mine = load_policy(written(tmp_path, MINIMAL))
     other = load_policy(written(tmp_path, MINIMAL + "limits: {max_trace_chars: 7}\n"))

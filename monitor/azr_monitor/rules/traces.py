@@ -14,9 +14,9 @@ from functools import cached_property, lru_cache
 from importlib import resources
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from azr_monitor.documents import DocumentError, read_yaml
+from azr_monitor.documents import Document, DocumentError, read_yaml
 from azr_monitor.records import Finding, Part, Severity, printable
 from azr_monitor.rules.disguise import COMMON, Reading, acrostics, readings
 from azr_monitor.rules.phrases import Index, Lexicon, Pattern, PhraseError, Place, Sentence, vocabulary
@@ -79,12 +79,19 @@ class _Entry(BaseModel):
     why: str = Field(min_length=10)
     match: tuple[str, ...] = ()
     unless: tuple[str, ...] = ()
-    # The inside of one class: what could close it would make it any pattern, and a slow one.
-    characters: str = Field(default="", pattern=r"^(?:[^\[\]\\]|\\.)*$")
+    characters: str = ""
     at_least: int = Field(default=1, ge=1)
     hides: Hidden = ""
     catch: tuple[str, ...] = Field(min_length=1)
     spare: tuple[str, ...] = Field(min_length=1)
+
+    @field_validator("characters")
+    @classmethod
+    def _inside_one_class(cls, value: str) -> str:
+        # What could close the class would make it any pattern, and a slow one.
+        if not re.fullmatch(r"(?:[^\[\]\\]|\\.)*", value, re.DOTALL):
+            raise ValueError("is the inside of one class of characters; put a backslash before [ and ]")
+        return value
 
     def compile(self, lexicon: Lexicon, unless: Sequence[Pattern]) -> TraceRule:
         if not (self.match or self.characters or self.hides):
@@ -271,11 +278,15 @@ def compile_packs(packs: Mapping[str, str]) -> tuple[TraceRule, ...]:
         RulePackError: a pack is malformed, or two rules have one id.
     """
     parsed: dict[str, _Pack] = {}
+    documents: dict[str, Document] = {}
     for name, text in packs.items():
         try:
-            parsed[name] = _Pack.model_validate(read_yaml(text, name).data)
-        except (DocumentError, ValidationError) as error:
-            raise RulePackError(f"rule pack {name}: {_first_line(error)}") from error
+            documents[name] = read_yaml(text, name)
+            parsed[name] = _Pack.model_validate(documents[name].data)
+        except DocumentError as error:
+            raise RulePackError(f"rule pack {error}") from error
+        except ValidationError as error:
+            raise RulePackError(f"rule pack {_problem(error, name, documents[name])}") from error
     lists: dict[str, tuple[str, ...]] = {}
     for pack in parsed.values():
         lists.update(pack.lists)
@@ -286,18 +297,23 @@ def compile_packs(packs: Mapping[str, str]) -> tuple[TraceRule, ...]:
             unless = [lexicon.pattern(text, over_negations=True) for text in pack.unless]
         except PhraseError as error:
             raise RulePackError(f"rule pack {name}: unless: {error}") from error
-        for entry in pack.rules:
+        for at, entry in enumerate(pack.rules):
+            place = f"{name}:{documents[name].lines.get(('rules', at, 'id'), 1)}"
             if entry.id in rules:
-                raise RulePackError(f"rule pack {name}: the id {entry.id} is taken; ids are unique over all packs")
+                raise RulePackError(f"rule pack {place}: the id {entry.id} is taken; ids are unique over all packs")
             try:
                 rules[entry.id] = entry.compile(lexicon, unless)
             except (PhraseError, re.error) as error:
-                raise RulePackError(f"rule pack {name}: rule {entry.id}: {error}") from error
+                raise RulePackError(f"rule pack {place}: rule {entry.id}: {error}") from error
     return tuple(rules.values())
 
 
-def _first_line(error: Exception) -> str:
-    if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        return f"{'.'.join(str(step) for step in first['loc'])}: {first['msg']}"
-    return str(error)
+def _problem(error: ValidationError, name: str, document: Document) -> str:
+    """The first thing that is wrong in a pack: file, line, place, what."""
+    first = error.errors()[0]
+    path = first["loc"]
+    while path and path not in document.lines:
+        path = path[:-1]
+    where = ".".join(str(step) for step in first["loc"]) or "the pack"
+    what = "unknown key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
+    return f"{name}:{document.lines.get(path, 1)}: {where}: {what}"
