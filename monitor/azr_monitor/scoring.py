@@ -16,6 +16,7 @@ from typing import NamedTuple
 from azr_monitor.classifiers.base import Classifier, Noting, Pointing, Stepped, Unscored
 from azr_monitor.policy import Policy
 from azr_monitor.records import ASKED, FAILURE, LIMIT, SLOW, UNSCORED, Finding, Part, Severity, Subject, failure
+from azr_monitor.rules.programs_texts import prose_strings
 from azr_monitor.rules.tree import Program, Unparsable
 from azr_monitor.sections import ClassifierSettings, Limits
 
@@ -149,6 +150,7 @@ class Scorer:
 
 def _comments(text: str) -> list[tuple[int, int]]:
     try:
-        return Program(text).prose
+        program = Program(text)
+        return sorted([*program.prose, *prose_strings(program)])
     except Unparsable:
         return [(0, len(text))]

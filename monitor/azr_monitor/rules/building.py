@@ -24,12 +24,13 @@ class Building:
         self.text = text
 
     def candidates(self) -> Iterator[ast.expr]:
-        """Outermost expressions that may put a constant text together."""
+        """Expressions that may put a constant text together; of a chain of operators the whole alone."""
         if not self._has_material:
             return
         parents = self.syntax.parents
         for node in (*self.syntax.all(ast.BinOp, ast.JoinedStr), *self.syntax.all(ast.Call, ast.Subscript)):
-            if isinstance(parents.get(node), ast.BinOp | ast.JoinedStr) or not _may_build(node):
+            inner = isinstance(node, ast.BinOp) and isinstance(parents.get(node), ast.BinOp)
+            if inner or not _may_build(node):
                 continue
             if not self._is_given(node):
                 yield node

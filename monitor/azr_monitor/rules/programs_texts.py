@@ -41,9 +41,16 @@ def said(program: Program) -> Iterator[Said]:
     """Every text that is said otherwise than in comments and docstrings; usually none."""
     yield from _in_strings(program)
     yield from _in_names(program)
-    yield from _in_codes(program)
+    yield from in_codes(program)
     yield from _in_built(program)
     yield from _in_first_letters(program)
+
+
+def prose_strings(program: Program) -> Iterator[tuple[int, int]]:
+    """The spans of strings that hold several words."""
+    for text, node in program.strings:
+        if text.count(" ") >= _SPACES and _PROSE.search(text) and (span := program.span(node)) is not None:
+            yield span
 
 
 def _in_strings(program: Program) -> Iterator[Said]:
@@ -75,7 +82,7 @@ def _in_names(program: Program) -> Iterator[Said]:
             yield Said(text.lower(), node)
 
 
-def _in_codes(program: Program) -> Iterator[Said]:
+def in_codes(program: Program) -> Iterator[Said]:
     """Lists of character codes: ``[104, 105, 100, 101]``."""
     for node in program.all(ast.List, ast.Tuple):
         if len(node.elts) < _MIN_CODES or not isinstance(node.elts[0], ast.Constant):
@@ -83,7 +90,7 @@ def _in_codes(program: Program) -> Iterator[Said]:
         codes = [e.value for e in node.elts if isinstance(e, ast.Constant) and isinstance(e.value, int)]
         if len(codes) == len(node.elts) and all(code in (9, 10) or 32 <= code < 0x2FF for code in codes):
             text = "".join(map(chr, codes[:_MAX_TEXT]))
-            if len(_LETTERS.findall(text)) > 0.6 * len(text):
+            if len(_LETTERS.findall(text)) > 0.6 * len(text) and text.isprintable():
                 yield Said(text, node)
 
 
