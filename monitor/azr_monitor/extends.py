@@ -19,11 +19,11 @@ _GROWING = {
     ("rates",),
     ("scopes",),
     ("imports", "also"),
-    *(("rules", key) for key in ("disabled", "packs", "yara", "ast_grep", "allow")),
+    *(("rules", key) for key in ("disabled", "packs", "yara", "ast_grep", "examples", "allow")),
 }
 _BY_NAME = {("classifiers",), ("metrics",)}
 _OWN = ("name", "description", "folder", EXTENDS)
-_FILES = ("packs", "yara", "ast_grep")
+_FILES = ("packs", "yara", "ast_grep", "examples")
 """Keys of ``rules`` that hold paths relative to the policy's folder."""
 _PATHS = ("path", "checkpoint", "config", "rubric")
 """Keys of a classifier that hold a path relative to the policy's folder."""

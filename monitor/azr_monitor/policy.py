@@ -21,6 +21,7 @@ from pydantic import Field, PrivateAttr, ValidationError, model_validator
 from azr_monitor.categories import CATEGORIES
 from azr_monitor.documents import DocumentError, read_yaml
 from azr_monitor.engines.base import Engine, EngineError, EngineRule, Source
+from azr_monitor.engines.examples import with_examples
 from azr_monitor.engines.load import compiled
 from azr_monitor.evidence import Curve, curve
 from azr_monitor.extends import Merged, Place, read
@@ -188,7 +189,12 @@ class Policy(Model):
         Raises:
             PolicyError: an engine is not installed, or a file of its rules is missing or does not compile.
         """
-        return tuple(rule for engine in self.engines() for rule in engine.rules if self.applies(rule.id))
+        rules = [rule for engine in self.engines() for rule in engine.rules]
+        try:
+            rules = list(with_examples(rules, _files(self, "examples", self.rules.examples)))
+        except EngineError as error:
+            raise PolicyError(f"policy {self.name}: {error}") from error
+        return tuple(rule for rule in rules if self.applies(rule.id))
 
     def engines(self) -> tuple[Engine, ...]:
         """The engines that the policy has rules for, those rules compiled.
@@ -335,6 +341,7 @@ def _fixed_ids() -> tuple[str, ...]:
 def rule_ids(policy: Policy) -> list[str]:
     """Every rule a policy can speak of, its own packs included; disabled ones too."""
     metrics = (rule.name for rule in policy.metrics)
+    policy.engine_rules()  # whatever is wrong with their examples is said here
     foreign = (rule.id for engine in policy.engines() for rule in engine.rules)
     return sorted({*_fixed_ids(), *(rule.id for rule in _all_trace_rules(policy)), *foreign, *metrics})
 

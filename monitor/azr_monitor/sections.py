@@ -32,6 +32,9 @@ class Rules(Model):
     )
     yara: tuple[str, ...] = Field(default=(), description="files of YARA rules, relative to the policy's own folder")
     ast_grep: tuple[str, ...] = Field(default=(), description="files of ast-grep rules, likewise")
+    examples: tuple[str, ...] = Field(
+        default=(), description="files of examples for rules of these engines, beside those that the rules have"
+    )
     engine_seconds: float = Field(
         default=2.0, gt=0, le=60, description="CPU time that these engines may take for one text; more blocks it"
     )

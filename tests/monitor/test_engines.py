@@ -413,6 +413,42 @@ def test_what_must_be_mended_is_said_with_its_place(tmp_path: Path, files: dict[
     assert any(re.search(message, line) for line in found), found
 
 
+FOREIGN = 'rule foreign { strings: $a = "somebody else keeps this" condition: $a }\n'
+
+
+def foreign_policy(folder: Path, examples: str) -> Path:
+    """Rules without examples of their own, in both engines, and examples in a file beside."""
+    (folder / "examples.yml").write_text(examples)
+    tree = "id: shouts\nlanguage: python\nrule: {pattern: shout($A)}\n"
+    return policy_file(folder, ", examples: [examples.yml]", a_yar=FOREIGN, b_yml=tree)
+
+
+def test_examples_may_stand_beside_rules_also_as_ast_grep_writes_its_tests(tmp_path: Path) -> None:
+    given = (
+        "id: yara.foreign\ncatch: [somebody else keeps this]\nspare: [we keep that]\n---\n"
+        "id: shouts\nvalid: [f(1)]\ninvalid: [shout(1)]\n"
+    )
+    policy = load_policy(foreign_policy(tmp_path, given))
+    assert faults(policy) == []
+    assert sum(result.rule in ("yara.foreign", "ast-grep.shouts") for result in try_rules(policy)) == 4
+    wrong = load_policy(foreign_policy(tmp_path, given.replace("we keep that", "somebody else keeps this")))
+    assert any("yara.foreign does not spare" in fault for fault in faults(wrong))
+
+
+@pytest.mark.parametrize(
+    ("examples", "message"),
+    [
+        ("id: foriegn\ncatch: [x]\n", r"examples\.yml:1: 'foriegn' is the name of no rule"),
+        ("id: foreign\ncatch: [x]\nspar: [y]\n", r"examples\.yml:1: spar: .*; give id, catch and spare"),
+        ("- foreign\n", r"examples\.yml:1: the examples: .*; give id, catch and spare"),
+        ("id: [", r"examples\.yml:\d: not valid YAML"),
+    ],
+)
+def test_examples_for_no_rule_are_refused(tmp_path: Path, examples: str, message: str) -> None:
+    with pytest.raises(PolicyError, match=message):
+        load_policy(foreign_policy(tmp_path, examples))
+
+
 def test_a_private_rule_needs_no_example(tmp_path: Path) -> None:
     part = 'private rule part { strings: $a = "envelope" nocase condition: $a }\n'
     policy = load_policy(policy_file(tmp_path, a_yar=part + YARA.replace("    $a\n}", "    $a and part\n}")))
