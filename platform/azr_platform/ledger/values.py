@@ -53,3 +53,37 @@ def _text(value: object) -> object:
 
 
 MADE_FOR: Mapping[type, Callable[[object], object]] = {int: _integer, float: _real, str: _text}
+
+
+class Form:
+    """How the rows of one table are made storable."""
+
+    def __init__(self, table: str, columns: Mapping[str, type]) -> None:
+        self._table = table
+        self._columns = columns
+        places = list(enumerate(columns.values(), 1))  # the id comes first
+        self._texts = [place for place, kind in places if kind is str]
+        self._numbers = [(place, MADE_FOR[kind]) for place, kind in places if kind is not str]
+
+    def row(self, number: int, given: Mapping[str, object]) -> list[object]:
+        """A row's id and its columns; a missing column is NULL.
+
+        Raises:
+            KeyError, TypeError: no such column, or a value that does not belong in it.
+        """
+        columns = self._columns.keys()
+        if not given.keys() <= columns:
+            raise KeyError(f"ledger table {self._table} has no column {sorted(given.keys() - columns)}")
+        values: list[object] = [number, *map(given.get, columns)]
+        place = 0
+        try:
+            for place in self._texts:
+                text = values[place]
+                # Nearly all are so; a call for each would cost as much as all else here.
+                if text is not None and not (type(text) is str and text.isascii()):
+                    values[place] = _text(text)
+            for place, made in self._numbers:
+                values[place] = made(values[place])
+        except TypeError as error:
+            raise TypeError(f"ledger column {self._table}.{list(columns)[place - 1]}: {error}") from None
+        return values

@@ -19,12 +19,12 @@ from sqlite_utils import Database
 from azr_platform.ledger import chain, heads
 from azr_platform.ledger.errors import LedgerBroken, LedgerBusy, LedgerNewer, UnknownRun
 from azr_platform.ledger.schema import TABLES, connect, migrations, newer_than_this
-from azr_platform.ledger.values import MADE_FOR, storable
+from azr_platform.ledger.values import Form
 
 Row = Mapping[str, object]
 
 _INSERT = {table: f"INSERT INTO {table} VALUES (?{',?' * len(columns)})" for table, columns in TABLES.items()}  # noqa: S608
-_MADE = {table: [MADE_FOR[kind] for kind in columns.values()] for table, columns in TABLES.items()}
+_FORMS = {table: Form(table, columns) for table, columns in TABLES.items()}
 
 LOCK_ATTEMPTS = 5
 LOCK_WAIT_SECONDS = 0.05
@@ -157,15 +157,8 @@ class Batch:
         Raises:
             KeyError, TypeError: no such column, or a value that does not belong in it; a programming error.
         """
-        columns = TABLES[table].keys()
-        if not row.keys() <= columns:
-            raise KeyError(f"ledger table {table} has no column {sorted(row.keys() - columns)}")
         number = self.next_ids[table]
-        try:
-            values = [made(value) for made, value in zip(_MADE[table], map(row.get, columns), strict=True)]
-        except TypeError as error:
-            raise TypeError(f"ledger column {table}.{_misfit(table, row)}: {error}") from None
-        self.rows.setdefault(table, []).append([number, *values])
+        self.rows.setdefault(table, []).append(_FORMS[table].row(number, row))
         self.next_ids[table] = number + 1
         return number
 
@@ -179,16 +172,6 @@ def _end_of_chain(connection: sqlite3.Connection) -> tuple[int, bytes]:
     if not isinstance(digests, bytes) or len(digests) < chain.SIZE:
         raise sqlite3.DatabaseError(f"chain link {first} is damaged")
     return first - 1 + len(digests) // chain.SIZE, digests[-chain.SIZE :]
-
-
-def _misfit(table: str, row: Row) -> str:
-    """The first column whose value does not belong in it."""
-    for column, kind in TABLES[table].items():
-        try:
-            storable(row.get(column), kind)
-        except TypeError:
-            return column
-    return ""
 
 
 def _inode(path: Path) -> int | None:
