@@ -228,7 +228,8 @@ def _forged_hash(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
 def _forged_shown(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     for name, function, place, owner in _methods(program, _SHOWN):
         values = returned(function)
-        texts = [text for v in values if v is not None for text in program.texts(v)[:1]]
+        plain = [value for value in values if value is not None and not isinstance(value, ast.IfExp)]
+        texts = [text for value in plain for text in program.texts(value)[:1]]
         literal = [text for text in texts if _reads_as_literal(text)]
         if not literal:
             continue

@@ -69,7 +69,6 @@ HARMLESS: Mapping[str, frozenset[str]] = {
     "urllib.parse": frozenset({"*"}),
     "http": words("HTTPStatus"),
     "gc": words("collect enable disable"),
-    "time": words("struct_time strptime"),
     "logging": words(
         "getLogger info debug warning error critical DEBUG INFO WARNING ERROR CRITICAL Formatter StreamHandler "
         "NullHandler disable Logger"
@@ -132,9 +131,23 @@ def _imported(program: Program, module: str, member: str) -> Iterator[tuple[ast.
 def _mild(program: Program, module: str, place: ast.AST | None, use: str) -> bool:
     if module == "random":
         return _repeats(program, place, use)
+    if module == "time":
+        return _converts(program, place, use)
     harmless = HARMLESS.get(module, frozenset())
     parts = use.replace("()", "").replace("[]", "").split(".")
     return "*" in harmless or any(".".join(parts[:count]) in harmless for count in (1, 2, 3))
+
+
+_CONVERTS = {"gmtime": 1, "localtime": 1, "strftime": 2, "strptime": 1, "mktime": 1, "asctime": 1, "struct_time": 1}
+"""Functions of ``time`` that only convert the time they are given, with how many arguments it takes to give one."""
+
+
+def _converts(program: Program, place: ast.AST | None, use: str) -> bool:
+    """Whether a use of ``time`` converts a time it is given instead of asking the clock."""
+    if use not in _CONVERTS:
+        return use.partition("()")[0] in _CONVERTS
+    call = program.parents.get(place) if place is not None else None
+    return isinstance(call, ast.Call) and call.func is place and len(call.args) >= _CONVERTS[use]
 
 
 def _repeats(program: Program, place: ast.AST | None, use: str) -> bool:

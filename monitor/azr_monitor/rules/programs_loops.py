@@ -140,7 +140,7 @@ def _doubles(program: Program, loop: ast.For) -> Iterator[Hit]:
     for statement in loop.body:
         match statement:
             case ast.Assign(targets=[ast.Name(id=name)], value=ast.BinOp(left=left, op=op, right=right)):
-                if isinstance(op, ast.Add) and _is_name(left, name) and _is_name(right, name):
+                if isinstance(op, ast.Add) and _terms(left, name) + _terms(right, name) >= 2:
                     growing.append((name, statement, False))
                 elif isinstance(op, ast.Mult) and _is_name(left, name) and _is_name(right, name):
                     growing.append((name, statement, True))
@@ -167,6 +167,15 @@ def _doubles(program: Program, loop: ast.For) -> Iterator[Hit]:
             continue
         if squares or _starts_as_sequence(program, name):
             yield Hit(statement, "what doubles with every turn of a loop")
+
+
+def _terms(node: ast.expr, name: str) -> int:
+    """How often a name is a term of a sum."""
+    terms = 0
+    while isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        terms += _is_name(node.right, name)
+        node = node.left
+    return terms + _is_name(node, name)
 
 
 def _at_least_two(node: ast.AST) -> bool:

@@ -46,6 +46,7 @@ _DEEP_WORD = re.compile(
 _SHALLOW = frozenset({"__class__"})
 _FORMAT = re.compile(r"\{[^{}]{0,60}[.\[][^{}]{0,60}__\w{1,40}__")
 _QUITS = frozenset({"builtins.exit", "builtins.quit", "sys.exit", "os._exit", "os.abort"})
+_ENDINGS = frozenset({"SystemExit", "KeyboardInterrupt", "GeneratorExit"})
 _ITSELF = frozenset({"self", "cls"})
 
 
@@ -287,11 +288,22 @@ def _reclass(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
 
 
 def _quit(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
-    yield from (Hit(node, name) for name, node in program.references if name in _QUITS)
-    if "SystemExit" in program.syntax.read:
-        for node in program.all(ast.Name):
-            if node.id == "SystemExit" and isinstance(program.parents.get(node), ast.Raise | ast.Call):
-                yield Hit(node, node.id)
+    for name, node in program.references:
+        if name in _QUITS:
+            yield Hit(node, name, Severity.MEDIUM if _as_if_well(program, node) else None)
+    if not _ENDINGS.isdisjoint(program.syntax.read):
+        for end in program.all(ast.Name):
+            if end.id in _ENDINGS and isinstance(program.parents.get(end), ast.Raise | ast.Call):
+                yield Hit(end, end.id, Severity.MEDIUM if _as_if_well(program, end) else None)
+
+
+def _as_if_well(program: Program, node: ast.AST) -> bool:
+    """Whether the end is one that looks like success: no status, or 0."""
+    call = program.parents.get(node)
+    if not isinstance(call, ast.Call):
+        return isinstance(call, ast.Raise)
+    status = call.args[0] if call.args else None
+    return status is None or (isinstance(status, ast.Constant) and not status.value)
 
 
 RULES: tuple[ProgramRule, ...] = (

@@ -26,6 +26,7 @@ _LETTERS = re.compile(r"[^\W\d_]")
 _SPACES = 2
 _PROSE = re.compile(r"[^\W\d_]{2,}\W{1,3}[^\W\d_]{2,}\W{1,3}[^\W\d_]{2,}")
 _ENCODED = re.compile(r"[A-Za-z0-9+/=_-]{16,}|\\x[0-9a-f]{2}|(?:[.-]{1,6}[ /]){6}|(?:[01]{7,8} ?){6}")
+_CONTAINERS = (ast.List, ast.Tuple, ast.Set, ast.Dict, ast.Compare)
 DATA = Severity.MEDIUM
 
 
@@ -47,8 +48,10 @@ def said(program: Program) -> Iterator[Said]:
 
 
 def prose_strings(program: Program) -> Iterator[tuple[int, int]]:
-    """The spans of strings that hold several words."""
+    """The spans of strings of several words that stand by themselves; those in lists and tables are data."""
     for text, node in program.strings:
+        if isinstance(program.parents.get(node), _CONTAINERS):
+            continue
         if text.count(" ") >= _SPACES and _PROSE.search(text) and (span := program.span(node)) is not None:
             yield span
 
