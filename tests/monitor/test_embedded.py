@@ -259,7 +259,7 @@ def test_without_weights_the_default_policy_does_not_start(copied: Path, monkeyp
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A corpus of two writers: every fourth line of two files."""
     folder = tmp_path_factory.mktemp("corpus")
-    for name, step in (("contrasts", 4), ("rule-packs", 4)):
+    for name, step in (("pairs", 4), ("rule-packs", 4)):
         lines = (CORPUS / f"{name}.jsonl").read_text("utf-8").splitlines()
         (folder / f"{name}.jsonl").write_text("\n".join(lines[::step]) + "\n", "utf-8")
     return folder

@@ -36,6 +36,7 @@ from azr_monitor.classifiers.embedded.model import (
 
 _COLUMNS: Final = len(EmbeddedClassifier.categories)
 _STIFFNESS: Final = 1e-4
+_SHARES: Final = (100, 50, 25, 10, 5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +45,13 @@ class Recipe:
 
     epochs: int = 6
     texts_a_step: int = 32
-    rate: float = 0.3
+    rate: float = 0.6
     decay: float = 1e-5
     shares: float = 0.3
     gain: float = 1.0
     """What window sums are multiplied by, so that few and small weights can say much."""
+    sharpness: float = 1.0
+    """How much more a benign window counts in learning the worse it looks beside the others of its text."""
 
 
 class Prepared(NamedTuple):
@@ -132,6 +135,7 @@ class _Batch(NamedTuple):
     harmful: NDArray[np.bool_]
     category: NDArray[np.int64]
     weight: Floats
+    owner: NDArray[np.int64]
 
 
 def _weights(texts: Sequence[Prepared]) -> list[Floats]:
@@ -165,6 +169,7 @@ def _together(texts: Sequence[Prepared], weights: Sequence[Floats]) -> _Batch:
         np.concatenate([text.harmful for text in texts]),
         np.concatenate([np.full(len(text.first), text.category) for text in texts]),
         np.concatenate(list(weights)),
+        np.repeat(np.arange(len(texts)), [len(text.first) for text in texts]),
     )
 
 
@@ -173,7 +178,7 @@ def _slopes(table: Floats, offset: Floats, batch: _Batch, recipe: Recipe) -> tup
     bounds = batch.features.bounds
     values = pooled(sums(table, batch.features), bounds, batch.first, batch.last) * np.float32(recipe.gain) + offset
     slopes = np.zeros_like(values)
-    slopes[:, 0] = (_logistic(values[:, 0]) - batch.harmful) * batch.weight
+    slopes[:, 0] = (_logistic(values[:, 0]) - batch.harmful) * batch.weight * _stress(values[:, 0], batch, recipe)
     which = np.flatnonzero(batch.harmful)
     shares = np.exp(values[which, 1:] - values[which, 1:].max(axis=1, keepdims=True))
     shares /= shares.sum(axis=1, keepdims=True)
@@ -186,6 +191,15 @@ def _slopes(table: Floats, offset: Floats, batch: _Batch, recipe: Recipe) -> tup
         inside = batch.first + step < batch.last
         of_stretches += _gathered(batch.first[inside] + step, scaled[inside], len(of_stretches))
     return of_stretches.astype(np.float32), slopes.sum(axis=0)
+
+
+def _stress(values: Floats, batch: _Batch, recipe: Recipe) -> Floats:
+    """What a window counts besides its weight: a text is judged by its worst window, so of a benign one that counts most."""
+    worst_of = np.full(int(batch.owner[-1]) + 1, -np.inf, dtype=np.float32)
+    np.maximum.at(worst_of, batch.owner, values)
+    share = np.exp(recipe.sharpness * (values - worst_of[batch.owner]))
+    mean = np.bincount(batch.owner, share) / np.bincount(batch.owner)
+    return np.where(batch.harmful, 1.0, share / mean[batch.owner]).astype(np.float32)
 
 
 def _gathered(keys: NDArray[np.int64], values: NDArray[Any], count: int) -> Floats:
@@ -212,23 +226,22 @@ def worst(table: Table, texts: Sequence[Prepared]) -> NDArray[np.float64]:
 # -- what it is worth -----------------------------------------------------------------------------------
 
 
-def folds(examples: Sequence[Example], seed: int, parts: int = 5) -> dict[str, NDArray[np.bool_]]:
-    """Which texts are left out of training together: each writer's; those of writers of one label only, as one.
+def folds(examples: Sequence[Example], seed: int, parts: int = 3) -> dict[str, NDArray[np.bool_]]:
+    """Which texts are left out of training together.
 
-    With one such fold only, its near copies are left out together in so many ``parts`` instead.
+    English ones by writer, those of writers of one label only as one. Other languages have too few writers for that;
+    they are left out in so many ``parts``, near copies together.
     """
+    english = np.array([example.language == "en" for example in examples])
     writers = np.array([example.writer for example in examples])
-    labels = {writer: {e.harmful for e in examples if e.writer == writer} for writer in dict.fromkeys(writers)}
+    labels = {w: {e.harmful for e in examples if e.writer == w and e.language == "en"} for w in dict.fromkeys(writers)}
     both = [str(writer) for writer, found in labels.items() if len(found) == 2]
-    found = {writer: writers == writer for writer in both}
-    rest = ~np.isin(writers, both)
-    if rest.any():
-        found["+".join(str(writer) for writer in labels if str(writer) not in both)] = rest
-    if len(found) > 1:
-        return found
-    group = np.array(groups([example.text for example in examples]))
+    found = {writer: english & (writers == writer) for writer in both}
+    found["+".join(str(writer) for writer, of in labels.items() if len(of) == 1)] = english & ~np.isin(writers, both)
+    group = np.array(groups([example.text for example in examples]), dtype=np.int64)
     share = np.random.default_rng(seed).permutation(len(examples))[group] % parts
-    return {f"part {part + 1}": share == part for part in range(parts)}
+    found.update({f"other languages {part + 1}": ~english & (share == part) for part in range(parts)})
+    return {name: held for name, held in found.items() if held.any()}
 
 
 def left_out(examples: Sequence[Example], texts: Sequence[Prepared], seed: int, recipe: Recipe) -> NDArray[np.float64]:
@@ -240,6 +253,30 @@ def left_out(examples: Sequence[Example], texts: Sequence[Prepared], seed: int, 
         table = fit([texts[at] for at in np.flatnonzero(rest).tolist()], seed, recipe)
         found[held] = worst(table, [texts[at] for at in np.flatnonzero(held).tolist()])
     return found
+
+
+def figures(examples: Sequence[Example], values: NDArray[np.float64], seed: int) -> dict[str, Any]:
+    """What the values of texts left out are worth: each fold's AUROC, and recall at five false alarms in a hundred."""
+    harmful = np.array([example.harmful for example in examples])
+    measured = {"all": np.ones(len(examples), dtype=np.bool_), **folds(examples, seed)}
+    return {
+        name: {"texts": int(held.sum()), **_separation(values[held & harmful], values[held & ~harmful])}
+        for name, held in measured.items()
+        if (held & harmful).any() and (held & ~harmful).any()
+    }
+
+
+def _separation(harmful: NDArray[np.float64], benign: NDArray[np.float64]) -> dict[str, float]:
+    ordered = np.sort(benign)
+    below, upto = (np.searchsorted(ordered, harmful, side) for side in ("left", "right"))
+    auroc = float((below + upto).mean() / 2 / len(benign))
+    return {"auroc": round(auroc, 4), "recall_at_5": round(float((harmful > np.quantile(benign, 0.95)).mean()), 4)}
+
+
+def budgets(examples: Sequence[Example], likely: NDArray[np.float64]) -> dict[str, float]:
+    """The probabilities that so many in a thousand hard negatives reach: what thresholds can be set by."""
+    hard = np.array([example.difficulty == "hard-negative" for example in examples])
+    return {str(share): round(float(np.quantile(likely[hard], 1 - share / 1000)), 4) for share in _SHARES if hard.any()}
 
 
 def platt(values: NDArray[np.float64], harmful: NDArray[np.bool_]) -> tuple[float, float]:
@@ -294,8 +331,16 @@ def train(corpus: Path, out: Path, seed: int = 0, recipe: Recipe | None = None) 
     texts = [prepare(example, known) for example in examples]
     harmful = np.array([example.harmful for example in examples])
     values = left_out(examples, texts, seed, recipe)
-    about = {"seed": seed, "texts": len(examples), "harmful": int(harmful.sum()), "writers": len(paths)}
-    save(fit(texts, seed, recipe), platt(values, harmful), known, about, out)
+    slope, bias = platt(values, harmful)
+    about = {
+        "seed": seed,
+        "texts": len(examples),
+        "harmful": int(harmful.sum()),
+        "corpus": {path.stem: hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in paths},
+        "left_out": figures(examples, values, seed),
+        "hard_negatives": budgets(examples, _logistic(slope * values + bias)),
+    }
+    save(fit(texts, seed, recipe), (slope, bias), known, about, out)
     return about
 
 
