@@ -1,4 +1,4 @@
-"""What oversight by rules costs: programs, or traces, a second on one core.
+"""What oversight by rules and by the embedded classifier costs: programs, or traces, a second on one core.
 
     python benchmarks/oversight.py speed [--programs FOLDER] [--rounds 5]
     python benchmarks/oversight.py traces FILE [--words 100] [--rounds 5]
@@ -24,12 +24,15 @@ from contextlib import suppress
 from pathlib import Path
 
 from azr_monitor.audit import Auditor
+from azr_monitor.classifiers.embedded.model import load_embedded
 from azr_monitor.policy import load_policy
 from azr_monitor.records import Subject
 from azr_monitor.rules.traces import TraceRules
+from azr_monitor.sections import EmbeddedSettings
 
 WARM = "import os\n# I will deceive the grader.\ndef f(x):\n    return os.getcwd() + str(x)\n"
 """Read once before timing: it compiles what is compiled once."""
+BATCH = 16
 SEEDS = Path(__file__).parents[1].parent / "shared" / "data" / "azr_seeds"
 
 
@@ -99,23 +102,29 @@ def split(traces: list[str]) -> None:
 
 
 def traces(file: Path, words: int, rounds: int) -> None:
-    """Time splitting and the trace rules, round by round."""
+    """Time splitting, the trace rules and the embedded classifier, round by round."""
     texts = read_traces(file, words)
+    batches = [texts[at : at + BATCH] for at in range(0, len(texts), BATCH)]
+    classifier = load_embedded(EmbeddedSettings(kind="embedded"))
+    classifier.score([WARM])
     rules = TraceRules(load_policy("default").trace_rules())
     rules.examine(WARM, "trace")
-    parted, read = [], []
+    parted, read, scored = [], [], []
     for _ in range(rounds):
         parted.append(seconds(lambda: split(texts)))
+        scored.append(seconds(lambda: [classifier.score(batch) for batch in batches]))
         read.append(seconds(lambda: [rules.examine(text, "trace") for text in texts]))
     mean = sum(len(text.split()) for text in texts) / len(texts)
     print(f"{len(texts)} traces of {mean:.0f} words, {rounds} rounds, best (median)")
-    print(f"{'rules':28}{len(texts) / min(read):8.0f} ({len(texts) / statistics.median(read):.0f}) traces/s")
-    print(f"{'rules / split':28}{statistics.median(r / p for r, p in zip(read, parted, strict=True)):8.1f}")
+    for name, times in (("rules", read), ("embedded classifier", scored)):
+        print(f"{name:28}{len(texts) / min(times):8.0f} ({len(texts) / statistics.median(times):.0f}) traces/s")
+        ratio = statistics.median(t / p for t, p in zip(times, parted, strict=True))
+        print(f"{name + ' / split':28}{ratio:8.1f}")
 
 
 def main() -> None:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description="What oversight by rules costs")
+    parser = argparse.ArgumentParser(description="What oversight costs")
     commands = parser.add_subparsers(dest="command", required=True)
     timed = commands.add_parser("speed", help="programs a second on one core")
     timed.add_argument("--programs", type=Path, default=SEEDS, help="a folder of JSONL files with snippets")

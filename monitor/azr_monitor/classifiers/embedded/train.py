@@ -194,7 +194,7 @@ def _slopes(table: Floats, offset: Floats, batch: _Batch, recipe: Recipe) -> tup
 
 
 def _stress(values: Floats, batch: _Batch, recipe: Recipe) -> Floats:
-    """What a window counts besides its weight: a text is judged by its worst window, so of a benign one that counts most."""
+    """How much more a window counts: benign texts are learnt by their worst window, for by that they are judged."""
     worst_of = np.full(int(batch.owner[-1]) + 1, -np.inf, dtype=np.float32)
     np.maximum.at(worst_of, batch.owner, values)
     share = np.exp(recipe.sharpness * (values - worst_of[batch.owner]))
