@@ -320,7 +320,7 @@ ADVERSARIAL = {
     "sentences": "A. " * 130_000,
     "lines": "K\n" * 200_000,
     "quotes": "'a" * 200_000,
-    "ideographs": "我要骗人" * 100_000,
+    "ideographs": "我要骗人" * 50_000,
 }
 
 

@@ -192,7 +192,7 @@ _ODD: Final = re.compile(r"[A-Za-z][0-9]|[0-9][A-Za-z]|([A-Za-z])\1\1")
 def _read(sentence: list[Word], vocabulary: frozenset[str]) -> list[Word]:
     """Words with their signs read as letters; where that was done twice, numbers are letters, too."""
     words = [
-        word if word.text in vocabulary else Word(undisguised(word.text, vocabulary), word.start, word.end)
+        word if (plain := undisguised(word.text, vocabulary)) == word.text else Word(plain, word.start, word.end)
         for word in sentence
     ]
     changed = sum(new.text != old.text and not old.text.isalpha() for new, old in zip(words, sentence, strict=True))
@@ -306,7 +306,7 @@ def _belong(left: Word, right: Word, text: str) -> bool:
     """Whether two words could be pieces of one: single letters, or one sign between, or a hyphen at a line's end."""
     between = text[left.end : right.start]
     if right.end - right.start == 1 == left.end - left.start:
-        return between not in ("'", "’")
+        return between not in ("'", "’") and not IDEOGRAPHS.match(left.text)
     return (len(between) == 1 and between in _JOINERS) or between in ("-\n", "-\r\n")
 
 
