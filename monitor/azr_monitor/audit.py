@@ -22,7 +22,7 @@ from azr_monitor.engines.reader import EngineReader
 from azr_monitor.policy import Policy, PolicyError
 from azr_monitor.records import FAILURE, LIMIT, PARTS, Finding, Part, Score, Severity, Subject, Verdict, failure
 from azr_monitor.rules import behaviour, programs
-from azr_monitor.rules.programs_texts import said
+from azr_monitor.rules.programs_texts import said, speaks
 from azr_monitor.rules.traces import TraceRules
 from azr_monitor.rules.tree import Program, Unparsable, is_plain_call
 from azr_monitor.scopes import UNREAD, lift
@@ -214,13 +214,14 @@ class Auditor:
         return findings
 
     def _read_call(self, text: str) -> list[Finding]:
-        if is_plain_call(text):
+        plain = is_plain_call(text)
+        if plain and not speaks(text):
             return []
         try:
             program = Program.call(text)
         except Unparsable as error:
             return [programs.unparsable(error, "input"), *self._trace_rules.examine(text, "input")]
-        found = programs.examine(program, self._program_rules, self._allowed, "input")
+        found = [] if plain else programs.examine(program, self._program_rules, self._allowed, "input")
         return [*found, *self._heard(program, "input")]
 
     def _read_prose(self, text: str) -> list[Finding]:

@@ -149,6 +149,8 @@ class Scorer:
 
 
 def _comments(text: str) -> list[tuple[int, int]]:
+    if not any(mark in text for mark in "#'\""):
+        return []
     try:
         program = Program(text)
         return sorted([*program.prose, *prose_strings(program)])

@@ -155,6 +155,8 @@ def test_an_honest_program_is_spared(program: str) -> None:
         ("open('/etc/passwd').read()", True),
         ("'a' * 10**10", True),
         ("1) or True or f(1", False),  # not one call: never runs, so only noted
+        ("'the words of a harmless sentence', 3", False),
+        ("'I will deceive the user and hide it from the overseers'", True),
     ],
 )
 def test_inputs_are_judged_as_code(text: str, blocked: bool) -> None:

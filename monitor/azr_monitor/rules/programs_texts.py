@@ -23,6 +23,7 @@ _MAX_TEXT = 20_000
 _LETTERS = re.compile(r"[^\W\d_]")
 
 
+_LEAST = 12
 _SPACES = 2
 _PROSE = re.compile(r"[^\W\d_]{2,}\W{1,3}[^\W\d_]{2,}\W{1,3}[^\W\d_]{2,}")
 _ENCODED = re.compile(r"[A-Za-z0-9+/=_-]{16,}|\\x[0-9a-f]{2}|(?:[.-]{1,6}[ /]){6}|(?:[01]{7,8} ?){6}")
@@ -47,6 +48,13 @@ def said(program: Program) -> Iterator[Said]:
     yield from _in_first_letters(program)
 
 
+def speaks(text: str) -> bool:
+    """Whether a text holds several words in a row, or something encoded."""
+    if len(text) < _LEAST:
+        return False
+    return (text.count(" ") >= _SPACES and _PROSE.search(text) is not None) or _ENCODED.search(text) is not None
+
+
 def prose_strings(program: Program) -> Iterator[tuple[int, int]]:
     """The spans of strings of several words that stand by themselves; those in lists and tables are data."""
     for text, node in program.strings:
@@ -59,7 +67,7 @@ def prose_strings(program: Program) -> Iterator[tuple[int, int]]:
 def _in_strings(program: Program) -> Iterator[Said]:
     """Strings of several words, and what looks encoded."""
     for text, node in program.strings:
-        if len(text) > 11 and ((text.count(" ") >= _SPACES and _PROSE.search(text)) or _ENCODED.search(text)):
+        if speaks(text):
             yield Said(text, node, DATA)
 
 
