@@ -39,7 +39,13 @@ from azr_monitor.sections import ClassifierSettings, Imports, Leave, Limits, Rat
 POLICIES = ("default", "strict", "observe")
 """The shipped policies, package data of ``azr_policies``."""
 METRICS: Final = "metrics.yaml"
-_JUDGES = (("azr_monitor", "rules", ".py"), ("azr_monitor", "engines", ".py"), ("azr_policies", "rules", ".yaml"))
+_JUDGES = (
+    ("azr_monitor", "rules", ".py"),
+    ("azr_monitor", "engines", ".py"),
+    ("azr_monitor", "classifiers/embedded", ".py"),
+    ("azr_monitor", "classifiers/embedded/weights", ".json"),  # it says what the weights' digest must be
+    ("azr_policies", "rules", ".yaml"),
+)
 """What judges beside the policy itself: package, folder and ending of the files."""
 
 

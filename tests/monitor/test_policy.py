@@ -169,6 +169,14 @@ def test_the_fingerprint_tells_policies_apart(tmp_path: Path) -> None:
     assert mine.fingerprint() != other.fingerprint()
 
 
+def test_what_judges_is_in_the_fingerprint_to_the_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    plain = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(path.name) or plain(path))  # type: ignore[func-returns-value]
+    load_policy("default").fingerprint()
+    assert {"traces.py", "deception.yaml", "model.py", "model.json"} <= set(read)
+
+
 @pytest.mark.parametrize("name", POLICIES)
 def test_a_policy_survives_a_round_trip_through_json(name: str) -> None:
     policy = load_policy(name)
