@@ -111,7 +111,9 @@ def _is_own_class(program: Program, value: ast.AST) -> bool:
 
 
 def _named_in_text(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
-    by_name = any(not isinstance(call.args[at], ast.Constant) for call, at in program.attribute_calls)
+    by_name = _handed_on_getattr(program) or any(
+        not isinstance(call.args[at], ast.Constant) for call, at in program.attribute_calls
+    )
     for text, node in program.strings:
         if "__" not in text:
             continue
@@ -121,7 +123,8 @@ def _named_in_text(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
             and found.group() == text
             and (text not in _SHALLOW or isinstance(program.parents.get(node), ast.Call))
         ):
-            yield Hit(node, text, None if by_name else Severity.LOW)
+            looked_up = isinstance(program.parents.get(node), ast.Subscript)
+            yield Hit(node, text, None if by_name or looked_up else Severity.LOW)
         elif _FORMAT.search(text) or (found and _is_path(text) and _names_inside(text)):
             yield Hit(node, "a path of attributes")
         elif found and found.group() not in _SHALLOW:
@@ -131,6 +134,16 @@ def _named_in_text(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
             found = _DEEP_WORD.search(text)
             if found and (found.group() == text or _is_path(text) or _FORMAT.search(text)):
                 yield Hit(node, f"{found.group()}, put together from pieces")
+
+
+def _handed_on_getattr(program: Program) -> bool:
+    """Whether ``getattr`` goes where its names cannot be followed: ``reduce(getattr, names, x)``."""
+    if "getattr" not in program.syntax.read:
+        return False
+    return any(
+        name.id == "getattr" and getattr(program.parents.get(name), "func", None) is not name
+        for name in program.all(ast.Name)
+    )
 
 
 def _names_inside(text: str) -> bool:
