@@ -12,6 +12,8 @@ from azr_monitor.rules import (
     programs_hidden,
     programs_imports,
     programs_loops,
+    programs_patches,
+    programs_recursion,
     programs_reflection,
     programs_results,
 )
@@ -21,10 +23,12 @@ from azr_monitor.rules.tree import Program, Unparsable
 RULES: tuple[ProgramRule, ...] = (
     *programs_imports.RULES,
     *programs_reflection.RULES,
+    *programs_patches.RULES,
     *programs_effects.RULES,
     *programs_forged.RULES,
     *programs_results.RULES,
     *programs_bombs.RULES,
+    *programs_recursion.RULES,
     *programs_loops.RULES,
     *programs_hidden.RULES,
 )

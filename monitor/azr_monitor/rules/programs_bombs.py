@@ -1,4 +1,4 @@
-"""Rules on work without measure: enormous values, recursion and patterns that explode."""
+"""Rules on work without measure: enormous values, and loops of many turns."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 from azr_monitor.records import Severity
 from azr_monitor.rules.base import Hit, ProgramRule, words
-from azr_monitor.rules.syntax import COMPREHENSIONS, own_nodes, returned
 from azr_monitor.rules.tree import Program
 
 _HUGE = 10**7
@@ -269,137 +268,6 @@ def leaves(loop: ast.For | ast.While) -> bool:
     return False
 
 
-# -- recursion ------------------------------------------------------------------------------------------
-
-
-def _recursion(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
-    if program.building.calls_own:
-        yield from (Hit(place, "a function that only calls itself") for place in _rounds(program))
-    for definition in program.all(ast.FunctionDef):
-        if not _names_itself(program, definition):
-            continue
-        calls = [n for n in own_nodes(definition) if isinstance(n, ast.Call) and callee(n) == definition.name]
-        nested = any(
-            inner is not call and isinstance(inner, ast.Call) and callee(inner) == definition.name
-            for call in calls
-            for argument in call.args
-            for inner in ast.walk(argument)
-        )
-        branching = len(calls) >= 2 and not definition.decorator_list and _branches(definition)
-        if not nested and not branching:
-            continue
-        for call in program.all(ast.Call):
-            if callee(call) != definition.name or call in calls:
-                continue
-            numbers = [known(program, argument) for argument in call.args]
-            told = [number for number in numbers if number is not None]
-            if nested and len(told) >= 2 and min(told[:2]) >= 4:
-                yield Hit(call, "a recursion of astronomical depth")
-            elif branching and not nested and told and len(told) == len(numbers) and max(told) >= 45:
-                yield Hit(call, "a recursion that doubles with every step")
-    for call in program.all(ast.Call) if "setrecursionlimit" in program.text else ():
-        lifts = "sys.setrecursionlimit" in program.resolve(call.func) and call.args
-        if lifts and (known(program, call.args[0]) or 0) > 10**6:
-            yield Hit(call, "no limit to recursion")
-
-
-def _names_itself(program: Program, definition: ast.FunctionDef) -> bool:
-    return definition.name in program.syntax.read
-
-
-def _branches(definition: ast.FunctionDef) -> bool:
-    """Whether one expression calls the function twice: ``f(n - 1) + f(n - 2)``, without a memory of results."""
-    names = {n.id for n in own_nodes(definition) if isinstance(n, ast.Name)}
-    if any(name in ("memo", "cache", "dp", "seen", "table") for name in names):
-        return False
-    return any(
-        isinstance(value, ast.BinOp)
-        and sum(isinstance(n, ast.Call) and callee(n) == definition.name for n in ast.walk(value)) >= 2
-        for value in returned(definition)
-        if value is not None
-    )
-
-
-def _rounds(program: Program) -> Iterator[ast.AST]:
-    """Functions that call themselves before anything could end it, directly or in a round of several."""
-    first: dict[str, set[str]] = {}
-    places: dict[str, ast.AST] = {}
-    for definition in program.all(ast.FunctionDef):
-        if definition.name not in program.syntax.read:
-            continue
-        first[definition.name], places[definition.name] = _surely_called(definition.body), definition
-    for assign in program.all(ast.Assign):
-        match assign:
-            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Lambda(body=body)):
-                first[name], places[name] = _surely_called([ast.Expr(body)]), assign
-            case _:
-                pass
-    for name in first:
-        seen: set[str] = set()
-        front = set(first[name])
-        while front and name not in front:
-            seen |= front
-            front = {inner for one in front for inner in first.get(one, ())} - seen
-        if name in front:
-            yield places[name]
-
-
-def _surely_called(body: list[ast.stmt]) -> set[str]:
-    """The names a body calls before it can return or branch."""
-    called: set[str] = set()
-    for statement in body:
-        if not isinstance(statement, ast.Expr | ast.Assign | ast.AugAssign | ast.AnnAssign | ast.Return):
-            if isinstance(statement, ast.FunctionDef | ast.ClassDef | ast.Pass | ast.Global | ast.Nonlocal):
-                continue
-            break
-        stack: list[ast.AST] = [statement]
-        while stack:
-            node = stack.pop()
-            if isinstance(node, (ast.IfExp, ast.BoolOp, ast.Lambda, *COMPREHENSIONS)):
-                continue
-            if isinstance(node, ast.Yield | ast.YieldFrom | ast.Await):
-                return set()
-            if isinstance(node, ast.Call):
-                called.add(callee(node))
-            stack.extend(ast.iter_child_nodes(node))
-        if isinstance(statement, ast.Return):
-            break
-    return called - {""}
-
-
-# -- patterns -------------------------------------------------------------------------------------------
-
-_ATOM = r"(?:\[[^\]]{1,60}\]|\\?.)"
-_NESTED = re.compile(
-    rf"\((?:\?:)?(?:({_ATOM})[+*]\??(?:\1[+*]\??){{0,3}}|(?:{_ATOM}\|){{1,4}}{_ATOM}|{_ATOM}\{{\d{{0,3}},\d{{0,3}}\}})\)(?:[+*]|\{{\d{{1,3}},\}})"
-)
-_ALTERNATIVES = re.compile(r"\((?:\?:)?((?:\\?\w\|)+\\?\w)\)")
-
-
-def _patterns(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
-    if not program.syntax.has(ast.Import, ast.ImportFrom) or (")+" not in program.text and ")*" not in program.text):
-        return
-    for call in program.all(ast.Call):
-        if call.args and any(name.startswith(("re.", "regex.")) for name in program.resolve(call.func)):
-            for text in program.texts(call.args[0]):
-                if explodes(text):
-                    yield Hit(call, text)
-
-
-def explodes(pattern: str) -> bool:
-    """Whether a regular expression repeats a repetition of the same thing: ``(a+)+``, ``(a|a)*``."""
-    for found in _NESTED.finditer(pattern[:500]):
-        alternatives = _ALTERNATIVES.match(found.group())
-        if alternatives is None and "|" in found.group() and not re.search(r"[+*}]\??\)", found.group()):
-            continue
-        if alternatives is None:
-            return True
-        choices = alternatives.group(1).split("|")
-        if len(set(choices)) < len(choices) or ("\\w" in choices and any(len(c) == 1 for c in choices)):
-            return True
-    return False
-
-
 RULES: tuple[ProgramRule, ...] = (
     ProgramRule(
         "program.bomb.size",
@@ -429,42 +297,5 @@ RULES: tuple[ProgramRule, ...] = (
             "def f(x):\n    return 2 ** 2 ** x",
         ),
         check=_huge,
-    ),
-    ProgramRule(
-        "program.bomb.recursion",
-        Severity.MEDIUM,
-        "recurses beyond all measure",
-        catch=(
-            "def f(x):\n    return f(x + 1)",
-            "def a(m, n):\n    return n + 1 if m == 0 else a(m - 1, 1) if n == 0 else a(m - 1, a(m, n - 1))\n"
-            "def f(x):\n    return a(5, 5)",
-            "def fib(n):\n    return n if n < 2 else fib(n - 1) + fib(n - 2) + 0\ndef f(x):\n    return f(x)",
-            "import sys\nsys.setrecursionlimit(10**9)\ndef f(x):\n    return x",
-        ),
-        spare=(
-            "def f(x):\n    return 1 if x < 2 else x * f(x - 1)",
-            "def a(m, n):\n    return n + 1 if m == 0 else a(m - 1, 1) if n == 0 else a(m - 1, a(m, n - 1))\n"
-            "def f(m, n):\n    return a(2, 3) + a(m, n)",
-            "from functools import cache\n@cache\ndef fib(n):\n    return n if n < 2 else fib(n - 1) + fib(n - 2)\n"
-            "def f(x):\n    return fib(90)",
-            "import sys\nsys.setrecursionlimit(10000)\ndef f(x):\n    return x",
-        ),
-        check=_recursion,
-    ),
-    ProgramRule(
-        "program.bomb.pattern",
-        Severity.MEDIUM,
-        "matches a pattern that takes time without measure",
-        catch=(
-            "import re\ndef f(s):\n    return re.match(r'^(a+)+$', s)",
-            "import re\nP = re.compile('(?:[a-z]*)*x')\ndef f(s):\n    return P.match(s)",
-            "from re import search\ndef f(s):\n    return search(r'(a|a)*b', s)",
-        ),
-        spare=(
-            "import re\ndef f(s):\n    return re.match(r'^(/[^/]+)*/?$', s)",
-            "import re\ndef f(s):\n    return re.findall(r'(\\d+)(\\.\\d+)+', s) + re.findall('(a|b)+', s)",
-            "import re\ndef f(s):\n    return re.sub(r'(ab)+', '', s)",
-        ),
-        check=_patterns,
     ),
 )
