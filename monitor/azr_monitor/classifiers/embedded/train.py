@@ -255,28 +255,29 @@ def left_out(examples: Sequence[Example], texts: Sequence[Prepared], seed: int, 
     return found
 
 
-def figures(examples: Sequence[Example], values: NDArray[np.float64], seed: int) -> dict[str, Any]:
-    """What the values of texts left out are worth: each fold's AUROC, and recall at five false alarms in a hundred."""
+def figures(examples: Sequence[Example], likely: NDArray[np.float64], seed: int) -> dict[str, Any]:
+    """What probabilities of texts left out are worth, in each fold and in all.
+
+    AUROC; recall at five false alarms in a hundred; and the probabilities that so many in a thousand of the hard
+    negatives reach, for thresholds are set by these.
+    """
     harmful = np.array([example.harmful for example in examples])
-    measured = {"all": np.ones(len(examples), dtype=np.bool_), **folds(examples, seed)}
-    return {
-        name: {"texts": int(held.sum()), **_separation(values[held & harmful], values[held & ~harmful])}
-        for name, held in measured.items()
-        if (held & harmful).any() and (held & ~harmful).any()
-    }
+    hard = np.array([example.difficulty == "hard-negative" for example in examples])
+    found = {}
+    for name, held in {"all": np.ones(len(examples), dtype=np.bool_), **folds(examples, seed)}.items():
+        if (held & harmful).any() and (held & ~harmful).any():
+            found[name] = {"texts": int(held.sum()), **_separation(likely[held & harmful], likely[held & ~harmful])}
+        if (held & hard).any():
+            reached = np.quantile(likely[held & hard], [1 - share / 1000 for share in _SHARES])
+            found.setdefault(name, {})["reached_by"] = dict(zip(map(str, _SHARES), reached.round(4), strict=True))
+    return found
 
 
-def _separation(harmful: NDArray[np.float64], benign: NDArray[np.float64]) -> dict[str, float]:
+def _separation(harmful: NDArray[np.float64], benign: NDArray[np.float64]) -> dict[str, Any]:
     ordered = np.sort(benign)
-    below, upto = (np.searchsorted(ordered, harmful, side) for side in ("left", "right"))
+    below, upto = np.searchsorted(ordered, harmful, "left"), np.searchsorted(ordered, harmful, "right")
     auroc = float((below + upto).mean() / 2 / len(benign))
     return {"auroc": round(auroc, 4), "recall_at_5": round(float((harmful > np.quantile(benign, 0.95)).mean()), 4)}
-
-
-def budgets(examples: Sequence[Example], likely: NDArray[np.float64]) -> dict[str, float]:
-    """The probabilities that so many in a thousand hard negatives reach: what thresholds can be set by."""
-    hard = np.array([example.difficulty == "hard-negative" for example in examples])
-    return {str(share): round(float(np.quantile(likely[hard], 1 - share / 1000)), 4) for share in _SHARES if hard.any()}
 
 
 def platt(values: NDArray[np.float64], harmful: NDArray[np.bool_]) -> tuple[float, float]:
@@ -337,8 +338,7 @@ def train(corpus: Path, out: Path, seed: int = 0, recipe: Recipe | None = None) 
         "texts": len(examples),
         "harmful": int(harmful.sum()),
         "corpus": {path.stem: hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in paths},
-        "left_out": figures(examples, values, seed),
-        "hard_negatives": budgets(examples, _logistic(slope * values + bias)),
+        "left_out": figures(examples, _logistic(slope * values + bias), seed),
     }
     save(fit(texts, seed, recipe), (slope, bias), known, about, out)
     return about
