@@ -29,7 +29,6 @@ INNER_MODULES = words(
 )
 """Modules that other modules hold as attributes: whoever reaches them there has them without an import."""
 
-_GENUINE = frozenset({"os.path"})
 _PASSED_ON = frozenset(
     f"builtins.{name}"
     for name in words("iter list tuple set frozenset sorted reversed enumerate zip filter staticmethod classmethod")

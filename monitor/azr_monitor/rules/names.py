@@ -243,10 +243,6 @@ class Names:
             current = current.parent
         return found, name.id in BUILTINS
 
-    def definitions(self, name: str) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-        """Every function the program defines by that name, wherever."""
-        return (d for d in self.syntax.all(ast.FunctionDef, ast.AsyncFunctionDef) if d.name == name)
-
 
 def targets(node: ast.expr) -> Iterator[str]:
     """The plain names that an assignment to ``node`` binds."""
