@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from azr_monitor.audit import Auditor
 from azr_monitor.categories import HARMS
-from azr_monitor.classifiers.base import ClassifierUnavailable
+from azr_monitor.classifiers.base import ClassifierUnavailable, Unscored
+from azr_monitor.classifiers.endpoint import Endpoint
 from azr_monitor.classifiers.judge import MEANINGS, Judge, load_judge, messages, quoted
 from azr_monitor.policy import PolicyError, load_policy
 from azr_monitor.records import ASKED, FAILURE, SLOW, UNSCORED, Subject, Verdict
@@ -170,6 +171,16 @@ def test_without_its_key_it_is_not_in_use(
         judge_of(loopback, key_env="JUDGE_KEY")
 
 
+@pytest.mark.parametrize("key", ["s3cret\nX-Other: 1", "s3\tcret", "s3cr\u00e9t", "s3\0cret"])
+def test_a_key_that_no_header_can_carry_is_refused_without_being_told(
+    loopback: Loopback, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    settings = settings_of(loopback, key_env="JUDGE_KEY")
+    with pytest.raises(ClassifierUnavailable, match="the key holds a character") as refused:
+        load_judge(settings, environment=lambda name: key)
+    assert "s3" not in str(refused.value)
+
+
 @pytest.mark.parametrize(
     ("url", "message"),
     [
@@ -266,6 +277,13 @@ def test_a_server_that_trickles_its_answer_is_cut_off(loopback: Loopback) -> Non
     listener.close()
     assert unscored.why == "no answer in time"  # type: ignore[union-attr]
     assert time.monotonic() - began < 5
+
+
+def test_an_answer_nested_without_end_is_no_answer(loopback: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+    deep = b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b',"choices":[{"message":{"content":"fine"}}]}'
+    monkeypatch.setattr(Endpoint, "_post", lambda self, body, timeout: (200, deep))
+    (scored,) = judge_of(loopback).score([KIND])
+    assert isinstance(scored, Unscored) and "no chat completion" in scored.why
 
 
 def test_an_endless_answer_is_not_read_to_the_end(loopback: Loopback) -> None:

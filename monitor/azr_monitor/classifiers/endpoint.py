@@ -57,7 +57,7 @@ class Endpoint:
     """A chat model at ``url``. Redirects are not followed, and proxies are not used.
 
     Raises:
-        ValueError: the URL cannot be used, or would send a key in the clear.
+        ValueError: the URL or the key cannot be used, or the URL would send the key in the clear.
     """
 
     def __init__(self, url: str, model: str, key: str = "") -> None:
@@ -66,6 +66,9 @@ class Endpoint:
             raise ValueError(f"url: {url!r} is no http or https URL with a host and without a user name")
         if key and parts.scheme == "http" and parts.hostname not in _LOOPBACK:
             raise ValueError(f"url: {url!r} would send the key in the clear; use https")
+        if not key.isascii() or any(character.isspace() or not character.isprintable() for character in key):
+            # Said here, and without the key: the HTTP client would refuse it later and quote it.
+            raise ValueError("the key holds a character that no HTTP header can carry; export it again")
         self._secure, self._host, self._port = parts.scheme == "https", parts.hostname, parts.port
         self._path = f"{parts.path.rstrip('/')}/chat/completions"
         self._model = model
@@ -91,7 +94,7 @@ class Endpoint:
         try:
             completion = msgspec.json.decode(body, type=_Completion)
             text = completion.choices[0].message.content
-        except (msgspec.MsgspecError, IndexError, UnicodeDecodeError) as error:
+        except (msgspec.MsgspecError, IndexError, UnicodeDecodeError, RecursionError) as error:
             raise EndpointFailed(f"no chat completion ({printable(str(error))})", again=True) from error
         counted = completion.usage.total_tokens if completion.usage is not None else 0
         # An endpoint that does not count costs about a token for every four characters.

@@ -229,4 +229,4 @@ def load_judge(
     except (OSError, UnicodeDecodeError) as error:
         raise ClassifierUnavailable(f"the rubric cannot be read: {error}", "name a text file under rubric") from error
     except ValueError as error:
-        raise ClassifierUnavailable(str(error), f"mend url of {settings.name} in the policy") from error
+        raise ClassifierUnavailable(str(error), f"mend url of {settings.name} in the policy, or its key") from error
