@@ -32,6 +32,7 @@ _LEAST_WORDS, _LEAST_PROSE, _LEAST_DISGUISED = 3, 5, 3
 _SPEECH_WORDS = """
 i me my myself you your yours yourself we us our ours they them their themselves human humans people user users admin
 admins operator operators overseer overseers reviewer reviewers monitor everyone nobody copy copies grader score reward
+make take give keep tell hide use kill steal escape weapon
 """
 _SPEECH = frozenset(_SPEECH_WORDS.split())
 _EXERCISE_WORDS = """
