@@ -198,9 +198,9 @@ class Auditor:
     def _read_program(self, text: str) -> list[Finding]:
         try:
             program = Program(text)
+            return [*programs.examine(program, self._program_rules, self._allowed), *self._heard(program, "program")]
         except Unparsable as error:
             return [programs.unparsable(error, "program"), *self._trace_rules.examine(text, "program")]
-        return [*programs.examine(program, self._program_rules, self._allowed), *self._heard(program, "program")]
 
     def _heard(self, program: Program, part: Part) -> list[Finding]:
         """What the rules on prose find in whatever a program says."""
@@ -219,10 +219,10 @@ class Auditor:
             return []
         try:
             program = Program.call(text)
+            found = [] if plain else programs.examine(program, self._program_rules, self._allowed, "input")
+            return [*found, *self._heard(program, "input")]
         except Unparsable as error:
             return [programs.unparsable(error, "input"), *self._trace_rules.examine(text, "input")]
-        found = [] if plain else programs.examine(program, self._program_rules, self._allowed, "input")
-        return [*found, *self._heard(program, "input")]
 
     def _read_prose(self, text: str) -> list[Finding]:
         return self._trace_rules.examine(text, "trace")

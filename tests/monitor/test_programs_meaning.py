@@ -625,3 +625,10 @@ def test_tangled_programs_are_read_in_bounded_time(statements: list[str]) -> Non
     verdict = judged("\n".join(statements))
     assert time.process_time() - began < 2.0
     assert all(finding.rule != "monitor.failure" for finding in verdict.findings)
+
+
+def test_a_short_program_that_puts_together_very_long_texts_is_not_read_for_long_and_not_trusted() -> None:
+    began = time.process_time()
+    verdict = judged("x = '" + "; a " * 2400 + "'\n" + "".join(f"y = x[::-1] + '{i}'\n" for i in range(480)))
+    assert time.process_time() - began < 2
+    assert not verdict.allowed and "program.too-complex" in {finding.rule for finding in verdict.findings}

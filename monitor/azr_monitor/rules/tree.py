@@ -22,6 +22,8 @@ from azr_monitor.rules.names import Names
 from azr_monitor.rules.outside import leads_outside
 from azr_monitor.rules.syntax import Syntax
 
+MAX_BUILT = 200_000
+"""Characters that the texts a program puts together may have in all: each is read, however short the program."""
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _A = TypeVar("_A", bound=ast.AST)
 _B = TypeVar("_B", bound=ast.AST)
@@ -265,8 +267,20 @@ class Program:
 
     @cached_property
     def built(self) -> list[tuple[str, ast.AST]]:
-        """Every constant text that is put together or decoded instead of written: (text, the outermost expression)."""
-        return [(text, node) for node in self.building.candidates() for text in self.texts(node) if text]
+        """Every constant text that is put together or decoded instead of written: (text, the outermost expression).
+
+        Raises:
+            Unparsable: they are longer together than is read of any program.
+        """
+        found: list[tuple[str, ast.AST]] = []
+        room = MAX_BUILT
+        for node in self.building.candidates():
+            for text in filter(None, self.texts(node)):
+                room -= len(text)
+                if room < 0:
+                    raise Unparsable(f"puts together more than {MAX_BUILT} characters of text", too_complex=True)
+                found.append((text, node))
+        return found
 
     @cached_property
     def prose(self) -> list[tuple[int, int]]:
