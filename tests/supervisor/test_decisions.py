@@ -97,7 +97,7 @@ def test_the_ledger_s_text_is_the_gate_s(scene: Scene) -> None:
 @pytest.mark.parametrize(
     "same",
     [
-        {"program": "def f(x):   \n\n    return x\n"},
+        {"program": "\ndef f(x):\n    return x\n"},
         {"trace": "one\n two\tthree "},
     ],
 )
@@ -111,6 +111,12 @@ def test_blanks_that_mean_nothing_do_not_make_another_text(same: dict[str, str])
     [
         {"program": "def f(x):\n  return x"},
         {"program": "def f(x):\n    return  x"},
+        {"program": "def f(x):\u2028    return x"},
+        {"program": "def f(x):\x0c    return x"},
+        {"program": "def f(x):\n\n    return x"},
+        {"program": "def f(x): \n    return x"},
+        {"trace": "one\u2003two three"},
+        {"trace": "one two three\x1f"},
         {"trace": "one two"},
         {"trace": "", "message": "one two three"},
         {"role": "solve"},
@@ -122,6 +128,15 @@ def test_blanks_that_mean_nothing_do_not_make_another_text(same: dict[str, str])
 def test_anything_else_is_another_text(other: dict[str, str]) -> None:
     text = {"program": "def f(x):\n    return x", "trace": "one two three", "role": "propose", "kind": "deduction"}
     assert digest(Subject("a", **{**text, **other})) != digest(Subject("a", **text))
+
+
+def test_what_was_a_comment_when_it_was_allowed_does_not_run_later() -> None:
+    """A line separator ends no comment; to whoever takes it for a line end, the two programs are one."""
+    seen = "def f(x):\n    # one\u2028    while x: x = eval(x)\n    return x"
+    smuggled = seen.replace("\u2028", "\n")
+    blanks = 'def f(x):\n    return """a\n\n\nb  \n""".count("\\n")'
+    assert digest(Subject("a", program=seen)) != digest(Subject("b", program=smuggled))
+    assert digest(Subject("a", program=blanks)) != digest(Subject("b", program=blanks.replace("\n\n\n", "\n")))
 
 
 # -- what the word does ------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ rollback every decision made before it counts at once.
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections import defaultdict
 from collections.abc import Iterable
@@ -29,6 +30,7 @@ from azr_platform.ledger.writer import LedgerWriter
 RULE = "review."
 """What the findings begin with that say whose word decided; after it comes the decision."""
 _NOBODY_MAY_ALLOW = (*UNREAD, "supervisor.")
+_BLANKS = re.compile(r"[ \t\r\n]+")
 _MOST_ALIKE = 1000
 """Of the waiting samples, so many of the newest are looked through for the same text."""
 
@@ -60,19 +62,15 @@ NOTHING_DECIDED = Decisions({}, 0)
 
 
 def digest(subject: Subject) -> str:
-    """The same for the same texts in the same places, whatever blanks end their lines or, in prose, lie in them.
+    """The same for the same texts in the same places.
 
-    Blanks at the beginning of a program's line mean something, and so do the role and the kind, which say what is run.
+    Prose is the same however its words are set apart by plain blanks and line ends. Code is the same only as it is
+    written: a blank or a line end more can lie in a string, and some that people take for line ends begin no line.
     """
-    code = [_lines(text) for text in (subject.program, subject.text("input"), subject.answer)]
-    prose = [" ".join(text.split()) for text in (subject.trace, subject.message)]
+    code = [text.strip("\n") for text in (subject.program, subject.text("input"), subject.answer)]
+    prose = [" ".join(_BLANKS.split(text.strip(" \t\r\n"))) for text in (subject.trace, subject.message)]
     content = json.dumps([subject.role, subject.kind, code, prose])
     return blake2b(content.encode("utf-8", "backslashreplace"), digest_size=16).hexdigest()
-
-
-def _lines(text: str) -> list[str]:
-    """The lines that are not blank, without what blanks they end in."""
-    return [line.rstrip() for line in text.splitlines() if line.strip()]
 
 
 def subject_of(detail: SampleDetail) -> Subject:
