@@ -241,6 +241,23 @@ async def test_a_new_alert_raises_a_toast_and_old_ones_do_not(full_run: Any, mak
         assert "trace.escape" in note.message and note.severity == "error" and not note.markup
 
 
+async def test_a_flood_of_alerts_of_one_rule_is_one_toast_that_counts_them(
+    full_run: Any, make_app: Make, until: Any
+) -> None:
+    folder, run = full_run
+    app = make_app(folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await _ready(app, pilot, until)
+        before = app.view.snapshot.summary.alerts_open
+        for _ in range(40):
+            run.alert(42, 1, "monitor.unsure", "held for a person")
+        run.alert(42, 4, "trace.escape", "plans to leave the jail")
+        await until(pilot, lambda: app.view.snapshot.summary.alerts_open == before + 41, "all of them")
+        await until(pilot, lambda: len(list(app._notifications)) == 2, "a toast a rule")
+        told = " ".join(note.message for note in app._notifications)
+        assert told.count("monitor.unsure") == 1 and "trace.escape: plans" in told
+
+
 async def test_the_run_is_followed_while_it_is_written(full_run: Any, make_app: Make, until: Any, shown: Shown) -> None:
     folder, run = full_run
     app = make_app(folder)

@@ -39,9 +39,9 @@ from azr_tui.screens.live import LiveScreen
 from azr_tui.screens.main import MainScreen
 from azr_tui.screens.rollback import Choice, RollbackScreen
 from azr_tui.screens.sample import SampleScreen
+from azr_tui.toasts import MOST, Toasts
 from azr_tui.view import SILENT, WATCHING, Snapshot, View, undone
 
-_MOST_TOASTS = 3
 _QUESTIONS = {
     Decision.ALLOW: ("Allow the text of", "The same text passes; what its program does is judged as ever."),
     Decision.BLOCK: ("Block the text of", "The same text is blocked, with no further alert."),
@@ -78,6 +78,7 @@ class AzrApp(App[None]):
         self._pulse = PulseTaker(run, self.post_message, poll)
         self._view = View(run, clock(), read_only=read_only)
         self._newest_alert: int | None = None
+        self._toasts = Toasts()
 
     @property
     def view(self) -> View:
@@ -170,22 +171,25 @@ class AzrApp(App[None]):
             return None
 
     def _announce(self, snapshot: Snapshot) -> None:
-        """A toast for each new alert, and the bell for a grave one; nothing for those found at the start."""
+        """Toasts for new alerts, and the bell for a grave one; nothing for those found at the start."""
         newest = max((alert.id for alert in snapshot.alerts), default=0)
         known, self._newest_alert = self._newest_alert, newest
         if known is None or newest <= known:
             return
         fresh = [alert for alert in snapshot.alerts if alert.id > known]
-        for alert in fresh[:_MOST_TOASTS]:
+        toasts = self._toasts.tell(fresh, self._clock())
+        for alert, count in toasts[:MOST]:
             grave = alert.severity >= Severity.HIGH
+            rule = f"{alert.rule}, {count} of them, such as" if count > 1 else alert.rule
             self.notify(
-                visible_line(f"{alert.rule}: {alert.message}", 300),
+                visible_line(f"{rule}: {alert.message}", 200),
                 title="▲ Alert (4: all alerts)" if grave else "◇ Alert (4: all alerts)",
                 severity="error" if grave else "warning",
                 markup=False,
             )
-        if len(fresh) > _MOST_TOASTS:
-            self.notify(f"and {len(fresh) - _MOST_TOASTS} more alerts", severity="warning", markup=False)
+        if more := sum(toast.stands_for for toast in toasts[MOST:]):
+            words = "alert" if more == 1 else "alerts"
+            self.notify(f"and {more} more {words}", severity="warning", markup=False)
         if any(alert.severity >= Severity.HIGH for alert in fresh):
             self.bell()
 
