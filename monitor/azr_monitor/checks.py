@@ -154,7 +154,8 @@ def _settings(path: str, value: object) -> Iterator[tuple[str, object]]:
             yield from _settings(f"{path}.{key}" if path else str(key), inner)
     elif isinstance(value, list) and value and all(isinstance(entry, dict) for entry in value):
         for at, entry in enumerate(value):
-            yield from _settings(f"{path}[{entry.get('name', at)}]", entry)
+            rest = {key: inner for key, inner in entry.items() if key != "name"}
+            yield from _settings(f"{path}[{entry.get('name', at)}]", rest)
     elif isinstance(value, list) and all(isinstance(entry, str) for entry in value):
         for entry in value:
             yield f"{path}: {entry}", True

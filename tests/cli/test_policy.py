@@ -15,6 +15,7 @@ def test_diff_says_what_a_policy_changes_in_the_one_it_extends(cli: Cli, tmp_pat
     mine.write_text(
         "name: mine\nextends: default\nactions: {low: alert}\nimports: {also: [random]}\n"
         "rates: [{severity: medium, count: 50, within_steps: 5, action: pause}]\n"
+        "metrics: [{name: metric.mine, metric: loss, why: losses above all measure, severity: low, above: 9, catch: [[10]], spare: [[1]]}]\n"
     )
     shown = cli("policy", "diff", "default", str(mine))
     assert shown.returncode == 0
@@ -24,8 +25,9 @@ def test_diff_says_what_a_policy_changes_in_the_one_it_extends(cli: Cli, tmp_pat
     told = json.loads(cli("policy", "diff", "default", str(mine), "--json").stdout)
     assert {"setting": "actions.low", "before": "record", "after": "alert"} in told
     assert {"setting": "rates[3].count", "before": None, "after": 50} in told
+    assert not [change for change in told if change["setting"].endswith("].name")]
     back = json.loads(cli("policy", "diff", str(mine), "default", "--json").stdout)
-    assert {(change["setting"], change["before"]) for change in back} == {(c["setting"], c["after"]) for c in told}
+    assert {change["setting"]: change["before"] for change in back} == {c["setting"]: c["after"] for c in told}
 
 
 def test_diff_of_a_policy_with_itself_is_nothing(cli: Cli) -> None:
