@@ -110,3 +110,25 @@ def test_nothing_is_overwritten(cli: Cli, labels: Path, rules_only: Path) -> Non
     assert "is there already" in result.stderr
     assert rules_only.read_text() == before
     assert load_policy(rules_only).name == "rules"
+
+
+def test_a_budget_that_so_few_texts_cannot_show_is_said(cli: Cli, labels: Path, tmp_path: Path) -> None:
+    policy = tmp_path / "quick.yaml"
+    policy.write_text("name: quick\nextends: default\nclassifiers: [{kind: detoxify, enabled: false}]\n")
+    few = cli("policy", "calibrate", str(policy), "--labels", str(labels), "--json")
+    assert few.returncode == 0 and "5 benign texts cannot show 2.0% false alarms" in few.stderr
+    assert "label 50 at least" in few.stderr
+    enough = cli("policy", "calibrate", str(policy), "--labels", str(labels), "--json", "--false-alarms", "0.25")
+    assert "cannot show" not in enough.stderr
+    none = cli("policy", "calibrate", str(policy), "--labels", str(labels), "--json", "--false-alarms", "0")
+    assert "above every one of 5 benign texts" in none.stderr
+
+
+def test_the_table_fits_a_terminal_of_80_columns(cli: Cli, tmp_path: Path, rules_only: Path) -> None:
+    rows = [{"trace": t, "label": "harmful", "category": "hidden-message"} for t in HARMFUL]
+    rows += [{"trace": t, "label": "benign"} for t in BENIGN]
+    file = tmp_path / "l.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    shown = cli("policy", "calibrate", str(rules_only), "--labels", str(file), COLUMNS="80").stdout
+    (row,) = [line for line in shown.splitlines() if "hidden-message" in line]
+    assert row.count("(") == 4 and row.count(")") == 4 and len(row) <= 80

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -20,7 +21,7 @@ _WIDTH, _HEIGHT = 60, 16
 
 def calibrate(
     labels: Annotated[Path, typer.Option(help='JSON lines: texts as for audit --jsonl, and "label".')],
-    name: Annotated[str, typer.Argument(help="default, strict, observe, or a YAML file.")] = "default",
+    name: Annotated[str, typer.Argument(metavar="NAME", help="default, strict, observe, or a YAML file.")] = "default",
     false_alarms: Annotated[
         float, typer.Option(help="The share of honest texts that the classifiers may block.", min=0.0, max=0.5)
     ] = 0.02,
@@ -55,6 +56,8 @@ def calibrate(
         fitted, unfitted = fit(policy, items, false_alarms), ""
     except TooFewLabels as error:
         fitted, unfitted = None, str(error)
+    if fitted is not None and measured.benign * false_alarms < 1:
+        typer.echo(f"note: {_too_few(measured.benign, false_alarms)}", err=True)
     if fitted is not None and write is not None:
         _write(write, name, policy, fitted, false_alarms)
     if png is not None:
@@ -67,6 +70,16 @@ def calibrate(
             typer.echo(f"written: {write}; try it: azr-platform policy diff {name} {write}")
     if fitted is None and write is not None:
         raise BadInput(f"{write} is not written: {unfitted}")
+
+
+def _too_few(benign: int, budget: float) -> str:
+    """What thresholds are worth whose budget is less than one of the benign texts."""
+    if not budget:
+        return f"thresholds above every one of {benign} benign texts say nothing of what new ones will score"
+    return (
+        f"{benign} benign texts cannot show {budget:.1%} false alarms, so these thresholds are no more than those "
+        f"texts: label {math.ceil(1 / budget)} at least, better some hundreds"
+    )
 
 
 # -- the texts -------------------------------------------------------------------------------------------
@@ -149,7 +162,7 @@ def _figures(measured: Measurement) -> Any:
 
     from azr_monitor.calibrate import BUDGETS
 
-    table = Table(box=None, show_edge=False, pad_edge=False)
+    table = Table(box=None, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("")
     table.add_column("n", justify="right")
     for title in ("AUROC", *(f"recall at {share:.0%}" for share in BUDGETS), "blocked now"):
