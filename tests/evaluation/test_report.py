@@ -132,6 +132,9 @@ def test_every_picture_that_there_are_numbers_for_is_drawn(small_run: Path, eval
         save(picture.figure, tmp_path / "x.png")
         assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
         ElementTree.fromstring(as_svg(picture.figure))
+        for panel in picture.figure.axes:
+            if panel.get_xlabel() == "step":
+                assert all(float(tick).is_integer() for tick in panel.get_xticks()), picture.stem
 
 
 @pytest.mark.slow

@@ -19,6 +19,7 @@ matplotlib.use("Agg")
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from azr_platform.evaluation.records import estimates, measures, unseen
 from azr_platform.evaluation.report import Report, Series, main_suite, right_means
@@ -202,10 +203,16 @@ def _style(name: str, number: int) -> tuple[str, str, str]:
     return _STYLES[_rank(name) if _rank(name) < len(_ORDER) and "/" not in name else number % len(_STYLES)]
 
 
+def _by_step(panel: Axes) -> None:
+    """Steps along the bottom: whole numbers, however few there are."""
+    panel.set_xlabel("step")
+    panel.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
+
+
 def _curves(panel: Axes, series: dict[str, Series], title: str, unit: str, *, top: float | None = None) -> None:
     panel.set_title(title, loc="left")
     panel.set_ylabel(unit)
-    panel.set_xlabel("step")
+    _by_step(panel)
     panel.grid(alpha=0.25)
     for number, (name, one) in enumerate(series.items()):
         colour, line, marker = _style(name, number)
@@ -266,7 +273,7 @@ def _held_out(panel: Axes, report: Report) -> None:
         panel.plot(places, values, "*", color="#000000", markersize=10, markerfacecolor="none", label="all, unseen")
     panel.set_title(f"Held-out pass@1, {len(points[-1].tasks)} tasks", loc="left")
     panel.set_ylabel("% right")
-    panel.set_xlabel("step")
+    _by_step(panel)
     panel.set_ylim(bottom=0)
     panel.grid(alpha=0.25)
     panel.legend(fontsize=7.5, ncols=2, framealpha=0.7)
@@ -292,7 +299,7 @@ def _heat(figure: Figure, panel: Axes, steps: list[int], rows: list[int], shares
         100 * shares, aspect="auto", origin="lower", extent=edges, cmap="cividis", interpolation="none"
     )
     panel.set_title(f"Times solved of {rows[-1]}", loc="left")
-    panel.set_xlabel("step")
+    _by_step(panel)
     panel.set_ylabel("times solved")
     figure.colorbar(image, ax=panel, label="% of a step's tasks")
 
@@ -318,7 +325,7 @@ def _oversight(panel: Axes, report: Report) -> None:
         panel.plot(alerted, [0] * len(alerted), color="#000000", linestyle="", marker="|", markersize=9, label="alert")
     panel.set_title("Supervision", loc="left")
     panel.set_ylabel("per 1,000 samples")
-    panel.set_xlabel("step")
+    _by_step(panel)
     panel.set_ylim(bottom=0, top=max(1.0, panel.get_ylim()[1]))
     panel.grid(alpha=0.25)
     panel.legend(fontsize=7.5, framealpha=0.7)
@@ -361,7 +368,7 @@ def _stacked(panel: Axes, parts: dict[str, Series], title: str, unit: str) -> No
         shape.set_hatch(hatch)
     panel.set_title(title, loc="left")
     panel.set_ylabel(unit)
-    panel.set_xlabel("step")
+    _by_step(panel)
     panel.legend(fontsize=7.5, loc="center left", bbox_to_anchor=(1.0, 0.5), reverse=True)
 
 
