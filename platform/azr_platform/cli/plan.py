@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 
 def plan(
-    preset: Annotated[str | None, typer.Argument(help="A preset's name, such as qwen2.5-coder-3b.")] = None,
+    preset: Annotated[
+        str | None, typer.Argument(metavar="PRESET", help="A preset's name, such as qwen2.5-coder-3b.")
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="A TOML file, over the preset.", show_default=False)] = None,
     model: Annotated[str | None, typer.Option(help="A local folder or a Hugging Face name (model.path).")] = None,
     settings: Annotated[

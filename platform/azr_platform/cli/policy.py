@@ -14,7 +14,7 @@ from azr_platform.cli.calibrate import calibrate
 
 policy = typer.Typer(help="Look at, check and try monitor policies.", no_args_is_help=True, rich_markup_mode=None)
 
-Name = Annotated[str, typer.Argument(help="default, strict, observe, or a YAML file.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="default, strict, observe, or a YAML file.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON instead of text.")]
 
 policy.command()(calibrate)
@@ -60,8 +60,8 @@ def show(name: Name = "default", as_json: Json = False) -> None:
 
 @policy.command()
 def diff(
-    before: Annotated[str, typer.Argument(help="default, strict, observe, or a YAML file.")],
-    after: Annotated[str, typer.Argument(help="Another one.")],
+    before: Annotated[str, typer.Argument(metavar="BEFORE", help="default, strict, observe, or a YAML file.")],
+    after: Annotated[str, typer.Argument(metavar="AFTER", help="Another one.")],
     as_json: Json = False,
 ) -> None:
     """Say in what two policies differ, defaults filled in."""

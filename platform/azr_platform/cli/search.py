@@ -18,7 +18,8 @@ WIDTH = 100  # characters of a text that are shown
 def search(
     run: Run,
     words: Annotated[
-        list[str], typer.Argument(help="All must occur. In quotes: in this order. word*: any that begins so.")
+        list[str],
+        typer.Argument(metavar="WORDS", help="All must occur. In quotes: in this order. word*: any that begins so."),
     ],
     limit: Annotated[int, typer.Option(min=1, help="The newest so many.")] = 20,
     anew: Annotated[bool, typer.Option("--anew", help="Make RUN/search.db anew first.")] = False,

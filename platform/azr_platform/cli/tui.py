@@ -9,7 +9,9 @@ import typer
 
 
 def tui(
-    run: Annotated[Path | None, typer.Argument(help="The run's folder; without it, the newest one in runs/.")] = None,
+    run: Annotated[
+        Path | None, typer.Argument(metavar="RUN", help="The run's folder; without it, the newest one in runs/.")
+    ] = None,
     read_only: Annotated[bool, typer.Option("--read-only", help="Watch, and give no commands.")] = False,
 ) -> None:
     """Watch a run and steer it; works while it is live and after it ended. Quitting never ends the run."""

@@ -75,10 +75,12 @@ class SelfPlay:
             rollouts = self._sampler.sample(Phase.SEED, questions, 1, f"seed-{number}")
             _, repeats = self._new_tasks(rollouts)
             self._keep(rollouts, repeats, 0)
-        short = {kind.value: len(buffer) for kind, buffer in self._buffers.items() if len(buffer) < wanted}
+        short = [f"{kind.value} {len(buffer)}" for kind, buffer in self._buffers.items() if len(buffer) < wanted]
         if short:
             rounds = self._config.selfplay.seed_rounds
-            self._link.notice(f"seeding ended after {rounds} rounds with fewer than {wanted} tasks: {short}")
+            self._link.notice(
+                f"seeding ended after {rounds} rounds with fewer than {wanted} tasks of a kind: {', '.join(short)}"
+            )
 
     # -- one step ----------------------------------------------------------------------------------------
 
