@@ -19,7 +19,7 @@ _UNREAD: Final = "audit.unreadable"
 
 
 def audit(
-    run: Annotated[Path | None, typer.Argument(help="A run's folder: judge its samples again.")] = None,
+    run: Annotated[Path | None, typer.Argument(metavar="RUN", help="A run's folder: judge its samples again.")] = None,
     jsonl: Annotated[Path | None, typer.Option(help="Judge this JSONL file instead; - is standard input.")] = None,
     policy: Annotated[str, typer.Option(help="default, strict, observe or a YAML file.")] = "default",
     verify: Annotated[bool, typer.Option("--verify", help="Only walk the run's hash chain.")] = False,
@@ -71,6 +71,8 @@ def _audit_file(file: Path, policy: str, no_run: bool, as_json: bool) -> None:
     for notice in auditor.notices:
         typer.echo(f"note: {notice}", err=True)
     entries = list(entries_of(file))
+    if not entries:
+        typer.echo(f"note: {file} holds no lines, so nothing was judged", err=True)
     cases = [entry for entry in entries if not isinstance(entry, BadLine)]
     bad = [entry for entry in entries if isinstance(entry, BadLine)]
     tally = _Tally()
@@ -163,23 +165,23 @@ class _Tally:
         from rich.console import Console
 
         console = Console()
+        rules = ((f"{rule} ({word})", n) for (rule, word), n in self.rules.most_common(25))
         console.print(_table("Verdict", "cases", self.verdicts.items()))
-        console.print(
-            _table("Rule", "cases", ((f"{rule} ({word})", n) for (rule, word), n in self.rules.most_common(25)))
-        )
+        console.print(_table("Rule", "cases", rules, of=self.verdicts.total()))
         if ran:
             console.print(_table("Outcome in the jail", "runs", self.outcomes.most_common()))
             console.print(_table("Recorded output", "runs", self.agreement.most_common()))
 
 
-def _table(title: str, unit: str, rows: Any) -> Any:
+def _table(title: str, unit: str, rows: Any, *, of: int = 0) -> Any:
+    """A count and a share a row: of all rows together, or ``of`` so many where one case may count in several."""
     from rich.table import Table
     from rich.text import Text
 
     from azr_tui.escape import visible_line
 
     rows = list(rows)
-    total = sum(count for _, count in rows)
+    total = of or sum(count for _, count in rows)
     table = Table("", title=title, title_justify="left", box=None, show_edge=False)
     table.columns[0].header = title
     table.title = None

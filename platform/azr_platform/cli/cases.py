@@ -68,7 +68,9 @@ def at_line(number: int, error: ValueError) -> str:
 
 
 def _text(row: dict[str, Any], key: str) -> str:
-    value = row.get(key) or ""
+    value = row.get(key)
+    if value is None:
+        return ""
     if not isinstance(value, str):
         raise ValueError(f'"{key}" is not a text')
     return value
@@ -81,7 +83,9 @@ def _one_of(row: dict[str, Any], key: str, words: type[Role] | type[Kind]) -> st
 
 
 def _texts(row: dict[str, Any], key: str) -> list[str]:
-    value = row.get(key, [])
+    value = row.get(key)
+    if value is None:
+        return []
     values = [value] if isinstance(value, str) else value
     if not isinstance(values, list) or not all(isinstance(item, str) for item in values):
         raise ValueError(f'"{key}" is not a text or a list of texts')
