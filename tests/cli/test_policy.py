@@ -15,7 +15,8 @@ def test_diff_says_what_a_policy_changes_in_the_one_it_extends(cli: Cli, tmp_pat
     mine.write_text(
         "name: mine\nextends: default\nactions: {low: alert}\nimports: {also: [random]}\n"
         "rates: [{severity: medium, count: 50, within_steps: 5, action: pause}]\n"
-        "metrics: [{name: metric.mine, metric: loss, why: losses above all measure, severity: low, above: 9, catch: [[10]], spare: [[1]]}]\n"
+        "metrics: [{name: metric.mine, metric: loss, why: losses above all measure, severity: low, above: 9,"
+        " catch: [[10]], spare: [[1]]}]\n"
     )
     shown = cli("policy", "diff", "default", str(mine))
     assert shown.returncode == 0

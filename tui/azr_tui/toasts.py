@@ -1,4 +1,4 @@
-"""Which new alerts are told at once: one toast a rule, then a while without, so that a flood of one kind hides nothing."""
+"""Which new alerts are told at once: one toast a rule, then a while without, so that no flood hides the screen."""
 
 from __future__ import annotations
 
