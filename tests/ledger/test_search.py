@@ -133,6 +133,24 @@ def test_a_damaged_index_is_made_anew(content: bytes, run: Path) -> None:
     assert search(run, "humans") == [3, 2, 1]
 
 
+@pytest.mark.parametrize("upto", ["'x'", "NULL", "6", "9223372036854775807", "-9223372036854775808"])
+def test_an_index_that_says_it_holds_what_cannot_be_is_made_anew(upto: str, run: Path) -> None:
+    search(run, "humans")
+    with closing(sqlite3.connect(run / FILE, isolation_level=None)) as connection:
+        connection.execute(f"UPDATE about SET upto = {upto}")
+    assert search(run, "humans") == [3, 2, 1]
+
+
+def test_a_link_in_the_index_s_place_is_not_followed(run: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.db"
+    with closing(sqlite3.connect(other)) as connection:
+        connection.execute("CREATE TABLE theirs (x)")
+    before = other.read_bytes()
+    (run / FILE).symlink_to(other)
+    assert search(run, "humans") == [3, 2, 1]
+    assert other.read_bytes() == before and not (run / FILE).is_symlink()
+
+
 def test_an_index_that_lost_its_tables_is_named_with_what_mends_it(run: Path) -> None:
     search(run, "humans")
     with closing(sqlite3.connect(run / FILE)) as connection:

@@ -22,6 +22,7 @@ _TABLES = (
     "CREATE TABLE about (origin BLOB, upto INTEGER)",
     "CREATE VIRTUAL TABLE words USING fts5(response, content='', tokenize='unicode61 remove_diacritics 2')",
 )
+_USABLE = "SELECT origin FROM about WHERE typeof(upto) = 'integer' AND upto BETWEEN 0 AND ?"
 _PART = re.compile(r"[^\W_]+")
 
 
@@ -78,6 +79,8 @@ class SearchIndex:
         """The index of this very ledger; one that is damaged, older or another ledger's is made anew."""
         if not os.access(self._path.parent, os.W_OK):
             return self._fit(sqlite3.connect(":memory:", isolation_level=None))
+        if self._path.is_symlink():  # whoever put it there: nothing is written to where it leads
+            self._path.unlink()
         try:
             return self._fit(sqlite3.connect(self._path, isolation_level=None, timeout=60))
         except sqlite3.OperationalError:
@@ -96,8 +99,10 @@ class SearchIndex:
                     connection.execute(table)
                 connection.execute("INSERT INTO about VALUES (?, 0)", (self._reader.origin(),))
                 connection.execute(f"PRAGMA user_version={FORM}")
-            elif form != FORM or connection.execute("SELECT origin FROM about").fetchone() != (self._reader.origin(),):
-                raise sqlite3.DatabaseError("the index of another ledger, or of another version")
+            elif form != FORM or connection.execute(_USABLE, (self._reader.newest_sample(),)).fetchone() != (
+                self._reader.origin(),
+            ):
+                raise sqlite3.DatabaseError("the index of another ledger or version, or one that was tampered with")
             connection.execute("COMMIT")
         except sqlite3.Error:
             connection.close()
