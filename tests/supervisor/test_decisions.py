@@ -246,8 +246,9 @@ def test_what_nobody_can_allow_does_not_wait_for_anybody(scene: Scene, auditor: 
     assert outcome.ok and "is blocked all the same" in outcome.detail
 
 
-def test_a_decision_about_nothing_is_refused(scene: Scene) -> None:
-    assert scene.decide(99, Decision.ALLOW) == Outcome(ok=False, detail="there is no sample 99")
+@pytest.mark.parametrize("number", [99, 0, -1, 2**63, 2**64 - 1])
+def test_a_decision_about_nothing_is_refused(scene: Scene, number: int) -> None:
+    assert scene.decide(number, Decision.ALLOW) == Outcome(ok=False, detail=f"there is no sample {number}")
 
 
 # -- when it counts ----------------------------------------------------------------------------------------

@@ -19,7 +19,9 @@ _TEXTS: Final = ("trace", "program", "input", "message", "answer")
 
 def review(
     run: Annotated[Path, typer.Argument(help="The run's folder.", metavar="RUN")],
-    sample: Annotated[int | None, typer.Option(min=1, help="Decide about this sample, by its number.")] = None,
+    sample: Annotated[
+        int | None, typer.Option(min=1, max=2**63 - 1, help="Decide about this sample, by its number.")
+    ] = None,
     decide: Annotated[str | None, typer.Option(help="allow, block or false-alarm.", metavar="WHAT")] = None,
     note: Annotated[str, typer.Option("--note", "-m", help="Why; it goes on record.")] = "",
     labels: Annotated[Path | None, typer.Option(help="Write all decisions here, as labelled texts.")] = None,

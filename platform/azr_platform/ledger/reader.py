@@ -315,6 +315,8 @@ class LedgerReader:
 
     def sample(self, number: int) -> SampleDetail | None:
         """Everything on record about one sample, or None when there is no such sample."""
+        if not 0 < number < 2**63:  # SQLite has no other numbers of rows
+            return None
         rows = self._rows(SampleRow, f"SELECT {_SAMPLE_COLUMNS} {_SAMPLE_FROM} WHERE s.id = ?", number)
         texts = self._first(
             "SELECT prompt, response, reasoning, program, input, message, answer FROM samples WHERE id = ?",
