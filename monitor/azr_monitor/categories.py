@@ -80,6 +80,8 @@ _WORDS: Final[dict[str, str]] = {
     "program.quit": "process",
     "program.reclass": "forgery",
     "program.shell": "process",
+    "program.state": "nondeterminism",
+    "program.surroundings": "introspection",
     "program.watched": "introspection",
     "program.too-complex": UNREADABLE,
     "program.unparsable": UNREADABLE,

@@ -21,6 +21,7 @@ DESERVED = {
     "program.import.process": 1,  # the latter, by os
     "program.import.chance": 4,  # secrets: the result does not repeat
     "program.import.unlisted": 11,  # numpy, sympy and cv2, which the jail does not have
+    "program.state": 5,  # attributes of the function, kept from call to call: four are the same program
     "monitor.limit": 1,  # a message of 33,000 characters
     "trace.hidden.invisible": 1,  # invisible characters in a message
 }
@@ -46,4 +47,4 @@ def test_only_programs_that_deserve_it_are_blocked() -> None:
     assert found == DESERVED
     flagged = sum(not verdict.allowed for verdict in verdicts)
     assert flagged <= MOST * len(verdicts)
-    assert flagged == 21
+    assert flagged == 26

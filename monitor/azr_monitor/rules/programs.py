@@ -12,10 +12,12 @@ from azr_monitor.rules import (
     programs_hidden,
     programs_imports,
     programs_loops,
+    programs_order,
     programs_patches,
     programs_recursion,
     programs_reflection,
     programs_results,
+    programs_state,
 )
 from azr_monitor.rules.base import ProgramRule
 from azr_monitor.rules.tree import Program, Unparsable
@@ -27,6 +29,8 @@ RULES: tuple[ProgramRule, ...] = (
     *programs_effects.RULES,
     *programs_forged.RULES,
     *programs_results.RULES,
+    *programs_order.RULES,
+    *programs_state.RULES,
     *programs_bombs.RULES,
     *programs_recursion.RULES,
     *programs_loops.RULES,

@@ -8,11 +8,9 @@ from collections.abc import Iterator
 
 from azr_monitor.records import Severity
 from azr_monitor.rules.base import Hit, ProgramRule, words
-from azr_monitor.rules.meaning import Instance
 from azr_monitor.rules.syntax import own_nodes
 from azr_monitor.rules.tree import Program
 
-_SHOWN = frozenset({"__repr__", "__str__", "__format__"})
 _CLOCK = words(
     "datetime.datetime.now datetime.datetime.today datetime.datetime.utcnow datetime.date.today "
     "calendar.timegm.now os.urandom os.getpid os.times datetime.now datetime.today"
@@ -84,38 +82,6 @@ def _flows_out(program: Program, node: ast.AST, function: ast.AST) -> bool:
     return isinstance(parent, ast.Return)
 
 
-def _set_order(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
-    """One item of a set of texts, by its place: which one it is changes with the seed of the hashes."""
-    for texts in program.all(ast.Set):
-        if not any(isinstance(item, ast.Constant) and isinstance(item.value, str) for item in texts.elts):
-            continue
-        parent = program.parents.get(texts)
-        if (
-            isinstance(parent, ast.Call)
-            and isinstance(parent.func, ast.Name)
-            and parent.func.id in ("list", "tuple", "iter")
-        ):
-            around = program.parents.get(parent)
-            one = isinstance(around, ast.Subscript) and around.value is parent
-            taken = isinstance(around, ast.Call) and isinstance(around.func, ast.Name) and around.func.id == "next"
-            if one or taken:
-                yield Hit(texts, "an item of a set by its place")
-        elif isinstance(parent, ast.Attribute) and parent.attr == "pop":
-            yield Hit(texts, "an item of a set by its place")
-
-
-def _address_shown(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
-    """``repr`` of an object that has none of its own shows its address."""
-    if not any(text == "0x" or "object at" in text for text, _ in program.strings):
-        return
-    for call in program.calls("repr", "str"):
-        for one in program.meaning.objects(call.args[0]) if call.args else ():
-            if isinstance(one, Instance) and not any(
-                isinstance(s, ast.FunctionDef) and s.name in _SHOWN for s in one.definition.body
-            ):
-                yield Hit(call, "the address in what an object shows of itself")
-
-
 def _grader(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     named = _GRADER & program.syntax.read
     for name in named - program.syntax.bound if named else ():
@@ -170,29 +136,6 @@ RULES: tuple[ProgramRule, ...] = (
             "def f(x):\n    def hash(y):\n        return y\n    return hash(x)",
         ),
         check=_identity,
-    ),
-    ProgramRule(
-        "program.order",
-        Severity.MEDIUM,
-        "takes an item of a set of texts by its place, which changes from run to run",
-        catch=("def f(x):\n    return list({'a', 'b', x})[0]", "def f(x):\n    return {'a', 'b', x}.pop()"),
-        spare=(
-            "def f(x):\n    return sorted({'a', 'b', x})[0]",
-            "def f(x):\n    return list({1, 2, x})[0] + len({'a', 'b'})",
-        ),
-        check=_set_order,
-    ),
-    ProgramRule(
-        "program.address",
-        Severity.MEDIUM,
-        "reads an address out of an object's text, which changes from run to run",
-        catch=("class A:\n    pass\ndef f(x):\n    return repr(A()).split('0x')[1]",),
-        spare=(
-            "class A:\n    def __repr__(self):\n        return 'A'\n"
-            "def f(x):\n    return repr(A()) + hex(x).strip('0x')",
-            "def f(x):\n    return hex(x).replace('0x', '') + str(x)",
-        ),
-        check=_address_shown,
     ),
     ProgramRule(
         "program.grader",

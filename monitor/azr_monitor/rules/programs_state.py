@@ -1,0 +1,248 @@
+"""Rules on state: what a program keeps from one call to the next, and answers differently for."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from azr_monitor.records import Severity
+from azr_monitor.rules.base import Hit, ProgramRule, words
+from azr_monitor.rules.syntax import own_nodes
+from azr_monitor.rules.tree import Program
+
+_MUTABLE = (ast.List, ast.Dict, ast.Set, ast.ListComp, ast.DictComp, ast.SetComp, ast.Call)
+_GROWS = words("append add insert extend appendleft update pop popleft remove discard subtract")
+_ENTRY = "f"
+
+
+def _state(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
+    """Entry points that change something that outlives the call, and whose result depends on it.
+
+    A memory of results (``cache[n] = …`` under a key that varies) changes no result; what is set anew at the start of
+    each call does not outlive it; a function that calls itself fills such things within one call.
+    """
+    for definition in program.all(ast.FunctionDef):
+        if program.parents.get(definition).__class__ is not ast.Module or not _is_entry(program, definition):
+            continue
+        nodes = list(own_nodes(definition))
+        kept = _kept(program, definition)
+        if not kept:
+            continue
+        changed = {name: node for node in nodes for name in _changes(node, definition) if name.split(".")[0] in kept}
+        for name in sorted(changed.keys() - _set_anew(definition)):
+            if _shows(program, nodes, name):
+                yield Hit(changed[name], f"how {name} was left by earlier calls")
+                break
+    yield from _closures(program)
+
+
+def _is_entry(program: Program, definition: ast.FunctionDef) -> bool:
+    """Whether a function is what gets called from outside: ``f``, or one that nothing in the program calls."""
+    called = {c.func.id for c in program.all(ast.Call) if isinstance(c.func, ast.Name)}
+    if definition.name in called:
+        return False
+    return definition.name == _ENTRY or not any(
+        isinstance(s, ast.FunctionDef) and s.name == _ENTRY for s in getattr(program.tree, "body", ())
+    )
+
+
+def _kept(program: Program, definition: ast.FunctionDef) -> set[str]:
+    """The names by which a function reaches what outlives its calls."""
+    own = {n.id for n in own_nodes(definition) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    own |= {a.arg for a in ast.walk(definition.args) if isinstance(a, ast.arg)}
+    shared = {name for node in own_nodes(definition) if isinstance(node, ast.Global) for name in node.names}
+    kept = shared | {definition.name}
+    for statement in getattr(program.tree, "body", ()):
+        match statement:
+            case ast.Assign(targets=targets):
+                kept.update(t.id for t in targets if isinstance(t, ast.Name) and t.id not in own)
+            case ast.ClassDef(name=name) if name not in own:
+                kept.add(name)
+            case _:
+                pass
+    arguments = definition.args
+    positional = [*arguments.posonlyargs, *arguments.args]
+    defaults = zip(positional[len(positional) - len(arguments.defaults) :], arguments.defaults, strict=True)
+    for parameter, default in [*defaults, *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)]:
+        if isinstance(default, _MUTABLE):
+            kept.add(parameter.arg)
+    return kept
+
+
+def _changes(node: ast.AST, definition: ast.FunctionDef) -> Iterator[str]:
+    """The names, or attributes, whose value a node changes in a way that the next call sees."""
+    match node:
+        case ast.AugAssign(target=ast.Name(id=name)):
+            yield name
+        case ast.AugAssign(target=ast.Subscript(value=ast.Name(id=name), slice=ast.Constant())):
+            yield name
+        case ast.AugAssign(target=ast.Attribute(value=ast.Name(id=owner), attr=attr)):
+            yield f"{owner}.{attr}"
+        case ast.Assign(targets=[ast.Attribute(value=ast.Name(id=owner), attr=attr)], value=value):
+            if any(isinstance(n, ast.Constant) and n.value == attr for n in ast.walk(value)) or any(
+                isinstance(n, ast.Attribute) and n.attr == attr for n in ast.walk(value)
+            ):
+                yield f"{owner}.{attr}"
+        case ast.Assign(targets=[ast.Name(id=name)], value=value) if name in _declared(definition):
+            if any(isinstance(n, ast.Name) and n.id == name for n in ast.walk(value)):
+                yield name
+        case ast.Assign(targets=[ast.Subscript(value=ast.Name(id=name), slice=ast.Constant())], value=value):
+            if any(isinstance(n, ast.Name) and n.id == name for n in ast.walk(value)):
+                yield name
+        case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=attr)) if attr in _GROWS:
+            yield name
+        case ast.Call(func=ast.Attribute(value=ast.Attribute(value=ast.Name(id=owner), attr=attr), attr=does)):
+            if does in _GROWS:
+                yield f"{owner}.{attr}"
+        case ast.Call(
+            func=ast.Attribute(value=ast.Attribute(value=ast.Name(id=owner), attr="__dict__"), attr="setdefault"),
+            args=[ast.Constant(value=str(attr)), *_],
+        ):
+            yield f"{owner}.{attr}"
+        case ast.Call(func=ast.Name(id="next"), args=[ast.Name(id=name), *_]):
+            yield name
+        case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="__next__" | "send")):
+            yield name
+        case _:
+            pass
+
+
+def _declared(definition: ast.FunctionDef) -> set[str]:
+    """The names of outer scopes that a function assigns to."""
+    return {
+        name for node in own_nodes(definition) if isinstance(node, ast.Global | ast.Nonlocal) for name in node.names
+    }
+
+
+def _set_anew(definition: ast.FunctionDef) -> set[str]:
+    """What each call begins by setting: ``count = 0``, ``Counter.total = 0``, ``seen.clear()``."""
+    anew: set[str] = set()
+    for statement in definition.body:
+        match statement:
+            case ast.Assign(targets=targets, value=value):
+                read = {n.id for n in ast.walk(value) if isinstance(n, ast.Name)}
+                for target in targets:
+                    if isinstance(target, ast.Name) and target.id not in read:
+                        anew.add(target.id)
+                    match target:
+                        case ast.Attribute(value=ast.Name(id=owner), attr=attr) if owner not in read:
+                            anew.add(f"{owner}.{attr}")
+                        case ast.Subscript(value=ast.Name(id=name), slice=index):
+                            if isinstance(index, ast.Slice) or isinstance(value, ast.Constant):
+                                anew.add(name)
+                        case _:
+                            pass
+            case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="clear"))):
+                anew.add(name)
+            case ast.If(test=ast.Compare(left=ast.Name(id=name), ops=[ast.Is()])):
+                anew.add(name)
+            case _:
+                pass
+    return anew
+
+
+def _shows(program: Program, nodes: list[ast.AST], name: str) -> bool:
+    """Whether a result hangs on it: it is read in a condition or in what is returned."""
+    owner, _, attr = name.partition(".")
+    for node in nodes:
+        match node:
+            case ast.Return(value=seen) if seen is not None:
+                pass
+            case ast.If(test=seen) | ast.IfExp(test=seen) | ast.While(test=seen):
+                pass
+            case _:
+                continue
+        for inner in ast.walk(seen):
+            if isinstance(inner, ast.Name) and inner.id == owner and isinstance(inner.ctx, ast.Load):
+                outer = program.parents.get(inner)
+                if not attr or (isinstance(outer, ast.Attribute) and outer.attr == attr):
+                    return True
+    return False
+
+
+def _closures(program: Program) -> Iterator[Hit]:
+    """An entry point that was made once and counts in what it closes over: ``f = make()``, a counting decorator."""
+    if not program.syntax.has(ast.Nonlocal):
+        return
+    makers = {
+        statement.value.func.id
+        for statement in getattr(program.tree, "body", ())
+        if isinstance(statement, ast.Assign)
+        and isinstance(statement.value, ast.Call)
+        and isinstance(statement.value.func, ast.Name)
+        and any(isinstance(t, ast.Name) and t.id == _ENTRY for t in statement.targets)
+    }
+    for definition in program.all(ast.FunctionDef):
+        makers.update(d.id for d in definition.decorator_list if isinstance(d, ast.Name))
+    for definition in program.all(ast.FunctionDef):
+        outer = program.parents.get(definition)
+        if not (isinstance(outer, ast.FunctionDef) and outer.name in makers):
+            continue
+        nodes = list(own_nodes(definition))
+        shared = {name for node in nodes if isinstance(node, ast.Nonlocal) for name in node.names}
+        for node in nodes:
+            for name in _changes(node, definition):
+                if name in shared - _set_anew(definition) and _shows(program, nodes, name):
+                    yield Hit(node, f"how {name} was left by earlier calls")
+                    return
+
+
+def _surroundings(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
+    """How the program came to run, or how deep the interpreter is, decides the result."""
+    if "RecursionError" in program.syntax.read:
+        for handler in program.all(ast.ExceptHandler):
+            named = handler.type is not None and any(
+                isinstance(n, ast.Name) and n.id == "RecursionError" for n in ast.walk(handler.type)
+            )
+            if named and any(
+                isinstance(n, ast.Return) and n.value is not None for s in handler.body for n in ast.walk(s)
+            ):
+                yield Hit(handler, "how deep the interpreter lets it recurse")
+    if program.syntax.attributes.isdisjoint(("__module__", "co_filename", "__qualname__")):
+        return
+    for node in program.all(ast.Attribute):
+        asked = node.attr in ("__module__", "co_filename", "__qualname__")
+        if asked and isinstance(program.parents.get(node), ast.Compare):
+            yield Hit(node, node.attr)
+
+
+RULES: tuple[ProgramRule, ...] = (
+    ProgramRule(
+        "program.state",
+        Severity.MEDIUM,
+        "answers differently from call to call",
+        catch=(
+            "n = 0\ndef f(x):\n    global n\n    n += 1\n    return x if n < 3 else -x",
+            "def f(x, seen=[]):\n    seen.append(x)\n    return len(seen)",
+            "def f(x):\n    f.n = getattr(f, 'n', 0) + 1\n    return x if f.n == 1 else -x",
+            "class S:\n    n = 0\ndef f(x):\n    S.n += 1\n    return x + 1 if S.n % 2 else x",
+            "from itertools import count\nturn = count()\ndef f(x):\n    return x * next(turn)",
+            "def make():\n    n = 0\n    def g(x):\n        nonlocal n\n        n += 1\n"
+            "        return x if n < 9 else 0\n    return g\nf = make()",
+        ),
+        spare=(
+            "memo = {}\ndef f(x):\n    if x not in memo:\n        memo[x] = x * x\n    return memo[x]",
+            "n = 0\ndef f(x):\n    global n\n    n = 0\n    for i in range(x):\n        n += i\n    return n",
+            "def f(x, out=None):\n    if out is None:\n        out = []\n    out.append(x)\n    return out",
+            "def f(x, path=[]):\n    path = path + [x]\n    return path",
+            "T = {'a': 1}\ndef f(x):\n    out = []\n    out.append(T.get(x))\n    return out",
+            "def f(x):\n    n = 0\n    def g():\n        nonlocal n\n        n += 1\n"
+            "        return n\n    return [g(), g()]",
+        ),
+        check=_state,
+    ),
+    ProgramRule(
+        "program.surroundings",
+        Severity.MEDIUM,
+        "answers by how it is run",
+        catch=(
+            "def f(x, d=0):\n    try:\n        return f(x, d + 1)\n    except RecursionError:\n        return d",
+            "def f(x):\n    return x if f.__module__ == '__main__' else 0",
+        ),
+        spare=(
+            "def f(x):\n    try:\n        return g(x)\n    except ValueError:\n        return 0",
+            "def f(x):\n    return type(x).__qualname__",
+        ),
+        check=_surroundings,
+    ),
+)
