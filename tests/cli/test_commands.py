@@ -423,6 +423,24 @@ def test_audit_of_a_run_keeps_the_old_verdicts_and_adds_new_ones(cli: Cli, tmp_p
     assert "verdicts row 1" in broken.stderr
 
 
+def test_audit_of_a_run_reads_each_input_and_tells_what_no_policy_had_blocked(cli: Cli, tmp_path: Path) -> None:
+    run = tmp_path / "r"
+    row = {"time": 1.0, "branch": 1, "step": 1, "role": "propose", "kind": "induction", "uid": "u", "phase": "propose"}
+    texts = dict.fromkeys(("prompt", "response", "program", "reasoning", "answer"), "")
+    rest = {"input": "[1, 2]\n{'a': 3}\n4", "message": "add one", "tokens": 1, "well_formed": 1}
+    with create(run, load("nano")) as writer:
+        number = writer.append("samples", {**row, **texts, **rest})
+        writer.append("verdicts", {"sample": number, "allowed": 0, "action": 3, "severity": 0, "score": 0.0})
+        finding = {"rule": "supervisor.held-out", "severity": 0, "part": "program", "why": "held out"}
+        writer.append("findings", {"sample": number, **finding})
+    policy = tmp_path / "quick.yaml"
+    policy.write_text(_without_classifiers())
+    shown = cli("audit", str(run), "--policy", str(policy)).stdout
+    assert "unparsable" not in shown
+    assert "0 samples would now be blocked, 1 would now be allowed" in shown
+    assert "Of those now allowed 1 had been blocked for what no policy says" in shown
+
+
 def test_the_writer_is_not_needed_to_read(cli: Cli, tmp_path: Path) -> None:
     create(tmp_path / "r", load("nano")).close()
     with LedgerWriter(tmp_path / "r"):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from azr_monitor.audit import Auditor
@@ -92,6 +93,10 @@ def test_the_ledger_s_text_is_the_gate_s(scene: Scene) -> None:
         detail = reader.sample(judgement.sample)
         assert detail is not None
         assert len(seen[0].calls) == 6 and digest(subject_of(detail)) == digest(seen[0])
+        assert subject_of(detail).calls == seen[0].calls
+        # Where the lines are no inputs by themselves, they are one, as they stand.
+        folded = msgspec.structs.replace(detail, input="[1,\n2]\n3")
+        assert subject_of(folded).calls == ("[1,\n2]\n3",)
 
 
 @pytest.mark.parametrize(

@@ -266,7 +266,8 @@ def _audit_run(run: Path, policy: str, as_json: bool) -> None:
     except LedgerBroken as error:
         kept = f"not kept: {error}"
     newly_blocked = [r.sample for r in results if r.before and not r.verdict.allowed]
-    newly_allowed = [r.sample for r in results if r.before is False and r.verdict.allowed]
+    newly_allowed = [r for r in results if r.before is False and r.verdict.allowed]
+    apart = sum(r.apart for r in newly_allowed)
     if as_json:
         for result in results:
             typer.echo(json.dumps({"id": result.sample, **_verdict(result.verdict)}))
@@ -281,5 +282,11 @@ def _audit_run(run: Path, policy: str, as_json: bool) -> None:
         f"{len(newly_blocked)} samples would now be blocked, {len(newly_allowed)} would now be allowed; {kept}.",
         highlight=False,
     )
+    if apart:
+        console.print(
+            f"Of those now allowed {apart} had been blocked for what no policy says: held out, in quarantine, a "
+            "person's word, or a fault.",
+            highlight=False,
+        )
     if newly_blocked:
         console.print(f"first of them: samples {', '.join(map(str, newly_blocked[:10]))}", highlight=False)

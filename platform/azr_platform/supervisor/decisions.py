@@ -10,6 +10,7 @@ rollback every decision made before it counts at once.
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import time
@@ -26,6 +27,7 @@ from azr_platform.channel.messages import Command, Decision, Outcome
 from azr_platform.ledger.reader import LedgerReader
 from azr_platform.ledger.records import DecisionRow, SampleDetail
 from azr_platform.ledger.writer import LedgerWriter
+from azr_platform.records import Kind
 
 RULE = "review."
 """What the findings begin with that say whose word decided; after it comes the decision."""
@@ -79,13 +81,30 @@ def subject_of(detail: SampleDetail) -> Subject:
         id=detail.sample.uid,
         program=detail.program,
         trace=detail.reasoning,
-        input=detail.input,
+        inputs=_inputs(detail),
         message=detail.message,
         answer=detail.answer,
         role=detail.sample.role,
         kind=detail.sample.kind,
         phase=detail.sample.phase,
     )
+
+
+def _inputs(detail: SampleDetail) -> tuple[str, ...]:
+    """The inputs of a sample: an induction has several, which the ledger keeps as lines.
+
+    Where a line by itself is no input, they cannot be told apart and count as one.
+    """
+    lines = detail.input.split("\n")
+    return tuple(lines) if detail.sample.kind == Kind.INDUCTION and all(map(_is_input, lines)) else (detail.input,)
+
+
+def _is_input(text: str) -> bool:
+    try:
+        ast.parse(f"f({text}\n)", mode="eval")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True
 
 
 # -- what a decision does ----------------------------------------------------------------------------------

@@ -25,6 +25,8 @@ from azr_sandbox.jail import Jail
 
 T = TypeVar("T")
 CHUNK = 256
+_APART = ("supervisor.", "review.")
+"""Rules that no policy has: what they say does not come again when the texts are judged again."""
 _IDENTITY = "def f(value):\n    return value"
 
 
@@ -119,11 +121,15 @@ def _is_literal(text: str) -> bool:
 
 @dataclass(frozen=True)
 class Rejudged:
-    """A sample of a run, the verdict it had, and the verdict it has under the policy at hand."""
+    """A sample of a run, the verdict it had, and the verdict it has under the policy at hand.
+
+    ``apart`` says that the old one was not the policy's alone: held out, in quarantine, a person's word, or a fault.
+    """
 
     sample: int
     before: bool | None
     verdict: Verdict
+    apart: bool = False
 
 
 def rejudge(reader: LedgerReader, judge: Judge, progress: Callable[[int], None] | None = None) -> Iterator[Rejudged]:
@@ -134,7 +140,8 @@ def rejudge(reader: LedgerReader, judge: Judge, progress: Callable[[int], None] 
         for detail, subject, verdict in zip(details, subjects, judge.inspect(subjects), strict=True):
             final = judge.conclude(subject, verdict, _executions(detail)) if detail.executions else verdict
             before = None if detail.verdict is None else bool(detail.verdict.allowed)
-            yield Rejudged(detail.sample.id, before, final)
+            apart = any(finding.rule.startswith(_APART) for finding in detail.findings)
+            yield Rejudged(detail.sample.id, before, final, apart)
         if progress is not None:
             progress(len(numbers))
 
