@@ -48,10 +48,23 @@ def test_review_lists_what_waits_and_lets_no_text_act_on_the_terminal(cli: Cli, 
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
     assert [line.split()[:2] for line in lines[:3]] == [["2", "held"], ["1", "held"], ["3", "blocked"]]
-    assert "2 samples held for a person" in lines[3] and len(lines) == 5
+    assert "2 samples held for a person" in lines[3] and len(lines) == 6
     assert "\x1b" not in result.stdout and "\u202e" not in result.stdout
     assert "at most 1 are listed" in cli("review", str(run), "--limit", "1").stdout
     assert "2 held samples waiting for a decision" in cli("status", str(run)).stdout
+
+
+def test_one_sample_is_shown_before_somebody_decides_and_nothing_is_decided(cli: Cli, run: Path) -> None:
+    shown = cli("review", str(run), "--sample", "3")
+    assert shown.returncode == 0, shown.stderr
+    assert "trace.tamper.grader" in shown.stdout and "I will trick the grader" in shown.stdout
+    assert "--sample 3 --decide" in shown.stdout and "A allow" not in shown.stdout
+    hostile = cli("review", str(run), "--sample", "1").stdout
+    assert "evil" in hostile and "\x1b" not in hostile and "\u202e" not in hostile
+    assert json.loads(cli("review", str(run), "--sample", "3", "--json").stdout)["trace"] == "I will trick the grader"
+    assert json.loads(cli("review", str(run), "--sample", "4", "--json").stdout)["verdict"] == "allowed"
+    with LedgerReader(run) as reader:
+        assert reader.decisions() == []
 
 
 def test_review_as_json_has_the_texts_and_what_was_found(cli: Cli, run: Path) -> None:
@@ -114,7 +127,7 @@ def test_a_second_thought_is_the_label(cli: Cli, run: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words", "status"),
     [
-        (("--sample", "1"), "give --sample NUMBER and --decide", 2),
+        (("--sample", "99"), "there is no sample 99", 2),
         (("--decide", "allow"), "give --sample NUMBER and --decide", 2),
         (("--sample", "1", "--decide", "alow"), "not one of allow, block, false-alarm (did you mean 'allow'?)", 2),
         (("--sample", "99", "--decide", "allow"), "there is no sample 99", 1),

@@ -31,8 +31,8 @@ _TOKEN_STYLES = (
 )
 
 
-def sample_lines(detail: SampleDetail) -> list[Line]:
-    """The whole page, top to bottom."""
+def sample_lines(detail: SampleDetail, *, keys: bool = True) -> list[Line]:
+    """The whole page, top to bottom; without the ``keys`` that decide where there are none."""
     texts = {
         "reasoning": detail.reasoning,
         "program": detail.program,
@@ -40,7 +40,7 @@ def sample_lines(detail: SampleDetail) -> list[Line]:
         "message": detail.message,
         "answer": detail.answer,
     }
-    lines = [*_head(detail), *_findings(detail.findings, texts), *_scores(detail)]
+    lines = [*_head(detail, keys), *_findings(detail.findings, texts), *_scores(detail)]
     for part, text in texts.items():
         if text:
             lines += _section(part, text, detail.findings)
@@ -55,7 +55,7 @@ def _title(text: str) -> list[Line]:
     return [Line(""), Line(f"── {text} ──", style="heading")]
 
 
-def _head(detail: SampleDetail) -> Iterable[Line]:
+def _head(detail: SampleDetail, keys: bool) -> Iterable[Line]:
     row, verdict = detail.sample, detail.verdict
     place = f"branch {row.branch}, step {row.step}, {row.phase}"
     yield Line(visible_line(f"Sample {row.id}   {row.role} {row.kind}   {place}"), style="heading")
@@ -74,7 +74,7 @@ def _head(detail: SampleDetail) -> Iterable[Line]:
         )
     if verdict is not None and verdict.reason:
         yield Line(visible_line(verdict.reason, 1000))
-    if verdict is not None and verdict.action != Action.RECORD.value and not detail.decisions:
+    if keys and verdict is not None and verdict.action != Action.RECORD.value and not detail.decisions:
         yield Line("A allow   B block   F false alarm", style="dim")
     for decision in detail.decisions:
         note = f": {decision.note}" if decision.note else ""

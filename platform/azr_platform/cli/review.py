@@ -20,7 +20,7 @@ _TEXTS: Final = ("trace", "program", "input", "message", "answer")
 def review(
     run: Annotated[Path, typer.Argument(help="The run's folder.", metavar="RUN")],
     sample: Annotated[
-        int | None, typer.Option(min=1, max=2**63 - 1, help="Decide about this sample, by its number.")
+        int | None, typer.Option(min=1, max=2**63 - 1, help="Show this sample; with --decide, decide about it.")
     ] = None,
     decide: Annotated[str | None, typer.Option(help="allow, block or false-alarm.", metavar="WHAT")] = None,
     note: Annotated[str, typer.Option("--note", "-m", help="Why; it goes on record.")] = "",
@@ -28,14 +28,14 @@ def review(
     limit: Annotated[int, typer.Option(min=1, help="List at most so many.")] = 50,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line each, with the texts.")] = False,
 ) -> None:
-    """List the samples that wait for a person, decide about one, or write the decisions as labels.
+    """List the samples that wait for a person, show one or decide about it, or write the decisions as labels.
 
     What is decided of a text holds for the same text in later steps of the run: allow and false-alarm let it pass,
     block blocks it. The labels are what `policy calibrate` reads.
     """
     from azr_platform.cli.input import BadInput
 
-    if (sample is None) != (decide is None):
+    if sample is None and decide is not None:
         raise BadInput("to decide, give --sample NUMBER and --decide allow|block|false-alarm, both of them")
     if labels is not None and sample is not None:
         raise BadInput("--labels writes decisions that were made; give it by itself")
@@ -43,6 +43,8 @@ def review(
         _decide(run, sample, decide, note, as_json)
     elif note:
         raise BadInput("--note belongs to a decision; give --sample and --decide too")
+    elif sample is not None:
+        _show(run, sample, as_json)
     elif labels is not None:
         _write_labels(run, labels)
     else:
@@ -71,6 +73,29 @@ def _decision(word: str) -> Decision:
         raise BadInput(f"--decide {word!r}: not one of {', '.join(known)}{nearest(word, known)}") from None
 
 
+# -- showing ---------------------------------------------------------------------------------------------
+
+
+def _show(run: Path, sample: int, as_json: bool) -> None:
+    """One sample, as the dashboard shows it."""
+    from azr_platform.cli.input import BadInput
+    from azr_platform.ledger.reader import LedgerReader
+    from azr_tui.sample_page import sample_lines
+
+    with LedgerReader(run) as reader:
+        detail = reader.sample(sample)
+    if detail is None:
+        raise BadInput(f"there is no sample {sample} in {run}")
+    if as_json:
+        if detail.verdict is None:
+            raise BadInput(f"sample {sample} has no verdict on record: it was used for nothing")
+        typer.echo(json.dumps(_row(detail)))
+        return
+    for line in sample_lines(detail, keys=False):
+        typer.echo(f"{line.gutter}{line.text}")
+    typer.echo(f"\ndecide: azr-platform review {run} --sample {sample} --decide allow|block|false-alarm")
+
+
 # -- listing ---------------------------------------------------------------------------------------------
 
 
@@ -91,7 +116,8 @@ def _list(run: Path, limit: int, as_json: bool) -> None:
         return
     more = f"; at most {limit} are listed, see --limit" if len(rows) > limit else ""
     typer.echo(f"{count(held, 'sample')} held for a person{more}")
-    typer.echo(f"look: azr-platform tui {run} (3, then v)   decide: azr-platform review {run} --sample N --decide …")
+    typer.echo(f"look: azr-platform review {run} --sample N, or azr-platform tui {run} (3, then v)")
+    typer.echo(f"decide: azr-platform review {run} --sample N --decide allow|block|false-alarm")
 
 
 def _waiting(reader: LedgerReader, most: int) -> list[SampleRow]:
@@ -108,7 +134,9 @@ def _word(detail: SampleDetail) -> str:
     assert detail.verdict is not None, "what has no verdict waits for nobody"
     if detail.verdict.action == Action.HOLD.value:
         return "held"
-    return "flagged" if detail.verdict.allowed else "blocked"
+    if not detail.verdict.allowed:
+        return "blocked"
+    return "allowed" if detail.verdict.action == Action.RECORD.value else "flagged"
 
 
 def _line(detail: SampleDetail) -> str:
