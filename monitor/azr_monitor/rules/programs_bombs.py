@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from math import comb, perm
 
 from azr_monitor.records import Severity
 from azr_monitor.rules.base import Hit, ProgramRule, words
@@ -19,8 +20,11 @@ EAGER = words("list sum tuple set sorted max min dict frozenset len any all enum
 _MAKERS = re.compile(r"factorial|comb|perm|product|count|cycle|repeat")
 _PADDING = words("ljust rjust center zfill")
 _WIDE = re.compile(r"\d{9}")
-_CONSUMERS = words("list sum tuple set sorted max min dict frozenset bytes bytearray")
+_WIDE_FIELD = re.compile(r"\{\w{0,20}:[^{}]{0,4}\d{9,}|%[-+ 0#]{0,3}\d{9,}")
+_CONSUMERS = words("list sum tuple set sorted max min dict frozenset bytes bytearray deque Counter fsum prod")
 
+
+Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
 # -- enormous values ------------------------------------------------------------------------------------
 
@@ -59,6 +63,11 @@ def _huge(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     for loop in program.all(ast.For):
         if _nested_turns(program, loop) >= 10 * _TURNS:
             yield Hit(loop, "loops of a thousand million turns")
+    for comprehension in program.all(ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp):
+        assert isinstance(comprehension, ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp)
+        lazy = isinstance(comprehension, ast.GeneratorExp) and _left_early_by(program, comprehension)
+        if not lazy and _comprehended(program, comprehension) >= _TURNS:
+            yield Hit(comprehension, "loops of a hundred million turns")
     yield from _huge_widths(program)
 
 
@@ -80,6 +89,20 @@ def _nested_turns(program: Program, loop: ast.For) -> int:
     return total if depth > 1 and not leaves(loop) else 0
 
 
+def _comprehended(program: Program, node: Comprehension, depth: int = 0) -> int:
+    """The turns of a comprehension that has several loops, or others inside, when all are written out."""
+    total = 1
+    for generator in node.generators:
+        walked = generator.iter
+        if not isinstance(walked, ast.Call) or callee(walked) != "range" or not walked.args:
+            return 0
+        total = min(total * (turns(program, walked) or 0), 10**18)
+    inner = node.value if isinstance(node, ast.DictComp) else node.elt
+    if isinstance(inner, ast.ListComp | ast.SetComp | ast.DictComp) and depth < 6 and total:
+        return min(total * max(1, _comprehended(program, inner, depth + 1)), 10**18)
+    return total if depth or len(node.generators) > 1 else 0
+
+
 def _huge_widths(program: Program) -> Iterator[Hit]:
     """Padding and precision without measure: ``'a'.ljust(10**11)``, ``f'{x:>99999999999}'``."""
     if not program.syntax.attributes.isdisjoint(_PADDING):
@@ -93,8 +116,14 @@ def _huge_widths(program: Program) -> Iterator[Hit]:
             if sets and (known(program, assign.value) or 0) > 10**6:
                 yield Hit(assign, "a precision of millions of digits")
     for part in program.all(ast.FormattedValue):
-        if isinstance(part.format_spec, ast.JoinedStr) and _WIDE.search(ast.unparse(part.format_spec)):
-            yield Hit(part, "a text of millions of characters")
+        if isinstance(part.format_spec, ast.JoinedStr):
+            widths = [v.value for v in part.format_spec.values if isinstance(v, ast.FormattedValue)]
+            wide = any((known(program, width) or 0) > 10 * _HUGE for width in widths)
+            if wide or _WIDE.search(ast.unparse(part.format_spec)):
+                yield Hit(part, "a text of millions of characters")
+    for text, node in program.strings:
+        if ("{" in text or "%" in text) and len(text) < 500 and _WIDE_FIELD.search(text):
+            yield Hit(node, "a text of millions of characters")
 
 
 def known(program: Program, node: ast.AST) -> int | None:
@@ -186,6 +215,9 @@ def _huge_library(program: Program) -> Iterator[Hit]:
             match function:
                 case "math.factorial" | "math.comb" | "math.perm" if first is not None and first > 10**6:
                     yield Hit(call, "a number of millions of digits")
+                case "math.factorial" if call.args and isinstance(call.args[0], ast.Call):
+                    if "math.factorial" in program.resolve(call.args[0].func):
+                        yield Hit(call, "a factorial of a factorial")
                 case "itertools.product" | "itertools.permutations" | "itertools.combinations":
                     if _choices(program, call, function) > _TURNS and not _left_early(program, call):
                         yield Hit(call, "a hundred million choices")
@@ -211,10 +243,22 @@ def _choices(program: Program, call: ast.Call, function: str) -> int:
     if function == "itertools.permutations" and len(call.args) == 1:
         return 10**18 if size > 11 else 0
     taken = known(program, call.args[1]) if len(call.args) > 1 else None
-    return (
-        min(size**taken, 10**18)
-        if taken is not None and 0 < taken < 64 and taken * 2 <= size and size**taken > 10**12
-        else 0
+    if taken is None:
+        return 2 ** min(size, 64) if size >= _SUBSETS and _every_size(program, call) else 0
+    if not 0 < taken <= size or size > 10**6:
+        return 0
+    return min(comb(size, taken) if function == "itertools.combinations" else perm(size, taken), 10**18)
+
+
+_SUBSETS = 30
+
+
+def _every_size(program: Program, call: ast.Call) -> bool:
+    """Whether the number of items to choose runs over a range: all subsets."""
+    chosen = call.args[1] if len(call.args) > 1 else None
+    return isinstance(chosen, ast.Name) and any(
+        isinstance(walk.target, ast.Name) and walk.target.id == chosen.id and "range" in ast.dump(walk.iter)
+        for walk in program.all(ast.comprehension, ast.For)
     )
 
 
@@ -232,24 +276,43 @@ def _left_early(program: Program, call: ast.Call) -> bool:
         return leaves(parent)
     if isinstance(parent, ast.comprehension):
         owner = program.parents.get(parent)
-        around = program.parents.get(owner) if owner is not None else None
-        return isinstance(owner, ast.GeneratorExp) and not (
-            isinstance(around, ast.Call) and callee(around) in EAGER - {"any", "all"}
-        )
+        return isinstance(owner, ast.GeneratorExp) and _left_early_by(program, owner)
     return not (isinstance(parent, ast.Call) and callee(parent) in EAGER)
 
 
-def consumed(program: Program, node: ast.AST) -> bool:
-    """Whether all of an iterator is taken at once."""
+def _left_early_by(program: Program, generator: ast.GeneratorExp) -> bool:
+    """Whether who takes the items of a generator may stop before the last."""
+    around = program.parents.get(generator)
+    return not (isinstance(around, ast.Call) and callee(around) in EAGER - {"any", "all"})
+
+
+def consumed(program: Program, node: ast.AST, depth: int = 0) -> bool:
+    """Whether all of an iterator is taken at once, it may be through others that only pass its items on."""
     parent = program.parents.get(node)
     if isinstance(parent, ast.Call) and node in parent.args:
-        return callee(parent) in _CONSUMERS
+        name = parent.func.attr if isinstance(parent.func, ast.Attribute) else callee(parent)
+        if name in _LAZY and depth < 8:
+            return (name not in _SHORTEST or len(parent.args) - (name == "map") == 1) and consumed(
+                program, parent, depth + 1
+            )
+        if isinstance(parent.func, ast.Attribute):
+            return name in _TAKES_ALL
+        return name in _CONSUMERS
     if isinstance(parent, ast.For) and parent.iter is node:
         return not leaves(parent)
+    if isinstance(parent, ast.Starred):
+        return isinstance(program.parents.get(parent), ast.List | ast.Tuple | ast.Set | ast.Call)
     if isinstance(parent, ast.comprehension):
         owner = program.parents.get(parent)
+        if isinstance(owner, ast.GeneratorExp):
+            return owner.generators[0] is parent and depth < 8 and consumed(program, owner, depth + 1)
         return isinstance(owner, ast.ListComp | ast.SetComp | ast.DictComp)
     return False
+
+
+_LAZY = words("map filter enumerate zip chain accumulate starmap filterfalse pairwise iter from_iterable dropwhile")
+_SHORTEST = words("zip map")
+_TAKES_ALL = words("join extend update deque Counter fsum prod fromkeys")
 
 
 def leaves(loop: ast.For | ast.While) -> bool:
@@ -285,6 +348,14 @@ RULES: tuple[ProgramRule, ...] = (
             "from itertools import product\ndef f(x):\n    return list(product(range(100), repeat=12))",
             "import itertools\ndef f(x):\n    return sum(itertools.count(x))",
             "def f(x):\n    return 9 ** 9 ** 9 ** x",
+            "def f(x):\n    return [a * b for a in range(30000) for b in range(30000)]",
+            "def f(x):\n    return [[[0 for _ in range(900)] for _ in range(900)] for _ in range(900)]",
+            "def f(x):\n    return f'{x:0{10 ** 10}d}' + '{:>99999999999}'.format(x)",
+            "import itertools as i\ndef f(x):\n    return [*map(str, i.count())]",
+            "from itertools import cycle\ndef f(x):\n    return ''.join(c for c in cycle(x))",
+            "from itertools import combinations\ndef f(x):\n"
+            "    return [s for r in range(40) for s in combinations(range(40), r)]",
+            "from math import factorial\ndef f(x):\n    return factorial(factorial(x))",
         ),
         spare=(
             "def f(x):\n    return x % (10**9 + 7) + 2**64 + pow(3, 10**18, 7)",
@@ -295,6 +366,10 @@ RULES: tuple[ProgramRule, ...] = (
             "from itertools import count, permutations\ndef f(x):\n"
             "    return next(i for i in count() if i > x) + len(list(permutations(range(4))))",
             "def f(x):\n    return 2 ** 2 ** x",
+            "def f(x):\n    return [[a * b for a in range(100)] for b in range(100)] + [f'{x:>20}']",
+            "from itertools import count, cycle\ndef f(x):\n"
+            "    return dict(zip(x, count())) | dict(zip(x, cycle('ab')))",
+            "from itertools import combinations\ndef f(x):\n    return list(combinations(range(10), 3))",
         ),
         check=_huge,
     ),

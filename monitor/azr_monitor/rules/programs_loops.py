@@ -20,9 +20,14 @@ def _endless(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
         # next() and pop() raise when nothing is left, a common way out of ``while True`` inside ``try``.
         if isinstance(program.parents.get(loop), ast.Try):
             continue
-        why = "while True without a way out" if _always_true(loop.test) else _never_ends(loop)
+        why = "while True without a way out" if _always_true(loop.test) else _never_ends(loop) or _stuck(program, loop)
         if why and not leaves(loop):
             yield Hit(loop, why)
+    for walk in program.all(ast.For):
+        if isinstance(walk.iter, ast.Name) and _grows_at_each_turn(walk, walk.iter.id) and not leaves(walk):
+            bindings, _ = program.meaning.names.lookup(walk.iter)
+            if not any(isinstance(b.node, ast.List) and not b.node.elts for b in bindings):
+                yield Hit(walk, "a loop over what grows with every turn")
     if program.building.largest >= _DOUBLINGS:
         for turning in program.all(ast.For):
             yield from _doubles(program, turning)
@@ -79,6 +84,85 @@ def _never_ends(loop: ast.While) -> str:
     return ""
 
 
+def _stuck(program: Program, loop: ast.While) -> str:
+    """Why a loop makes no progress towards its end although it changes something; empty when it may."""
+    tested = {node.id for node in ast.walk(loop.test) if isinstance(node, ast.Name)} - {"len"}
+    for place, statement in enumerate(loop.body):
+        if isinstance(statement, ast.If) and isinstance(statement.body[-1], ast.Continue) and tested:
+            asked = {node.id for node in ast.walk(statement.test) if isinstance(node, ast.Name)}
+            way = [*loop.body[:place], *statement.body]
+            if _touched(way).isdisjoint(tested) and asked.isdisjoint(_touched(loop.body)) and asked:
+                return "a way round the loop that changes nothing"
+    if len(loop.body) == 1 and _puts_back(loop.body[0], tested):
+        return "a loop that puts back whatever it takes"
+    match loop.test:
+        case ast.Compare(left=ast.Name(id=name) as left, ops=[ast.NotEq()], comparators=[ast.Constant(value=int(end))]):
+            bindings, _ = program.meaning.names.lookup(left)
+            starts = [b.node.value for b in bindings if b.kind == "value" and isinstance(b.node, ast.Constant)]
+            known_start = bool(starts) and all(isinstance(start, int) and start > end for start in starts)
+            if known_start and all(b.kind in ("value", "changed") for b in bindings) and _only_grows(loop, name):
+                return "a loop whose condition only becomes truer"
+        case ast.Name(id=name):
+            changes = [n for n in loop.body if isinstance(n, ast.AugAssign) and _is_name(n.target, name)]
+            multiplied = all(isinstance(n.op, ast.Mult | ast.Pow | ast.LShift) for n in changes)
+            if changes and multiplied and _only_grows(loop, name):
+                return "a loop whose condition only becomes truer"
+        case _:
+            pass
+    return ""
+
+
+def _touched(body: list[ast.stmt]) -> set[str]:
+    """The names that statements store, hand to calls, or reach into."""
+    found: set[str] = set()
+    for statement in body:
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+                found.add(node.id)
+            elif isinstance(node, ast.Call | ast.Subscript | ast.Attribute):
+                found.update(inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name))
+    return found
+
+
+def _puts_back(statement: ast.stmt, tested: set[str]) -> bool:
+    match statement:
+        case ast.Expr(
+            value=ast.Call(
+                func=ast.Attribute(value=ast.Name(id=into), attr=puts),
+                args=[*_, ast.Call(func=ast.Attribute(value=ast.Name(id=out), attr=takes))],
+            )
+        ):
+            return into == out and into in tested and puts in _GROWING and takes in ("pop", "popleft")
+        case _:
+            return False
+
+
+def _grows_at_each_turn(loop: ast.For, name: str) -> bool:
+    """Whether a loop appends to the very list it walks over, whatever the item is."""
+    for statement in loop.body:
+        match statement:
+            case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=grown), attr=attr))) if grown == name:
+                if attr in _APPENDING:
+                    shrinks = any(
+                        isinstance(n, ast.Call)
+                        and isinstance(n.func, ast.Attribute)
+                        and n.func.attr in ("pop", "remove", "clear", "popleft")
+                        and _is_name(n.func.value, name)
+                        for inner in loop.body
+                        for n in ast.walk(inner)
+                    )
+                    return not shrinks
+            case ast.If() | ast.Try() | ast.With():
+                if any(isinstance(n, ast.Continue) for n in ast.walk(statement)):
+                    return False
+            case _:
+                pass
+    return False
+
+
+_APPENDING = words("append insert")
+
+
 def _measured(node: ast.expr) -> str:
     match node:
         case ast.Name(id=name) | ast.Call(func=ast.Name(id="len"), args=[ast.Name(id=name)]):
@@ -95,7 +179,10 @@ def _only_grows(loop: ast.While, name: str) -> bool:
             match node:
                 case ast.AugAssign(target=ast.Name(id=target), op=op, value=value) if target == name:
                     positive = isinstance(value, ast.Constant) and isinstance(value.value, int) and value.value > 0
-                    if not (isinstance(op, ast.Add | ast.Mult | ast.LShift) and (positive or _is_name(value, name))):
+                    if not (
+                        isinstance(op, ast.Add | ast.Mult | ast.LShift | ast.Pow)
+                        and (positive or _is_name(value, name))
+                    ):
                         return False
                     grows = True
                 case ast.Assign(targets=[ast.Name(id=target)], value=value) if target == name:
@@ -205,6 +292,11 @@ def _endless_iterators(program: Program) -> Iterator[Hit]:
             case [ast.Lambda(body=ast.Constant(value=given)), ast.Constant(value=wanted)] if given != wanted:
                 if consumed(program, made):
                     yield Hit(made, "all of an iterator that never ends")
+            case [ast.Name(id="int" | "str" | "list" | "dict" | "float" | "bool"), ast.Constant(value=wanted)] if (
+                wanted
+            ):
+                if consumed(program, made):
+                    yield Hit(made, "all of an iterator that never ends")
             case _:
                 pass
     if not endless:
@@ -250,6 +342,12 @@ RULES: tuple[ProgramRule, ...] = (
             "class L:\n    def __iter__(self):\n        return self\n    def __next__(self):\n        return 1\n"
             "def f(x):\n    return sum(L())",
             "def g():\n    while True:\n        yield 1\ndef f(x):\n    return list(g())",
+            "def f(x):\n    for i in x:\n        x.append(i + 1)\n    return x",
+            "def f(x):\n    i = 0\n    while i < 9:\n        if x:\n            continue\n        i += 1\n    return i",
+            "def f(x):\n    while x:\n        x.append(x.pop())\n    return x",
+            "def f(x):\n    n = 3\n    while n:\n        n **= 2\n    return n",
+            "def f(x):\n    i = 1\n    while i != 0:\n        i += 1\n    return i",
+            "def f(x):\n    return sum(iter(int, 1))",
         ),
         spare=(
             "def f(x):\n    while True:\n        x += 1\n        if x > 9:\n            return x",
@@ -258,6 +356,9 @@ RULES: tuple[ProgramRule, ...] = (
             "def g():\n    i = 0\n    while True:\n        yield i\n        i += 1\ndef f(x):\n    return next(g())",
             "def f(n):\n    while n > 1:\n        n = n // 2 if n % 2 == 0 else 3 * n + 1\n    return n",
             "def f(xs):\n    while len(xs) > 1:\n        xs.append(xs.pop(0) + xs.pop(0))\n    return xs",
+            "def f(x):\n    q = [x]\n    for i in q:\n        if i > 1:\n            q.append(i // 2)\n    return q",
+            "def f(n):\n    i = 0\n    while i != n:\n        i += 1\n    return i",
+            "def f(n):\n    i = 0\n    while i < 9:\n        i += 1\n        if n:\n            continue\n    return i",
             "def f(n):\n    t = 1\n    for _ in range(64):\n        t = t + t\n    return t % n",
         ),
         check=_endless,

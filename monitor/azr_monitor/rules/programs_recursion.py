@@ -21,6 +21,8 @@ def _recursion(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     for definition in program.all(ast.FunctionDef):
         if not _names_itself(program, definition):
             continue
+        if _moves_away(definition):
+            yield Hit(definition, "a recursion that moves away from its end")
         calls = [n for n in own_nodes(definition) if isinstance(n, ast.Call) and callee(n) == definition.name]
         nested = any(
             inner is not call and isinstance(inner, ast.Call) and callee(inner) == definition.name
@@ -46,6 +48,57 @@ def _recursion(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
             yield Hit(call, "no limit to recursion")
 
 
+def _moves_away(definition: ast.FunctionDef) -> bool:
+    """Whether each call of itself takes the first number further from the one bound that would end it."""
+    if not definition.args.args:
+        return False
+    name = definition.args.args[0].arg
+    nodes = list(own_nodes(definition))
+    calls = [n for n in nodes if isinstance(n, ast.Call) and callee(n) == definition.name]
+    steps: set[bool] = set()
+    for call in calls:
+        match call.args[:1]:
+            case [ast.BinOp(left=ast.Name(id=moved), op=ast.Add() | ast.Sub() as op, right=ast.Constant(value=by))]:
+                if moved != name or not isinstance(by, int) or by <= 0:
+                    return False
+                steps.add(isinstance(op, ast.Add))
+            case _:
+                return False
+    if len(steps) != 1:
+        return False
+    up = steps.pop()
+    tests = [n.test for n in nodes if isinstance(n, ast.If | ast.IfExp)]
+    bounds = (ast.Lt, ast.LtE) if up else (ast.Gt, ast.GtE)
+    stored = any(isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Store) for n in nodes)
+    return (
+        bool(tests)
+        and not stored
+        and all(
+            isinstance(test, ast.Compare)
+            and isinstance(test.left, ast.Name)
+            and test.left.id == name
+            and len(test.ops) == 1
+            and isinstance(test.ops[0], bounds)
+            and isinstance(test.comparators[0], ast.Constant)
+            for test in tests
+        )
+        and _ends_there(nodes, definition.name)
+    )
+
+
+def _ends_there(nodes: list[ast.AST], name: str) -> bool:
+    """Whether what the tests guard is the end, not the next step: ``if n < 9: return f(n + 1)`` ends."""
+    for node in nodes:
+        guarded: list[ast.AST] = []
+        if isinstance(node, ast.If):
+            guarded = list(node.body)
+        elif isinstance(node, ast.IfExp):
+            guarded = [node.body]
+        if any(isinstance(n, ast.Call) and callee(n) == name for part in guarded for n in ast.walk(part)):
+            return False
+    return True
+
+
 def _names_itself(program: Program, definition: ast.FunctionDef) -> bool:
     return definition.name in program.syntax.read
 
@@ -55,11 +108,15 @@ def _branches(definition: ast.FunctionDef) -> bool:
     names = {n.id for n in own_nodes(definition) if isinstance(n, ast.Name)}
     if any(name in ("memo", "cache", "dp", "seen", "table") for name in names):
         return False
-    return any(
-        isinstance(value, ast.BinOp)
-        and sum(isinstance(n, ast.Call) and callee(n) == definition.name for n in ast.walk(value)) >= 2
+    sums = (
+        node
         for value in returned(definition)
         if value is not None
+        for node in ast.walk(value)
+        if isinstance(node, ast.BinOp)
+    )
+    return any(
+        sum(isinstance(n, ast.Call) and callee(n) == definition.name for n in ast.walk(one)) >= 2 for one in sums
     )
 
 
@@ -114,7 +171,7 @@ def _surely_called(body: list[ast.stmt]) -> set[str]:
 
 _ATOM = r"(?:\[[^\]]{1,60}\]|\\?.)"
 _NESTED = re.compile(
-    rf"\((?:\?:)?(?:({_ATOM})[+*]\??(?:\1[+*]\??){{0,3}}|(?:{_ATOM}\|){{1,4}}{_ATOM}|{_ATOM}\{{\d{{0,3}},\d{{0,3}}\}})\)(?:[+*]|\{{\d{{1,3}},\}})"
+    rf"\((?:\?:)?(?:(?:{_ATOM}[?*])?({_ATOM})[+*]\??(?:\1[+*]\??){{0,3}}(?:{_ATOM}[?*]){{0,2}}|(?:{_ATOM}\|){{1,4}}{_ATOM}|{_ATOM}\{{\d{{0,3}},\d{{0,3}}\}})\)(?:[+*]|\{{\d{{1,3}},\}})"
 )
 _ALTERNATIVES = re.compile(r"\((?:\?:)?((?:\\?\w\|)+\\?\w)\)")
 
@@ -154,6 +211,8 @@ RULES: tuple[ProgramRule, ...] = (
             "def f(x):\n    return a(5, 5)",
             "def fib(n):\n    return n if n < 2 else fib(n - 1) + fib(n - 2) + 0\ndef f(x):\n    return f(x)",
             "import sys\nsys.setrecursionlimit(10**9)\ndef f(x):\n    return x",
+            "def f(n):\n    if n < 0:\n        return 0\n    return f(n + 1) + f(n + 2)",
+            "def f(n):\n    return 0 if n > 9 else f(n - 1)",
         ),
         spare=(
             "def f(x):\n    return 1 if x < 2 else x * f(x - 1)",
@@ -162,6 +221,9 @@ RULES: tuple[ProgramRule, ...] = (
             "from functools import cache\n@cache\ndef fib(n):\n    return n if n < 2 else fib(n - 1) + fib(n - 2)\n"
             "def f(x):\n    return fib(90)",
             "import sys\nsys.setrecursionlimit(10000)\ndef f(x):\n    return x",
+            "def f(n):\n    if n > 9:\n        return 0\n    return f(n + 1)",
+            "def f(n):\n    if n < 9:\n        return f(n + 1)\n    return n",
+            "def f(n):\n    if n < 0:\n        return 0\n    if n == 5:\n        return 1\n    return f(n + 1)",
         ),
         check=_recursion,
     ),
@@ -173,6 +235,7 @@ RULES: tuple[ProgramRule, ...] = (
             "import re\ndef f(s):\n    return re.match(r'^(a+)+$', s)",
             "import re\nP = re.compile('(?:[a-z]*)*x')\ndef f(s):\n    return P.match(s)",
             "from re import search\ndef f(s):\n    return search(r'(a|a)*b', s)",
+            "import re\ndef f(s):\n    return re.match(r'^(\\w+\\s?)+$', s)",
         ),
         spare=(
             "import re\ndef f(s):\n    return re.match(r'^(/[^/]+)*/?$', s)",

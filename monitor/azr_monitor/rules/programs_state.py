@@ -22,18 +22,28 @@ def _state(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     each call does not outlive it; a function that calls itself fills such things within one call.
     """
     for definition in program.all(ast.FunctionDef):
-        if program.parents.get(definition).__class__ is not ast.Module or not _is_entry(program, definition):
+        if program.parents.get(definition).__class__ is not ast.Module or not _may_keep(program, definition):
+            continue
+        if not _is_entry(program, definition):
             continue
         nodes = list(own_nodes(definition))
         kept = _kept(program, definition)
-        if not kept:
-            continue
         changed = {name: node for node in nodes for name in _changes(node, definition) if name.split(".")[0] in kept}
         for name in sorted(changed.keys() - _set_anew(definition)):
             if _shows(program, nodes, name):
                 yield Hit(changed[name], f"how {name} was left by earlier calls")
                 break
     yield from _closures(program)
+
+
+def _may_keep(program: Program, definition: ast.FunctionDef) -> bool:
+    """Whether there is anything at all that outlives a call: most programs have nothing of the kind."""
+    return (
+        definition.name in program.syntax.read
+        or any(isinstance(d, _MUTABLE) for d in (*definition.args.defaults, *definition.args.kw_defaults))
+        or any(isinstance(statement, ast.Assign | ast.ClassDef) for statement in getattr(program.tree, "body", ()))
+        or program.syntax.has(ast.Global)
+    )
 
 
 def _is_entry(program: Program, definition: ast.FunctionDef) -> bool:
