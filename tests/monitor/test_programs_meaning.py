@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import time
+import warnings
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -632,3 +634,13 @@ def test_a_short_program_that_puts_together_very_long_texts_is_not_read_for_long
     verdict = judged("x = '" + "; a " * 2400 + "'\n" + "".join(f"y = x[::-1] + '{i}'\n" for i in range(480)))
     assert time.process_time() - began < 2
     assert not verdict.allowed and "program.too-complex" in {finding.rule for finding in verdict.findings}
+
+
+@pytest.mark.parametrize("doubtful", ["1if x else 2", "[0x1for x in x]", "[1or 2]", "'\\d'"])
+@pytest.mark.parametrize("how", ["error", "always"])
+def test_what_python_warns_of_is_read_whatever_is_done_about_warnings(doubtful: str, how: Any, capfd: Any) -> None:
+    program = f"import os\ndef f(x):\n    y = {doubtful}\n    return os.system(x)"
+    with warnings.catch_warnings():
+        warnings.simplefilter(how)
+        assert not judged(program).allowed
+    assert capfd.readouterr().err == ""

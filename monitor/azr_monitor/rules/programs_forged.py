@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from azr_monitor.records import Severity
 from azr_monitor.rules.base import Hit, ProgramRule, words
-from azr_monitor.rules.syntax import FUNCTIONS, Function, own_nodes, returned
+from azr_monitor.rules.syntax import FUNCTIONS, Function, own_nodes, parsed, returned
 from azr_monitor.rules.tree import Program
 
 _EQUALITY = frozenset({"__eq__", "__ne__"})
@@ -247,7 +247,7 @@ def _reads_as_literal(text: str) -> bool:
     if len(text) > 200:
         return True
     try:
-        tree = ast.parse(text.strip(), mode="eval")
+        tree = parsed(text.strip(), "eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     return isinstance(tree.body, ast.Constant | ast.List | ast.Tuple | ast.Dict | ast.Set | ast.UnaryOp)

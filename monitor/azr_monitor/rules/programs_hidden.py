@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from azr_monitor.records import Severity
 from azr_monitor.rules.base import Hit, ProgramRule, words
 from azr_monitor.rules.programs_texts import in_codes
-from azr_monitor.rules.syntax import own_nodes
+from azr_monitor.rules.syntax import own_nodes, parsed
 from azr_monitor.rules.tree import Program
 
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\U000e0000-\U000e007f]")
@@ -86,7 +86,7 @@ def _readable(text: str) -> bool:
 
 def _is_code(text: str) -> bool:
     try:
-        tree = ast.parse(text[:2_000].strip())
+        tree = parsed(text[:2_000].strip())
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     return any(isinstance(n, ast.Call | ast.Import | ast.ImportFrom | ast.FunctionDef) for n in ast.walk(tree))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ast
+import warnings
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import cached_property
-from typing import TypeVar, overload
+from typing import Literal, TypeVar, overload
 
 _A = TypeVar("_A", bound=ast.AST)
 _B = TypeVar("_B", bound=ast.AST)
@@ -15,6 +16,21 @@ _C = TypeVar("_C", bound=ast.AST)
 Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+
+
+@overload
+def parsed(text: str) -> ast.Module: ...
+@overload
+def parsed(text: str, mode: Literal["eval"]) -> ast.Expression: ...
+def parsed(text: str, mode: Literal["exec", "eval"] = "exec") -> ast.AST:
+    """The tree of a text, as ``ast.parse`` makes it.
+
+    What Python merely warns of is read all the same, without a word: where warnings are errors (``python -W error``) a
+    program that the jail would run must not pass for one that is no Python.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.parse(text, mode=mode)
 
 
 def words(text: str) -> frozenset[str]:

@@ -20,7 +20,7 @@ from azr_monitor.rules.building import Building
 from azr_monitor.rules.meaning import DYNAMIC_IMPORTS, INNER_MODULES, Meaning
 from azr_monitor.rules.names import Names
 from azr_monitor.rules.outside import leads_outside
-from azr_monitor.rules.syntax import Syntax
+from azr_monitor.rules.syntax import Syntax, parsed
 
 MAX_BUILT = 200_000
 """Characters that the texts a program puts together may have in all: each is read, however short the program."""
@@ -57,7 +57,7 @@ class Program:
         self.shift = shift
         self._source = text if source is None else source
         try:
-            tree = ast.parse(self._source)
+            tree = parsed(self._source)
         except (RecursionError, MemoryError) as error:
             raise Unparsable("too deeply nested to parse", too_complex=True) from error
         except (SyntaxError, ValueError) as error:
@@ -375,7 +375,7 @@ def is_plain_call(text: str) -> bool:
     False for anything else, also for text that does not parse.
     """
     try:
-        tree = ast.parse(f"f({text}\n)", mode="eval").body
+        tree = parsed(f"f({text}\n)", "eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     if not isinstance(tree, ast.Call) or not isinstance(tree.func, ast.Name) or tree.func.id != "f":

@@ -7,6 +7,7 @@ the order they occur ──► BLAKE2b. Nothing is compiled or evaluated.
 from __future__ import annotations
 
 import ast
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -98,7 +99,9 @@ def parsed(text: str) -> ast.Module | None:
     """The syntax tree, or None for a text that does not parse, or is too long or too deeply nested to. Never raises,
     compiles or evaluates."""
     try:
-        return ast.parse(text) if len(text) <= MAX_CHARS else None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what Python only warns of is the same program where warnings are errors
+            return ast.parse(text) if len(text) <= MAX_CHARS else None
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 
