@@ -126,6 +126,29 @@ def understood(policy: Policy) -> dict[str, Any]:
     return {**policy.model_dump(mode="json"), "engine_rules": engines}
 
 
+class Listed(NamedTuple):
+    """One rule in force, with the severity it has under a policy."""
+
+    rule: str
+    severity: str
+    category: str
+    why: str
+
+
+def rules_of(policy: Policy) -> list[Listed]:
+    """Every rule in force, by name; what scopes say for some samples only is left aside."""
+    rules = [
+        *((rule.id, rule.severity, rule.why) for rule in policy.program_rules()),
+        *((rule.id, rule.severity, rule.why) for rule in policy.trace_rules()),
+        *((rule.id, rule.severity, rule.why) for rule in policy.behaviour_rules()),
+        *((rule.id, rule.severity, rule.why) for rule in policy.engine_rules()),
+        *((rule.name, rule.severity, rule.why) for rule in policy.metric_rules()),
+    ]
+    return [
+        Listed(name, policy.severity_of(name, own).label, category_of(name), why) for name, own, why in sorted(rules)
+    ]
+
+
 class Change(NamedTuple):
     """One setting in which two policies differ; None where one does not have it."""
 

@@ -364,7 +364,9 @@ def _check_rule_ids(policy: Policy, merged: Merged) -> None:
                 hint = nearest(category, CATEGORIES)
                 raise PolicyError(f"{where}: no category {category!r}{hint}; known: {', '.join(CATEGORIES)}")
         elif not any(fnmatchcase(rule, pattern) for rule in known) and not classified.fullmatch(pattern):
-            raise PolicyError(f"{where}: no rule {pattern!r}{nearest(pattern, known)}; `policy show` lists all rules")
+            raise PolicyError(
+                f"{where}: no rule {pattern!r}{nearest(pattern, known)}; `policy show --rules` lists them"
+            )
     for at, scope in enumerate(policy.scopes):
         for name in scope.thresholds:
             if name not in own:

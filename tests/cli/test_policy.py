@@ -40,3 +40,17 @@ def test_diff_refuses_an_unknown_policy(cli: Cli) -> None:
     assert result.returncode == 2
     assert "lenient" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_every_rule_in_force_is_listed_with_the_severity_it_has(cli: Cli, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(
+        "name: mine\nextends: default\n"
+        "rules: {disabled: [trace.harm.*], severities: {program.import.process: critical}}\n"
+    )
+    rules = {rule["rule"]: rule for rule in json.loads(cli("policy", "show", str(mine), "--rules", "--json").stdout)}
+    assert rules["program.import.process"]["severity"] == "critical"
+    assert not [name for name in rules if name.startswith("trace.harm.")]
+    assert {name.split(".")[0] for name in rules} == {"program", "trace", "behaviour", "metric"}
+    shown = cli("policy", "show", str(mine), "--rules").stdout.splitlines()
+    assert len(shown) == len(rules) and "critical  program.import.process" in "\n".join(shown)

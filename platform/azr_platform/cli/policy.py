@@ -42,13 +42,26 @@ def check(name: Name) -> None:
 
 
 @policy.command()
-def show(name: Name = "default", as_json: Json = False) -> None:
-    """Print a policy as it is understood, defaults included."""
+def show(
+    name: Name = "default",
+    rules: Annotated[bool, typer.Option("--rules", help="List every rule in force instead.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Print a policy as it is understood, defaults included, or the rules that are in force under it."""
     import json
 
-    from azr_monitor.checks import understood
+    from azr_monitor.checks import rules_of, understood
     from azr_monitor.policy import load_policy
+    from azr_tui.escape import visible_line
 
+    if rules:
+        listed = rules_of(load_policy(name))
+        if as_json:
+            typer.echo(json.dumps([rule._asdict() for rule in listed]))
+            return
+        for rule in listed:
+            typer.echo(f"{rule.severity:<8}  {visible_line(rule.rule):<32}  {visible_line(rule.why)}")
+        return
     values = understood(load_policy(name))
     if as_json:
         typer.echo(json.dumps(values))
