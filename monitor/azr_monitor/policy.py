@@ -297,7 +297,7 @@ def load_policy(name_or_path: str | Path) -> Policy:
     try:
         policy = Policy.model_validate({**merged.data, "folder": merged.source.folder})
     except ValidationError as error:
-        raise PolicyError("\n".join(described(problem, merged, Policy) for problem in error.errors())) from error
+        raise PolicyError("; and ".join(described(problem, merged, Policy) for problem in error.errors())) from error
     policy = _with_shipped_metrics(policy)
     _check_rule_ids(policy, merged)
     return policy

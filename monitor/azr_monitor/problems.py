@@ -40,7 +40,9 @@ def _fields_at(location: Sequence[str | int], root: type[BaseModel]) -> list[str
             model = kinds[str(step)]
         elif isinstance(step, str) and step in model.model_fields:
             model = next(_models(model.model_fields[step].annotation), model)
-    return sorted(name for name in model.model_fields if name != "folder")
+    # Of a policy, what it extends has been read and taken away by then.
+    fields = {*model.model_fields} - {"folder"} | ({"extends"} if model is root else set())
+    return sorted(fields)
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:

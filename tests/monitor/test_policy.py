@@ -60,6 +60,7 @@ def test_a_policy_file_of_your_own_loads(tmp_path: Path) -> None:
 
 
 MISTAKES = {
+    "extends misspelt": (MINIMAL + "extneds: default\n", r"mine\.yaml:3: extneds: unknown key \(did you mean 'extends'\?\)"),
     "unknown key": (MINIMAL + "limit: {max_trace_chars: 5}\n", r"mine\.yaml:3: limit: unknown key \(did you mean 'limits'\?\)"),
     "unknown inner key": (
         MINIMAL + "limits:\n  max_trace_chars: 5\n  max_trace_char: 6\n",
