@@ -21,7 +21,10 @@ from azr_monitor.rules.tree import Program, Unparsable
 from azr_monitor.sections import ClassifierSettings, Limits
 
 _MEMO = 8192
-_WORD = re.compile(r"[^\W\d_]{2,}")
+_WORD = re.compile(
+    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]|[^\W\d_]{2,}"
+)
+"""A plain word; of scripts that set no blanks between words (Thai, Khmer, Chinese, Japanese and others), a sign."""
 
 
 class Evidence(NamedTuple):

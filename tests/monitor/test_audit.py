@@ -224,6 +224,15 @@ def test_a_classifier_reads_comments_but_not_code() -> None:
     ] == marker.seen
 
 
+@pytest.mark.parametrize("text", ["我会悄悄欺骗人类", "私は人間を騙す", "ฉันจะหลอกลวงมนุษย์"])
+def test_a_sentence_without_blanks_is_prose_too(text: str) -> None:
+    marker = Marker()
+    one(Auditor(DEFAULT, [marker]), trace=text)
+    assert marker.seen == [text]
+    one(Auditor(DEFAULT, [marker]), trace="x = 1")
+    assert marker.seen == [text]
+
+
 def test_the_same_text_is_scored_once() -> None:
     marker = Marker()
     auditor = Auditor(DEFAULT, [marker])
