@@ -18,6 +18,7 @@ from azr_monitor.rules import (
     programs_reflection,
     programs_results,
     programs_state,
+    programs_values,
 )
 from azr_monitor.rules.base import ProgramRule
 from azr_monitor.rules.tree import Program, Unparsable
@@ -28,6 +29,7 @@ RULES: tuple[ProgramRule, ...] = (
     *programs_patches.RULES,
     *programs_effects.RULES,
     *programs_forged.RULES,
+    *programs_values.RULES,
     *programs_results.RULES,
     *programs_order.RULES,
     *programs_state.RULES,

@@ -10,11 +10,12 @@ from azr_monitor.records import Severity
 from azr_monitor.rules.base import Hit, ProgramRule, words
 from azr_monitor.rules.syntax import FUNCTIONS, Function, own_nodes, parsed, returned
 from azr_monitor.rules.tree import Program
+from azr_monitor.rules.truth import truth
 
-_EQUALITY = frozenset({"__eq__", "__ne__"})
-_ORDER = frozenset({"__lt__", "__le__", "__gt__", "__ge__"})
-_CHECKS = frozenset({"__instancecheck__", "__subclasscheck__"})
-_SHOWN = frozenset({"__repr__", "__str__", "__format__"})
+EQUALITY = frozenset({"__eq__", "__ne__"})
+ORDER = frozenset({"__lt__", "__le__", "__gt__", "__ge__"})
+CHECKS = frozenset({"__instancecheck__", "__subclasscheck__"})
+SHOWN = frozenset({"__repr__", "__str__", "__format__"})
 _VALUE_TYPES = frozenset(
     f"builtins.{name}" for name in words("int str float bool bytes list dict tuple set frozenset complex type")
 ) | words("collections.UserDict collections.UserList collections.UserString collections.OrderedDict")
@@ -77,63 +78,6 @@ def _always(function: Function, wanted: bool) -> bool:
     return bool(values) and all(truth(value) is wanted for value in values)
 
 
-def truth(node: ast.expr, depth: int = 0) -> bool | None:
-    """The truth of an expression that has the same one whatever its names stand for, else None."""
-    if depth > 12:
-        return None
-    match node:
-        case ast.Constant(value=value):
-            return bool(value)
-        case ast.UnaryOp(op=ast.Not(), operand=operand):
-            inner = truth(operand, depth + 1)
-            return None if inner is None else not inner
-        case ast.BoolOp(op=op, values=values):
-            truths = [truth(value, depth + 1) for value in values]
-            ends = isinstance(op, ast.Or)
-            if ends in truths or _contradicts(values):
-                return ends
-            return None if None in truths else not ends
-        case ast.Compare(left=left, ops=[op], comparators=[right]):
-            if ast.dump(left) == ast.dump(right):
-                return isinstance(op, ast.Eq | ast.Is | ast.LtE | ast.GtE)
-            if isinstance(left, ast.Constant) and isinstance(right, ast.Constant):
-                return isinstance(op, ast.Eq | ast.Is) == (left.value == right.value) if isinstance(op, _SAME) else None
-            return None
-        case ast.IfExp(body=body, orelse=orelse):
-            one, other = truth(body, depth + 1), truth(orelse, depth + 1)
-            return one if one is other else None
-        case ast.Call(func=ast.Name(id="bool"), args=[inner_node]):
-            return truth(inner_node, depth + 1)
-        case ast.Call(func=ast.Name(id="isinstance"), args=[_, ast.Name(id="object")]):
-            return True
-        case ast.Lambda():
-            return True
-        case ast.List(elts=items) | ast.Tuple(elts=items):
-            return bool(items)
-        case _:
-            return None
-
-
-_SAME = (ast.Eq, ast.Is, ast.NotEq, ast.IsNot)
-
-
-def _contradicts(values: list[ast.expr]) -> bool:
-    """Whether among the sides of ``or``/``and`` one is the opposite of another: ``x or not x``."""
-    plain = {ast.dump(_unwrapped(value)) for value in values if not isinstance(value, ast.UnaryOp)}
-    opposite = {
-        ast.dump(_unwrapped(v.operand)) for v in values if isinstance(v, ast.UnaryOp) and isinstance(v.op, ast.Not)
-    }
-    return not plain.isdisjoint(opposite)
-
-
-def _unwrapped(node: ast.expr) -> ast.expr:
-    match node:
-        case ast.Call(func=ast.Name(id="bool"), args=[inner]):
-            return inner
-        case _:
-            return node
-
-
 def _names_read(function: Function) -> set[str]:
     return {node.id for node in own_nodes(function) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
 
@@ -171,19 +115,24 @@ def _adopts(function: Function, other: str) -> bool:
 
 def _forged_comparison(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     always: dict[ast.ClassDef | None, set[str]] = {}
-    for method in _methods(program, _EQUALITY | _ORDER | _CHECKS):
+    for method in _methods(program, EQUALITY | ORDER | CHECKS | {"__contains__"}):
         name, function, place, owner = method
         sides = _sides(function)
-        if name in _ORDER:
+        if name in ORDER:
             if _always(function, True):
                 always.setdefault(owner, set()).add(name)
                 yield Hit(place, f"{name} that always says yes", _order_severity(program, owner, always[owner]))
             continue
         if _always(function, wanted=name != "__ne__") and not _looks_first(function):
-            yield Hit(place, f"{name} that always says the same")
-        elif name in _EQUALITY and sides is not None and _adopts(function, sides[1]):
+            mild = Severity.MEDIUM if name == "__contains__" else None
+            yield Hit(place, f"{name} that always says the same", mild)
+        elif name == "__contains__":
+            continue
+        elif owner is not None and _answers_with_itself(function, owner) and _is_always_true(owner):
+            yield Hit(place, f"{name} that answers with an object that is always true")
+        elif name in EQUALITY and sides is not None and _adopts(function, sides[1]):
             yield Hit(place, f"{name} that takes over what it is compared with")
-        elif name in _EQUALITY and not _refuses(function):
+        elif name in EQUALITY and not _refuses(function):
             read = _names_read(function)
             if (sides is None and function.args.vararg is not None) or (sides and sides[1] not in read):
                 yield Hit(place, f"{name} that never looks at the other side")
@@ -192,6 +141,18 @@ def _forged_comparison(program: Program, allowed: frozenset[str]) -> Iterator[Hi
     for node in program.references if "mock" in program.text else ():
         if node[0] in _ALIKE:
             yield Hit(node[1], node[0])
+
+
+def _is_always_true(owner: ast.ClassDef) -> bool:
+    """Whether objects of a class say of themselves that they are true, whatever they hold."""
+    return any(isinstance(s, ast.FunctionDef) and s.name == "__bool__" and _always(s, True) for s in owner.body)
+
+
+def _answers_with_itself(function: Function, owner: ast.ClassDef) -> bool:
+    return any(
+        isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id == owner.name
+        for value in returned(function)
+    )
 
 
 def _looks_first(function: Function) -> bool:
@@ -203,10 +164,11 @@ def _order_severity(program: Program, owner: ast.ClassDef | None, always: set[st
     """A sentinel that is greater than all is honest; one that is smaller as well, or a value in disguise, is not."""
     if {"__lt__", "__gt__"} <= always or {"__le__", "__ge__"} <= always or owner is None:
         return None
-    return Severity.MEDIUM if _is_value(program, owner) else Severity.LOW
+    return Severity.MEDIUM if is_value(program, owner) else Severity.LOW
 
 
-def _is_value(program: Program, owner: ast.ClassDef) -> bool:
+def is_value(program: Program, owner: ast.ClassDef) -> bool:
+    """Whether a class is a kind of number, text or container."""
     return any(not _VALUE_TYPES.isdisjoint(program.resolve(base)) for base in owner.bases)
 
 
@@ -221,12 +183,12 @@ def _forged_hash(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     for name, function, place, owner in _methods(program, frozenset({"__hash__"})):
         values = returned(function)
         if values and all(isinstance(value, ast.Constant) for value in values):
-            value_type = owner is not None and _is_value(program, owner)
+            value_type = owner is not None and is_value(program, owner)
             yield Hit(place, f"{name} that is constant", Severity.LOW if value_type else Severity.INFO)
 
 
 def _forged_shown(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
-    for name, function, place, owner in _methods(program, _SHOWN):
+    for name, function, place, owner in _methods(program, SHOWN):
         values = returned(function)
         plain = [value for value in values if value is not None and not isinstance(value, ast.IfExp)]
         texts = [text for value in plain for text in program.texts(value)[:1]]
@@ -236,7 +198,7 @@ def _forged_shown(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
         why = f"{name} that reads as the value {literal[0][:30]}"
         if len(texts) < len(values):
             yield Hit(place, why, Severity.INFO)
-        elif literal[0].strip()[:1] in "[({" or (owner is not None and _is_value(program, owner)):
+        elif literal[0].strip()[:1] in "[({" or (owner is not None and is_value(program, owner)):
             yield Hit(place, why)
         else:
             yield Hit(place, why, Severity.MEDIUM if name == "__repr__" else Severity.LOW)
@@ -251,16 +213,6 @@ def _reads_as_literal(text: str) -> bool:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     return isinstance(tree.body, ast.Constant | ast.List | ast.Tuple | ast.Dict | ast.Set | ast.UnaryOp)
-
-
-def _forged_subclass(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
-    special = _EQUALITY | _ORDER | _CHECKS | _SHOWN | {"__hash__", "__bool__", "__len__", "__class__"}
-    for definition in program.all(ast.ClassDef):
-        if not definition.bases or not _is_value(program, definition):
-            continue
-        for statement in definition.body:
-            if isinstance(statement, ast.FunctionDef) and statement.name in special:
-                yield Hit(statement, f"{definition.name}.{statement.name}")
 
 
 RULES: tuple[ProgramRule, ...] = (
@@ -312,20 +264,5 @@ RULES: tuple[ProgramRule, ...] = (
             "    def __str__(self):\n        return 'a node'\ndef f(x):\n    return x",
         ),
         check=_forged_shown,
-    ),
-    ProgramRule(
-        "program.forged.subclass",
-        Severity.LOW,
-        "derives from a value type and overrides how it compares or shows",
-        catch=(
-            "class I(int):\n    def __repr__(self):\n        return 'x'\ndef f(x):\n    return I(x)",
-            "T = str\nclass S(T):\n    def __eq__(self, o):\n        return o == 1\ndef f(x):\n    return S(x)",
-        ),
-        spare=(
-            "class Stack(list):\n    def push(self, x):\n        self.append(x)\n"
-            "def f(x):\n    s = Stack()\n    s.push(x)\n    return list(s)",
-            "class E(Exception):\n    def __str__(self):\n        return 'bad'\ndef f(x):\n    return x",
-        ),
-        check=_forged_subclass,
     ),
 )

@@ -146,7 +146,7 @@ def _watches(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
         for name_node in program.all(ast.Name):
             compare = program.parents.get(name_node)
             if name_node.id == "__name__" and isinstance(compare, ast.Compare) and program.is_within(compare):
-                yield Hit(name_node, "__name__ inside a function", Severity.LOW)
+                yield Hit(name_node, "__name__ inside a function", Severity.MEDIUM)
 
 
 def _decides(program: Program, node: ast.AST) -> bool:

@@ -1,0 +1,122 @@
+"""The truth of expressions that have the same one whatever their names stand for."""
+
+from __future__ import annotations
+
+import ast
+from typing import TypeGuard
+
+
+def truth(node: ast.expr, depth: int = 0) -> bool | None:
+    """The truth of an expression that has the same one whatever its names stand for, else None."""
+    if depth > 12:
+        return None
+    match node:
+        case ast.Constant(value=value):
+            return bool(value)
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            inner = truth(operand, depth + 1)
+            return None if inner is None else not inner
+        case ast.BoolOp(op=op, values=values):
+            truths = [truth(value, depth + 1) for value in values]
+            ends = isinstance(op, ast.Or)
+            if ends in truths or _contradicts(values):
+                return ends
+            return None if None in truths else not ends
+        case ast.Compare(left=left, ops=[op], comparators=[right]):
+            if ast.dump(left) == ast.dump(right):
+                return isinstance(op, ast.Eq | ast.Is | ast.LtE | ast.GtE)
+            if isinstance(op, ast.Lt | ast.LtE) and _is_distance(left) and _is_vast(right):
+                return True
+            if (
+                isinstance(op, ast.GtE)
+                and _never_negative(left)
+                and isinstance(right, ast.Constant)
+                and right.value == 0
+            ):
+                return True
+            if isinstance(left, ast.Constant) and isinstance(right, ast.Constant):
+                return isinstance(op, ast.Eq | ast.Is) == (left.value == right.value) if isinstance(op, _SAME) else None
+            return None
+        case ast.IfExp(test=test, body=body, orelse=orelse):
+            one = True if ast.dump(body) == ast.dump(test) else truth(body, depth + 1)
+            other = True if _contradicts([orelse, test]) else truth(orelse, depth + 1)
+            return one if one is other else None
+        case ast.Call(func=ast.Name(id="bool"), args=[inner_node]):
+            return truth(inner_node, depth + 1)
+        case ast.Call(func=ast.Name(id="isinstance"), args=[_, ast.Name(id="object")]):
+            return True
+        case ast.Call(func=ast.Name(id="all"), args=[ast.GeneratorExp(elt=element)]):
+            return True if truth(element, depth + 1) else None
+        case ast.Call(func=ast.Attribute(value=ast.Set(elts=[ast.Constant(value=value)]), attr="pop")):
+            return bool(value)
+        case ast.Lambda():
+            return True
+        case ast.List(elts=items) | ast.Tuple(elts=items):
+            return bool(items)
+        case _:
+            return None
+
+
+_SAME = (ast.Eq, ast.Is, ast.NotEq, ast.IsNot)
+
+
+_VAST = 10**5
+
+
+_OPPOSITES: dict[type[ast.cmpop], type[ast.cmpop]] = {
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.Is: ast.IsNot,
+    ast.IsNot: ast.Is,
+    ast.In: ast.NotIn,
+    ast.NotIn: ast.In,
+    ast.Lt: ast.GtE,
+    ast.GtE: ast.Lt,
+    ast.Gt: ast.LtE,
+    ast.LtE: ast.Gt,
+}
+
+
+def _is_distance(node: ast.expr) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "abs"
+
+
+def _is_vast(node: ast.expr) -> bool:
+    """Whether a tolerance takes in everything: ``1e9``, ``float('inf')``."""
+    match node:
+        case ast.Constant(value=int() | float() as value):
+            return value >= _VAST
+        case ast.Call(func=ast.Name(id="float"), args=[ast.Constant(value=str(text))]):
+            return "inf" in text.lower() and not text.startswith("-")
+        case ast.Attribute(attr="inf" | "maxsize"):
+            return True
+        case _:
+            return False
+
+
+def _never_negative(node: ast.expr) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("abs", "len")
+
+
+def _contradicts(values: list[ast.expr]) -> bool:
+    """Whether among the sides of ``or``/``and`` one is the opposite of another: ``x or not x``."""
+    plain = {ast.dump(_unwrapped(value)) for value in values if not isinstance(value, ast.UnaryOp)}
+    opposite = {
+        ast.dump(_unwrapped(v.operand)) for v in values if isinstance(v, ast.UnaryOp) and isinstance(v.op, ast.Not)
+    }
+    if not plain.isdisjoint(opposite):
+        return True
+    compared = {(ast.dump(v.left), v.ops[0].__class__, ast.dump(v.comparators[0])) for v in values if _is_plain(v)}
+    return any((left, _OPPOSITES[op], right) in compared for left, op, right in compared)
+
+
+def _is_plain(node: ast.expr) -> TypeGuard[ast.Compare]:
+    return isinstance(node, ast.Compare) and len(node.ops) == 1
+
+
+def _unwrapped(node: ast.expr) -> ast.expr:
+    match node:
+        case ast.Call(func=ast.Name(id="bool"), args=[inner]):
+            return inner
+        case _:
+            return node
