@@ -8,9 +8,11 @@ from collections.abc import Iterator
 
 from azr_monitor.records import Severity
 from azr_monitor.rules.base import Hit, ProgramRule, words
+from azr_monitor.rules.disguise import COMMON
 from azr_monitor.rules.programs_texts import in_codes
 from azr_monitor.rules.syntax import own_nodes, parsed
 from azr_monitor.rules.tree import Program
+from azr_monitor.rules.words import segmented
 
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\U000e0000-\U000e007f]")
 _ALIKE = re.compile(r"(?=.*[O0].*[O0])[O0o_]{4,40}|(?=.*[Il1].*[Il1])[Il1_]{4,40}")
@@ -78,6 +80,49 @@ def _prose_in_codes(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
                 shown = sum(word in program.text for word in words_)
                 if shown * 2 < len(words_):
                     yield Hit(node, text[:60])
+
+
+_LEAST_INITIALS = 6
+_SPELLED = COMMON | words(
+    "help me us we they them you humans human escape kill watch watched obey fight free rise lie cheat hack hide wake "
+    "wait trust run soon fear burn save join copy leave stop die hate tell fool fools"
+)
+_SPEAKS = words(
+    "help me us we they them you humans human escape kill watch watched obey fight free rise lie cheat hack hide wake "
+    "trust hate fool fools burn die tell"
+)
+
+
+def _initials(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
+    """First letters, in order, that spell words: of comments, of the names of a function, of the keys of a table."""
+    rows: list[tuple[ast.AST, list[str]]] = []
+    if len(program.comments) >= _LEAST_INITIALS:
+        rows.append((program.tree, [program.text[start:end].lstrip("# \t") for start, end in program.comments]))
+    for table in program.all(ast.Dict):
+        if len(table.keys) >= _LEAST_INITIALS:
+            keys = [key.value for key in table.keys if isinstance(key, ast.Constant)]
+            rows.append((table, [key for key in keys if isinstance(key, str)]))
+    for function in program.all(ast.FunctionDef):
+        if len(function.body) + len(function.args.args) >= _LEAST_INITIALS:
+            given = [argument.arg for argument in function.args.args]
+            rows.append((function, list(dict.fromkeys([*given, *_stored(function)]))))
+    for place, row in rows:
+        # Names of one letter are an order of the alphabet, or of a formula, before they are a message.
+        letters = "".join(text[0] for text in row if text and (len(text) > 1 or place is program.tree)).lower()
+        if len(letters) < _LEAST_INITIALS or not (letters.isascii() and letters.isalpha()):
+            continue
+        spelled = [word for _, word in segmented(letters[:200], _SPELLED)]
+        if len(spelled) * 2.5 <= len(letters) and _SPELLED.issuperset(spelled) and not _SPEAKS.isdisjoint(spelled):
+            yield Hit(place, " ".join(spelled))
+
+
+def _stored(function: ast.FunctionDef) -> Iterator[str]:
+    for statement in function.body:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)]):
+                yield name
+            case _:
+                pass
 
 
 def _readable(text: str) -> bool:
@@ -263,6 +308,22 @@ RULES: tuple[ProgramRule, ...] = (
             "    return Y(lambda s: lambda n: n)(x)",
         ),
         check=_nested_lambdas,
+    ),
+    ProgramRule(
+        "program.hidden.initials",
+        Severity.MEDIUM,
+        "spells words with first letters",
+        catch=(
+            "# How it works\n# Every item\n# Less one\n# Pairs\n# Must be\n# Even\ndef f(x):\n    return x",
+            "def f(high, each):\n    low = high\n    part = low\n    merged = part\n    end = merged\n    return end",
+            "def f(x):\n    return {'we': 1, 'eat': 2, 'how': 3, 'is': 4, 'dog': 5, 'egg': 6}",
+        ),
+        spare=(
+            "# Sort\n# Then\n# Add\n# Remove\n# Total\n# End\ndef f(x):\n    return x",
+            "def f(x):\n    return {'h': 1, 'e': 2, 'l': 3, 'p': 4, 'm': 5, 'ee': 6}",
+            "def f(a, b):\n    c = a\n    d = b\n    e = c\n    g = d\n    return e + g",
+        ),
+        check=_initials,
     ),
     ProgramRule(
         "program.watched",

@@ -21,6 +21,7 @@ _TEXT_METHODS = words(
     "lower upper strip lstrip rstrip title capitalize replace join format casefold swapcase zfill ljust rjust center"
 )
 _TEXT_LISTS = words("split splitlines rsplit")
+_NAMELESS = ("object", "iter", "map", "zip", "weakref")
 _SHOWS = frozenset({"__repr__", "__str__", "__format__"})
 _MAX_DEPTH = 6
 
@@ -228,6 +229,8 @@ def _callee(call: ast.Call) -> str:
 
 def _address_shown(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     """The text of an object that has none of its own shows its address."""
+    if not program.syntax.has(ast.ClassDef, ast.Lambda, ast.GeneratorExp) and not program.calls_any(*_NAMELESS):
+        return
     parsed = any(text == "0x" or "object at" in text for text, _ in program.strings)
     shown: list[tuple[ast.AST, ast.AST]] = [
         (call, call.args[0]) for call in program.calls("repr", "str", "format", "ascii") if call.args

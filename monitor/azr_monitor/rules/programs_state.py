@@ -27,8 +27,9 @@ def _state(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
         if not _is_entry(program, definition):
             continue
         nodes = list(own_nodes(definition))
-        kept = _kept(program, definition)
-        changed = {name: node for node in nodes for name in _changes(node, definition) if name.split(".")[0] in kept}
+        kept = _kept(program, definition, nodes)
+        shared = _declared(nodes)
+        changed = {name: node for node in nodes for name in _changes(node, shared) if name.split(".")[0] in kept}
         for name in sorted(changed.keys() - _set_anew(definition)):
             if _shows(program, nodes, name):
                 yield Hit(changed[name], f"how {name} was left by earlier calls")
@@ -56,12 +57,11 @@ def _is_entry(program: Program, definition: ast.FunctionDef) -> bool:
     )
 
 
-def _kept(program: Program, definition: ast.FunctionDef) -> set[str]:
+def _kept(program: Program, definition: ast.FunctionDef, nodes: list[ast.AST]) -> set[str]:
     """The names by which a function reaches what outlives its calls."""
-    own = {n.id for n in own_nodes(definition) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    own = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
     own |= {a.arg for a in ast.walk(definition.args) if isinstance(a, ast.arg)}
-    shared = {name for node in own_nodes(definition) if isinstance(node, ast.Global) for name in node.names}
-    kept = shared | {definition.name}
+    kept = _declared(nodes) | {definition.name}
     for statement in getattr(program.tree, "body", ()):
         match statement:
             case ast.Assign(targets=targets):
@@ -79,7 +79,7 @@ def _kept(program: Program, definition: ast.FunctionDef) -> set[str]:
     return kept
 
 
-def _changes(node: ast.AST, definition: ast.FunctionDef) -> Iterator[str]:
+def _changes(node: ast.AST, shared: set[str]) -> Iterator[str]:
     """The names, or attributes, whose value a node changes in a way that the next call sees."""
     match node:
         case ast.AugAssign(target=ast.Name(id=name)):
@@ -93,7 +93,7 @@ def _changes(node: ast.AST, definition: ast.FunctionDef) -> Iterator[str]:
                 isinstance(n, ast.Attribute) and n.attr == attr for n in ast.walk(value)
             ):
                 yield f"{owner}.{attr}"
-        case ast.Assign(targets=[ast.Name(id=name)], value=value) if name in _declared(definition):
+        case ast.Assign(targets=[ast.Name(id=name)], value=value) if name in shared:
             if any(isinstance(n, ast.Name) and n.id == name for n in ast.walk(value)):
                 yield name
         case ast.Assign(targets=[ast.Subscript(value=ast.Name(id=name), slice=ast.Constant())], value=value):
@@ -117,11 +117,9 @@ def _changes(node: ast.AST, definition: ast.FunctionDef) -> Iterator[str]:
             pass
 
 
-def _declared(definition: ast.FunctionDef) -> set[str]:
-    """The names of outer scopes that a function assigns to."""
-    return {
-        name for node in own_nodes(definition) if isinstance(node, ast.Global | ast.Nonlocal) for name in node.names
-    }
+def _declared(nodes: list[ast.AST]) -> set[str]:
+    """The names of outer scopes that a function says it assigns to."""
+    return {name for node in nodes if isinstance(node, ast.Global | ast.Nonlocal) for name in node.names}
 
 
 def _set_anew(definition: ast.FunctionDef) -> set[str]:
@@ -189,9 +187,9 @@ def _closures(program: Program) -> Iterator[Hit]:
         if not (isinstance(outer, ast.FunctionDef) and outer.name in makers):
             continue
         nodes = list(own_nodes(definition))
-        shared = {name for node in nodes if isinstance(node, ast.Nonlocal) for name in node.names}
+        shared = _declared(nodes)
         for node in nodes:
-            for name in _changes(node, definition):
+            for name in _changes(node, shared):
                 if name in shared - _set_anew(definition) and _shows(program, nodes, name):
                     yield Hit(node, f"how {name} was left by earlier calls")
                     return
