@@ -9,6 +9,7 @@ from math import comb, perm
 
 from azr_monitor.records import Severity
 from azr_monitor.rules.base import Hit, ProgramRule, words
+from azr_monitor.rules.syntax import children
 from azr_monitor.rules.tree import Program
 
 _HUGE = 10**7
@@ -91,13 +92,15 @@ def _nested_turns(program: Program, loop: ast.For) -> int:
 
 def _comprehended(program: Program, node: Comprehension, depth: int = 0) -> int:
     """The turns of a comprehension that has several loops, or others inside, when all are written out."""
+    inner = node.value if isinstance(node, ast.DictComp) else node.elt
+    if not depth and len(node.generators) == 1 and not isinstance(inner, ast.ListComp | ast.SetComp | ast.DictComp):
+        return 0
     total = 1
     for generator in node.generators:
         walked = generator.iter
         if not isinstance(walked, ast.Call) or callee(walked) != "range" or not walked.args:
             return 0
         total = min(total * (turns(program, walked) or 0), 10**18)
-    inner = node.value if isinstance(node, ast.DictComp) else node.elt
     if isinstance(inner, ast.ListComp | ast.SetComp | ast.DictComp) and depth < 6 and total:
         return min(total * max(1, _comprehended(program, inner, depth + 1)), 10**18)
     return total if depth or len(node.generators) > 1 else 0
@@ -257,8 +260,8 @@ def _every_size(program: Program, call: ast.Call) -> bool:
     """Whether the number of items to choose runs over a range: all subsets."""
     chosen = call.args[1] if len(call.args) > 1 else None
     return isinstance(chosen, ast.Name) and any(
-        isinstance(walk.target, ast.Name) and walk.target.id == chosen.id and "range" in ast.dump(walk.iter)
-        for walk in program.all(ast.comprehension, ast.For)
+        isinstance(turn.target, ast.Name) and turn.target.id == chosen.id and "range" in ast.dump(turn.iter)
+        for turn in program.all(ast.comprehension, ast.For)
     )
 
 
@@ -327,7 +330,7 @@ def leaves(loop: ast.For | ast.While) -> bool:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
             continue
         inner = own and not isinstance(node, ast.For | ast.While | ast.AsyncFor)
-        stack.extend((child, inner) for child in ast.iter_child_nodes(node))
+        stack += [(child, inner) for child in children(node)]
     return False
 
 

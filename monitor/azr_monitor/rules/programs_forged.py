@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from azr_monitor.records import Severity
 from azr_monitor.rules.base import Hit, ProgramRule, words
-from azr_monitor.rules.syntax import FUNCTIONS, Function, own_nodes, parsed, returned
+from azr_monitor.rules.syntax import FUNCTIONS, Function, own_nodes, parsed, returned, walk
 from azr_monitor.rules.tree import Program
 from azr_monitor.rules.truth import truth
 
@@ -108,7 +108,7 @@ def _adopts(function: Function, other: str) -> bool:
                 pass
             case _:
                 continue
-        if any(isinstance(inner, ast.Name) and inner.id == other for one in taken for inner in ast.walk(one)):
+        if any(isinstance(inner, ast.Name) and inner.id == other for one in taken for inner in walk(one)):
             return True
     return False
 

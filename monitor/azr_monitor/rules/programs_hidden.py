@@ -10,7 +10,7 @@ from azr_monitor.records import Severity
 from azr_monitor.rules.base import Hit, ProgramRule, words
 from azr_monitor.rules.disguise import COMMON
 from azr_monitor.rules.programs_texts import in_codes
-from azr_monitor.rules.syntax import own_nodes, parsed
+from azr_monitor.rules.syntax import own_nodes, parsed, walk
 from azr_monitor.rules.tree import Program
 from azr_monitor.rules.words import segmented
 
@@ -134,7 +134,7 @@ def _is_code(text: str) -> bool:
         tree = parsed(text[:2_000].strip())
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
-    return any(isinstance(n, ast.Call | ast.Import | ast.ImportFrom | ast.FunctionDef) for n in ast.walk(tree))
+    return any(isinstance(n, ast.Call | ast.Import | ast.ImportFrom | ast.FunctionDef) for n in walk(tree))
 
 
 def _nested_lambdas(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
@@ -224,7 +224,7 @@ def _counts_calls(program: Program, definition: ast.FunctionDef) -> Iterator[Hit
                 pass
     for choice in own_nodes(definition):
         if isinstance(choice, ast.If | ast.IfExp) and isinstance(choice.test, ast.Compare):
-            for inner in ast.walk(choice.test):
+            for inner in walk(choice.test):
                 name = (
                     inner.id if isinstance(inner, ast.Name) else inner.attr if isinstance(inner, ast.Attribute) else ""
                 )

@@ -9,6 +9,7 @@ from functools import lru_cache
 from azr_monitor.records import Severity
 from azr_monitor.rules.base import Check, Hit, ProgramRule, words
 from azr_monitor.rules.meaning import DYNAMIC_IMPORTS
+from azr_monitor.rules.syntax import walk
 from azr_monitor.rules.tree import Program
 
 PROCESS = words(
@@ -169,9 +170,9 @@ def _is_seeded(program: Program, place: ast.AST | None) -> bool:
     seeds = [*call.args, *(keyword.value for keyword in call.keywords)]
     if not seeds or (isinstance(seeds[0], ast.Constant) and seeds[0].value is None):
         return False
-    return not any(isinstance(inner, ast.Call) for inner in ast.walk(seeds[0])) or not any(
+    return not any(isinstance(inner, ast.Call) for inner in walk(seeds[0])) or not any(
         name.startswith(("time.", "os.", "secrets.", "uuid.", "datetime.", "builtins.id", "builtins.hash"))
-        for inner in ast.walk(seeds[0])
+        for inner in walk(seeds[0])
         for name in program.resolve(inner)
     )
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from azr_monitor.records import Severity
 from azr_monitor.rules.base import Hit, ProgramRule, words
 from azr_monitor.rules.programs_bombs import EAGER, callee, consumed, is_sequence, leaves, turns
-from azr_monitor.rules.syntax import own_nodes
+from azr_monitor.rules.syntax import own_nodes, walk
 from azr_monitor.rules.tree import Program
 
 _DOUBLINGS = 28
@@ -23,11 +23,11 @@ def _endless(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
         why = "while True without a way out" if _always_true(loop.test) else _never_ends(loop) or _stuck(program, loop)
         if why and not leaves(loop):
             yield Hit(loop, why)
-    for walk in program.all(ast.For):
-        if isinstance(walk.iter, ast.Name) and _grows_at_each_turn(walk, walk.iter.id) and not leaves(walk):
-            bindings, _ = program.meaning.names.lookup(walk.iter)
+    for turn in program.all(ast.For):
+        if isinstance(turn.iter, ast.Name) and _grows_at_each_turn(turn, turn.iter.id) and not leaves(turn):
+            bindings, _ = program.meaning.names.lookup(turn.iter)
             if not any(isinstance(b.node, ast.List) and not b.node.elts for b in bindings):
-                yield Hit(walk, "a loop over what grows with every turn")
+                yield Hit(turn, "a loop over what grows with every turn")
     if program.building.largest >= _DOUBLINGS:
         for turning in program.all(ast.For):
             yield from _doubles(program, turning)
@@ -50,21 +50,21 @@ def _always_true(test: ast.expr) -> bool:
 
 def _never_ends(loop: ast.While) -> str:
     """Why the test of a loop never turns false, as far as its own body shows; empty when it may."""
-    tested = {node.id for node in ast.walk(loop.test) if isinstance(node, ast.Name)} - {"len"}
-    calls = [node for node in ast.walk(loop.test) if isinstance(node, ast.Call)]
+    tested = {node.id for node in walk(loop.test) if isinstance(node, ast.Name)} - {"len"}
+    calls = [node for node in walk(loop.test) if isinstance(node, ast.Call)]
     if not tested or any(callee(call) != "len" for call in calls):
         return ""
-    if any(isinstance(node, ast.Attribute | ast.Subscript | ast.NamedExpr) for node in ast.walk(loop.test)):
+    if any(isinstance(node, ast.Attribute | ast.Subscript | ast.NamedExpr) for node in walk(loop.test)):
         return ""
-    if any(isinstance(node, ast.Compare) and len(node.ops) > 1 for node in ast.walk(loop.test)):
+    if any(isinstance(node, ast.Compare) and len(node.ops) > 1 for node in walk(loop.test)):
         return ""
-    changes = [node for statement in loop.body for node in ast.walk(statement)]
+    changes = [node for statement in loop.body for node in walk(statement)]
     stored = {n.id for n in changes if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}
     touched = {
         n.id
         for c in changes
         if isinstance(c, ast.Call | ast.Subscript | ast.Attribute)
-        for n in ast.walk(c)
+        for n in walk(c)
         if isinstance(n, ast.Name)
     }
     if any(isinstance(c, ast.Call) and isinstance(c.func, ast.Name) and c.func.id not in EAGER for c in changes):
@@ -86,10 +86,10 @@ def _never_ends(loop: ast.While) -> str:
 
 def _stuck(program: Program, loop: ast.While) -> str:
     """Why a loop makes no progress towards its end although it changes something; empty when it may."""
-    tested = {node.id for node in ast.walk(loop.test) if isinstance(node, ast.Name)} - {"len"}
+    tested = {node.id for node in walk(loop.test) if isinstance(node, ast.Name)} - {"len"}
     for place, statement in enumerate(loop.body):
         if isinstance(statement, ast.If) and isinstance(statement.body[-1], ast.Continue) and tested:
-            asked = {node.id for node in ast.walk(statement.test) if isinstance(node, ast.Name)}
+            asked = {node.id for node in walk(statement.test) if isinstance(node, ast.Name)}
             way = [*loop.body[:place], *statement.body]
             if _touched(way).isdisjoint(tested) and asked.isdisjoint(_touched(loop.body)) and asked:
                 return "a way round the loop that changes nothing"
@@ -116,11 +116,11 @@ def _touched(body: list[ast.stmt]) -> set[str]:
     """The names that statements store, hand to calls, or reach into."""
     found: set[str] = set()
     for statement in body:
-        for node in ast.walk(statement):
+        for node in walk(statement):
             if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
                 found.add(node.id)
             elif isinstance(node, ast.Call | ast.Subscript | ast.Attribute):
-                found.update(inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name))
+                found.update(inner.id for inner in walk(node) if isinstance(inner, ast.Name))
     return found
 
 
@@ -149,11 +149,11 @@ def _grows_at_each_turn(loop: ast.For, name: str) -> bool:
                         and n.func.attr in ("pop", "remove", "clear", "popleft")
                         and _is_name(n.func.value, name)
                         for inner in loop.body
-                        for n in ast.walk(inner)
+                        for n in walk(inner)
                     )
                     return not shrinks
             case ast.If() | ast.Try() | ast.With():
-                if any(isinstance(n, ast.Continue) for n in ast.walk(statement)):
+                if any(isinstance(n, ast.Continue) for n in walk(statement)):
                     return False
             case _:
                 pass
@@ -175,7 +175,7 @@ def _only_grows(loop: ast.While, name: str) -> bool:
     """Whether every change of a name in a loop makes it larger: ``n += 1``, ``s = s + s``, ``xs.append(x)``."""
     grows = False
     for statement in loop.body:
-        for node in ast.walk(statement):
+        for node in walk(statement):
             match node:
                 case ast.AugAssign(target=ast.Name(id=target), op=op, value=value) if target == name:
                     positive = isinstance(value, ast.Constant) and isinstance(value.value, int) and value.value > 0
@@ -321,10 +321,10 @@ def _never_stops(method: ast.FunctionDef) -> bool:
 
 def _only_yields(loop: ast.While) -> bool:
     for statement in loop.body:
-        for node in ast.walk(statement):
+        for node in walk(statement):
             if isinstance(node, ast.Break | ast.Return | ast.Raise):
                 return False
-    return any(isinstance(n, ast.Yield) for s in loop.body for n in ast.walk(s))
+    return any(isinstance(n, ast.Yield) for s in loop.body for n in walk(s))
 
 
 RULES: tuple[ProgramRule, ...] = (

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from azr_monitor.records import Severity
 from azr_monitor.rules.base import Hit, ProgramRule, words
 from azr_monitor.rules.meaning import Instance
-from azr_monitor.rules.syntax import own_nodes
+from azr_monitor.rules.syntax import own_nodes, walk
 from azr_monitor.rules.tree import Program
 
 _SETS = ("set", "frozenset")
@@ -60,12 +60,12 @@ def _taken(program: Program, call: ast.Call, given: ast.expr) -> Iterator[Hit]:
 
 def _put_together(program: Program, loop: ast.For, item: str) -> Iterator[Hit]:
     """``for w in words: text += w``: what is added to a text is a text, and texts add up in order."""
-    for node in (inner for statement in loop.body for inner in ast.walk(statement)):
+    for node in (inner for statement in loop.body for inner in walk(statement)):
         match node:
             case ast.AugAssign(target=ast.Name() as total, op=ast.Add(), value=value) if _begins_as_text(
                 program, total
             ):
-                if any(isinstance(n, ast.Name) and n.id == item for n in ast.walk(value)):
+                if any(isinstance(n, ast.Name) and n.id == item for n in walk(value)):
                     yield Hit(loop, "a set, put together in the order it happens to have")
             case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="append"), args=[ast.Name(id=added)]):
                 if added == item and holds_texts(program, loop.iter) and _name_leaves(program, loop, name):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from azr_monitor.records import Severity
 from azr_monitor.rules.base import Hit, ProgramRule
 from azr_monitor.rules.programs_bombs import callee, known
-from azr_monitor.rules.syntax import COMPREHENSIONS, own_nodes, returned
+from azr_monitor.rules.syntax import COMPREHENSIONS, own_nodes, returned, walk
 from azr_monitor.rules.tree import Program
 
 # -- recursion ------------------------------------------------------------------------------------------
@@ -28,7 +28,7 @@ def _recursion(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
             inner is not call and isinstance(inner, ast.Call) and callee(inner) == definition.name
             for call in calls
             for argument in call.args
-            for inner in ast.walk(argument)
+            for inner in walk(argument)
         )
         branching = len(calls) >= 2 and not definition.decorator_list and _branches(definition)
         if not nested and not branching:
@@ -94,7 +94,7 @@ def _ends_there(nodes: list[ast.AST], name: str) -> bool:
             guarded = list(node.body)
         elif isinstance(node, ast.IfExp):
             guarded = [node.body]
-        if any(isinstance(n, ast.Call) and callee(n) == name for part in guarded for n in ast.walk(part)):
+        if any(isinstance(n, ast.Call) and callee(n) == name for part in guarded for n in walk(part)):
             return False
     return True
 
@@ -112,12 +112,10 @@ def _branches(definition: ast.FunctionDef) -> bool:
         node
         for value in returned(definition)
         if value is not None
-        for node in ast.walk(value)
+        for node in walk(value)
         if isinstance(node, ast.BinOp)
     )
-    return any(
-        sum(isinstance(n, ast.Call) and callee(n) == definition.name for n in ast.walk(one)) >= 2 for one in sums
-    )
+    return any(sum(isinstance(n, ast.Call) and callee(n) == definition.name for n in walk(one)) >= 2 for one in sums)
 
 
 def _rounds(program: Program) -> Iterator[ast.AST]:

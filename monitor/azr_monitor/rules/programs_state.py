@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from azr_monitor.records import Severity
 from azr_monitor.rules.base import Hit, ProgramRule, words
-from azr_monitor.rules.syntax import own_nodes
+from azr_monitor.rules.syntax import own_nodes, walk
 from azr_monitor.rules.tree import Program
 
 _MUTABLE = (ast.List, ast.Dict, ast.Set, ast.ListComp, ast.DictComp, ast.SetComp, ast.Call)
@@ -60,7 +60,7 @@ def _is_entry(program: Program, definition: ast.FunctionDef) -> bool:
 def _kept(program: Program, definition: ast.FunctionDef, nodes: list[ast.AST]) -> set[str]:
     """The names by which a function reaches what outlives its calls."""
     own = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-    own |= {a.arg for a in ast.walk(definition.args) if isinstance(a, ast.arg)}
+    own |= {a.arg for a in walk(definition.args) if isinstance(a, ast.arg)}
     kept = _declared(nodes) | {definition.name}
     for statement in getattr(program.tree, "body", ()):
         match statement:
@@ -89,15 +89,15 @@ def _changes(node: ast.AST, shared: set[str]) -> Iterator[str]:
         case ast.AugAssign(target=ast.Attribute(value=ast.Name(id=owner), attr=attr)):
             yield f"{owner}.{attr}"
         case ast.Assign(targets=[ast.Attribute(value=ast.Name(id=owner), attr=attr)], value=value):
-            if any(isinstance(n, ast.Constant) and n.value == attr for n in ast.walk(value)) or any(
-                isinstance(n, ast.Attribute) and n.attr == attr for n in ast.walk(value)
+            if any(isinstance(n, ast.Constant) and n.value == attr for n in walk(value)) or any(
+                isinstance(n, ast.Attribute) and n.attr == attr for n in walk(value)
             ):
                 yield f"{owner}.{attr}"
         case ast.Assign(targets=[ast.Name(id=name)], value=value) if name in shared:
-            if any(isinstance(n, ast.Name) and n.id == name for n in ast.walk(value)):
+            if any(isinstance(n, ast.Name) and n.id == name for n in walk(value)):
                 yield name
         case ast.Assign(targets=[ast.Subscript(value=ast.Name(id=name), slice=ast.Constant())], value=value):
-            if any(isinstance(n, ast.Name) and n.id == name for n in ast.walk(value)):
+            if any(isinstance(n, ast.Name) and n.id == name for n in walk(value)):
                 yield name
         case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=attr)) if attr in _GROWS:
             yield name
@@ -128,7 +128,7 @@ def _set_anew(definition: ast.FunctionDef) -> set[str]:
     for statement in definition.body:
         match statement:
             case ast.Assign(targets=targets, value=value):
-                read = {n.id for n in ast.walk(value) if isinstance(n, ast.Name)}
+                read = {n.id for n in walk(value) if isinstance(n, ast.Name)}
                 for target in targets:
                     if isinstance(target, ast.Name) and target.id not in read:
                         anew.add(target.id)
@@ -160,7 +160,7 @@ def _shows(program: Program, nodes: list[ast.AST], name: str) -> bool:
                 pass
             case _:
                 continue
-        for inner in ast.walk(seen):
+        for inner in walk(seen):
             if isinstance(inner, ast.Name) and inner.id == owner and isinstance(inner.ctx, ast.Load):
                 outer = program.parents.get(inner)
                 if not attr or (isinstance(outer, ast.Attribute) and outer.attr == attr):
@@ -200,11 +200,9 @@ def _surroundings(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     if "RecursionError" in program.syntax.read:
         for handler in program.all(ast.ExceptHandler):
             named = handler.type is not None and any(
-                isinstance(n, ast.Name) and n.id == "RecursionError" for n in ast.walk(handler.type)
+                isinstance(n, ast.Name) and n.id == "RecursionError" for n in walk(handler.type)
             )
-            if named and any(
-                isinstance(n, ast.Return) and n.value is not None for s in handler.body for n in ast.walk(s)
-            ):
+            if named and any(isinstance(n, ast.Return) and n.value is not None for s in handler.body for n in walk(s)):
                 yield Hit(handler, "how deep the interpreter lets it recurse")
     if program.syntax.attributes.isdisjoint(("__module__", "co_filename", "__qualname__")):
         return

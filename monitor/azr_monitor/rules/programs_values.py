@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 
 from azr_monitor.records import Severity
@@ -44,7 +43,7 @@ def _is_answer(program: Program, definition: ast.ClassDef) -> bool:
     return False
 
 
-_NO_NUMBER = re.compile(r"(?i)nan\b|inf\b|infinity|\de\+?[23]\d\d")
+_NO_NUMBER = ("nan", "NaN", "NAN", "inf", "Inf", "e30", "e+30", "E30")
 
 
 def _uncompared(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
@@ -67,7 +66,7 @@ def _uncompared(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
 
 def _not_a_number(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     """An answer that is not a number on every way, so that it equals nothing, itself included."""
-    if _NO_NUMBER.search(program.text) is None:
+    if not any(sign in program.text for sign in _NO_NUMBER):
         return
     for function in program.all(ast.FunctionDef):
         if isinstance(program.parents.get(function), ast.Module):

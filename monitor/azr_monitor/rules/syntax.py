@@ -138,6 +138,28 @@ class Syntax:
         return frozenset(found)
 
 
+def children(node: ast.AST) -> list[ast.AST]:
+    """The nodes directly inside a node, in source order; what is no expression, statement or the like left out."""
+    found: list[ast.AST] = []
+    for field in _FIELDS[node.__class__]:
+        value = getattr(node, field, None)
+        if value.__class__ is list:
+            found += [item for item in value if item is not None]
+        elif value is not None:
+            found.append(value)
+    return found
+
+
+def walk(node: ast.AST) -> list[ast.AST]:
+    """A node and all inside it, breadth first."""
+    found = [node]
+    for one in found:
+        fields = _FIELDS[one.__class__]
+        if fields:
+            found += children(one)
+    return found
+
+
 def own_nodes(function: Function) -> Iterator[ast.AST]:
     """The nodes of a function's body, without those of functions and classes inside it."""
     stack: list[ast.AST] = [function.body] if isinstance(function, ast.Lambda) else list(reversed(function.body))
@@ -145,7 +167,7 @@ def own_nodes(function: Function) -> Iterator[ast.AST]:
         node = stack.pop()
         yield node
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
-            stack.extend(reversed(list(ast.iter_child_nodes(node))))
+            stack += reversed(children(node))
 
 
 def returned(function: Function) -> list[ast.expr | None]:
