@@ -102,10 +102,11 @@ def _initials(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
         if len(table.keys) >= _LEAST_INITIALS:
             keys = [key.value for key in table.keys if isinstance(key, ast.Constant)]
             rows.append((table, [key for key in keys if isinstance(key, str)]))
-    for function in program.all(ast.FunctionDef):
-        if len(function.body) + len(function.args.args) >= _LEAST_INITIALS:
-            given = [argument.arg for argument in function.args.args]
-            rows.append((function, list(dict.fromkeys([*given, *_stored(function)]))))
+    if len(program.syntax.bound) > _LEAST_INITIALS:
+        for function in program.all(ast.FunctionDef):
+            if len(function.body) + len(function.args.args) >= _LEAST_INITIALS:
+                given = [argument.arg for argument in function.args.args]
+                rows.append((function, list(dict.fromkeys([*given, *_stored(function)]))))
     for place, row in rows:
         # Names of one letter are an order of the alphabet, or of a formula, before they are a message.
         letters = "".join(text[0] for text in row if text and (len(text) > 1 or place is program.tree)).lower()
@@ -116,13 +117,10 @@ def _initials(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
             yield Hit(place, " ".join(spelled))
 
 
-def _stored(function: ast.FunctionDef) -> Iterator[str]:
-    for statement in function.body:
-        match statement:
-            case ast.Assign(targets=[ast.Name(id=name)]):
-                yield name
-            case _:
-                pass
+def _stored(function: ast.FunctionDef) -> list[str]:
+    """The names that the statements of a function set, in order."""
+    targets = [s.targets[0] for s in function.body if isinstance(s, ast.Assign)]
+    return [target.id for target in targets if isinstance(target, ast.Name)]
 
 
 def _readable(text: str) -> bool:
