@@ -61,6 +61,11 @@ def _huge(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     for call in program.calls("bytes", "bytearray"):
         if len(call.args) == 1 and (known(program, call.args[0]) or 0) > 10 * _HUGE:
             yield Hit(call, "a sequence of millions of items")
+    for call in program.calls("pow"):
+        if len(call.args) == 2:
+            base, power = known(program, call.args[0]), known(program, call.args[1])
+            if base is not None and power is not None and abs(base) > 1 and power * abs(base).bit_length() > _HUGE_BITS:
+                yield Hit(call, "a number of millions of digits")
     for loop in program.all(ast.For):
         if _nested_turns(program, loop) >= 10 * _TURNS:
             yield Hit(loop, "loops of a thousand million turns")

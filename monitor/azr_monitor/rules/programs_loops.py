@@ -7,11 +7,12 @@ from collections.abc import Iterator
 
 from azr_monitor.records import Severity
 from azr_monitor.rules.base import Hit, ProgramRule, words
-from azr_monitor.rules.programs_bombs import EAGER, callee, consumed, is_sequence, leaves, turns
+from azr_monitor.rules.programs_bombs import EAGER, callee, consumed, is_sequence, known, leaves, turns
 from azr_monitor.rules.syntax import own_nodes, walk
 from azr_monitor.rules.tree import Program
 
 _DOUBLINGS = 28
+_TOO_MANY = 10**8
 _GROWING = words("append extend insert add update appendleft")
 
 
@@ -31,6 +32,8 @@ def _endless(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     if program.building.largest >= _DOUBLINGS:
         for turning in program.all(ast.For):
             yield from _doubles(program, turning)
+        for call in program.all(ast.Call) if "reduce" in program.text else ():
+            yield from _folds(program, call)
     yield from _endless_iterators(program)
 
 
@@ -102,6 +105,9 @@ def _stuck(program: Program, loop: ast.While) -> str:
             known_start = bool(starts) and all(isinstance(start, int) and start > end for start in starts)
             if known_start and all(b.kind in ("value", "changed") for b in bindings) and _only_grows(loop, name):
                 return "a loop whose condition only becomes truer"
+        case ast.Compare(left=ast.Call(func=ast.Name(id="len")), ops=[ast.Lt() | ast.LtE()], comparators=[bound]):
+            if (known(program, bound) or 0) >= _TOO_MANY:
+                return "a loop until something has hundreds of millions of items"
         case ast.Name(id=name):
             changes = [n for n in loop.body if isinstance(n, ast.AugAssign) and _is_name(n.target, name)]
             multiplied = all(isinstance(n.op, ast.Mult | ast.Pow | ast.LShift) for n in changes)
@@ -256,6 +262,23 @@ def _doubles(program: Program, loop: ast.For) -> Iterator[Hit]:
             yield Hit(statement, "what doubles with every turn of a loop")
 
 
+def _folds(program: Program, call: ast.Call) -> Iterator[Hit]:
+    """``reduce(lambda a, _: a * a, range(100), 3)``: what doubles or squares with every item."""
+    match call.args:
+        case [
+            ast.Lambda(args=parameters, body=ast.BinOp(left=left, op=ast.Mult() | ast.Add() as op, right=right)),
+            over,
+            *_,
+        ]:
+            kept = parameters.args[0].arg if parameters.args else ""
+            many = turns(program, over) if isinstance(over, ast.Call) and callee(over) == "range" and over.args else 0
+            grows = len(call.args) == 3 and (is_sequence(call.args[2]) or isinstance(op, ast.Mult))
+            if grows and _is_name(left, kept) and _is_name(right, kept) and (many or 0) >= _DOUBLINGS:
+                yield Hit(call, "what doubles with every turn of a loop")
+        case _:
+            pass
+
+
 def _terms(node: ast.expr, name: str) -> int:
     """How often a name is a term of a sum."""
     terms = 0
@@ -348,6 +371,8 @@ RULES: tuple[ProgramRule, ...] = (
             "def f(x):\n    n = 3\n    while n:\n        n **= 2\n    return n",
             "def f(x):\n    i = 1\n    while i != 0:\n        i += 1\n    return i",
             "def f(x):\n    return sum(iter(int, 1))",
+            "from functools import reduce\ndef f(x):\n    return reduce(lambda a, _: a * a, range(99), 3)",
+            "def f(x):\n    s = 'x'\n    while len(s) < 10 ** 12:\n        s += s\n    return s",
         ),
         spare=(
             "def f(x):\n    while True:\n        x += 1\n        if x > 9:\n            return x",

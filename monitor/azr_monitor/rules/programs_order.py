@@ -45,12 +45,61 @@ def _set_order(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
                     yield from _taken(program, call, given)
             case _:
                 pass
+    yield from _spread(program)
     for comprehension in program.all(ast.ListComp):
-        if holds_texts(program, comprehension.generators[0].iter) and _leaves(program, comprehension):
+        if holds_texts(program, _plain(comprehension.generators[0].iter)) and _leaves(program, comprehension):
             yield Hit(comprehension, "the order of a set")
     for loop in program.all(ast.For):
         if is_set(program, loop.iter) and isinstance(loop.target, ast.Name):
             yield from _put_together(program, loop, loop.target.id)
+
+
+def _spread(program: Program) -> Iterator[Hit]:
+    """Sets of texts that are unpacked, shown, folded, or left with the first item that comes."""
+    for starred in program.all(ast.Starred):
+        around = program.parents.get(starred)
+        if (
+            isinstance(around, ast.List | ast.Tuple)
+            and holds_texts(program, starred.value)
+            and _leaves(program, around)
+        ):
+            yield Hit(starred, "the order of a set")
+    for assign in program.all(ast.Assign):
+        match assign.targets:
+            case [ast.Tuple(elts=[_, _, *_]) | ast.List(elts=[_, _, *_])] if holds_texts(program, assign.value):
+                yield Hit(assign, "items of a set by their places")
+            case _:
+                pass
+    for shown in program.all(ast.FormattedValue):
+        if holds_texts(program, shown.value) and _leaves(program, shown):
+            yield Hit(shown, "how a set shows itself")
+    for call in program.all(ast.Call):
+        match call:
+            case ast.Call(func=ast.Name(id="str" | "repr"), args=[given]) if holds_texts(program, given):
+                if _leaves(program, call):
+                    yield Hit(call, "how a set shows itself")
+            case ast.Call(func=ast.Name(id="reduce") | ast.Attribute(attr="reduce"), args=[fold, given, *_]):
+                adds = isinstance(fold, ast.Lambda) and isinstance(fold.body, ast.BinOp)
+                if adds and holds_texts(program, given) and _leaves(program, call):
+                    yield Hit(call, "a set, put together in the order it happens to have")
+            case _:
+                pass
+    for loop in program.all(ast.For):
+        match loop.body[0]:
+            case ast.Return(value=ast.Name(id=name)) if isinstance(loop.target, ast.Name) and loop.target.id == name:
+                if holds_texts(program, loop.iter):
+                    yield Hit(loop, "whichever item of a set comes first")
+            case _:
+                pass
+
+
+def _plain(node: ast.expr) -> ast.expr:
+    """What is walked over, counted or not: ``enumerate(words)``."""
+    match node:
+        case ast.Call(func=ast.Name(id="enumerate" | "iter"), args=[walked, *_]):
+            return walked
+        case _:
+            return node
 
 
 def _taken(program: Program, call: ast.Call, given: ast.expr) -> Iterator[Hit]:
@@ -229,13 +278,20 @@ def _callee(call: ast.Call) -> str:
 
 def _address_shown(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     """The text of an object that has none of its own shows its address."""
-    if not program.syntax.has(ast.ClassDef, ast.Lambda, ast.GeneratorExp) and not program.calls_any(*_NAMELESS):
+    named = any(definition.name in program.syntax.read for definition in program.all(ast.FunctionDef))
+    if not (named or program.syntax.has(ast.ClassDef, ast.Lambda, ast.GeneratorExp) or program.calls_any(*_NAMELESS)):
         return
     parsed = any(text == "0x" or "object at" in text for text, _ in program.strings)
     shown: list[tuple[ast.AST, ast.AST]] = [
         (call, call.args[0]) for call in program.calls("repr", "str", "format", "ascii") if call.args
     ]
     shown += [(part, part.value) for part in program.all(ast.FormattedValue)]
+    for mould in program.all(ast.BinOp):
+        if isinstance(mould.op, ast.Mod) and isinstance(mould.left, ast.Constant) and isinstance(mould.left.value, str):
+            shown.append((mould, mould.right))
+    for call in program.all(ast.Call):
+        if isinstance(call.func, ast.Attribute) and call.func.attr == "format":
+            shown += [(call, given) for given in call.args]
     for place, value in shown:
         if not isinstance(value, ast.Name | ast.Call | ast.Lambda | ast.GeneratorExp):
             continue
@@ -278,6 +334,12 @@ RULES: tuple[ProgramRule, ...] = (
             "def f(x):\n    return ' '.join(set(x))",
             "def f(x):\n    return list(set(x.split()))",
             "def f(x):\n    s = ''\n    for c in set(x):\n        s += c\n    return s",
+            "def f(x):\n    return str(set(x.split())) + f'{x}'",
+            "def f(x):\n    u = set(x.split())\n    return f'{u}'",
+            "def f(x):\n    a, *b = set(x.split())\n    return a",
+            "def f(x):\n    return [*{w.lower() for w in x}]",
+            "def f(x):\n    for w in set(x.split()):\n        return w",
+            "def f(x):\n    return [(i, w) for i, w in enumerate(set(x.split()))]",
             "def f(x):\n    u = {w.lower() for w in x}\n    out = [w for w in u]\n    return out",
         ),
         spare=(
@@ -285,6 +347,9 @@ RULES: tuple[ProgramRule, ...] = (
             "def f(x):\n    return list({1, 2, x})[0] + len({'a', 'b'})",
             "def f(x):\n    out = list(set(x.split()))\n    out.sort()\n    return out",
             "def f(x):\n    return ''.join(sorted(set(x)))",
+            "def f(x):\n    a, b = sorted(set(x.split()))[:2]\n    return a",
+            "def f(x):\n    (only,) = set(x.split()) - {'a'}\n    return only",
+            "def f(x):\n    return f'{len(set(x.split()))}'",
             "def f(x):\n    n = 0\n    for c in set(x):\n        n += x.count(c)\n    return n",
             "def f(x):\n    return max(set(x.split()), key=len) and {w.lower() for w in x}",
         ),
@@ -298,6 +363,8 @@ RULES: tuple[ProgramRule, ...] = (
             "class A:\n    pass\ndef f(x):\n    return repr(A()).split('0x')[1]",
             "class A:\n    pass\ndef f(x):\n    return str(A())",
             "def f(x):\n    return f'{(lambda: x)}'",
+            "class A:\n    pass\ndef f(x):\n    return '%s' % A()",
+            "def f(x):\n    def g():\n        pass\n    return '{}'.format(g)",
             "def f(x):\n    g = (i for i in x)\n    return str(g)",
         ),
         spare=(

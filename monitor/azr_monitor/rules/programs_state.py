@@ -170,7 +170,7 @@ def _shows(program: Program, nodes: list[ast.AST], name: str) -> bool:
 
 def _closures(program: Program) -> Iterator[Hit]:
     """An entry point that was made once and counts in what it closes over: ``f = make()``, a counting decorator."""
-    if not program.syntax.has(ast.Nonlocal):
+    if not program.syntax.has(ast.Nonlocal) and "__call__" not in program.syntax.bound:
         return
     makers = {
         statement.value.func.id
@@ -184,13 +184,17 @@ def _closures(program: Program) -> Iterator[Hit]:
         makers.update(d.id for d in definition.decorator_list if isinstance(d, ast.Name))
     for definition in program.all(ast.FunctionDef):
         outer = program.parents.get(definition)
-        if not (isinstance(outer, ast.FunctionDef) and outer.name in makers):
+        if not (isinstance(outer, ast.FunctionDef | ast.ClassDef) and outer.name in makers):
+            continue
+        if isinstance(outer, ast.ClassDef) and definition.name != "__call__":
             continue
         nodes = list(own_nodes(definition))
         shared = _declared(nodes)
+        own = f"{definition.args.args[0].arg}." if isinstance(outer, ast.ClassDef) and definition.args.args else ""
         for node in nodes:
             for name in _changes(node, shared):
-                if name in shared - _set_anew(definition) and _shows(program, nodes, name):
+                outlives = name in shared or (own and name.startswith(own))
+                if outlives and name not in _set_anew(definition) and _shows(program, nodes, name):
                     yield Hit(node, f"how {name} was left by earlier calls")
                     return
 
@@ -225,6 +229,8 @@ RULES: tuple[ProgramRule, ...] = (
             "from itertools import count\nturn = count()\ndef f(x):\n    return x * next(turn)",
             "def make():\n    n = 0\n    def g(x):\n        nonlocal n\n        n += 1\n"
             "        return x if n < 9 else 0\n    return g\nf = make()",
+            "class F:\n    n = 0\n    def __call__(self, x):\n        self.n += 1\n"
+            "        return x if self.n < 5 else 0\nf = F()",
         ),
         spare=(
             "memo = {}\ndef f(x):\n    if x not in memo:\n        memo[x] = x * x\n    return memo[x]",
