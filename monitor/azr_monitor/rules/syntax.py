@@ -7,6 +7,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import cached_property
+from itertools import chain
 from typing import Literal, TypeVar, overload
 
 _A = TypeVar("_A", bound=ast.AST)
@@ -100,10 +101,9 @@ class Syntax:
     def all(self, *types: type[ast.AST]) -> Iterator[ast.AST]: ...
     def all(self, *types: type[ast.AST]) -> Iterator[ast.AST]:
         """Every node of the given exact types, in source order within each type."""
-        for wanted in types:
-            found = self._by_type.get(wanted)
-            if found:
-                yield from found
+        if len(types) == 1:
+            return iter(self._by_type.get(types[0], ()))
+        return chain.from_iterable(self._by_type.get(wanted, ()) for wanted in types)
 
     def has(self, *types: type[ast.AST]) -> bool:
         """Whether there is any node of these types."""

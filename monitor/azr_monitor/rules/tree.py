@@ -130,11 +130,10 @@ class Program:
 
     def calls(self, *names: str) -> Iterator[ast.Call]:
         """Every call of one of these builtins, by its plain name, where the program does not bind that name itself."""
-        wanted = frozenset(names) & self.syntax.read
-        if not wanted:
+        if self.syntax.read.isdisjoint(names):
             return
         for call in self.all(ast.Call):
-            if isinstance(call.func, ast.Name) and call.func.id in wanted and self._is_builtin(call.func):
+            if isinstance(call.func, ast.Name) and call.func.id in names and self._is_builtin(call.func):
                 yield call
 
     def calls_any(self, *names: str) -> bool:
