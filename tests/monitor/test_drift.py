@@ -83,6 +83,11 @@ def test_numbers_are_no_words_and_texts_without_words_count_for_nothing() -> Non
     assert drift(Profile(), profile(ENGLISH)) is None
 
 
+def test_a_text_of_any_length_costs_no_more_than_its_beginning() -> None:
+    beginning = "the same few words again and again " * 200
+    assert profile([beginning + "unread " * 100_000]).words == profile([beginning]).words
+
+
 def test_a_reference_of_parts_is_that_of_the_whole() -> None:
     assert profile(ENGLISH[:2]) + profile(ENGLISH[2:]) == profile(ENGLISH)
 
