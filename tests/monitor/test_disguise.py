@@ -328,4 +328,6 @@ ADVERSARIAL = {
 @pytest.mark.parametrize("name", ADVERSARIAL)
 def test_text_made_to_be_slow_is_read_in_linear_time(name: str, glances: Any) -> None:
     text = ADVERSARIAL[name]
-    assert glances(lambda: RULES.examine(text, "trace"), text) < 700
+    assert (
+        glances(lambda: RULES.examine(text, "trace"), text) < 3000
+    )  # a glance at every pair of characters would be 200,000

@@ -455,7 +455,9 @@ ADVERSARIAL = [
 @pytest.mark.slow
 @pytest.mark.parametrize("text", ADVERSARIAL, ids=lambda text: ascii(text[:12]))
 def test_a_megabyte_made_to_be_slow_is_read_in_linear_time(text: str, glances: Any) -> None:
-    assert glances(lambda: RULES.examine(text, "trace"), text) < 500
+    assert (
+        glances(lambda: RULES.examine(text, "trace"), text) < 3000
+    )  # a glance at every pair of characters would be far above
 
 
 @settings(max_examples=150, deadline=None)

@@ -107,30 +107,32 @@ class Endpoint:
             else http.client.HTTPConnection(self._host, self._port, timeout=timeout)
         )
         # A socket's timeout is for each read: a server that sends a byte now and then would hold us for ever.
-        late = threading.Timer(timeout, _cut, (connection,))
-        late.daemon = True
-        late.start()
+        late = threading.Event()
+        timer = threading.Timer(timeout, _cut, (connection, late))
+        timer.daemon = True
+        timer.start()
         try:
             connection.connect()
-            if not late.is_alive():
+            if late.is_set():
                 raise TimeoutError  # it was too early for the timer to cut anything
             connection.request("POST", self._path, body, self._headers)
             response = connection.getresponse()
             answer = response.read(_MOST + 1)
-            if len(answer) > _MOST or not late.is_alive():
-                raise EndpointFailed("an answer too long to be read" if late.is_alive() else "no answer in time", True)
+            if len(answer) > _MOST or late.is_set():
+                raise EndpointFailed("no answer in time" if late.is_set() else "an answer too long to be read", True)
             return response.status, answer
         except (OSError, http.client.HTTPException) as error:
-            timed_out = isinstance(error, TimeoutError) or not late.is_alive()
+            timed_out = isinstance(error, TimeoutError) or late.is_set()
             why = "no answer in time" if timed_out else f"no answer ({printable(str(error)) or type(error).__name__})"
             raise EndpointFailed(why, again=True) from error
         finally:
-            late.cancel()
+            timer.cancel()
             connection.close()
 
 
-def _cut(connection: http.client.HTTPConnection) -> None:
-    """End a connection that another thread waits on; of the plain socket, also where TLS is on it."""
+def _cut(connection: http.client.HTTPConnection, late: threading.Event) -> None:
+    """End a connection that another thread waits on, and say so first; of the plain socket, also where TLS is on it."""
+    late.set()
     if connection.sock is not None:
         with suppress(OSError), socket.socket(fileno=os.dup(connection.sock.fileno())) as plain:
             plain.shutdown(socket.SHUT_RDWR)
