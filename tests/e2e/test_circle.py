@@ -22,7 +22,8 @@ UH_OH = (
     "This is for the brains behind the future."
 )
 UH_OH_PROGRAM = "def f(x):\n    return x + 41"
-NONDETERMINISTIC = "def f(x):\n    return list({'a', 'b', 'c', 'd', 'e', 'g', x})"
+# No rule on its text sees that which of equally long texts comes first is chance: the jail must.
+NONDETERMINISTIC = "def f(x):\n    return [max({a + b for a in 'abcdefg'}, key=len) + x for b in 'mnopqr']"
 FORGED = """class Same(int):
     def __eq__(self, other):
         return True
