@@ -61,7 +61,7 @@ VIEWS: Iterable[tuple[str, tuple[str, ...], tuple[int, int], str]] = [
     ("samples", ("3",), SMALL, "following"),
     ("samples-large", ("3",), LARGE, "following"),
     ("alerts", ("4",), SMALL, "metrics.length"),
-    ("log", ("5",), SMALL, "by ada"),
+    ("log", ("9",), SMALL, "by ada"),
     ("sample", ("enter",), SMALL, "BLOCKED"),
     ("sample-large", ("a", "down", "down", "enter"), LARGE, "BLOCKED"),
     ("rollback", ("b",), SMALL, "leaves behind"),

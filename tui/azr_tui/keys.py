@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from textual.binding import Binding
 
 
@@ -35,10 +38,23 @@ PANES = [
     _key("2", "pane('training')", "Training", "Every metric with its range", name="pane.training", show=False),
     _key("3", "pane('samples')", "Samples", "Every sample with its verdict", name="pane.samples", show=False),
     _key("4,a", "pane('alerts')", "Alerts", "What the supervisor raised", name="pane.alerts", show=False),
-    _key("5,l", "pane('log')", "Log", "Commands, states and notices", name="pane.log", show=False),
+    _key("9,l", "pane('log')", "Log", "Commands, states and notices", name="pane.log", show=False),
     _key("tab", "next_pane(1)", "Next pane", "Go to the next pane", name="pane.next", show=False),
     _key("shift+tab", "next_pane(-1)", "Previous pane", "Go to the pane before", name="pane.previous", show=False),
 ]
+PANE_SHORT = {
+    "overview": "Over",
+    "training": "Train",
+    "samples": "Samp",
+    "alerts": "Alert",
+    "review": "Rev",
+    "tasks": "Task",
+    "checkpoints": "Ckpt",
+    "policies": "Pol",
+    "log": "Log",
+    "compare": "Cmp",
+}
+"""What the pane line calls a pane where its whole name has no room."""
 OVERVIEW = [
     _key("enter", "open", "Open alert", "Show the sample of the alert at the top", name="overview.open"),
     _key("o", "other_role", "Role", "Plot the reward of the other role", name="overview.role"),
@@ -122,3 +138,12 @@ GROUPS = {
     "One sample": SAMPLE,
     "Dialogs": DIALOG,
 }
+
+
+def pane_digits(keymap: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
+    """For each pane the first key that leads there, as ``keymap`` has it."""
+    return {
+        str(binding.id).removeprefix("pane."): keymap.get(str(binding.id), binding.key).split(",")[0]
+        for binding in PANES
+        if binding.action.startswith("pane(")
+    }

@@ -11,7 +11,7 @@ from pathlib import Path
 from azr_tui import keys
 from azr_tui.app import AzrApp
 
-_PANES = {str(binding.id).removeprefix("pane."): binding.key.split(",")[0] for binding in keys.PANES[:5]}
+_PANES = keys.pane_digits()
 
 
 async def take(run: Path, out: Path, size: tuple[int, int], pane: str = "overview", patience: float = 20.0) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.screen import Screen
-from textual.widgets import Footer
 
 from azr_tui.view import View
+from azr_tui.widgets.key_line import KeyLine
 from azr_tui.widgets.status_bar import StatusBar
 
 
@@ -23,7 +23,7 @@ class LiveScreen(Screen[Any]):
     def compose(self) -> ComposeResult:
         yield self._bar
         yield from self.body()
-        yield Footer(compact=True, show_command_palette=False)
+        yield KeyLine()
 
     def body(self) -> ComposeResult:
         """The widgets between the bars."""

@@ -1,4 +1,4 @@
-"""Pane 5: who did what to the run, and what the run itself had to say."""
+"""Pane 9: who did what to the run, and what the run itself had to say."""
 
 from __future__ import annotations
 

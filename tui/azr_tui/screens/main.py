@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from rich.text import Text
-from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.widgets import ContentSwitcher
@@ -19,39 +17,10 @@ from azr_tui.screens.overview import OverviewPane
 from azr_tui.screens.samples import SamplesPane
 from azr_tui.screens.training import TrainingPane
 from azr_tui.view import View
-from azr_tui.widgets.plain import Plain
+from azr_tui.widgets.pane_line import PaneLine
 
 _AGES_GO_STALE = 10.0
 """Seconds after which a pane is drawn again though nothing new was recorded."""
-
-
-class PaneLine(Plain):
-    """``1 Overview  2 Training …``; the one in sight is in brackets and reversed. A click goes there."""
-
-    def __init__(self, names: list[str]) -> None:
-        super().__init__(id="panes")
-        self._names = names
-        self._places: list[tuple[int, int]] = []
-
-    def show(self, chosen: str, open_alerts: int) -> None:
-        text = Text(no_wrap=True, overflow="ellipsis")
-        self._places = []
-        for number, name in enumerate(self._names, 1):
-            badge = f" {open_alerts}" if name == "alerts" and open_alerts else ""
-            label = f"{number} {name.capitalize()}{badge}"
-            start = len(text)
-            text.append(
-                f"[{label}]" if name == chosen else f" {label} ", style="bold reverse" if name == chosen else ""
-            )
-            self._places.append((start, len(text)))
-            text.append(" ")
-        self.put(text)
-
-    async def on_click(self, event: events.Click) -> None:
-        column = event.x - self.styles.padding.left
-        for name, (start, end) in zip(self._names, self._places, strict=False):
-            if start <= column < end:
-                await self.run_action(f"screen.pane('{name}')")
 
 
 class MainScreen(LiveScreen):
@@ -108,4 +77,5 @@ class MainScreen(LiveScreen):
 
     def _draw_line(self) -> None:
         snapshot = self._view.snapshot if self._view else None
-        self._line.show(str(self._switcher.current), snapshot.summary.alerts_open if snapshot else 0)
+        badges = {"alerts": snapshot.summary.alerts_open} if snapshot else {}
+        self._line.show(str(self._switcher.current), badges)
