@@ -130,3 +130,26 @@ def test_a_newer_ledger_is_left_alone_and_said_to_be_one(
         with pytest.raises(LedgerNewer, match=r"a newer azr-platform wrote this ledger \(m999_omens is unknown here\)"):
             opener(newer)
     assert (newer / "ledger.db").read_bytes() == content
+
+
+def test_its_writer_gives_an_older_ledger_the_indexes_of_its_lists(run_folder: Path) -> None:
+    with LedgerWriter(run_folder) as writer:
+        writer.append("run", {"name": "old", "steps": 9})
+        writer.append("samples", {"role": "solve", "task": "t", "response": "x"})
+    with closing(sqlite3.connect(run_folder / "ledger.db")) as connection:
+        for index in ("samples_narrow", "samples_attempts", "findings_rule_sample", "metrics_curve"):
+            connection.execute(f"DROP INDEX {index}")
+        for index in ("rewards_reward", "tasks_kind", "tasks_program_length", "alert_acks_alert"):
+            connection.execute(f"DROP INDEX {index}")
+        connection.execute("CREATE INDEX idx_samples_task ON samples(task)")
+        connection.execute("DELETE FROM _sqlite_migrations WHERE name = 'm009_pages'")
+        connection.commit()
+    with LedgerReader(run_folder) as reader:
+        assert "samples_narrow" not in reader._indexes
+        assert len(reader.samples()) == len(reader.attempts("t")) == 1
+        LedgerWriter(run_folder).close()  # beside a reader that is open
+        assert len(reader.samples()) == len(reader.attempts("t")) == 1
+    with LedgerReader(run_folder) as reader:
+        assert "samples_narrow" in reader._indexes and "idx_samples_task" not in reader._indexes
+        assert len(reader.samples()) == 1
+        assert reader.verify().intact

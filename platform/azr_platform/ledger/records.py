@@ -163,6 +163,68 @@ class OversightRow(msgspec.Struct, frozen=True):
     alerts: int
 
 
+class RuleHits(msgspec.Struct, frozen=True):
+    """What one rule found in a whole run; ``severity``: the highest."""
+
+    rule: str
+    severity: int
+    findings: int
+    samples: int
+    first_sample: int
+    last_sample: int
+
+
+class TaskRow(msgspec.Struct, frozen=True):
+    """One task in a list. ``sample`` proposed it, None for a task that was given; ``program`` and ``message`` are the
+    beginnings of a model's texts; ``last_sample`` is the newest of its ``attempts``."""
+
+    id: int
+    task: str
+    kind: str
+    branch: int
+    step: int
+    sample: int | None
+    program: str
+    message: str
+    attempts: int
+    correct: int
+    last_sample: int | None
+
+    @property
+    def rate(self) -> float | None:
+        """The share of right answers; None before the first answer."""
+        return self.correct / self.attempts if self.attempts else None
+
+
+class TaskDetail(msgspec.Struct, frozen=True):
+    """A task, whole. All texts are a model's: escape them wherever they are shown."""
+
+    task: TaskRow
+    program: str
+    inputs: list[str]
+    outputs: list[str]
+    shown: int
+    message: str
+
+
+class MetricSpan(msgspec.Struct, frozen=True):
+    """The finite values of a metric over some steps: how many, between which bounds, around which mean."""
+
+    first_step: int
+    last_step: int
+    low: float
+    mean: float
+    high: float
+    count: int
+
+    def joined(self, later: MetricSpan) -> MetricSpan:
+        """Both as one."""
+        count = self.count + later.count
+        mean = (self.mean * self.count + later.mean * later.count) / count
+        low, high = min(self.low, later.low), max(self.high, later.high)
+        return MetricSpan(self.first_step, later.last_step, low, mean, high, count)
+
+
 class AlertRow(msgspec.Struct, frozen=True):
     id: int
     time: float
@@ -197,10 +259,34 @@ class CheckpointRow(msgspec.Struct, frozen=True):
     removed: str | None = None
 
 
+class CheckpointFacts(msgspec.Struct, frozen=True):
+    """A checkpoint, what the run was like at it, and what a return to it would leave behind."""
+
+    checkpoint: CheckpointRow
+    on_line: bool
+    """Whether it lies on the line that the run is on."""
+    metrics: dict[str, float | None]
+    alerts_after: int
+    blocked_after: int
+
+
+class BranchFacts(msgspec.Struct, frozen=True):
+    """A branch and what it holds. ``last_step``: its newest, or the step that it began after."""
+
+    branch: BranchRow
+    on_line: bool
+    last_step: int
+    steps: int
+    samples: int
+    blocked: int
+    alerts: int
+
+
 class NoticeRow(msgspec.Struct, frozen=True):
     time: float
     source: str
     message: str
+    id: int = 0
 
 
 class Summary(msgspec.Struct, frozen=True):

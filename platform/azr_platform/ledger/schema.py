@@ -220,6 +220,24 @@ def m008_decisions(db: Database) -> None:
     db.execute("CREATE INDEX verdicts_held ON verdicts(sample) WHERE action = 6")
 
 
+@migrations()
+def m009_pages(db: Database) -> None:
+    """Find what lists are narrowed to, and the little that they count, without reading the long texts of samples.
+
+    Three indexes gain columns, so that their rows need not be looked up.
+    """
+    for replaced in ("samples_task", "findings_rule", "metrics_name_branch_step"):
+        db.execute(f"DROP INDEX IF EXISTS idx_{replaced}")
+    db.execute("CREATE INDEX samples_narrow ON samples(id, branch, step, phase, role, kind)")
+    db.execute("CREATE INDEX samples_attempts ON samples(task, role, correct) WHERE task IS NOT NULL")
+    db.execute("CREATE INDEX findings_rule_sample ON findings(rule, sample, severity)")
+    db.execute("CREATE INDEX metrics_curve ON metrics(name, branch, step, value)")
+    db.execute("CREATE INDEX rewards_reward ON rewards(reward, sample)")
+    db.execute("CREATE INDEX tasks_kind ON tasks(kind)")
+    db.execute("CREATE INDEX tasks_program_length ON tasks(length(program))")
+    db.execute("CREATE INDEX alert_acks_alert ON alert_acks(alert)")
+
+
 def _create_append_only(db: Database, name: str, columns: dict[str, type]) -> None:
     db.table(name).create(columns, pk="id")
     for verb in ("UPDATE", "DELETE"):
@@ -252,6 +270,11 @@ def complete(connection: sqlite3.Connection) -> None:
     for name in TABLES.keys() - present:
         columns = ", ".join(["id", *TABLES[name]])
         connection.execute(f"CREATE TEMP TABLE {name} ({columns})")
+
+
+def indexes(connection: sqlite3.Connection) -> frozenset[str]:
+    """The names of a ledger's indexes: an older one lacks those that came later."""
+    return frozenset(name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'index'"))
 
 
 @cache

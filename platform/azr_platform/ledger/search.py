@@ -1,7 +1,7 @@
-"""``RUN/search.db``: which words a run's samples hold, made from the ledger by whoever searches, never by its writer.
+"""``RUN/search.db``: which words a run's samples hold, and which tasks their prompts showed.
 
-It is no part of the record: it proves nothing, may be removed at any time, and each search brings it up to date. What
-a search shows is read from the ledger.
+Whoever searches makes it from the ledger, whose writer knows nothing of it. It is no part of the record: it proves
+nothing, may be removed at any time, and each search brings it up to date. What a search shows is read from the ledger.
 """
 
 from __future__ import annotations
@@ -9,21 +9,41 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from azr_platform.ledger.errors import SearchUnavailable
+from azr_platform.ledger.filters import SampleFilter
 from azr_platform.ledger.reader import LedgerReader
+from azr_platform.ledger.records import SampleRow
 
 FILE = "search.db"
 AT_ONCE = 2000  # samples that are added in one transaction
 # Another number when the tables below mean something else: an index of an older form is made anew.
-FORM = 1
+FORM = 2
 _TABLES = (
     "CREATE TABLE about (origin BLOB, upto INTEGER)",
     "CREATE VIRTUAL TABLE words USING fts5(response, content='', tokenize='unicode61 remove_diacritics 2')",
+    "CREATE TABLE shown (task TEXT, sample INTEGER, PRIMARY KEY (task, sample)) WITHOUT ROWID",
 )
 _USABLE = "SELECT origin FROM about WHERE typeof(upto) = 'integer' AND upto BETWEEN 0 AND ?"
 _PART = re.compile(r"[^\W_]+")
+_WORD = re.compile(r'"([^"]*)"?|(\S+)')
+_AROUND = 80  # characters of a snippet before and after the first match
+
+
+class Snippet(NamedTuple):
+    """A part of a model's text around the first match, with the places of all matches in it: escape it when shown."""
+
+    text: str
+    spans: list[tuple[int, int]]
+
+
+class Found(NamedTuple):
+    """A sample that holds the words, and where."""
+
+    sample: SampleRow
+    snippet: Snippet
 
 
 class SearchIndex:
@@ -57,12 +77,28 @@ class SearchIndex:
     def find(self, words: Sequence[str], limit: int) -> tuple[int, list[int]]:
         """(how many samples hold all of the words, the newest of them, newest first)."""
         query = " ".join(map(_quoted, words))
+        ((count,),) = self._all("SELECT count(*) FROM words WHERE words MATCH ?", query)
         newest = "SELECT rowid FROM words WHERE words MATCH ? ORDER BY rowid DESC LIMIT ?"
-        try:
-            (count,) = self._connection.execute("SELECT count(*) FROM words WHERE words MATCH ?", (query,)).fetchone()
-            return int(count), [number for (number,) in self._connection.execute(newest, (query, limit))]
-        except sqlite3.Error as error:
-            raise SearchUnavailable(self._path, str(error)) from error
+        return int(count), [number for (number,) in self._all(newest, query, limit)]
+
+    def page(self, wanted: SampleFilter, *, limit: int = 200, beyond: int | None = None) -> list[Found]:
+        """A page of the samples that hold the filter's words and that the rest of it lets pass; pass the last id as
+        ``beyond`` for the next page."""
+        words = words_of(wanted.text)
+        numbers = self._numbers(words, beyond, wanted.oldest_first)
+        rows = self._reader.samples_page(wanted, limit=limit, beyond=beyond, among=numbers)
+        texts = {row.id: text for row in rows for _, text in self._reader.responses(row.id, row.id)}
+        return [Found(row, snippet(texts.get(row.id) or "", words)) for row in rows]
+
+    def descendants(self, task: str, *, limit: int = 200, beyond: int | None = None) -> list[SampleRow]:
+        """The proposals whose prompts showed a task, oldest first; pass the last id as ``beyond`` for the next page."""
+        query = "SELECT sample FROM shown WHERE task = ? AND sample > ? ORDER BY sample LIMIT ?"
+        return self._reader.sample_rows([number for (number,) in self._all(query, task, beyond or 0, limit)])
+
+    def uses(self, tasks: Sequence[str]) -> dict[str, int]:
+        """How many proposals' prompts showed each of some tasks."""
+        query = "SELECT count(*) FROM shown WHERE task = ?"
+        return {task: count for task in tasks for (count,) in self._all(query, task)}
 
     def close(self) -> None:
         self._connection.close()
@@ -74,6 +110,20 @@ class SearchIndex:
         self.close()
 
     # -- inside ------------------------------------------------------------------------------------------
+
+    def _all(self, query: str, *values: object) -> Iterator[tuple[Any, ...]]:
+        try:
+            yield from self._connection.execute(query, values)
+        except sqlite3.Error as error:
+            raise SearchUnavailable(self._path, str(error)) from error
+
+    def _numbers(self, words: Sequence[str], beyond: int | None, oldest_first: bool) -> Iterator[int]:
+        """Ids of the samples that hold all words, found as they are asked for; none when there is no word."""
+        side, order = (">", "") if oldest_first else ("<", "DESC")
+        start = (0 if oldest_first else 2**62) if beyond is None else beyond
+        query = f"SELECT rowid FROM words WHERE words MATCH ? AND rowid {side} ? ORDER BY rowid {order}"  # noqa: S608 words of our own
+        for (number,) in self._all(query, " ".join(map(_quoted, words)), start):
+            yield number
 
     def _open(self) -> sqlite3.Connection:
         """The index of this very ledger; one that is damaged, older or another ledger's is made anew."""
@@ -117,6 +167,8 @@ class SearchIndex:
             until = max(upto, min(total, upto + AT_ONCE))
             responses = self._reader.responses(upto + 1, until)
             self._connection.executemany("INSERT INTO words (rowid, response) VALUES (?, ?)", responses)
+            shown = ((task, sample) for sample, task in self._reader.shown(upto + 1, until))
+            self._connection.executemany("INSERT OR IGNORE INTO shown (task, sample) VALUES (?, ?)", shown)
             self._connection.execute("UPDATE about SET upto = ?", (until,))
             self._connection.execute("COMMIT")
         except BaseException:
@@ -125,10 +177,39 @@ class SearchIndex:
         return int(until)
 
 
+def words_of(text: str) -> list[str]:
+    """What somebody typed as the words to look for: blanks part them, unless they stand in double quotes.
+
+    Words without a letter or digit are left out, since no index holds them.
+    """
+    words = [quoted or word for quoted, word in _WORD.findall(text)]
+    return [word for word in words if any(map(str.isalnum, word))]
+
+
+def places(text: str, words: Sequence[str]) -> list[tuple[int, int]]:
+    """Where the words stand in a text, in order and without overlaps; empty where only the index, which knows no
+    accents, sees them."""
+    spans = sorted(found.span() for word in words for found in re.finditer(_pattern(word), text, re.IGNORECASE))
+    apart: list[tuple[int, int]] = []
+    for start, end in spans:
+        if not apart or start >= apart[-1][1]:
+            apart.append((start, end))
+        elif end > apart[-1][1]:
+            apart[-1] = (apart[-1][0], end)
+    return apart
+
+
 def place(text: str, words: Sequence[str]) -> tuple[int, int]:
-    """Where the first of the words stands in a text; (0, 0) where only the index, which knows no accents, sees it."""
-    spans = [found.span() for word in words if (found := re.search(_pattern(word), text, re.IGNORECASE))]
-    return min(spans, default=(0, 0))
+    """Where the first of the words stands in a text; (0, 0) where there is none to be seen."""
+    return next(iter(places(text, words)), (0, 0))
+
+
+def snippet(text: str, words: Sequence[str]) -> Snippet:
+    """The text around the first match, or its beginning where none is to be seen."""
+    found = places(text, words)
+    first, last = found[0] if found else (0, 0)
+    start, end = max(0, first - _AROUND), last + _AROUND
+    return Snippet(text[start:end], [(a - start, min(b, end) - start) for a, b in found if start <= a < end])
 
 
 def _pattern(word: str) -> str:

@@ -1,0 +1,69 @@
+"""Alerts, and who has seen them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from azr_platform.ledger.filters import AlertFilter, AlertState
+from azr_platform.ledger.reads.run import RunReads
+from azr_platform.ledger.records import AlertRow
+
+_SEEN: Final = "EXISTS (SELECT 1 FROM alert_acks k WHERE k.alert = a.id)"
+_ROW: Final = f"SELECT a.id, a.time, a.branch, a.step, a.severity, a.rule, a.sample, a.message, {_SEEN} FROM alerts a"
+_OF_STATE: Final = {AlertState.OPEN: f"NOT {_SEEN}", AlertState.ACKNOWLEDGED: _SEEN}
+
+
+class AlertReads(RunReads):
+    """Alerts in pages, and how many wait."""
+
+    def alerts(self, *, limit: int = 200, after: int = 0, open_only: bool = False) -> list[AlertRow]:
+        """Newest first; only those with an id above ``after``, and on demand only those nobody has acknowledged."""
+        unseen = f"AND NOT {_SEEN}" if open_only else ""
+        return self._rows(AlertRow, f"{_ROW} WHERE a.id > ? {unseen} ORDER BY a.id DESC LIMIT ?", after, limit)
+
+    def alerts_page(self, wanted: AlertFilter, *, limit: int = 200, beyond: int | None = None) -> list[AlertRow]:
+        """A page of the alerts that a filter lets pass; pass the last id as ``beyond`` for the next page."""
+        where, values = _narrowed(wanted)
+        if wanted.state is not None:
+            where += f" AND {_OF_STATE[wanted.state]}"
+        side, order = (">", "") if wanted.oldest_first else ("<", "DESC")
+        start = (0 if wanted.oldest_first else 2**62) if beyond is None else beyond
+        query = f"{_ROW} {where} AND a.id {side} ? ORDER BY a.id {order} LIMIT ?"
+        return self._rows(AlertRow, query, *values, start, limit)
+
+    def alert_counts(self, wanted: AlertFilter) -> dict[AlertState, int]:
+        """How many alerts of each state a filter lets pass, its own state left aside."""
+        where, values = _narrowed(wanted)
+        counted = self._query(f"SELECT {_SEEN}, count(*) FROM alerts a {where} GROUP BY 1", *values)
+        found = {(AlertState.ACKNOWLEDGED if seen else AlertState.OPEN): count for seen, count in counted}
+        return {state: found.get(state, 0) for state in AlertState}
+
+    def alert_rules(self) -> list[tuple[str, int]]:
+        """(rule, alerts), most frequent first."""
+        return list(self._query("SELECT rule, count(*) FROM alerts GROUP BY rule ORDER BY 2 DESC, 1"))
+
+    def alerted(self, severity: int) -> list[tuple[int, int]]:
+        """(branch, step) of every alert of at least a severity."""
+        return list(
+            self._query("SELECT DISTINCT branch, step FROM alerts WHERE severity >= ? AND branch IS NOT NULL", severity)
+        )
+
+    def open_alerts(self) -> list[int]:
+        """Ids of the alerts that nobody has acknowledged, oldest first."""
+        return [row[0] for row in self._query(f"SELECT a.id FROM alerts a WHERE NOT {_SEEN} ORDER BY a.id")]
+
+
+def _narrowed(wanted: AlertFilter) -> tuple[str, list[object]]:
+    """All of a filter but its state, as a condition with its values."""
+    where, values = ["a.severity >= ?"], [wanted.severity]
+    found: list[object] = [*values]
+    for sql, value in (("a.step >= ?", wanted.first_step), ("a.step <= ?", wanted.last_step)):
+        if value is not None:
+            where.append(sql)
+            found.append(value)
+    if wanted.rule is not None:
+        where.append("a.rule GLOB ?" if any(sign in wanted.rule for sign in "*?[") else "a.rule = ?")
+        found.append(wanted.rule)
+    if wanted.with_sample is not None:
+        where.append(f"a.sample IS {'NOT ' * wanted.with_sample}NULL")
+    return f"WHERE {' AND '.join(where)}", found

@@ -1,0 +1,88 @@
+"""Metrics along the line."""
+
+from __future__ import annotations
+
+from azr_platform.ledger.reads.run import RunReads
+from azr_platform.ledger.records import MetricSpan
+
+_EACH_NAME = """
+    WITH RECURSIVE each(name) AS (
+        SELECT min(name) FROM metrics
+        UNION ALL SELECT (SELECT min(m.name) FROM metrics m WHERE m.name > each.name) FROM each WHERE name IS NOT NULL)
+"""
+
+
+class MetricReads(RunReads):
+    """Curves, their ends, and what is new of them."""
+
+    def metric_names(self) -> list[str]:
+        return [row[0] for row in self._query(f"{_EACH_NAME} SELECT name FROM each WHERE name IS NOT NULL ORDER BY 1")]
+
+    def line_metric_names(self, beginning: str) -> list[str]:
+        """Names of metrics with this beginning that have a value on the current line."""
+        return [name for name in self.metric_names() if name.startswith(beginning) and self.metric_tail(name, 1)]
+
+    def metric(self, name: str) -> tuple[list[int], list[float]]:
+        """(steps, values) along the current line, oldest first; values that were not finite are left out."""
+        steps: list[int] = []
+        values: list[float] = []
+        for branch, last in self.lineage():
+            for step, value in self._query(
+                "SELECT step, value FROM metrics WHERE name = ? AND branch = ? AND step <= ? ORDER BY step",
+                name,
+                branch,
+                last,
+            ):
+                if value is not None:
+                    steps.append(step)
+                    values.append(value)
+        return steps, values
+
+    def metric_tail(self, name: str, last: int) -> list[float | None]:
+        """The newest values along the current line, oldest first; None for one that was not finite."""
+        values: list[float | None] = []
+        for branch, until in reversed(self.lineage()):
+            query = "SELECT value FROM metrics WHERE name = ? AND branch = ? AND step <= ? ORDER BY step DESC LIMIT ?"
+            values += [row[0] for row in self._query(query, name, branch, until, last - len(values))]
+            if len(values) >= last:
+                break
+        return values[::-1]
+
+    def last_metrics(self) -> dict[str, float | None]:
+        last = self._value("SELECT coalesce(max(id), 0) FROM steps")
+        row = self._first("SELECT branch, step FROM steps WHERE id = ?", last)
+        if row is None:
+            return {}
+        query = "SELECT name, value FROM metrics WHERE branch = ? AND step = ? ORDER BY id"
+        return {name_value[0]: name_value[1] for name_value in self._query(query, *row)}
+
+    def metric_span(self, name: str, first: int, last: int, points: int = 500) -> list[MetricSpan]:
+        """A metric along the current line between two steps, both included, as at most so many equal spans of steps.
+
+        Spans without a finite value are left out. With no more steps than points each step is a span of its own.
+        """
+        width = max(1, -(-(last - first + 1) // max(1, points)))
+        spans: dict[int, MetricSpan] = {}
+        for branch, until in self.lineage():
+            for place, *values in self._query(
+                "SELECT (step - ?) / ?, min(step), max(step), min(value), avg(value), max(value), count(value) "
+                "FROM metrics WHERE name = ? AND branch = ? AND step BETWEEN ? AND ? AND value IS NOT NULL GROUP BY 1",
+                first,
+                width,
+                name,
+                branch,
+                first,
+                min(last, until),
+            ):
+                span = MetricSpan(*values)
+                spans[place] = spans[place].joined(span) if place in spans else span
+        return [spans[place] for place in sorted(spans)]
+
+    def metrics_after(self, newest: int) -> list[tuple[int, int, int, str, float | None]]:
+        """(id, branch, step, name, value) of what was recorded after a row, oldest first: what to add to curves."""
+        query = "SELECT id, branch, step, name, value FROM metrics WHERE id > ? ORDER BY id"
+        return list(self._query(query, newest))
+
+    def newest_metric(self) -> int:
+        """The id of the newest value; 0 while there is none."""
+        return int(self._value("SELECT coalesce(max(id), 0) FROM metrics"))

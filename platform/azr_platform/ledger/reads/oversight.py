@@ -1,0 +1,114 @@
+"""What the rules found, over steps and over samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from azr_platform.ledger.reads.run import RunReads
+from azr_platform.ledger.records import OversightRow, RuleHits
+
+
+class OversightReads(RunReads):
+    """Findings, counted."""
+
+    def rule_counts(self) -> list[tuple[str, int, int]]:
+        """(rule, highest severity, findings), most frequent first."""
+        query = "SELECT rule, max(severity), count(*) FROM findings GROUP BY rule ORDER BY 3 DESC, 1"
+        return [(rule, severity, count) for rule, severity, count in self._query(query)]
+
+    def oversight(self) -> list[OversightRow]:
+        """What was found at each step of the current line, seeding left out, oldest first."""
+        rows: list[OversightRow] = []
+        for branch, last in self.lineage():
+            rows += self._rows(
+                OversightRow,
+                "SELECT s.step, count(*), sum(coalesce(v.allowed = 0, 0)), count(f.severity), "
+                "sum(coalesce(f.severity >= 1, 0)), sum(coalesce(f.severity >= 2, 0)), "
+                "sum(coalesce(f.severity >= 3, 0)), "
+                "(SELECT count(*) FROM alerts a WHERE a.branch = s.branch AND a.step = s.step) "
+                "FROM samples s LEFT JOIN verdicts v ON v.sample = s.id LEFT JOIN "
+                "(SELECT sample, max(severity) AS severity FROM findings GROUP BY sample) f ON f.sample = s.id "
+                "WHERE s.branch = ? AND s.step <= ? AND s.phase != 'seed' GROUP BY s.step ORDER BY s.step",
+                branch,
+                last,
+            )
+        return rows
+
+    def samples_with_rule(self) -> Iterator[tuple[str, int, int]]:
+        """(rule, step, samples it found something in) along the current line, seeding left out."""
+        for branch, last in self.lineage():
+            yield from self._query(
+                "SELECT f.rule, s.step, count(DISTINCT s.id) FROM findings f JOIN samples s ON s.id = f.sample "
+                "WHERE s.branch = ? AND s.step <= ? AND s.phase != 'seed' GROUP BY 1, 2 ORDER BY 1, 2",
+                branch,
+                last,
+            )
+
+    def found(self, severity: int) -> Iterator[tuple[int, int, str]]:
+        """(step, sample, rule) of the findings of at least a severity along the current line, seeding left out."""
+        for branch, last in self.lineage():
+            yield from self._query(
+                "SELECT DISTINCT s.step, s.id, f.rule FROM findings f JOIN samples s ON s.id = f.sample "
+                "WHERE s.branch = ? AND s.step <= ? AND f.severity >= ? AND s.phase != 'seed' ORDER BY 1, 2, 3",
+                branch,
+                last,
+                severity,
+            )
+
+    def step_oversight(self, branch: int, step: int) -> tuple[int, int, int]:
+        """(samples, blocked ones, those with a run that made a forbidden system call) of one step."""
+        row = self._first(
+            "SELECT count(*), coalesce(sum(v.allowed = 0), 0), coalesce(sum(EXISTS (SELECT 1 FROM executions e "
+            "WHERE e.sample = s.id AND e.outcome = 'policy_violation')), 0) "
+            "FROM samples s LEFT JOIN verdicts v ON v.sample = s.id WHERE s.branch = ? AND s.step = ?",
+            branch,
+            step,
+        )
+        assert row is not None, "an aggregate always has a row"
+        return row[0], row[1], row[2]
+
+    def step_findings(self, branch: int, step: int, severity: int) -> Iterator[tuple[int, str]]:
+        """(sample, rule) of a step's findings of at least a severity."""
+        yield from self._query(
+            "SELECT f.sample, f.rule FROM samples s JOIN findings f ON f.sample = s.id "
+            "WHERE s.branch = ? AND s.step = ? AND f.severity >= ?",
+            branch,
+            step,
+            severity,
+        )
+
+    def samples_found_by(self, rule: str) -> Iterator[int]:
+        """Ids of the samples in which a rule, or any that fits a pattern such as ``trace.harm.*``, found something."""
+        for (number,) in self._query("SELECT DISTINCT sample FROM findings WHERE rule GLOB ? ORDER BY 1", rule):
+            yield number
+
+    def rule_hits(self) -> list[RuleHits]:
+        """What each rule has found on any branch, most frequent first."""
+        return self._rows(
+            RuleHits,
+            "SELECT rule, max(severity), count(*), count(DISTINCT sample), min(sample), max(sample) "
+            f"FROM findings {self._through('findings_rule_sample')} GROUP BY rule ORDER BY 3 DESC, 1",
+        )
+
+    def rule_steps(self, bins: int = 40, rule: str | None = None) -> dict[str, list[int]]:
+        """For each rule, or for one, in how many samples it found something over equal spans of the run's steps.
+
+        The first span begins with step 0, the last ends with the newest step (see ``rule_span``).
+        """
+        span = self.rule_span(bins)
+        only, values = ("WHERE f.rule = ?", [rule]) if rule is not None else ("", [])
+        counts: dict[str, list[int]] = {}
+        for name, place, count in self._query(
+            "SELECT f.rule, s.step / ?, count(DISTINCT f.sample) "
+            f"FROM findings f {self._through('findings_rule_sample')} "
+            f"CROSS JOIN samples s {self._through('samples_narrow')} ON s.id = f.sample {only} GROUP BY 1, 2",
+            span,
+            *values,
+        ):
+            counts.setdefault(name, [0] * bins)[min(max(place, 0), bins - 1)] += count
+        return counts
+
+    def rule_span(self, bins: int = 40) -> int:
+        """How many steps one of so many spans holds."""
+        newest = int(self._value("SELECT coalesce(max(step), 0) FROM steps"))
+        return newest // bins + 1

@@ -1,0 +1,115 @@
+"""Samples: everything about one, and figures over all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from azr_platform.ledger.reads.pages import COLUMNS, FROM, PageReads
+from azr_platform.ledger.records import (
+    DecisionRow,
+    ExecutionRow,
+    FindingRow,
+    GroupTotals,
+    SampleDetail,
+    SampleRow,
+    ScoreRow,
+    VerdictRow,
+)
+
+
+class SampleReads(PageReads):
+    """Samples with what was found in them."""
+
+    def sample(self, number: int) -> SampleDetail | None:
+        """Everything on record about one sample, or None when there is no such sample."""
+        if not 0 < number < 2**63:  # SQLite has no other numbers of rows
+            return None
+        rows = self._rows(SampleRow, f"SELECT {COLUMNS} {FROM} WHERE s.id = ?", number)
+        texts = self._first(
+            "SELECT prompt, response, reasoning, program, input, message, answer FROM samples WHERE id = ?",
+            number,
+        )
+        if not rows or texts is None:
+            return None
+        verdicts = self._rows(
+            VerdictRow,
+            "SELECT allowed, action, severity, score, reason FROM verdicts WHERE sample = ?",
+            number,
+        )
+        return SampleDetail(
+            sample=rows[0],
+            prompt=texts[0],
+            response=texts[1],
+            reasoning=texts[2],
+            program=texts[3],
+            input=texts[4],
+            message=texts[5],
+            answer=texts[6],
+            verdict=verdicts[0] if verdicts else None,
+            findings=self._rows(
+                FindingRow,
+                "SELECT rule, severity, part, span_start, span_end, why FROM findings WHERE sample = ? ORDER BY id",
+                number,
+            ),
+            scores=self._rows(
+                ScoreRow,
+                "SELECT classifier, category, value FROM scores WHERE sample = ? ORDER BY id",
+                number,
+            ),
+            executions=self._rows(
+                ExecutionRow,
+                "SELECT position, input, outcome, value, detail, cpu_ms, wall_ms, memory_kb FROM executions "
+                "WHERE sample = ? ORDER BY position, id",
+                number,
+            ),
+            decisions=self.decisions(number),
+        )
+
+    def newest_sample(self) -> int:
+        """Its id; 0 while there is none."""
+        return int(self._value("SELECT coalesce(max(id), 0) FROM samples"))
+
+    def responses(self, first: int, last: int) -> Iterator[tuple[int, str]]:
+        """(id, response) of the samples between two ids, both included."""
+        return self._query("SELECT id, response FROM samples WHERE id BETWEEN ? AND ? ORDER BY id", first, last)
+
+    def decisions(self, sample: int | None = None) -> list[DecisionRow]:
+        """Everything that people decided, or what they decided about one sample, oldest first."""
+        query = "SELECT id, time, branch, step, sample, decision, who, note, digest FROM decisions"
+        if sample is None:
+            return self._rows(DecisionRow, f"{query} ORDER BY id")
+        return self._rows(DecisionRow, f"{query} WHERE sample = ? ORDER BY id", sample)
+
+    def sample_numbers(self) -> Iterator[int]:
+        """Ids of all samples, oldest first."""
+        for (number,) in self._query("SELECT id FROM samples ORDER BY id"):
+            yield number
+
+    def counts(self, column: str) -> dict[str, int]:
+        """How many samples have each value of ``outcome``, ``phase``, ``role`` or ``kind``."""
+        if column not in ("outcome", "phase", "role", "kind"):
+            raise ValueError(f"samples cannot be counted by {column!r}")
+        query = f"SELECT {column}, count(*) FROM samples GROUP BY 1 ORDER BY 2 DESC"
+        return {key or "": count for key, count in self._query(query)}
+
+    def group_totals(self) -> list[GroupTotals]:
+        """Counts of each role and kind that has samples, seeds left out."""
+        return self._rows(
+            GroupTotals,
+            "SELECT s.role, s.kind, count(*), coalesce(sum(r.trained), 0), sum(v.allowed = 0), sum(s.well_formed), "
+            "sum(s.correct) FROM samples s LEFT JOIN verdicts v ON v.sample = s.id "
+            "LEFT JOIN rewards r ON r.sample = s.id WHERE s.phase != 'seed' GROUP BY 1, 2 ORDER BY 1, 2",
+        )
+
+    def step_reasoning(self, branch: int, step: int) -> Iterator[tuple[str, str]]:
+        """(role, reasoning) of a step's samples, in order."""
+        yield from self._query(
+            "SELECT role, reasoning FROM samples WHERE branch = ? AND step = ? AND reasoning != '' ORDER BY id",
+            branch,
+            step,
+        )
+
+    def source(self, sample: int) -> tuple[str, str] | None:
+        """(id of the task that a sample became or answers, the program in it), empty where there is none; None when
+        there is no such sample."""
+        return self._first("SELECT coalesce(task, ''), coalesce(program, '') FROM samples WHERE id = ?", sample)

@@ -1,0 +1,157 @@
+"""Tasks: what the model proposed and the supervisor allowed, and what came of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from azr_platform.ledger.filters import TaskFilter, TaskOrder
+from azr_platform.ledger.reads.samples import SampleReads
+from azr_platform.ledger.records import SampleRow, TaskDetail, TaskRow
+from azr_platform.records import Kind, Task
+
+_SHOWN: Final = re.compile(r"^```python\n(.*?)\n```$", re.DOTALL | re.MULTILINE)
+"""A program in a prompt, as tasks/prompts.py writes it; what stands in a program may look the same."""
+_PREVIEW: Final = 400
+"""Characters of a text in a list."""
+_TASK: Final = f"""
+    SELECT t.id, t.task, t.kind, t.branch, t.step, t.sample,
+    substr(t.program, 1, {_PREVIEW}), substr(t.message, 1, {_PREVIEW}),
+"""
+_TRIED: Final = "FROM samples s WHERE s.task = t.task AND s.role = 'solve'"
+_EACH: Final = f"""
+    (SELECT count(*) {_TRIED}), (SELECT count(*) {_TRIED} AND s.correct = 1), (SELECT max(s.id) {_TRIED}) FROM tasks t
+"""
+_ALL: Final = """
+    coalesce(u.attempts, 0) AS attempts, coalesce(u.correct, 0) AS correct, u.last
+    FROM tasks t LEFT JOIN (
+        SELECT task, count(*) AS attempts, sum(correct = 1) AS correct, max(id) AS last
+        FROM samples WHERE role = 'solve' AND task IS NOT NULL GROUP BY task) u ON u.task = t.task
+"""
+_RATE: Final = "1.0 * u.correct / u.attempts"
+_NEVER: Final = {TaskOrder.HARDEST: 2.0, TaskOrder.EASIEST: -1.0}
+"""What stands for the rate of a task that nobody has tried, so that it comes last."""
+_BY: Final = {
+    TaskOrder.HARDEST: (f"coalesce({_RATE}, {_NEVER[TaskOrder.HARDEST]})", "ASC"),
+    TaskOrder.EASIEST: (f"coalesce({_RATE}, {_NEVER[TaskOrder.EASIEST]})", "DESC"),
+    TaskOrder.MOST_USED: ("coalesce(u.attempts, 0)", "DESC"),
+}
+
+
+class TaskReads(SampleReads):
+    """Tasks, their attempts and their family."""
+
+    def tasks(self) -> Iterator[Task]:
+        """Every validated task, oldest first."""
+        for row in self._query("SELECT task, kind, program, inputs, outputs, shown, message FROM tasks ORDER BY id"):
+            yield Task(
+                id=row[0],
+                kind=Kind(row[1]),
+                program=row[2],
+                inputs=tuple(json.loads(row[3])),
+                outputs=tuple(json.loads(row[4])),
+                shown=row[5],
+                message=row[6],
+            )
+
+    def admitted(self) -> Iterator[tuple[int, str, str]]:
+        """(step, kind, program) of every task that a model proposed, along the current line, oldest first."""
+        for branch, last in self.lineage():
+            yield from self._query(
+                "SELECT step, kind, program FROM tasks "
+                "WHERE sample IS NOT NULL AND branch = ? AND step <= ? ORDER BY id",
+                branch,
+                last,
+            )
+
+    def programs(self) -> Iterator[str]:
+        """Every different program on record on any branch: tasks', proposals' and answers', admitted or not."""
+        for row in self._query("SELECT program FROM samples WHERE program != '' UNION SELECT program FROM tasks"):
+            yield row[0]
+
+    def task_program(self, task: str) -> str | None:
+        """The program of a task on record, None when there is no such task."""
+        row = self._first("SELECT program FROM tasks WHERE task = ? LIMIT 1", task)
+        return None if row is None else str(row[0])
+
+    def tasks_page(self, wanted: TaskFilter, *, limit: int = 200, beyond: TaskRow | None = None) -> list[TaskRow]:
+        """A page of tasks; pass the last row as ``beyond`` for the next page."""
+        where, values = ("t.kind = ?", [wanted.kind]) if wanted.kind is not None else ("1", [])
+        if wanted.order in _BY:
+            return self._tasks_by(wanted.order, where, values, limit, beyond)
+        oldest = wanted.order is TaskOrder.OLDEST
+        side, order = (">", "") if oldest else ("<", "DESC")
+        start = (0 if oldest else 2**62) if beyond is None else beyond.id
+        query = f"{_TASK} {_EACH} WHERE {where} AND t.id {side} ? ORDER BY t.id {order} LIMIT ?"
+        return self._rows(TaskRow, query, *values, start, limit)
+
+    def _tasks_by(
+        self, order: TaskOrder, where: str, values: list[str], limit: int, beyond: TaskRow | None
+    ) -> list[TaskRow]:
+        measure, direction = _BY[order]
+        after: list[object] = []
+        if beyond is not None:
+            if order is TaskOrder.MOST_USED:
+                at: float = beyond.attempts
+            elif beyond.rate is None:
+                at = _NEVER[order]
+            else:
+                at = beyond.rate
+            side = ">" if direction == "ASC" else "<"
+            where += f" AND ({measure} {side} ? OR {measure} = ? AND t.id < ?)"
+            after = [at, at, beyond.id]
+        query = f"{_TASK} {_ALL} WHERE {where} ORDER BY {measure} {direction}, t.id DESC LIMIT ?"
+        return self._rows(TaskRow, query, *values, *after, limit)
+
+    def task_counts(self) -> dict[str, int]:
+        """How many tasks of each kind there are."""
+        return dict(self._query("SELECT kind, count(*) FROM tasks GROUP BY kind ORDER BY kind"))
+
+    def task(self, name: str) -> TaskDetail | None:
+        """A task by its id, whole; None when there is no such task."""
+        rows = self._rows(TaskRow, f"{_TASK} {_EACH} WHERE t.task = ? ORDER BY t.id LIMIT 1", name)
+        if not rows:
+            return None
+        texts = self._first("SELECT program, inputs, outputs, shown, message FROM tasks WHERE id = ?", rows[0].id)
+        assert texts is not None, "rows are never removed"
+        program, inputs, outputs, shown, message = texts
+        return TaskDetail(rows[0], program, json.loads(inputs), json.loads(outputs), shown, message)
+
+    def attempts(self, task: str, *, limit: int = 200, beyond: int | None = None) -> list[SampleRow]:
+        """Every answer to a task, oldest first; pass the last id as ``beyond`` for the next page."""
+        start = 0 if beyond is None else beyond
+        query = "SELECT id FROM samples WHERE task = ? AND role = 'solve' AND id > ? ORDER BY id LIMIT ?"
+        return self.sample_rows([row[0] for row in self._query(query, task, start, limit)])
+
+    def references(self, sample: int) -> list[TaskRow]:
+        """The tasks whose programs a sample's prompt showed, in its order; a text that is no task's is left out."""
+        row = self._first("SELECT coalesce(prompt, '') FROM samples WHERE id = ?", sample)
+        found = (self._task_of(program) for program in shown_programs(row[0] if row else ""))
+        return list({task.task: task for task in found if task is not None}.values())
+
+    def shown(self, first: int, last: int) -> Iterator[tuple[int, str]]:
+        """(sample, task) for each task whose program a proposal's prompt showed, of the samples between two ids."""
+        for number, prompt in self._query(
+            "SELECT id, coalesce(prompt, '') FROM samples WHERE id BETWEEN ? AND ? AND role = 'propose'", first, last
+        ):
+            for program in shown_programs(prompt):
+                if (task := self._task_named_by(program)) is not None:
+                    yield number, task
+
+    def _task_of(self, program: str) -> TaskRow | None:
+        name = self._task_named_by(program)
+        rows = self._rows(TaskRow, f"{_TASK} {_EACH} WHERE t.task = ? ORDER BY t.id LIMIT 1", name) if name else []
+        return rows[0] if rows else None
+
+    def _task_named_by(self, program: str) -> str | None:
+        """The first task with this very program: several kinds of task may share it."""
+        query = "SELECT task FROM tasks WHERE length(program) = length(?) AND program = ? ORDER BY id LIMIT 1"
+        row = self._first(query, program, program)
+        return None if row is None else str(row[0])
+
+
+def shown_programs(prompt: str) -> list[str]:
+    """The programs that a prompt shows, in its order."""
+    return _SHOWN.findall(prompt)

@@ -1,0 +1,41 @@
+"""What grows with a run, counted once and from then on added to: who polls a run of millions of samples asks often."""
+
+from __future__ import annotations
+
+from azr_platform.ledger.reads.run import RunReads
+
+_OPEN = "SELECT a.id FROM alerts a WHERE a.id > ? AND NOT EXISTS (SELECT 1 FROM alert_acks k WHERE k.alert = a.id)"
+
+
+class Totals:
+    """What has been counted up to which row. Rows are never changed nor removed, so only later ones are new."""
+
+    def __init__(self) -> None:
+        self.samples, self.blocked = 0, 0
+        self.sample, self.verdict, self.alert, self.ack = 0, 0, 0, 0
+        self.open_alerts: set[int] = set()
+
+
+class TotalReads(RunReads):
+    """Counts for the summary. Ask inside ``one_moment``."""
+
+    _totals: Totals
+
+    def _counted(self) -> Totals:
+        known = self._totals
+        sample = int(self._value("SELECT coalesce(max(id), 0) FROM samples"))
+        known.samples += int(self._value("SELECT count(*) FROM samples WHERE id > ?", known.sample))
+        verdict = int(self._value("SELECT coalesce(max(id), 0) FROM verdicts"))
+        # At first all of them, through the index of the blocked ones; then the few new ones by their own ids.
+        later = "id > ?" if known.verdict else "+id > ?"
+        known.blocked += int(self._value(f"SELECT count(*) FROM verdicts WHERE allowed = 0 AND {later}", known.verdict))
+        known.sample, known.verdict = sample, verdict
+        self._count_alerts(known)
+        return known
+
+    def _count_alerts(self, known: Totals) -> None:
+        alert = int(self._value("SELECT coalesce(max(id), 0) FROM alerts"))
+        ack = int(self._value("SELECT coalesce(max(id), 0) FROM alert_acks"))
+        known.open_alerts -= {row[0] for row in self._query("SELECT alert FROM alert_acks WHERE id > ?", known.ack)}
+        known.open_alerts |= {row[0] for row in self._query(_OPEN, known.alert)}
+        known.alert, known.ack = alert, ack
