@@ -84,6 +84,7 @@ _WORDS: Final[dict[str, str]] = {
     "program.surroundings": "introspection",
     "program.watched": "introspection",
     "program.too-complex": UNREADABLE,
+    "program.undefined": UNREADABLE,
     "program.unparsable": UNREADABLE,
     # behaviour
     "behaviour.crash": "resources",

@@ -39,7 +39,7 @@ class ProgramRule:
 
     ``catch`` and ``spare`` are programs the rule must and must not object to; both are tested. A rule that is
     ``outside`` objects only to what leads out of plain computing: a program in which nothing can (``Program.reaches``)
-    is passed by.
+    is passed by. So is one that has no node of any of the types in ``needs``, where it names some.
     """
 
     id: str
@@ -49,6 +49,7 @@ class ProgramRule:
     spare: tuple[str, ...]
     check: Check
     outside: bool = False
+    needs: tuple[type[ast.AST], ...] = ()
 
     def examine(
         self, program: Program, allowed: frozenset[str], part: Part = "program", base: int = 0
@@ -57,6 +58,8 @@ class ProgramRule:
 
         A place with several is judged by the gravest; mild findings do not crowd out grave ones.
         """
+        if self.needs and not program.syntax.has(*self.needs):
+            return []
         hits = list(islice(self.check(program, allowed), 4 * MAX_HITS))
         if not hits:
             return []

@@ -8,7 +8,9 @@ from azr_monitor.records import Finding, Part, Severity
 from azr_monitor.rules import (
     programs_bombs,
     programs_effects,
+    programs_endless,
     programs_forged,
+    programs_growth,
     programs_hidden,
     programs_imports,
     programs_loops,
@@ -17,7 +19,9 @@ from azr_monitor.rules import (
     programs_recursion,
     programs_reflection,
     programs_results,
+    programs_selfref,
     programs_state,
+    programs_undefined,
     programs_values,
 )
 from azr_monitor.rules.base import ProgramRule
@@ -36,6 +40,10 @@ RULES: tuple[ProgramRule, ...] = (
     *programs_bombs.RULES,
     *programs_recursion.RULES,
     *programs_loops.RULES,
+    *programs_endless.RULES,
+    *programs_growth.RULES,
+    *programs_selfref.RULES,
+    *programs_undefined.RULES,
     *programs_hidden.RULES,
 )
 
@@ -59,9 +67,9 @@ def examine(
 ) -> list[Finding]:
     """All findings of ``rules`` on one analysed program; spans are shifted by ``base``."""
     findings: list[Finding] = []
-    reaches = program.reaches
+    reaches, has = program.reaches, program.syntax.has
     for rule in rules:
-        if rule.outside and not reaches:
+        if (rule.outside and not reaches) or (rule.needs and not has(*rule.needs)):
             continue
         found = rule.examine(program, allowed, part, base)
         if found:

@@ -22,7 +22,7 @@ _MAKERS = re.compile(r"factorial|comb|perm|product|count|cycle|repeat")
 _PADDING = words("ljust rjust center zfill")
 _WIDE = re.compile(r"\d{9}")
 _WIDE_FIELD = re.compile(r"\{\w{0,20}:[^{}]{0,4}\d{9,}|%[-+ 0#]{0,3}\d{9,}")
-_CONSUMERS = words("list sum tuple set sorted max min dict frozenset bytes bytearray deque Counter fsum prod")
+CONSUMERS = words("list sum tuple set sorted max min dict frozenset bytes bytearray deque Counter fsum prod")
 
 
 Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
@@ -229,10 +229,6 @@ def _huge_library(program: Program) -> Iterator[Hit]:
                 case "itertools.product" | "itertools.permutations" | "itertools.combinations":
                     if _choices(program, call, function) > _TURNS and not _left_early(program, call):
                         yield Hit(call, "a hundred million choices")
-                case "itertools.count" | "itertools.cycle" | "itertools.repeat":
-                    endless = function != "itertools.repeat" or (len(call.args) == 1 and not call.keywords)
-                    if endless and consumed(program, call):
-                        yield Hit(call, f"all of the endless {function}")
                 case _:
                     pass
 
@@ -273,8 +269,9 @@ def _every_size(program: Program, call: ast.Call) -> bool:
 def _size(program: Program, node: ast.AST) -> int | None:
     if isinstance(node, ast.Call) and callee(node) == "range" and node.args:
         return turns(program, node)
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return len(node.value)
+    if isinstance(node, ast.Constant | ast.Name | ast.Attribute):
+        given = program.meaning.constants.values(node)
+        return len(given[0]) if len(given) == 1 and isinstance(given[0], str | list | tuple) else None
     return len(node.elts) if isinstance(node, ast.List | ast.Tuple) else None
 
 
@@ -300,12 +297,12 @@ def consumed(program: Program, node: ast.AST, depth: int = 0) -> bool:
     if isinstance(parent, ast.Call) and node in parent.args:
         name = parent.func.attr if isinstance(parent.func, ast.Attribute) else callee(parent)
         if name in _LAZY and depth < 8:
-            return (name not in _SHORTEST or len(parent.args) - (name == "map") == 1) and consumed(
+            return (name not in SHORTEST or len(parent.args) - (name == "map") == 1) and consumed(
                 program, parent, depth + 1
             )
         if isinstance(parent.func, ast.Attribute):
-            return name in _TAKES_ALL
-        return name in _CONSUMERS
+            return name in TAKES_ALL
+        return name in CONSUMERS
     if isinstance(parent, ast.For) and parent.iter is node:
         return not leaves(parent)
     if isinstance(parent, ast.Starred):
@@ -319,8 +316,8 @@ def consumed(program: Program, node: ast.AST, depth: int = 0) -> bool:
 
 
 _LAZY = words("map filter enumerate zip chain accumulate starmap filterfalse pairwise iter from_iterable dropwhile")
-_SHORTEST = words("zip map")
-_TAKES_ALL = words("join extend update deque Counter fsum prod fromkeys")
+SHORTEST = words("zip map")
+TAKES_ALL = words("join extend update deque Counter fsum prod fromkeys")
 
 
 def leaves(loop: ast.For | ast.While) -> bool:
@@ -354,13 +351,12 @@ RULES: tuple[ProgramRule, ...] = (
             "def f(x):\n    return bytearray(1 << 42)",
             "import math as m\ndef f(x):\n    return m.factorial(10**8)",
             "from itertools import product\ndef f(x):\n    return list(product(range(100), repeat=12))",
-            "import itertools\ndef f(x):\n    return sum(itertools.count(x))",
             "def f(x):\n    return 9 ** 9 ** 9 ** x",
             "def f(x):\n    return [a * b for a in range(30000) for b in range(30000)]",
             "def f(x):\n    return [[[0 for _ in range(900)] for _ in range(900)] for _ in range(900)]",
             "def f(x):\n    return f'{x:0{10 ** 10}d}' + '{:>99999999999}'.format(x)",
-            "import itertools as i\ndef f(x):\n    return [*map(str, i.count())]",
-            "from itertools import cycle\ndef f(x):\n    return ''.join(c for c in cycle(x))",
+            "from itertools import product\ndef f(x):\n    abc = 'abcdefghijklmnopqrstuvwxyz'\n"
+            "    return sum(1 for w in product(abc, repeat=8))",
             "from itertools import combinations\ndef f(x):\n"
             "    return [s for r in range(40) for s in combinations(range(40), r)]",
             "from math import factorial\ndef f(x):\n    return factorial(factorial(x))",
@@ -375,8 +371,6 @@ RULES: tuple[ProgramRule, ...] = (
             "    return next(i for i in count() if i > x) + len(list(permutations(range(4))))",
             "def f(x):\n    return 2 ** 2 ** x",
             "def f(x):\n    return [[a * b for a in range(100)] for b in range(100)] + [f'{x:>20}']",
-            "from itertools import count, cycle\ndef f(x):\n"
-            "    return dict(zip(x, count())) | dict(zip(x, cycle('ab')))",
             "from itertools import combinations\ndef f(x):\n    return list(combinations(range(10), 3))",
         ),
         check=_huge,

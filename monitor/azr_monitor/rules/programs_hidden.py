@@ -137,8 +137,6 @@ def _is_code(text: str) -> bool:
 
 def _nested_lambdas(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     """Lambdas called where they stand, inside one another."""
-    if not program.syntax.has(ast.Lambda):
-        return
     for call in program.all(ast.Call):
         if not isinstance(call.func, ast.Lambda):
             continue
@@ -306,6 +304,7 @@ RULES: tuple[ProgramRule, ...] = (
             "    return Y(lambda s: lambda n: n)(x)",
         ),
         check=_nested_lambdas,
+        needs=(ast.Lambda,),
     ),
     ProgramRule(
         "program.hidden.initials",

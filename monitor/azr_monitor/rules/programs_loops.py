@@ -1,4 +1,4 @@
-"""Rules on loops without end: conditions that never turn false, values that double, iterators that never stop."""
+"""Rules on loops without end: conditions that never turn false, values that double."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from azr_monitor.records import Severity
 from azr_monitor.rules.base import Hit, ProgramRule, words
-from azr_monitor.rules.programs_bombs import EAGER, callee, consumed, is_sequence, known, leaves, turns
-from azr_monitor.rules.syntax import own_nodes, walk
+from azr_monitor.rules.programs_bombs import EAGER, callee, is_sequence, known, leaves, turns
+from azr_monitor.rules.syntax import walk
 from azr_monitor.rules.tree import Program
 
 _DOUBLINGS = 28
@@ -21,7 +21,7 @@ def _endless(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
         # next() and pop() raise when nothing is left, a common way out of ``while True`` inside ``try``.
         if isinstance(program.parents.get(loop), ast.Try):
             continue
-        why = "while True without a way out" if _always_true(loop.test) else _never_ends(loop) or _stuck(program, loop)
+        why = "while True without a way out" if always_true(loop.test) else _never_ends(loop) or _stuck(program, loop)
         if why and not leaves(loop):
             yield Hit(loop, why)
     for turn in program.all(ast.For):
@@ -34,10 +34,9 @@ def _endless(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
             yield from _doubles(program, turning)
         for call in program.all(ast.Call) if "reduce" in program.text else ():
             yield from _folds(program, call)
-    yield from _endless_iterators(program)
 
 
-def _always_true(test: ast.expr) -> bool:
+def always_true(test: ast.expr) -> bool:
     match test:
         case ast.Constant(value=value):
             return bool(value)
@@ -46,7 +45,7 @@ def _always_true(test: ast.expr) -> bool:
         case ast.Compare(left=left, ops=[ast.Eq() | ast.Is() | ast.LtE() | ast.GtE()], comparators=[right]):
             return ast.dump(left) == ast.dump(right) and not isinstance(left, ast.Call)
         case ast.BoolOp(op=ast.Or(), values=values):
-            return any(_always_true(value) for value in values)
+            return any(always_true(value) for value in values)
         case _:
             return False
 
@@ -299,57 +298,6 @@ def _starts_as_sequence(program: Program, name: str) -> bool:
     )
 
 
-def _endless_iterators(program: Program) -> Iterator[Hit]:
-    """Generators and iterators of the program's that never end, taken whole."""
-    endless: set[ast.AST] = set()
-    for definition in program.all(ast.ClassDef):
-        for method in definition.body:
-            if isinstance(method, ast.FunctionDef) and method.name == "__next__" and _never_stops(method):
-                endless.add(definition)
-    for generator in program.all(ast.FunctionDef):
-        last = generator.body[-1]
-        if isinstance(last, ast.While) and _always_true(last.test) and _only_yields(last):
-            endless.add(generator)
-    for made in program.calls("iter"):
-        match made.args:
-            case [ast.Lambda(body=ast.Constant(value=given)), ast.Constant(value=wanted)] if given != wanted:
-                if consumed(program, made):
-                    yield Hit(made, "all of an iterator that never ends")
-            case [ast.Name(id="int" | "str" | "list" | "dict" | "float" | "bool"), ast.Constant(value=wanted)] if (
-                wanted
-            ):
-                if consumed(program, made):
-                    yield Hit(made, "all of an iterator that never ends")
-            case _:
-                pass
-    if not endless:
-        return
-    for call in program.all(ast.Call):
-        if isinstance(call.func, ast.Name) and call.func.id in {d.name for d in endless if hasattr(d, "name")}:
-            for one in program.meaning.objects(call.func):
-                if one in endless and consumed(program, call):
-                    yield Hit(call, "all of an iterator that never ends")
-
-
-def _never_stops(method: ast.FunctionDef) -> bool:
-    calls = {c.func.id for c in own_nodes(method) if isinstance(c, ast.Call) and isinstance(c.func, ast.Name)}
-    return (
-        "next" not in calls
-        and not any(isinstance(n, ast.Raise | ast.Subscript) for n in own_nodes(method))
-        and not any(
-            isinstance(n, ast.Attribute) and n.attr in ("pop", "popleft", "__next__") for n in own_nodes(method)
-        )
-    )
-
-
-def _only_yields(loop: ast.While) -> bool:
-    for statement in loop.body:
-        for node in walk(statement):
-            if isinstance(node, ast.Break | ast.Return | ast.Raise):
-                return False
-    return any(isinstance(n, ast.Yield) for s in loop.body for n in walk(s))
-
-
 RULES: tuple[ProgramRule, ...] = (
     ProgramRule(
         "program.bomb.endless",
@@ -362,15 +310,11 @@ RULES: tuple[ProgramRule, ...] = (
             "def f(n):\n    while n > 0:\n        n += 1\n    return n",
             "def f(n):\n    k = 1\n    while k < n:\n        n * 2\n    return k",
             "def f(x):\n    b = [x]\n    for i in range(64):\n        b = b + b\n    return b",
-            "class L:\n    def __iter__(self):\n        return self\n    def __next__(self):\n        return 1\n"
-            "def f(x):\n    return sum(L())",
-            "def g():\n    while True:\n        yield 1\ndef f(x):\n    return list(g())",
             "def f(x):\n    for i in x:\n        x.append(i + 1)\n    return x",
             "def f(x):\n    i = 0\n    while i < 9:\n        if x:\n            continue\n        i += 1\n    return i",
             "def f(x):\n    while x:\n        x.append(x.pop())\n    return x",
             "def f(x):\n    n = 3\n    while n:\n        n **= 2\n    return n",
             "def f(x):\n    i = 1\n    while i != 0:\n        i += 1\n    return i",
-            "def f(x):\n    return sum(iter(int, 1))",
             "from functools import reduce\ndef f(x):\n    return reduce(lambda a, _: a * a, range(99), 3)",
             "def f(x):\n    s = 'x'\n    while len(s) < 10 ** 12:\n        s += s\n    return s",
         ),

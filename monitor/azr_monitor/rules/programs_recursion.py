@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from azr_monitor.records import Severity
 from azr_monitor.rules.base import Hit, ProgramRule
 from azr_monitor.rules.programs_bombs import callee, known
-from azr_monitor.rules.syntax import COMPREHENSIONS, own_nodes, returned, walk
+from azr_monitor.rules.surely import surely_evaluated
+from azr_monitor.rules.syntax import own_nodes, returned, walk
 from azr_monitor.rules.tree import Program
 
 # -- recursion ------------------------------------------------------------------------------------------
@@ -18,6 +19,7 @@ from azr_monitor.rules.tree import Program
 def _recursion(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     if program.building.calls_own:
         yield from (Hit(place, "a function that only calls itself") for place in _rounds(program))
+        yield from (Hit(place, "a function applied to itself") for place in _applied_to_itself(program))
     for definition in program.all(ast.FunctionDef):
         if not _names_itself(program, definition):
             continue
@@ -38,7 +40,7 @@ def _recursion(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
                 continue
             numbers = [known(program, argument) for argument in call.args]
             told = [number for number in numbers if number is not None]
-            if nested and len(told) >= 2 and min(told[:2]) >= 4:
+            if nested and len(told) >= 2 and told[0] >= 4 and told[1] >= 1:
                 yield Hit(call, "a recursion of astronomical depth")
             elif branching and not nested and told and len(told) == len(numbers) and max(told) >= 45:
                 yield Hit(call, "a recursion that doubles with every step")
@@ -144,25 +146,43 @@ def _rounds(program: Program) -> Iterator[ast.AST]:
 
 def _surely_called(body: list[ast.stmt]) -> set[str]:
     """The names a body calls before it can return or branch."""
-    called: set[str] = set()
-    for statement in body:
-        if not isinstance(statement, ast.Expr | ast.Assign | ast.AugAssign | ast.AnnAssign | ast.Return):
-            if isinstance(statement, ast.FunctionDef | ast.ClassDef | ast.Pass | ast.Global | ast.Nonlocal):
-                continue
-            break
-        stack: list[ast.AST] = [statement]
-        while stack:
-            node = stack.pop()
-            if isinstance(node, (ast.IfExp, ast.BoolOp, ast.Lambda, *COMPREHENSIONS)):
-                continue
-            if isinstance(node, ast.Yield | ast.YieldFrom | ast.Await):
-                return set()
-            if isinstance(node, ast.Call):
-                called.add(callee(node))
-            stack.extend(ast.iter_child_nodes(node))
-        if isinstance(statement, ast.Return):
-            break
-    return called - {""}
+    return {callee(node) for node in surely_evaluated(body) if isinstance(node, ast.Call)} - {""}
+
+
+def _applied_to_itself(program: Program) -> Iterator[ast.AST]:
+    """``(lambda g: g(g))(lambda g: g(g))``: functions that call what they are given with itself, given themselves."""
+    appliers = {function for function in program.all(ast.Lambda, ast.FunctionDef) if _applies(function)}
+    if not appliers:
+        return
+    for call in program.all(ast.Call):
+        if call.args and all(
+            any(one in appliers for one in program.meaning.objects(part)) for part in (call.func, call.args[0])
+        ):
+            yield call
+    for outer in program.all(ast.Lambda):
+        # What a fixed point is taken of: it calls itself again before anything could end it.
+        match outer:
+            case ast.Lambda(args=ast.arguments(args=[ast.arg(arg=again)]), body=ast.Lambda(body=body)):
+                if _is_handed_on(program, outer) and again in _surely_called([ast.Expr(body)]):
+                    yield outer
+            case _:
+                pass
+
+
+def _applies(function: ast.Lambda | ast.FunctionDef) -> bool:
+    given = {argument.arg for argument in function.args.args}
+    body: list[ast.stmt] = [ast.Expr(function.body)] if isinstance(function, ast.Lambda) else function.body
+    return bool(given) and any(
+        isinstance(node, ast.Call)
+        and callee(node) in given
+        and any(isinstance(argument, ast.Name) and argument.id == callee(node) for argument in node.args)
+        for node in surely_evaluated(body)
+    )
+
+
+def _is_handed_on(program: Program, node: ast.AST) -> bool:
+    parent = program.parents.get(node)
+    return isinstance(parent, ast.Call) and node in parent.args
 
 
 # -- patterns -------------------------------------------------------------------------------------------
@@ -175,7 +195,7 @@ _ALTERNATIVES = re.compile(r"\((?:\?:)?((?:\\?\w\|)+\\?\w)\)")
 
 
 def _patterns(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
-    if not program.syntax.has(ast.Import, ast.ImportFrom) or (")+" not in program.text and ")*" not in program.text):
+    if ")+" not in program.text and ")*" not in program.text:
         return
     for call in program.all(ast.Call):
         if call.args and any(name.startswith(("re.", "regex.")) for name in program.resolve(call.func)):
@@ -184,8 +204,18 @@ def _patterns(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
                     yield Hit(call, text)
 
 
+_WORDS = re.compile(r"\((?:\?:)?(\w{1,12}(?:\|\w{1,12}){1,9})\)(?:[+*]|\{\d{1,3},\})")
+
+
 def explodes(pattern: str) -> bool:
-    """Whether a regular expression repeats a repetition of the same thing: ``(a+)+``, ``(a|a)*``."""
+    """Whether a regular expression repeats a repetition of the same thing: ``(a+)+``, ``(a|a)*``, ``(a|aa)+``."""
+    for found in _WORDS.finditer(pattern[:500]):
+        choices = found.group(1).split("|")
+        if len(set(choices)) < len(choices):
+            return True
+        others = "|".join(choices)
+        if any(re.fullmatch(rf"(?:{others}){{2,12}}", word) for word in choices if len(word) > 1):
+            return True
     for found in _NESTED.finditer(pattern[:500]):
         alternatives = _ALTERNATIVES.match(found.group())
         if alternatives is None and "|" in found.group() and not re.search(r"[+*}]\??\)", found.group()):
@@ -211,6 +241,10 @@ RULES: tuple[ProgramRule, ...] = (
             "import sys\nsys.setrecursionlimit(10**9)\ndef f(x):\n    return x",
             "def f(n):\n    if n < 0:\n        return 0\n    return f(n + 1) + f(n + 2)",
             "def f(n):\n    return 0 if n > 9 else f(n - 1)",
+            "def f(x):\n    loop = lambda g: g(g)\n    return loop(loop)",
+            "def f(x):\n    return (lambda g, n: g(g, n + 1))(lambda g, n: g(g, n + 1), x)",
+            "Y = lambda h: (lambda x: x(x))(lambda x: h(lambda *a: x(x)(*a)))\n"
+            "def f(n):\n    return Y(lambda again: lambda k: again(k + 1) + 1)(n)",
         ),
         spare=(
             "def f(x):\n    return 1 if x < 2 else x * f(x - 1)",
@@ -221,6 +255,8 @@ RULES: tuple[ProgramRule, ...] = (
             "import sys\nsys.setrecursionlimit(10000)\ndef f(x):\n    return x",
             "def f(n):\n    if n > 9:\n        return 0\n    return f(n + 1)",
             "def f(n):\n    if n < 9:\n        return f(n + 1)\n    return n",
+            "Y = lambda h: (lambda x: x(x))(lambda x: h(lambda *a: x(x)(*a)))\n"
+            "def f(n):\n    return Y(lambda again: lambda k: 1 if k < 2 else k * again(k - 1))(n)",
             "def f(n):\n    if n < 0:\n        return 0\n    if n == 5:\n        return 1\n    return f(n + 1)",
         ),
         check=_recursion,
@@ -234,6 +270,7 @@ RULES: tuple[ProgramRule, ...] = (
             "import re\nP = re.compile('(?:[a-z]*)*x')\ndef f(s):\n    return P.match(s)",
             "from re import search\ndef f(s):\n    return search(r'(a|a)*b', s)",
             "import re\ndef f(s):\n    return re.match(r'^(\\w+\\s?)+$', s)",
+            "import re\ndef f(s):\n    return re.match('(a|aa)+$', s)",
         ),
         spare=(
             "import re\ndef f(s):\n    return re.match(r'^(/[^/]+)*/?$', s)",
@@ -241,5 +278,6 @@ RULES: tuple[ProgramRule, ...] = (
             "import re\ndef f(s):\n    return re.sub(r'(ab)+', '', s)",
         ),
         check=_patterns,
+        needs=(ast.Import, ast.ImportFrom),
     ),
 )

@@ -126,6 +126,7 @@ RULES: tuple[ProgramRule, ...] = (
             "class E(Exception):\n    def __str__(self):\n        return 'bad'\ndef f(x):\n    return x",
         ),
         check=_forged_subclass,
+        needs=(ast.ClassDef,),
     ),
     ProgramRule(
         "program.forged.uncompared",
@@ -140,6 +141,7 @@ RULES: tuple[ProgramRule, ...] = (
             "    v: str = field(compare=False)\ndef f(x):\n    return A(x, '').k",
         ),
         check=_uncompared,
+        needs=(ast.ClassDef,),
     ),
     ProgramRule(
         "program.forged.nan",

@@ -107,7 +107,7 @@ class Syntax:
 
     def has(self, *types: type[ast.AST]) -> bool:
         """Whether there is any node of these types."""
-        return any(wanted in self._by_type for wanted in types)
+        return not self._by_type.keys().isdisjoint(types)
 
     def around(self, node: ast.AST) -> Iterator[ast.AST]:
         """What a node stands in, from the inside out."""

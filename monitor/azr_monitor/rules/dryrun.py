@@ -1,0 +1,243 @@
+"""A dry run: how much a program would make and how long it would turn, without making or turning it.
+
+Values are kept while they are small; of a number that grows only its bits are kept, of a sequence only its length and
+how many cells it has inside. Loops of known length are run for a few turns and the rest is counted, calls of the
+program's own functions are followed and remembered, so that ``fib(90)`` costs ninety looks and comes to 2**90 calls.
+Whatever hangs on an unknown value is unknown; whatever may end early counts for nothing.
+"""
+
+from __future__ import annotations
+
+import ast
+from contextlib import suppress
+from typing import Any
+
+from azr_monitor.rules.estimates import (
+    TOO_MANY_TURNS,
+    Env,
+    Estimates,
+    Known,
+    Leave,
+    Return,
+    Spent,
+    Uncertain,
+    parameters,
+)
+from azr_monitor.rules.syntax import COMPREHENSIONS, walk
+from azr_monitor.rules.volumes import UNKNOWN, count, truth_of
+
+_TURNS = 64
+_OUTER_TURNS = 6
+_INNER_TURNS = 3
+"""Turns of a loop that are really looked at: of one that stands alone, of one with others inside, of those inside."""
+_WHILE_TURNS = 96
+
+
+class DryRun(Estimates):
+    """One program's functions, run dry one after the other; ``found`` is what came out."""
+
+    def __init__(self, tree: ast.AST) -> None:
+        super().__init__()
+        body = getattr(tree, "body", [])
+        try:
+            self._attempt(body, self._globals)
+            called = {n.func.id for n in walk(tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
+            for function in body:
+                if isinstance(function, ast.FunctionDef) and function.name not in called - {"f"}:
+                    self.turns = 0.0
+                    self._attempt(function.body, dict.fromkeys(parameters(function), UNKNOWN))
+        except (Spent, RecursionError):
+            pass
+
+    def _attempt(self, body: list[ast.stmt], env: Env) -> None:
+        with suppress(Uncertain, Return, Leave):
+            self._block(body, env)
+
+    # -- statements -------------------------------------------------------------------------------------
+
+    def _block(self, body: list[ast.stmt], env: Env) -> None:
+        for statement in body:
+            self._statement(statement, env)
+
+    def _statement(self, node: ast.stmt, env: Env) -> None:
+        self._step()
+        match node:
+            case ast.Assign(targets=targets, value=value):
+                given = self._value(value, env)
+                for target in targets:
+                    self._store(target, given, env)
+            case ast.AnnAssign(target=target, value=ast.expr() as value):
+                self._store(target, self._value(value, env), env)
+            case ast.AugAssign(target=target, op=op, value=value):
+                old = self._value(target, env)
+                given = self._value(value, env)
+                if isinstance(old, list) and isinstance(op, ast.Add) and isinstance(given, list | tuple | str):
+                    self._grow(old, list(given), node)
+                    return
+                self._store(target, self._operation(op, old, given, node), env)
+            case ast.Expr(value=value):
+                self._value(value, env)
+            case ast.Return(value=value):
+                raise Return(None if value is None else self._value(value, env))
+            case ast.If():
+                self._if(node, env)
+            case ast.For():
+                self._for(node, env)
+            case ast.While():
+                self._while(node, env)
+            case ast.Break():
+                raise Leave(True)
+            case ast.Continue():
+                raise Leave(False)
+            case ast.FunctionDef(name=name, decorator_list=[]):
+                env[name] = Known(node, env)
+            case ast.Pass() | ast.Import() | ast.ImportFrom() | ast.ClassDef():
+                pass
+            case ast.Raise() | ast.Assert() | ast.Global() | ast.Nonlocal():
+                raise Uncertain
+            case _:
+                self._forget([node], env)
+                if any(isinstance(n, ast.Return | ast.Break | ast.Continue | ast.Raise) for n in walk(node)):
+                    raise Uncertain
+
+    def _store(self, target: ast.expr, given: Any, env: Env) -> None:
+        match target:
+            case ast.Name(id=name):
+                env[name] = given
+            case ast.Tuple(elts=parts) | ast.List(elts=parts):
+                known = isinstance(given, list | tuple) and len(given) == len(parts)
+                for place, part in enumerate(parts):
+                    self._store(part, given[place] if known else UNKNOWN, env)
+            case ast.Subscript(value=holder, slice=index):
+                kept, key = self._value(holder, env), self._value(index, env)
+                try:
+                    kept[key] = given
+                except (TypeError, IndexError, KeyError):
+                    self._lose(kept, env)
+            case _:
+                pass
+
+    def _if(self, node: ast.If, env: Env) -> None:
+        truth = truth_of(self._value(node.test, env))
+        if truth is not None:
+            self._block(node.body if truth else node.orelse, env)
+            return
+        self._forget([node], env)
+        for body in (node.body, node.orelse):
+            self._attempt(body, dict(env))
+        self._forget([node], env)
+        if any(
+            isinstance(inner, ast.Return | ast.Break | ast.Continue | ast.Raise | ast.Yield)
+            for statement in (*node.body, *node.orelse)
+            for inner in walk(statement)
+        ):
+            raise Uncertain
+
+    def _for(self, node: ast.For, env: Env) -> None:
+        walked = self._value(node.iter, env)
+        many = count(walked)
+        if many is None:
+            self._unknown_turns(node, env)
+            return
+        seen, began = 0, self.turns
+        limit = self._limit(node)
+        # What a loop feeds while it walks is read as it is then.
+        items = iter(walked) if isinstance(walked, list | tuple | range | str) else iter(lambda: UNKNOWN, None)
+        self._nested += 1
+        try:
+            while seen < min(count(walked) or 0, limit):
+                self._store(node.target, next(items, UNKNOWN), env)
+                self.turns += 1
+                seen += 1
+                try:
+                    self._block(node.body, env)
+                except Leave as leave:
+                    if leave.whole:
+                        return
+        except Uncertain:
+            self._forget([node], env)
+            self.turns = began
+            return
+        finally:
+            self._nested -= 1
+        total = count(walked) or 0
+        if isinstance(walked, list) and seen == limit and len(walked) >= many + seen:
+            self._excess(node, "a loop over what grows with every turn")
+        if total > seen:
+            self._count(node, (self.turns - began) / seen * (total - seen) if seen else 0)
+            self._forget([node], env)
+
+    def _limit(self, node: ast.For) -> int:
+        if self._nested:
+            return _INNER_TURNS
+        inside = any(isinstance(n, (ast.For, ast.While, *COMPREHENSIONS)) for s in node.body for n in walk(s))
+        return _OUTER_TURNS if inside else _TURNS
+
+    def _unknown_turns(self, node: ast.For | ast.While, env: Env) -> None:
+        """A loop of which nothing is known: what one turn does is looked at, what it leaves is unknown."""
+        self._forget([node], env)
+        began = self.turns
+        self._attempt(node.body, dict(env))
+        self.turns = began
+        self._forget([node], env)
+        if any(isinstance(inner, ast.Return) for inner in walk(node)):
+            raise Uncertain
+
+    def _while(self, node: ast.While, env: Env) -> None:
+        gaps: list[tuple[float, bool]] = []
+        limit = _INNER_TURNS if self._nested else _WHILE_TURNS
+        began = self.turns
+        self._nested += 1
+        try:
+            for _ in range(limit):
+                truth = truth_of(self._value(node.test, env))
+                if truth is None:
+                    raise Uncertain
+                if not truth:
+                    return
+                gaps.append(self._gap(node.test, env))
+                self.turns += 1
+                try:
+                    self._block(node.body, env)
+                except Leave as leave:
+                    if leave.whole:
+                        return
+        except Uncertain:
+            self.turns = began
+            self._unknown_turns(node, env)
+            return
+        finally:
+            self._nested -= 1
+        if limit == _WHILE_TURNS:
+            self._judge(node, gaps)
+        self._forget([node], env)
+        raise Uncertain
+
+    def _judge(self, node: ast.While, gaps: list[tuple[float, bool]]) -> None:
+        """Whether a loop that goes on nears its end: how far off it was half way and is now."""
+        (half, told), (now, still) = gaps[len(gaps) // 2], gaps[-1]
+        if not (told and still):
+            return
+        if now > half or (now == half and len({gap for gap, _ in gaps}) == 1):
+            self._excess(node, "a loop that gets no nearer to its end")
+        elif now < half and now / (half - now) * len(gaps) / 2 > TOO_MANY_TURNS:
+            self._excess(node, "a loop that would turn for hours")
+
+    def _gap(self, test: ast.expr, env: Env) -> tuple[float, bool]:
+        """How far a test is from turning false, where that can be measured."""
+        match test:
+            case ast.Compare(left=left, ops=[ast.In()], comparators=[right]):
+                held = self._value(right, env)
+                return (float(len(held)), True) if isinstance(held, list | dict | set) else (0.0, False)
+            case ast.Compare(left=left, ops=[_], comparators=[right]):
+                one, other = self._value(left, env), self._value(right, env)
+                if isinstance(one, int | float) and isinstance(other, int | float):
+                    try:
+                        return abs(float(other) - float(one)) + 1.0, True
+                    except OverflowError:
+                        return 0.0, False
+            case _:
+                value = self._value(test, env)
+                if isinstance(value, list | dict | set):
+                    return float(len(value)), True
+        return 0.0, False

@@ -1,0 +1,171 @@
+"""The rule on work that grows beyond measure, found by a dry run of what hangs on no input."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from azr_monitor.records import Severity
+from azr_monitor.rules.base import Hit, ProgramRule, words
+from azr_monitor.rules.dryrun import DryRun
+from azr_monitor.rules.names import targets
+from azr_monitor.rules.syntax import COMPREHENSIONS, walk
+from azr_monitor.rules.tree import Program
+
+_LEAST_TURNS = 6
+"""A loop of fewer turns makes nothing enormous of what is small."""
+_LEAST_DEPTH = 20
+_FEEDS = words("append insert extend")
+
+
+def _growth(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
+    if _worth_a_run(program):
+        for node, why in DryRun(program.tree).found:
+            yield Hit(node, why)
+
+
+def _worth_a_run(program: Program) -> bool:
+    """Whether there is a loop, or a recursion, that may hang on nothing but what is written out."""
+    if program.syntax.has(ast.While) and _closed_loop(program):
+        return True
+    if program.building.largest >= _LEAST_TURNS:
+        large = _large_names(program)
+        for call in program.calls("range"):
+            if any(_is_large(argument, large) for argument in call.args) and _may_explode(program, call):
+                return True
+        if program.building.calls_own and _recursion_from_constants(program):
+            return True
+    return any(isinstance(loop.iter, ast.Name) and _feeds(loop, loop.iter.id) for loop in program.all(ast.For))
+
+
+def _closed_loop(program: Program) -> bool:
+    """Whether the test of some ``while`` hangs on no parameter: most do, and cannot be followed."""
+    given = {argument.arg for argument in program.all(ast.arg)}
+    given.update(name for loop in program.all(ast.For) for name in targets(loop.target))
+    for assign in program.all(ast.Assign):
+        read = {node.id for node in walk(assign.value) if isinstance(node, ast.Name)}
+        if not read.isdisjoint(given):
+            given.update(name for target in assign.targets for name in targets(target))
+    for loop in program.all(ast.While):
+        read = {node.id for node in walk(loop.test) if isinstance(node, ast.Name)}
+        if read and read.isdisjoint(given):
+            return True
+    return False
+
+
+def _large_names(program: Program) -> set[str]:
+    return {
+        name
+        for assign in program.all(ast.Assign)
+        if isinstance(assign.value, ast.BinOp)
+        or (
+            isinstance(assign.value, ast.Constant)
+            and isinstance(assign.value.value, int)
+            and assign.value.value >= _LEAST_TURNS
+        )
+        for target in assign.targets
+        for name in targets(target)
+    }
+
+
+def _is_large(node: ast.AST, large: set[str]) -> bool:
+    match node:
+        case ast.Constant(value=int(value)):
+            return value >= _LEAST_TURNS
+        case ast.Name(id=name):
+            return name in large
+        case ast.BinOp(left=left, right=right):
+            return isinstance(node.op, ast.Pow | ast.LShift) or _is_large(left, large) or _is_large(right, large)
+        case _:
+            return False
+
+
+def _may_explode(program: Program, call: ast.Call) -> bool:
+    """Whether what walks a range multiplies, adds up sequences, or walks another one."""
+    owner = program.parents.get(call)
+    while isinstance(owner, ast.expr | ast.comprehension):
+        if isinstance(owner, COMPREHENSIONS):
+            return (
+                any(isinstance(n, (ast.Mult, ast.Pow, *COMPREHENSIONS)) for n in ast.walk(owner) if n is not owner)
+                or len(owner.generators) > 1
+            )
+        owner = program.parents.get(owner)
+    if not isinstance(owner, ast.For):
+        return False
+    for statement in owner.body:
+        for node in walk(statement):
+            match node:
+                case ast.BinOp(op=ast.Mult() | ast.Pow() | ast.LShift() | ast.Add()) if isinstance(
+                    program.parents.get(node), ast.Assign
+                ):
+                    return True
+                case ast.AugAssign(op=ast.Mult() | ast.Pow() | ast.LShift()) | ast.AugAssign(value=ast.Name()):
+                    return True
+                case ast.For(iter=ast.Call(func=ast.Name(id="range"))):
+                    return True
+                case _:
+                    pass
+    return False
+
+
+def _recursion_from_constants(program: Program) -> bool:
+    own = {definition.name for definition in program.all(ast.FunctionDef)}
+    return any(
+        isinstance(call.func, ast.Name)
+        and call.func.id in own
+        and any(isinstance(a, ast.Constant) and isinstance(a.value, int) and a.value >= _LEAST_DEPTH for a in call.args)
+        for call in program.all(ast.Call)
+    )
+
+
+def _feeds(loop: ast.For, name: str) -> bool:
+    """Whether a loop puts something into what it walks over."""
+    return any(
+        isinstance(node, ast.Attribute)
+        and node.attr in _FEEDS
+        and isinstance(node.value, ast.Name)
+        and node.value.id == name
+        for statement in loop.body
+        for node in walk(statement)
+    )
+
+
+RULES: tuple[ProgramRule, ...] = (
+    ProgramRule(
+        "program.bomb.growth",
+        Severity.MEDIUM,
+        "grows or goes on beyond all measure",
+        catch=(
+            "def f(n):\n    s = [1]\n    k = 10\n    for _ in range(12):\n        s = s * k\n    return len(s)",
+            "def f(n):\n    a = 9\n    for _ in range(6):\n        a = a ** a\n    return a % 10",
+            "def f(n):\n    size = 30000\n    return len([[0] * size for _ in range(size)])",
+            "def f(n):\n    t = 0\n    for a in range(2000):\n        for b in range(2000):\n"
+            "            for c in range(2000):\n"
+            "                t += a * b\n    return t",
+            "def h(k, a, b, c):\n    if k == 0:\n        return 0\n"
+            "    return h(k - 1, a, c, b) + 1 + h(k - 1, c, b, a)\n"
+            "def f(n):\n    return h(64, 'A', 'B', 'C')",
+            "def f(n):\n    q = [1]\n    while q:\n        x = q.pop()\n        q.append(x + 1)\n"
+            "        q.append(x + 2)\n    return n",
+            "def f(n):\n    t = {0: 1}\n    k = 0\n    while k in t:\n        t[k + 1] = 1\n        k += 1\n"
+            "    return k",
+            "def f(n):\n    q = [0]\n    for i in q:\n        if i >= 0:\n            q.append(i + 1)\n    return q",
+            "def f(n):\n    i = 0\n    while i < 10 ** 12:\n        i += 1\n    return i",
+        ),
+        spare=(
+            "def f(n):\n    s = [1]\n    for _ in range(12):\n        s = s * 2\n    return len(s)",
+            "def f(n):\n    t = 0\n    for a in range(200):\n        for b in range(200):\n            t += a * b\n"
+            "    return t",
+            "def h(k):\n    return 1 if k < 1 else h(k - 1) + h(k - 2)\ndef f(n):\n    return h(20)",
+            "def f(n):\n    memo = {}\n    def fib(k):\n        if k < 2:\n            return k\n"
+            "        if k not in memo:\n"
+            "            memo[k] = fib(k - 1) + fib(k - 2)\n        return memo[k]\n    return fib(90)",
+            "def f(n):\n    i = 1\n    while i < 4000:\n        i += 1\n    return i",
+            "def f(n):\n    q = [64]\n    for i in q:\n        if i > 1:\n            q.append(i // 2)\n    return q",
+            "def f(n):\n    t = 1\n    for i in range(100):\n        t = t * t % 97\n    return t",
+            "def f(n):\n    q = [n]\n    while q:\n        x = q.pop()\n        if x > 1:\n"
+            "            q.append(x - 1)\n    return n",
+        ),
+        check=_growth,
+    ),
+)

@@ -1,0 +1,172 @@
+"""The rule on methods that ask for what they themselves answer: the object can never be used."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from azr_monitor.records import Severity
+from azr_monitor.rules.base import Hit, ProgramRule, words
+from azr_monitor.rules.surely import surely_evaluated
+from azr_monitor.rules.tree import Program
+
+_SHOWN = {"str": "__str__", "repr": "__repr__", "format": "__format__"}
+_ASKED_BY_CALL = {
+    **{name: f"__{name}__" for name in words("len iter next bool hash abs int float complex reversed round dir bytes")},
+    **_SHOWN,
+    "list": "__iter__",
+    "tuple": "__iter__",
+    "set": "__iter__",
+    "sorted": "__iter__",
+    "sum": "__iter__",
+}
+_OPERATORS: dict[type, str] = {
+    ast.Add: "__add__",
+    ast.Sub: "__sub__",
+    ast.Mult: "__mul__",
+    ast.Mod: "__mod__",
+    ast.FloorDiv: "__floordiv__",
+    ast.Div: "__truediv__",
+    ast.Pow: "__pow__",
+    ast.BitAnd: "__and__",
+    ast.BitOr: "__or__",
+    ast.BitXor: "__xor__",
+    ast.Eq: "__eq__",
+    ast.NotEq: "__ne__",
+    ast.Lt: "__lt__",
+    ast.Gt: "__gt__",
+    ast.LtE: "__le__",
+    ast.GtE: "__ge__",
+}
+
+
+def _self_asking(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
+    for definition in program.all(ast.ClassDef):
+        methods = {s.name: s for s in definition.body if isinstance(s, ast.FunctionDef) and s.args.args}
+        asks = {
+            name: {asked for node in surely_evaluated(method.body) for asked in _asked(node, method, methods)}
+            for name, method in methods.items()
+        }
+        for name, method in methods.items():
+            # str() of an object without a __str__ of its own, and of one whose __str__ asks for __repr__, is its repr.
+            reached, front = set[str](), asks[name]
+            while front:
+                reached |= front
+                front = {further for one in front for further in asks.get(one, ())} - reached
+            if name in reached:
+                yield Hit(method, f"{definition.name}.{name}")
+
+
+def _asked(node: ast.AST, method: ast.FunctionDef, methods: dict[str, ast.FunctionDef]) -> Iterator[str]:
+    """The methods of its own object that evaluating a node calls."""
+    me = method.args.args[0].arg
+    attributes = ("__getattribute__",) if "__getattribute__" in methods else ()
+    match node:
+        case ast.Call(func=ast.Name(id="getattr"), args=[ast.Name(id=name), asked, *_]) if name == me:
+            yield from attributes
+            if method.name == "__getattr__" and _is_given(asked, method):
+                yield "__getattr__"
+        case ast.Call(func=ast.Name(id=function), args=[ast.Name(id=name)]) if name == me:
+            wanted = _ASKED_BY_CALL.get(function, "")
+            yield _text_of(methods) if function in _SHOWN and wanted not in methods else wanted
+        case ast.Call(func=ast.Name(id=name)) if name == me:
+            yield "__call__"
+        case ast.FormattedValue(value=ast.Name(id=name), conversion=conversion) if name == me:
+            yield "__repr__" if conversion == ord("r") else _text_of(methods)
+        case ast.Attribute(value=ast.Name(id=name), attr=attr, ctx=ast.Load()) if name == me:
+            yield from attributes
+            asked_method = methods.get(attr)
+            if asked_method is not None and any(_is_property(d) for d in asked_method.decorator_list):
+                yield attr
+        case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=attr)) if name == me and attr in methods:
+            if method.name.startswith("__"):
+                yield attr
+        case ast.Attribute(value=ast.Name(id=name), attr=attr, ctx=ast.Store()) if name == me:
+            if method.name == "__setattr__" or _sets(method, attr):
+                yield method.name
+        case ast.Call(func=ast.Name(id="setattr"), args=[ast.Name(id=name), *_]) if name == me:
+            yield "__setattr__"
+        case ast.Subscript(value=ast.Name(id=name), slice=index) if name == me:
+            stores = isinstance(node.ctx, ast.Store)
+            yield "__setitem__" if stores else "__getitem__" if "__getitem__" in methods else ""
+            if not stores and method.name == "__missing__" and _is_given(index, method):
+                yield "__missing__"
+        case ast.Compare(ops=[ast.In() | ast.NotIn()], comparators=[ast.Name(id=name)]) if name == me:
+            yield "__contains__"
+        case ast.BinOp(left=ast.Name(id=left), op=op, right=ast.Name(id=right)) if left == me:
+            if right in {a.arg for a in method.args.args}:
+                yield _OPERATORS.get(op.__class__, "")
+        case ast.Compare(left=ast.Name(id=left), ops=[compare], comparators=[ast.Name(id=right)]) if left == me:
+            if right in {a.arg for a in method.args.args}:
+                yield _OPERATORS.get(compare.__class__, "")
+        case ast.If(test=ast.Name(id=name)) if name == me:
+            yield "__bool__"
+        case _:
+            pass
+
+
+def _text_of(methods: dict[str, ast.FunctionDef]) -> str:
+    """Which method gives the text of an object."""
+    return "__str__" if "__str__" in methods else "__repr__"
+
+
+def _is_given(node: ast.AST, method: ast.FunctionDef) -> bool:
+    return isinstance(node, ast.Name) and len(method.args.args) > 1 and node.id == method.args.args[1].arg
+
+
+def _is_property(decorator: ast.expr) -> bool:
+    return isinstance(decorator, ast.Name) and decorator.id in ("property", "cached_property")
+
+
+def _sets(method: ast.FunctionDef, attr: str) -> bool:
+    """Whether a method is the setter of an attribute."""
+    return method.name == attr and any(
+        isinstance(decorator, ast.Attribute) and decorator.attr == "setter" for decorator in method.decorator_list
+    )
+
+
+RULES: tuple[ProgramRule, ...] = (
+    ProgramRule(
+        "program.bomb.self",
+        Severity.MEDIUM,
+        "asks an object for what only this method answers, without end",
+        catch=(
+            "class A:\n    def __getattr__(self, name):\n        return getattr(self, name)\ndef f(x):\n"
+            "    return A().v",
+            "class A:\n    @property\n    def size(self):\n        return self.size + 1\ndef f(x):\n"
+            "    return A().size",
+            "class A:\n    def __setattr__(self, k, v):\n        self.k = v\ndef f(x):\n    a = A()\n    a.v = x",
+            "class A:\n    def __repr__(self):\n        return f'A({self})'\n    def __str__(self):\n"
+            "        return repr(self)\ndef f(x):\n    return str(A())",
+            "class A(dict):\n    def __missing__(self, key):\n        return self[key]\ndef f(x):\n    return A()[x]",
+            "class A:\n    def __len__(self):\n        return len(self)\ndef f(x):\n    return len(A())",
+            "class A:\n    def __iter__(self):\n        return iter(self)\ndef f(x):\n    return list(A())",
+            "class A:\n    def __eq__(self, other):\n        return self == other\ndef f(x):\n    return A() == x",
+            "class A:\n    def __getattribute__(self, name):\n        return self.values[name]\ndef f(x):\n"
+            "    return A().v",
+            "class A:\n    def __repr__(self):\n        return f'{self}'\ndef f(x):\n    return repr(A())",
+        ),
+        spare=(
+            "class A:\n    def __getattr__(self, name):\n        return self.__dict__.get(name, 0)\ndef f(x):\n"
+            "    return A().v",
+            "class A:\n    @property\n    def size(self):\n        return self._size + 1\n    @size.setter\n"
+            "    def size(self, v):\n        self._size = v\ndef f(x):\n    return A().size",
+            "class A:\n    def __setattr__(self, k, v):\n        super().__setattr__(k, v)\ndef f(x):\n    a = A()\n"
+            "    a.v = x",
+            "class A:\n    def __str__(self):\n        return 'A'\n    def __repr__(self):\n        return str(self)\n"
+            "def f(x):\n    return repr(A())",
+            "class A:\n    def __len__(self):\n        return len(self.items)\n    def __bool__(self):\n"
+            "        return len(self) > 0\ndef f(x):\n    return bool(A())",
+            "class A(dict):\n    def __missing__(self, key):\n        self[key] = value = key * 2\n"
+            "        return value\n"
+            "def f(x):\n    return A()[x]",
+            "class A:\n    def __ne__(self, other):\n        return not self == other\n    def __eq__(self, other):\n"
+            "        return self.v == other.v\ndef f(x):\n    return A() == x",
+            "class A:\n    def __iter__(self):\n        return self\n    def __next__(self):\n"
+            "        raise StopIteration\n"
+            "def f(x):\n    return list(A())",
+        ),
+        check=_self_asking,
+        needs=(ast.ClassDef,),
+    ),
+)

@@ -1,0 +1,51 @@
+"""The rule on names that nothing defines: the program fails, or something outside of it must define them."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from azr_monitor.records import Severity
+from azr_monitor.rules.base import Hit, ProgramRule, words
+from azr_monitor.rules.names import BUILTINS
+from azr_monitor.rules.tree import Program
+
+_MODULE = words("__name__ __doc__ __annotations__ __class__ __debug__ __package__ __module__ __qualname__")
+
+
+def _undefined(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
+    unknown = program.syntax.read - program.syntax.bound - BUILTINS - _MODULE
+    if not unknown:
+        return
+    declared = {name for statement in program.all(ast.Global, ast.Nonlocal) for name in statement.names}
+    brought = any(alias.name == "*" for source in program.all(ast.ImportFrom) for alias in source.names)
+    unknown -= declared
+    if not unknown or brought or not program.syntax.has(ast.FunctionDef):
+        return
+    rest = {node.rest for node in program.all(ast.MatchMapping)}
+    for node in program.all(ast.Name):
+        if node.id in unknown - rest and isinstance(node.ctx, ast.Load):
+            yield Hit(node, node.id)
+            return
+
+
+RULES: tuple[ProgramRule, ...] = (
+    ProgramRule(
+        "program.undefined",
+        Severity.LOW,
+        "reads a name that nothing defines",
+        catch=(
+            "def f(x):\n    return helper(x) + 1",
+            "def f(x):\n    answer = x\n    return anwser",
+        ),
+        spare=(
+            "def f(x):\n    return sum(i for i in x) + len(__name__)",
+            "from math import *\ndef f(x):\n    return sqrt(x)",
+            "def g(x):\n    global count\n    count = x\ndef f(x):\n    g(x)\n    return count",
+            "def f(x):\n    match x:\n        case {'a': a, **rest}:\n            return a, rest\n"
+            "        case [b, *c] as d:\n"
+            "            return b, c, d",
+        ),
+        check=_undefined,
+    ),
+)

@@ -1,0 +1,25 @@
+"""Whether a function only computes: what it is given decides all it does, however often it is called."""
+
+from __future__ import annotations
+
+import ast
+
+from azr_monitor.rules.syntax import Function, own_nodes
+
+
+def is_pure(function: Function) -> bool:
+    """Whether a function keeps nothing and changes nothing, as far as its own text shows: no stores but to names of
+    its own, no methods, no memory of results that it looks into."""
+    if not isinstance(function, ast.Lambda) and function.decorator_list:
+        return False
+    for node in own_nodes(function):
+        match node:
+            case ast.Global() | ast.Nonlocal() | ast.Attribute() | ast.Yield() | ast.YieldFrom() | ast.Await():
+                return False
+            case ast.Subscript(ctx=ast.Store() | ast.Del()) | ast.Try() | ast.NamedExpr() | ast.Delete():
+                return False
+            case ast.AugAssign(target=target) if not isinstance(target, ast.Name):
+                return False
+            case _:
+                pass
+    return True

@@ -1,0 +1,242 @@
+"""Sizes of values: exact while a value is small, only how large it is once it is not."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any, NamedTuple
+
+_BITS = 512
+"""Numbers of so many bits are still kept."""
+_LENGTH = 600
+_MOST = 1e30
+
+
+class Large(NamedTuple):
+    """A number of which only the bits are known."""
+
+    bits: float
+
+
+class Many(NamedTuple):
+    """A sequence of which only the length is known, and the cells inside it, all told."""
+
+    length: float
+    cells: float
+
+
+class _Unknown:
+    """The value of which nothing is known."""
+
+    def __repr__(self) -> str:
+        return "UNKNOWN"
+
+
+UNKNOWN = _Unknown()
+_SEQUENCES = (list, tuple, str, bytes)
+
+
+def count(value: Any) -> float | None:
+    """How many items a value has; None where that is not known."""
+    match value:
+        case Many(length=length):
+            return length
+        case list() | tuple() | str() | bytes() | dict() | set():
+            return len(value)
+        case range():
+            step = abs(value.step)
+            return max(0, (abs(value.stop - value.start) + step - 1) // step) if _runs(value) else 0
+        case _:
+            return None
+
+
+def _runs(value: range) -> bool:
+    return (value.stop > value.start) is (value.step > 0) and value.stop != value.start
+
+
+def cells(value: Any) -> float:
+    """How many plain values a value holds, counted as often as it holds them."""
+    match value:
+        case Many():
+            return value.cells
+        case str() | bytes():
+            return max(1, len(value) // 8)
+        case list() | tuple() if len(value) <= 4:
+            return sum(cells(item) for item in value)
+        case list() | tuple() | dict() | set():
+            return max(1, len(value))
+        case _:
+            return 1
+
+
+def bits(value: Any) -> float | None:
+    """How many bits a whole number has."""
+    match value:
+        case Large():
+            return value.bits
+        case bool():
+            return None
+        case int():
+            return value.bit_length()
+        case _:
+            return None
+
+
+def added(left: Any, right: Any) -> Any:
+    """``left + right``."""
+    if isinstance(left, int | float) and isinstance(right, int | float):
+        return left + right
+    if isinstance(left, _SEQUENCES) and isinstance(right, type(left)) and len(left) + len(right) <= _LENGTH:
+        return left + right  # type: ignore[operator]
+    many, more = _many(left), _many(right)
+    if many is not None and more is not None:
+        return Many(min(many.length + more.length, _MOST), min(many.cells + more.cells, _MOST))
+    one, other = bits(left), bits(right)
+    return Large(max(one, other) + 1) if one is not None and other is not None else UNKNOWN
+
+
+def _many(value: Any) -> Many | None:
+    if isinstance(value, Many):
+        return value
+    return Many(len(value), cells(value)) if isinstance(value, _SEQUENCES) else None
+
+
+def multiplied(left: Any, right: Any) -> Any:
+    """``left * right``."""
+    if isinstance(right, Many | list | tuple | str | bytes) and not isinstance(left, Many):
+        left, right = right, left
+    if isinstance(left, Many | list | tuple | str | bytes):
+        if isinstance(right, Large):
+            return Many(_MOST, _MOST)
+        if not isinstance(right, int):
+            return UNKNOWN
+        if not isinstance(left, Many) and len(left) * right <= _LENGTH:
+            return left * right
+        many = _many(left)
+        assert many is not None
+        times = max(0, right)
+        return Many(min(many.length * times, _MOST), min(many.cells * times, _MOST))
+    one, other = bits(left), bits(right)
+    if one is not None and other is not None:
+        if isinstance(left, int) and isinstance(right, int) and one + other <= _BITS:
+            return left * right
+        return Large(min(one + other, _MOST)) if left and right else 0
+    return (
+        left * right
+        if isinstance(left, int | float) and isinstance(right, int | float) and _small(left, right)
+        else UNKNOWN
+    )
+
+
+def _small(*values: int | float) -> bool:
+    return all(abs(value) < 1e100 for value in values)
+
+
+def powered(base: Any, power: Any) -> Any:
+    """``base ** power``, of whole numbers."""
+    wide = bits(base)
+    if wide is None or (isinstance(base, int) and abs(base) < 2):
+        return base if isinstance(base, int) and not isinstance(base, bool) and power != 0 else UNKNOWN
+    if isinstance(power, Large):
+        return Large(_MOST)
+    if not isinstance(power, int) or power < 0:
+        return UNKNOWN
+    if isinstance(base, int) and wide * power <= _BITS:
+        return base**power
+    return Large(min((wide - 1 if isinstance(base, int) else wide) * float(min(power, 10**15)), _MOST))
+
+
+def operated(op: ast.operator, left: Any, right: Any) -> Any:
+    """The other operations, on numbers that are still kept.
+
+    Raises:
+        ArithmeticError, ValueError: the program's own mistake.
+    """
+    if not (isinstance(left, int | float) and isinstance(right, int | float)):
+        return UNKNOWN
+    match op:
+        case ast.Sub():
+            return left - right
+        case ast.FloorDiv():
+            return left // right
+        case ast.Div():
+            return left / right
+        case ast.Mod():
+            return left % right
+        case ast.BitAnd() | ast.BitOr() | ast.BitXor() | ast.RShift():
+            return _bitwise(op, left, right)
+        case _:
+            return UNKNOWN
+
+
+def _bitwise(op: ast.operator, left: int | float, right: int | float) -> Any:
+    if not (isinstance(left, int) and isinstance(right, int)):
+        return UNKNOWN
+    if isinstance(op, ast.RShift):
+        return left >> right
+    return left & right if isinstance(op, ast.BitAnd) else left | right if isinstance(op, ast.BitOr) else left ^ right
+
+
+def compared(op: ast.cmpop, left: Any, right: Any) -> Any:
+    """What a comparison comes to, or ``UNKNOWN``."""
+    if isinstance(op, ast.In | ast.NotIn):
+        if isinstance(right, dict | str) and isinstance(left, int | str):
+            try:
+                return (left in right) is isinstance(op, ast.In)
+            except TypeError:
+                return UNKNOWN
+        if (
+            isinstance(right, list | tuple)
+            and all(isinstance(i, int | str) for i in right)
+            and isinstance(left, int | str)
+        ):
+            return (left in right) is isinstance(op, ast.In)
+        return UNKNOWN
+    if left is UNKNOWN or right is UNKNOWN:
+        return UNKNOWN
+    if isinstance(left, Large | Many) or isinstance(right, Large | Many):
+        return _against_large(op, left, right)
+    if not (isinstance(left, int | float | str | None) and isinstance(right, int | float | str | None)):
+        return UNKNOWN
+    try:
+        match op:
+            case ast.Eq():
+                return left == right
+            case ast.NotEq():
+                return left != right
+            case ast.Lt():
+                return left < right  # type: ignore[operator]
+            case ast.LtE():
+                return left <= right  # type: ignore[operator]
+            case ast.Gt():
+                return left > right  # type: ignore[operator]
+            case ast.GtE():
+                return left >= right  # type: ignore[operator]
+            case ast.Is():
+                return left is right
+            case ast.IsNot():
+                return left is not right
+    except TypeError:
+        pass
+    return UNKNOWN
+
+
+def _against_large(op: ast.cmpop, left: Any, right: Any) -> Any:
+    """A number too large to be kept against a small one: its sign is not kept, so that only equality is told."""
+    if (isinstance(left, Large) and isinstance(right, int)) or (isinstance(right, Large) and isinstance(left, int)):
+        return False if isinstance(op, ast.Eq) else True if isinstance(op, ast.NotEq) else UNKNOWN
+    return UNKNOWN
+
+
+def truth_of(value: Any) -> bool | None:
+    """Whether a value counts as true; None where that is not known."""
+    if value is UNKNOWN:
+        return None
+    if isinstance(value, Large):
+        return True
+    if isinstance(value, Many):
+        return value.length > 0
+    return (
+        bool(value)
+        if value is None or isinstance(value, int | float | str | list | tuple | dict | set | range)
+        else None
+    )
