@@ -13,19 +13,12 @@ from typing import Any
 import pytest
 from textual.message import Message
 
+from azr_platform.ledger.filters import SampleFilter
 from azr_platform.ledger.writer import LedgerWriter
 from azr_platform.records import Kind, Role
-from azr_tui.feed import Feed, PulseTaker
-from azr_tui.messages import (
-    LedgerTrouble,
-    PageRead,
-    PageRequest,
-    Pulse,
-    SampleFilter,
-    SampleRead,
-    SampleRequest,
-    SnapshotTaken,
-)
+from azr_tui.feed import Feed, Finder, PulseTaker
+from azr_tui.messages import LedgerTrouble, Pulse, SnapshotTaken
+from azr_tui.questions import AskSample, AskSamples, SampleRead, SamplesRead
 
 DEADLINE = 120.0
 
@@ -118,14 +111,57 @@ def test_a_snapshot_is_whole(full_run: Any, started: Any) -> None:
 def test_questions_are_answered_between_polls(full_run: Any, started: Any) -> None:
     feed, inbox = started(full_run[0], poll=30.0)
     inbox.wait(SnapshotTaken)
-    feed.ask(SampleRequest(506))
-    feed.ask(SampleRequest(99_999))
-    feed.ask(PageRequest(SampleFilter(Role.SOLVE, Kind.INDUCTION), before=100, size=5))
+    feed.ask(AskSample(506), inbox.post)
     assert inbox.wait(SampleRead).detail.sample.id == 506
+    feed.ask(AskSample(99_999), inbox.post)
+    feed.ask(AskSamples(SampleFilter(role=Role.SOLVE, kind=Kind.INDUCTION), beyond=100, size=5), inbox.post)
     assert inbox.wait(SampleRead, 2).detail is None
-    page = inbox.wait(PageRead)
+    page = inbox.wait(SamplesRead)
     assert page.more and len(page.rows) == 5
     assert all(row.id < 100 and (row.role, row.kind) == ("solve", "induction") for row in page.rows)
+
+
+def test_what_a_widget_asks_again_is_answered_once_for_the_newest_question(full_run: Any) -> None:
+    inbox, other = Inbox(), Inbox()
+    feed = Feed(full_run[0], inbox.post, poll=30.0)
+    for number in (1, 2, 3):
+        feed.ask(AskSample(number), inbox.post)
+        feed.ask(AskSample(number + 10), other.post)
+    thread = threading.Thread(target=feed.work)
+    thread.start()
+    try:
+        assert inbox.wait(SampleRead).question == AskSample(3)
+        assert other.wait(SampleRead).question == AskSample(13)
+    finally:
+        feed.stop()
+        thread.join(60)
+    assert len(inbox.of(SampleRead)) == len(other.of(SampleRead)) == 1
+
+
+def test_a_search_is_answered_from_what_is_indexed_and_again_when_all_of_it_is(
+    full_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("azr_platform.ledger.search.AT_ONCE", 100)
+    inbox = Inbox()
+    finder = Finder(full_run[0], inbox.post)
+    thread = threading.Thread(target=finder.work)
+    thread.start()
+    try:
+        time.sleep(0.1)
+        assert not (full_run[0] / "search.db").exists(), "nobody has searched yet"
+        finder.ask(AskSamples(SampleFilter(text="return"), None, 5), inbox.post)
+        first = inbox.wait(SamplesRead)
+        assert first.behind > 0
+        last = inbox.wait(SamplesRead, 2)
+        assert last.behind == 0 and last.more
+        assert min(row.id for row in last.rows) > max(row.id for row in first.rows)
+        for row in last.rows:
+            text, spans = last.snippets[row.id]
+            assert [text[start:end].lower() for start, end in spans] and "return" in text
+    finally:
+        finder.stop()
+        thread.join(60)
+    assert not thread.is_alive()
 
 
 def test_trouble_is_told_once_and_its_end_too(tmp_path: Path, open_run: Any, started: Any) -> None:
@@ -144,7 +180,7 @@ def test_the_writer_does_not_wait_for_the_feed(full_run: Any, started: Any) -> N
     feed, inbox = started(folder, poll=0.0)
     inbox.wait(SnapshotTaken)
     for number in range(1, 200):
-        feed.ask(SampleRequest(number))
+        feed.ask(AskSample(number), lambda answer: inbox.post(answer))  # each from a widget of its own
     for step in range(43, 53):
         run.step(step)  # the writer raises LedgerBroken if a reader locks it out
     assert inbox.wait(SampleRead, 199).detail is not None

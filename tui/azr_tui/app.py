@@ -19,20 +19,17 @@ from azr_monitor.records import Severity
 from azr_platform.channel.messages import Action, Command, Decision
 from azr_tui import keys, steer
 from azr_tui.escape import visible_line
-from azr_tui.feed import Feed, PulseTaker
+from azr_tui.feed import Feed, Finder, PulseTaker
 from azr_tui.messages import (
     AcknowledgeWanted,
     CommandDone,
     DecisionWanted,
     LedgerTrouble,
-    PageRead,
-    PageWanted,
     Pulse,
-    SampleRead,
-    SampleRequest,
     SampleWanted,
     SnapshotTaken,
 )
+from azr_tui.questions import AskSample, SampleRead, Wanted
 from azr_tui.screens.confirm import ConfirmScreen
 from azr_tui.screens.help import HelpScreen
 from azr_tui.screens.live import LiveScreen
@@ -75,6 +72,7 @@ class AzrApp(App[None]):
         self._poll = poll
         self._main = MainScreen()
         self._feed = Feed(run, self.post_message, poll)
+        self._finder = Finder(run, self.post_message)
         self._pulse = PulseTaker(run, self.post_message, poll)
         self._view = View(run, clock(), read_only=read_only)
         self._newest_alert: int | None = None
@@ -88,11 +86,13 @@ class AzrApp(App[None]):
     def on_mount(self) -> None:
         self.push_screen(self._main)
         self.run_worker(self._feed.work, name="feed", group="feed", thread=True)
+        self.run_worker(self._finder.work, name="finder", group="finder", thread=True)
         self.run_worker(self._pulse.work, name="pulse", group="pulse", thread=True)
         self.set_interval(max(self._poll, 0.5), self._tick)
 
     def on_unmount(self) -> None:
         self._feed.stop()
+        self._finder.stop()
         self._pulse.stop()
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
@@ -121,14 +121,10 @@ class AzrApp(App[None]):
         self._view = replace(self._view, now=self._clock(), status=message.status)
         self._tick()
 
-    def on_page_read(self, message: PageRead) -> None:
-        if self._main.is_mounted:
-            self._main.take(message)
-
     def on_sample_read(self, message: SampleRead) -> None:
         top = self._top
         if message.detail is None:
-            self.notify(f"There is no sample {message.request.number}.", severity="warning", markup=False)
+            self.notify(f"There is no sample {message.question.number}.", severity="warning", markup=False)
         elif isinstance(top, SampleScreen):
             top.replace(message.detail)
         elif top is self._main:
@@ -147,7 +143,7 @@ class AzrApp(App[None]):
         )
         top = self._top
         if message.command.action is Action.DECIDE and isinstance(top, SampleScreen):
-            self._feed.ask(SampleRequest(top.number))
+            self._feed.ask(AskSample(top.number), self.post_message)
 
     def _show(self, *, snapshot: Snapshot | None = None, trouble: str | None = None) -> None:
         view = self._view
@@ -195,11 +191,11 @@ class AzrApp(App[None]):
 
     # -- what widgets ask for ----------------------------------------------------------------------------
 
-    def on_page_wanted(self, message: PageWanted) -> None:
-        self._feed.ask(message.request)
+    def on_wanted(self, message: Wanted) -> None:
+        (self._finder if message.question.searches else self._feed).ask(message.question, message.reply)
 
     def on_sample_wanted(self, message: SampleWanted) -> None:
-        self._feed.ask(SampleRequest(message.number))
+        self._feed.ask(AskSample(message.number), self.post_message)
 
     def on_acknowledge_wanted(self, message: AcknowledgeWanted) -> None:
         if not self._may_steer():

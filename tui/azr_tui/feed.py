@@ -1,13 +1,12 @@
-"""The one place where the dashboard reads: a thread polls the ledger and posts what it found.
+"""Where the dashboard reads: one thread polls the ledger and answers questions, another answers those that search.
 
 ```
-          ask(PageRequest | SampleRequest)
-widgets ──────────────────────────────────► Feed thread ── LedgerReader (read-only)
-        ◄──────────────────────────────────
-          SnapshotTaken · PageRead · SampleRead · LedgerTrouble
+             ask(question, reply)
+widgets ──┬────────────────────────► Feed ─── LedgerReader (read-only) ──► SnapshotTaken · LedgerTrouble
+          └────────────────────────► Finder ─ SearchIndex, brought up to date as soon as somebody searches
+        ◄── reply(answer) ──────────
 ```
-
-The writer never waits for it (WAL), and nothing the ledger does can end the dashboard: what goes wrong becomes a
+The writer never waits for them (WAL), and nothing the ledger does can end the dashboard: what goes wrong becomes a
 line, and the next poll opens the file again.
 """
 
@@ -16,7 +15,9 @@ from __future__ import annotations
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -27,56 +28,66 @@ from azr_platform.channel.messages import Status
 from azr_platform.ledger.errors import LedgerError, UnknownRun
 from azr_platform.ledger.reader import LedgerReader
 from azr_platform.ledger.records import AlertRow
-from azr_tui.messages import LedgerTrouble, PageRead, PageRequest, Pulse, SampleRead, SampleRequest, SnapshotTaken
-from azr_tui.view import Series, Snapshot
+from azr_platform.ledger.search import SearchIndex
+from azr_tui.curves import Curves
+from azr_tui.messages import LedgerTrouble, Pulse, SnapshotTaken
+from azr_tui.questions import Question, Reply, Sources
+from azr_tui.view import Snapshot
 
 ALERTS_ON_HAND = 200
 _UNREADABLE = (LedgerError, sqlite3.Error, OSError, ValueError, TypeError, msgspec.MsgspecError)
 """What a missing, locked, foreign or damaged file can raise, in the reader or while its rows are taken."""
 
 Post = Callable[[Message], object]
-Request = PageRequest | SampleRequest
 
 
-class Feed:
-    """Reads one run's ledger; ``work`` is the body of its thread, everything else may be called from any thread."""
+class Asked:
+    """Questions that wait for their turn. One asked again by the same widget takes the place of the earlier one."""
 
-    def __init__(self, run: Path, post: Post, poll: float = 1.0) -> None:
+    def __init__(self) -> None:
+        self.ended = False
+        self._turns: queue.SimpleQueue[tuple[type[Question], Reply] | None] = queue.SimpleQueue()
+        self._newest: dict[tuple[type[Question], Reply], Question] = {}
+
+    def put(self, question: Question, reply: Reply) -> None:
+        self._newest[type(question), reply] = question
+        self._turns.put((type(question), reply))
+
+    def end(self) -> None:
+        self.ended = True
+        self._turns.put(None)
+
+    def take(self, patience: float | None) -> tuple[Question, Reply] | None:
+        """The next question and who asked it; None when nobody asks within so many seconds (None: however long), or
+        when it is over."""
+        until = None if patience is None else time.monotonic() + patience
+        while not self.ended:
+            try:
+                turn = self._turns.get(timeout=None if until is None else max(0.0, until - time.monotonic()))
+            except queue.Empty:
+                return None
+            if turn is not None and (question := self._newest.pop(turn, None)) is not None:
+                return question, turn[1]
+        return None
+
+
+class _Reading:
+    """A thread's own reader of the ledger, opened again after trouble; ``work`` is the body of the thread."""
+
+    def __init__(self, run: Path, post: Post) -> None:
         self._run = run
         self._post = post
-        self._poll = poll
-        self._requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
+        self._asked = Asked()
         self._reader: LedgerReader | None = None
         self._trouble = ""
-        self._seen: tuple[int, bool] | None = None
-        self._metrics: dict[str, Series] = {}
-        self._metrics_at: tuple[int, int, int] | None = None
 
-    def ask(self, request: Request) -> None:
+    def ask(self, question: Question, reply: Reply) -> None:
         """Queue a question; the answer comes as a message."""
-        self._requests.put(request)
+        self._asked.put(question, reply)
 
     def stop(self) -> None:
         """End the thread soon."""
-        self._requests.put(None)
-
-    def work(self) -> None:
-        """Poll and answer until ``stop``."""
-        try:
-            self._guarded(self._take_snapshot)
-            while True:
-                try:
-                    request = self._requests.get(timeout=self._poll)
-                except queue.Empty:
-                    self._guarded(self._take_snapshot)
-                    continue
-                if request is None:
-                    return
-                self._guarded(lambda wanted=request: self._answer(wanted))  # type: ignore[misc]
-        finally:
-            self._close()
-
-    # -- in the thread -----------------------------------------------------------------------------------
+        self._asked.end()
 
     def _guarded(self, act: Callable[[], None]) -> None:
         try:
@@ -100,57 +111,64 @@ class Feed:
         if self._reader is not None:
             self._reader.close()
             self._reader = None
-            self._seen = None
 
     def _open(self) -> LedgerReader:
         if self._reader is None:
             self._reader = LedgerReader(self._run)
         return self._reader
 
+
+class Feed(_Reading):
+    """Polls one run's ledger, and answers what can be read at once."""
+
+    def __init__(self, run: Path, post: Post, poll: float = 1.0) -> None:
+        super().__init__(run, post)
+        self._poll = poll
+        self._seen: tuple[int, bool] | None = None
+        self._curves = Curves()
+
+    def work(self) -> None:
+        """Poll and answer until ``stop``."""
+        try:
+            due = time.monotonic()
+            while not self._asked.ended:
+                if time.monotonic() >= due:
+                    self._guarded(self._take_snapshot)
+                    due = time.monotonic() + (self._poll if self._curves.complete else 0.0)
+                if (asked := self._asked.take(max(0.0, due - time.monotonic()))) is not None:
+                    question, reply = asked
+                    self._guarded(lambda question=question, reply=reply: self._answer(question, reply))  # type: ignore[misc]
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        super()._close()
+        self._seen = None
+        self._curves = Curves()
+
+    def _answer(self, question: Question, reply: Reply) -> None:
+        reply(question.read(Sources(self._open())))
+
     def _take_snapshot(self) -> None:
         reader = self._open()
         seen = (reader.revision(), reader.supervisor_alive())
-        if seen == self._seen:
+        if seen == self._seen and self._curves.complete:
             return
-        summary = reader.summary()
-        place = (summary.branch, summary.step, len(summary.metrics))
-        if place != self._metrics_at:
-            self._metrics = {name: Series(*reader.metric(name)) for name in reader.metric_names()}
-            self._metrics_at = place
-        self._post(
-            SnapshotTaken(
-                Snapshot(
-                    run=reader.run(),
-                    state=reader.state(),
-                    summary=summary,
-                    step_seconds=reader.step_seconds(),
-                    metrics=self._metrics,
-                    alerts=_alerts(reader),
-                    checkpoints=reader.line_checkpoints(),
-                    controls=reader.controls(),
-                    notices=reader.notices()[::-1],
-                )
+        with reader.one_moment():
+            snapshot = Snapshot(
+                run=reader.run(),
+                state=reader.state(),
+                summary=reader.summary(),
+                step_seconds=reader.step_seconds(),
+                metrics=self._curves.read(reader),
+                alerts=_alerts(reader),
+                checkpoints=reader.line_checkpoints(),
+                controls=reader.controls(),
+                notices=reader.notices()[::-1],
             )
-        )
+        self._post(SnapshotTaken(snapshot))
         # Noted last: what is committed while the rows were read counts as new at the next poll.
         self._seen = seen
-
-    def _answer(self, request: Request) -> None:
-        reader = self._open()
-        if isinstance(request, SampleRequest):
-            self._post(SampleRead(request, reader.sample(request.number)))
-            return
-        wanted = request.filter
-        rows = reader.samples(
-            limit=request.size + 1,
-            before=request.before,
-            role=wanted.role,
-            kind=wanted.kind,
-            blocked_only=wanted.blocked_only,
-            flagged_only=wanted.flagged_only,
-            waiting_only=wanted.waiting_only,
-        )
-        self._post(PageRead(request, rows[: request.size], more=len(rows) > request.size))
 
 
 def _alerts(reader: LedgerReader) -> list[AlertRow]:
@@ -158,6 +176,53 @@ def _alerts(reader: LedgerReader) -> list[AlertRow]:
     newest = reader.alerts(limit=ALERTS_ON_HAND)
     waiting = reader.alerts(limit=ALERTS_ON_HAND, open_only=True)
     return sorted({alert.id: alert for alert in [*newest, *waiting]}.values(), key=lambda alert: -alert.id)
+
+
+class Finder(_Reading):
+    """Answers questions that need the search index. It does nothing, and makes no index, before the first of them.
+
+    An index of a large run takes minutes to make: meanwhile questions are answered from what it holds already, and
+    the last one once more when it is complete.
+    """
+
+    def __init__(self, run: Path, post: Post) -> None:
+        super().__init__(run, post)
+        self._index: SearchIndex | None = None
+        self._behind = 0
+        self._last: tuple[Question, Reply] | None = None
+
+    def work(self) -> None:
+        """Answer until ``stop``."""
+        try:
+            while not self._asked.ended:
+                if (asked := self._asked.take(0.0 if self._behind else None)) is not None:
+                    self._last = asked
+                    self._guarded(self._answer)
+                elif self._behind and not self._asked.ended:
+                    self._guarded(self._go_on)
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        if self._index is not None:
+            self._index.close()
+            self._index = None
+        self._behind = 0
+        super()._close()
+
+    def _answer(self) -> None:
+        assert self._last is not None
+        question, reply = self._last
+        if self._index is None:
+            self._index = SearchIndex(self._open())
+        self._behind = self._index.go_on()
+        reply(question.read(Sources(self._open(), self._index, self._behind)))
+
+    def _go_on(self) -> None:
+        assert self._index is not None
+        self._behind = self._index.go_on()
+        if not self._behind:
+            self._answer()
 
 
 class PulseTaker:
@@ -182,8 +247,9 @@ class PulseTaker:
                 return
 
     def _take(self) -> Status | None:
-        try:
-            with ControlClient(self._run, timeout=self._timeout, read_only=True) as client:
-                return client.status()
-        except (NotSupervised, OSError):
-            return None
+        with (
+            suppress(NotSupervised, OSError),
+            ControlClient(self._run, timeout=self._timeout, read_only=True) as client,
+        ):
+            return client.status()
+        return None

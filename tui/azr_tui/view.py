@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from azr_platform.channel.messages import Status
@@ -33,22 +34,31 @@ WATCHING = "watching only"
 
 @dataclass(frozen=True)
 class Series:
-    """One metric along the current line: ``steps`` ascending, ``values`` finite, of equal length."""
+    """One metric along the current line: ``steps`` ascending, ``values`` finite, of equal length.
+
+    A long one is told in spans of steps (see curves.py): ``values`` are their means, ``lows`` and ``highs`` their
+    bounds, ``steps`` their ends. Empty bounds: each value is one step's own.
+    """
 
     steps: Sequence[int] = ()
     values: Sequence[float] = ()
+    lows: Sequence[float] = ()
+    highs: Sequence[float] = ()
+    newest: float | None = None
 
     @property
     def last(self) -> float | None:
+        if self.newest is not None:
+            return self.newest
         return self.values[-1] if self.values else None
 
-    @property
+    @cached_property
     def low(self) -> float | None:
-        return min(self.values, default=None)
+        return min(self.lows or self.values, default=None)
 
-    @property
+    @cached_property
     def high(self) -> float | None:
-        return max(self.values, default=None)
+        return max(self.highs or self.values, default=None)
 
 
 EMPTY = Series()

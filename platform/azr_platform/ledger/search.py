@@ -66,11 +66,16 @@ class SearchIndex:
     def update(self, told: Callable[[int, int], object] = lambda done, total: None) -> None:
         """Add what the ledger holds and the index does not; ``told`` hears (samples done, samples there are)."""
         total = self._reader.newest_sample()
+        behind = 1
+        while behind:
+            behind = self.go_on(total)
+            told(total - behind, total)
+
+    def go_on(self, total: int | None = None) -> int:
+        """Add the next samples, no more than take a moment; returns how many are still to be added."""
+        total = self._reader.newest_sample() if total is None else total
         try:
-            done = -1
-            while done < total:
-                done = self._add(total)
-                told(done, total)
+            return max(0, total - self._add(total))
         except sqlite3.Error as error:
             raise SearchUnavailable(self._path, str(error)) from error
 

@@ -9,7 +9,6 @@ from textual.binding import BindingType
 from textual.widgets import ContentSwitcher
 
 from azr_tui import keys
-from azr_tui.messages import PageRead
 from azr_tui.screens.alerts import AlertsPane
 from azr_tui.screens.live import LiveScreen, Pane
 from azr_tui.screens.log import LogPane
@@ -59,10 +58,6 @@ class MainScreen(LiveScreen):
             self._drawn = view.now
             self.pane.show(view)
             self._draw_line()
-
-    def take(self, page: PageRead) -> None:
-        """Hand a page of samples to the list."""
-        self.samples.take(page)
 
     def action_pane(self, name: str) -> None:
         self._switcher.current = name

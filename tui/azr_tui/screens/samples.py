@@ -4,29 +4,27 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import msgspec
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.widgets import DataTable
 
 from azr_monitor.records import Action
+from azr_platform.ledger.filters import Judged, SampleFilter
 from azr_platform.ledger.records import SampleRow
 from azr_platform.records import Kind, Role
 from azr_tui import keys, wording
 from azr_tui.escape import visible_line
-from azr_tui.messages import PageRead, PageRequest, PageWanted, SampleFilter, SampleWanted
+from azr_tui.messages import SampleWanted
+from azr_tui.questions import AskSamples, SamplesRead, Wanted
 from azr_tui.screens.live import Pane
 from azr_tui.view import Snapshot, View
 from azr_tui.widgets.alert_lines import severity_style
 from azr_tui.widgets.plain import Plain
 
 PAGE = 100
-_VERDICTS = {
-    (False, False, False): "all",
-    (True, False, False): "blocked",
-    (False, True, False): "flagged",
-    (False, False, True): "waiting",
-}
+_VERDICTS = (None, Judged.BLOCKED, Judged.FLAGGED, Judged.WAITING)
 _COLUMNS = (
     ("sample", 6),
     ("step", 5),
@@ -73,7 +71,7 @@ class SamplesPane(Pane):
     def show(self, view: View) -> None:
         """New samples: read the first page again when it is the one in sight. Whatever is new may be a decision."""
         last, self._snapshot = self._snapshot, view.snapshot
-        decided = self._filter.waiting_only and view.snapshot is not last
+        decided = self._filter.judged is Judged.WAITING and view.snapshot is not last
         if view.snapshot is None or (view.snapshot.summary.samples == self._total and not decided):
             return
         self._total = view.snapshot.summary.samples
@@ -81,9 +79,9 @@ class SamplesPane(Pane):
             self._ask()
         self._draw_head()
 
-    def take(self, page: PageRead) -> None:
+    def on_samples_read(self, page: SamplesRead) -> None:
         """Show a page that was asked for, unless another one has been asked for since."""
-        if page.request != self._request():
+        if page.question != self._request():
             return
         chosen = self._chosen()
         at_top = self._table.cursor_row == 0
@@ -112,15 +110,15 @@ class SamplesPane(Pane):
 
     def action_role(self) -> None:
         choices = [None, *Role]
-        self._narrow(self._filter.with_role(choices[(choices.index(self._filter.role) + 1) % len(choices)]))
+        self._narrow(role=choices[(choices.index(self._filter.role) + 1) % len(choices)])
 
     def action_kind(self) -> None:
         choices = [None, *Kind]
-        self._narrow(self._filter.with_kind(choices[(choices.index(self._filter.kind) + 1) % len(choices)]))
+        self._narrow(kind=choices[(choices.index(self._filter.kind) + 1) % len(choices)])
 
     def action_verdict(self) -> None:
-        choices = list(_VERDICTS)
-        self._narrow(self._filter.with_verdict(*choices[(choices.index(self._verdict) + 1) % len(choices)]))
+        here = _VERDICTS.index(self._filter.judged)
+        self._narrow(judged=_VERDICTS[(here + 1) % len(_VERDICTS)])
 
     def action_page(self, direction: int) -> None:
         if direction > 0 and self._more and self._rows:
@@ -139,21 +137,17 @@ class SamplesPane(Pane):
 
     # -- inside ------------------------------------------------------------------------------------------
 
-    def _narrow(self, chosen: SampleFilter) -> None:
-        self._filter = chosen
+    def _narrow(self, **chosen: str | Judged | None) -> None:
+        self._filter = msgspec.structs.replace(self._filter, **chosen)
         self._starts = [None]
         self._draw_head()
         self._ask()
 
-    @property
-    def _verdict(self) -> tuple[bool, bool, bool]:
-        return self._filter.blocked_only, self._filter.flagged_only, self._filter.waiting_only
-
-    def _request(self) -> PageRequest:
-        return PageRequest(self._filter, self._starts[-1], PAGE)
+    def _request(self) -> AskSamples:
+        return AskSamples(self._filter, self._starts[-1], PAGE)
 
     def _ask(self) -> None:
-        self.post_message(PageWanted(self._request()))
+        self.post_message(Wanted(self._request(), self.post_message))
 
     def _chosen(self) -> int | None:
         row = self._table.cursor_row
@@ -162,12 +156,12 @@ class SamplesPane(Pane):
     def _draw_head(self) -> None:
         text = Text(no_wrap=True, overflow="ellipsis")
         for key, label, value in (
-            ("o", "role", self._filter.role.value if self._filter.role else "all"),
-            ("k", "kind", self._filter.kind.value if self._filter.kind else "all"),
-            ("v", "verdict", _VERDICTS[self._verdict]),
+            ("o", "role", self._filter.role or "all"),
+            ("k", "kind", self._filter.kind or "all"),
+            ("v", "verdict", self._filter.judged or "all"),
         ):
             text.append(f"{key} ", style="bold").append(f"{label}: ", style="dim").append(f"{value}   ", style="bold")
-        if not self._rows and self._filter.waiting_only:
+        if not self._rows and self._filter.judged is Judged.WAITING:
             text.append("nothing waits for a decision")
         elif not self._rows:
             text.append("no such sample" if self._total else "no sample yet")

@@ -42,8 +42,9 @@ class ControlReads(RunReads):
         """Every checkpoint ever recorded, also those that were removed, oldest first."""
         return self._rows(
             CheckpointRow,
-            "SELECT id, time, branch, step, path, digest, "
-            "(SELECT max(reason) FROM removals WHERE checkpoint = checkpoints.id) FROM checkpoints ORDER BY id",
+            "SELECT c.id, c.time, c.branch, c.step, c.path, c.digest, r.reason FROM checkpoints c LEFT JOIN "
+            "(SELECT checkpoint, max(reason) AS reason FROM removals GROUP BY checkpoint) r ON r.checkpoint = c.id "
+            "ORDER BY c.id",
         )
 
     def line_checkpoints(self) -> list[CheckpointRow]:

@@ -1,0 +1,307 @@
+"""What widgets ask of the ledger, each question with its answer and how it is read.
+
+```
+widget ──Wanted(question, self.post_message)──► app ──► feed (or finder) thread ── question.read ──┐
+widget ◄──────────────────────── its answer, as a message of its own ◄─────────────────────────────┘
+```
+A pane's data is one question and one answer here; nothing else needs to know of them. A question that is asked again by
+the same widget before its turn came takes the place of the earlier one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from textual.message import Message
+
+from azr_platform.ledger.filters import AlertFilter, AlertState, SampleFilter, TaskFilter
+from azr_platform.ledger.reader import LedgerReader
+from azr_platform.ledger.records import (
+    AlertRow,
+    BranchFacts,
+    CheckpointFacts,
+    ControlRow,
+    MetricSpan,
+    NoticeRow,
+    RuleHits,
+    SampleDetail,
+    SampleRow,
+    TaskDetail,
+    TaskRow,
+)
+from azr_platform.ledger.search import SearchIndex, Snippet
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What a question is read from. ``index`` is there for the questions that need it; ``behind`` says how many of the
+    newest samples it does not hold yet."""
+
+    reader: LedgerReader
+    index: SearchIndex | None = None
+    behind: int = 0
+
+
+class Answer(Message, bubble=False):
+    """What was read; it goes to whoever asked, and no further."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """Something to be read from the ledger. Equal questions have equal answers until something is committed."""
+
+    @property
+    def searches(self) -> bool:
+        """Whether the search index is needed, which may have to be made first."""
+        return False
+
+    def read(self, sources: Sources) -> Answer:
+        """Read the answer; called in the thread that owns the sources."""
+        raise NotImplementedError
+
+
+Reply = Callable[[Message], object]
+
+
+@dataclass
+class Wanted(Message):
+    """A widget asks the app to have a question answered; ``reply`` takes the answer (the widget's ``post_message``)."""
+
+    question: Question
+    reply: Reply
+
+
+# -- samples -----------------------------------------------------------------------------------------------
+
+
+@dataclass
+class SamplesRead(Answer):
+    """A page of samples; ``more`` when there is a further one. ``snippets``: where the words of a search stand."""
+
+    question: AskSamples
+    rows: list[SampleRow]
+    more: bool
+    snippets: dict[int, Snippet] = field(default_factory=dict)
+    behind: int = 0
+
+
+@dataclass(frozen=True)
+class AskSamples(Question):
+    """A page of samples beyond an id (None: from the filter's end)."""
+
+    filter: SampleFilter
+    beyond: int | None
+    size: int
+
+    @property
+    def searches(self) -> bool:
+        return bool(self.filter.text)
+
+    def read(self, sources: Sources) -> SamplesRead:
+        if not self.filter.text:
+            rows = sources.reader.samples_page(self.filter, limit=self.size + 1, beyond=self.beyond)
+            return SamplesRead(self, rows[: self.size], len(rows) > self.size)
+        assert sources.index is not None
+        found = sources.index.page(self.filter, limit=self.size + 1, beyond=self.beyond)
+        snippets = {one.sample.id: one.snippet for one in found[: self.size]}
+        rows = [one.sample for one in found[: self.size]]
+        return SamplesRead(self, rows, len(found) > self.size, snippets, sources.behind)
+
+
+@dataclass
+class SampleRead(Answer):
+    """A sample, None when it does not exist."""
+
+    question: AskSample
+    detail: SampleDetail | None
+
+
+@dataclass(frozen=True)
+class AskSample(Question):
+    """One sample by its id in the ledger."""
+
+    number: int
+
+    def read(self, sources: Sources) -> SampleRead:
+        return SampleRead(self, sources.reader.sample(self.number))
+
+
+# -- alerts ------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class AlertsRead(Answer):
+    """A page of alerts, and how many of each state the filter lets pass."""
+
+    question: AskAlerts
+    rows: list[AlertRow]
+    more: bool
+    counts: dict[AlertState, int]
+
+
+@dataclass(frozen=True)
+class AskAlerts(Question):
+    """A page of alerts beyond an id (None: from the filter's end)."""
+
+    filter: AlertFilter
+    beyond: int | None
+    size: int
+
+    def read(self, sources: Sources) -> AlertsRead:
+        rows = sources.reader.alerts_page(self.filter, limit=self.size + 1, beyond=self.beyond)
+        return AlertsRead(self, rows[: self.size], len(rows) > self.size, sources.reader.alert_counts(self.filter))
+
+
+# -- tasks -------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class TasksRead(Answer):
+    """A page of tasks, and how many there are of each kind."""
+
+    question: AskTasks
+    rows: list[TaskRow]
+    more: bool
+    counts: dict[str, int]
+
+
+@dataclass(frozen=True)
+class AskTasks(Question):
+    """A page of tasks beyond a row (None: from the first)."""
+
+    filter: TaskFilter
+    beyond: TaskRow | None
+    size: int
+
+    def read(self, sources: Sources) -> TasksRead:
+        rows = sources.reader.tasks_page(self.filter, limit=self.size + 1, beyond=self.beyond)
+        return TasksRead(self, rows[: self.size], len(rows) > self.size, sources.reader.task_counts())
+
+
+@dataclass
+class FamilyRead(Answer):
+    """A task with what it came from, what it led to, and the answers to it; ``task`` is None when it does not exist."""
+
+    question: AskFamily
+    task: TaskDetail | None
+    references: list[TaskRow]
+    descendants: list[SampleRow]
+    attempts: list[SampleRow]
+    behind: int = 0
+
+
+@dataclass(frozen=True)
+class AskFamily(Question):
+    """A task's family: its proposer's references, proposals that were shown it, and so many attempts at most."""
+
+    task: str
+    size: int = 100
+
+    @property
+    def searches(self) -> bool:
+        return True
+
+    def read(self, sources: Sources) -> FamilyRead:
+        reader, index = sources.reader, sources.index
+        assert index is not None
+        found = reader.task(self.task)
+        proposer = found.task.sample if found is not None else None
+        return FamilyRead(
+            self,
+            found,
+            [] if proposer is None else reader.references(proposer),
+            index.descendants(self.task, limit=self.size),
+            reader.attempts(self.task, limit=self.size),
+            sources.behind,
+        )
+
+
+# -- oversight, checkpoints, log ---------------------------------------------------------------------------
+
+
+@dataclass
+class RulesRead(Answer):
+    """What each rule found, and over which spans of steps (each of ``span`` steps)."""
+
+    question: AskRules
+    rules: list[RuleHits]
+    steps: dict[str, list[int]]
+    span: int
+
+
+@dataclass(frozen=True)
+class AskRules(Question):
+    """What every rule has found, over so many spans of steps."""
+
+    bins: int = 40
+
+    def read(self, sources: Sources) -> RulesRead:
+        reader = sources.reader
+        return RulesRead(self, reader.rule_hits(), reader.rule_steps(self.bins), reader.rule_span(self.bins))
+
+
+@dataclass
+class CheckpointsRead(Answer):
+    """Every branch and every checkpoint, oldest first."""
+
+    question: AskCheckpoints
+    branches: list[BranchFacts]
+    checkpoints: list[CheckpointFacts]
+
+
+@dataclass(frozen=True)
+class AskCheckpoints(Question):
+    """The tree of branches with its checkpoints, and some metrics at each."""
+
+    metrics: tuple[str, ...] = ()
+
+    def read(self, sources: Sources) -> CheckpointsRead:
+        reader = sources.reader
+        return CheckpointsRead(self, reader.branch_facts(), reader.checkpoint_facts(self.metrics))
+
+
+@dataclass
+class LogRead(Answer):
+    """A page of what was asked of the run, and one of what it had to say, each newest first."""
+
+    question: AskLog
+    controls: list[ControlRow]
+    notices: list[NoticeRow]
+
+
+@dataclass(frozen=True)
+class AskLog(Question):
+    """Controls and notices below these ids (None: the newest), so many of each."""
+
+    controls_beyond: int | None
+    notices_beyond: int | None
+    size: int
+
+    def read(self, sources: Sources) -> LogRead:
+        controls = sources.reader.controls_page(limit=self.size, beyond=self.controls_beyond)
+        return LogRead(self, controls, sources.reader.notices_page(limit=self.size, beyond=self.notices_beyond))
+
+
+@dataclass
+class SpansRead(Answer):
+    """Curves in spans of steps, by the metric's name."""
+
+    question: AskSpans
+    spans: dict[str, list[MetricSpan]]
+
+
+@dataclass(frozen=True)
+class AskSpans(Question):
+    """Metrics along the current line between two steps, both included, with no more than so many points each."""
+
+    names: tuple[str, ...]
+    first: int
+    last: int
+    points: int
+
+    def read(self, sources: Sources) -> SpansRead:
+        reader = sources.reader
+        return SpansRead(
+            self, {name: reader.metric_span(name, self.first, self.last, self.points) for name in self.names}
+        )
