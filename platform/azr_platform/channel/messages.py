@@ -248,6 +248,8 @@ class Action(StrEnum):
     ROLLBACK = "rollback"
     STOP = "stop"
     ACKNOWLEDGE = "acknowledge"
+    RESOLVE = "resolve"
+    FALSE_ALARM = "false-alarm"
     DECIDE = "decide"
 
 
@@ -263,8 +265,9 @@ class Command(Message, frozen=True):
     """A deliberate act on the run. It is recorded with its outcome, whatever that is.
 
     For rollback, ``step``: the checkpoint's; ``exclude``: what goes into quarantine (see supervisor/quarantine.py);
-    ``seed``: that of the new branch, None to keep the one in force. ``alert``: which to acknowledge; 0 means all.
-    To decide, ``sample``: which, by its number, and ``decision``: what about it; ``why`` is the note on it.
+    ``seed``: that of the new branch, None to keep the one in force. ``alert``: which to acknowledge, 0 means all; or
+    which is resolved or a false alarm. To decide, ``sample``: which, by its number, and ``decision``: what about it.
+    ``why`` is the note on either.
     """
 
     action: Action

@@ -1,4 +1,4 @@
-"""``status``, ``pause``, ``resume``, ``rollback``, ``stop``, ``acknowledge``: steer a run from the command line."""
+"""``status``, ``pause``, ``resume``, ``rollback``, ``stop``, ``acknowledge``, ``resolve``: steer a run from the command line."""
 
 from __future__ import annotations
 
@@ -105,6 +105,21 @@ def acknowledge(
     give(run, Action.ACKNOWLEDGE, why, as_json, alert=alert)
 
 
+def resolve(
+    run: Run,
+    alert: Annotated[int, typer.Option(min=1, max=2**63 - 1, help="The alert's number.")],
+    false_alarm: Annotated[
+        bool, typer.Option("--false-alarm", help="There was nothing to find: decides so about its sample, as a label.")
+    ] = False,
+    why: Why = "",
+    as_json: Json = False,
+) -> None:
+    """Close an alert: resolved, or a false alarm. It stays on record."""
+    from azr_platform.channel.messages import Action
+
+    give(run, Action.FALSE_ALARM if false_alarm else Action.RESOLVE, why, as_json, alert=alert)
+
+
 def _preview(run: Path, step: int, exclude: tuple[str, ...], as_json: bool) -> NoReturn:
     """Say what a rollback would do, from the record alone."""
     import msgspec
@@ -173,7 +188,7 @@ def give(
         with ControlClient(run) as client:
             outcome = client.command(order)
     except NotSupervised:
-        if action not in (Action.ROLLBACK, Action.ACKNOWLEDGE, Action.DECIDE):
+        if action in (Action.PAUSE, Action.RESUME, Action.STOP):
             raise
         outcome = steer_ended(run, order)
     if as_json:

@@ -9,7 +9,7 @@ import typer
 
 from azr_platform import __version__
 from azr_platform.cli.audit import audit
-from azr_platform.cli.control import acknowledge, pause, resume, rollback, status, stop
+from azr_platform.cli.control import acknowledge, pause, resolve, resume, rollback, status, stop
 from azr_platform.cli.doctor import doctor
 from azr_platform.cli.eval import evaluate
 from azr_platform.cli.plan import plan
@@ -40,6 +40,7 @@ _COMMANDS = (
     rollback,
     stop,
     acknowledge,
+    resolve,
     review,
     search,
     audit,

@@ -20,10 +20,14 @@ class Judged(StrEnum):
 
 
 class AlertState(StrEnum):
-    """Whether somebody has seen an alert."""
+    """What people made of an alert."""
 
     OPEN = "open"
+    """Nobody has seen it."""
     ACKNOWLEDGED = "acknowledged"
+    """Somebody has seen it, and it is not done with."""
+    RESOLVED = "resolved"
+    FALSE_ALARM = "false-alarm"
 
 
 class TaskOrder(StrEnum):
@@ -37,7 +41,7 @@ class TaskOrder(StrEnum):
 
 
 class SampleFilter(msgspec.Struct, frozen=True):
-    """Which samples a list shows, and from which end. Steps and rewards are ranges with both ends included."""
+    """Which samples a list shows, and from which end. Steps, rewards and scores are ranges with both ends included."""
 
     role: str | None = None
     kind: str | None = None
@@ -48,6 +52,10 @@ class SampleFilter(msgspec.Struct, frozen=True):
     last_step: int | None = None
     least_reward: float | None = None
     most_reward: float | None = None
+    least_score: float | None = None
+    most_score: float | None = None
+    task: str | None = None
+    """The id of the task that it became or answers."""
     text: str = ""
     """Words that the response must hold: see search.py."""
     oldest_first: bool = False

@@ -226,6 +226,8 @@ class MetricSpan(msgspec.Struct, frozen=True):
 
 
 class AlertRow(msgspec.Struct, frozen=True):
+    """``outcome``: what it came to, ``resolved`` or ``false-alarm``; empty while nobody has closed it."""
+
     id: int
     time: float
     branch: int
@@ -235,6 +237,7 @@ class AlertRow(msgspec.Struct, frozen=True):
     sample: int | None
     message: str
     acknowledged: int
+    outcome: str = ""
 
 
 class ControlRow(msgspec.Struct, frozen=True):

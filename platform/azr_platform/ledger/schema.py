@@ -113,6 +113,7 @@ TABLES: dict[str, dict[str, type]] = {
         "message": str,
     },
     "alert_acks": {"time": float, "alert": int, "who": str, "note": str},
+    "alert_outcomes": {"time": float, "alert": int, "outcome": str, "who": str, "note": str},
     "controls": {"time": float, "who": str, "action": str, "arguments": str, "why": str, "outcome": str},
     "checkpoints": {"time": float, "branch": int, "step": int, "path": str, "digest": str, "kept_for": str},
     "removals": {"time": float, "checkpoint": int, "reason": str},
@@ -140,7 +141,7 @@ TABLES: dict[str, dict[str, type]] = {
         "digest": str,
     },
 }
-_LATER = {"branch_changes", "decisions", "removals"}  # tables that a migration of their own creates
+_LATER = {"alert_outcomes", "branch_changes", "decisions", "removals"}  # tables that a migration of their own creates
 
 INDEXES = {
     "metrics": [["name", "branch", "step"]],
@@ -236,6 +237,16 @@ def m009_pages(db: Database) -> None:
     db.execute("CREATE INDEX tasks_kind ON tasks(kind)")
     db.execute("CREATE INDEX tasks_program_length ON tasks(length(program))")
     db.execute("CREATE INDEX alert_acks_alert ON alert_acks(alert)")
+
+
+@migrations()
+def m010_alert_outcomes(db: Database) -> None:
+    """Create the table of what alerts came to; find a sample's alerts, and samples by their score."""
+    _create_append_only(db, "alert_outcomes", {"id": int, **TABLES["alert_outcomes"]})
+    _refuse_replace(db, "alert_outcomes")
+    db.execute("CREATE INDEX alert_outcomes_alert ON alert_outcomes(alert)")
+    db.execute("CREATE INDEX alerts_sample ON alerts(sample) WHERE sample IS NOT NULL")
+    db.execute("CREATE INDEX verdicts_score ON verdicts(score, sample)")
 
 
 def _create_append_only(db: Database, name: str, columns: dict[str, type]) -> None:

@@ -28,6 +28,7 @@ from azr_platform.ledger.reader import LedgerReader
 from azr_platform.ledger.records import DecisionRow, SampleDetail
 from azr_platform.ledger.writer import LedgerWriter
 from azr_platform.records import Kind
+from azr_platform.supervisor.outcomes import close_those_of
 
 RULE = "review."
 """What the findings begin with that say whose word decided; after it comes the decision."""
@@ -161,7 +162,7 @@ def with_behaviour(lifted: Verdict, ran: Verdict) -> Verdict:
 def decide(reader: LedgerReader, writer: LedgerWriter, command: Command, branch: int, step: int) -> Outcome:
     """Put what a person decided on record, for the sample and for every waiting one with the same text.
 
-    ``step`` is the last that has begun to be judged.
+    Their alerts are closed with it. ``step`` is the last that has begun to be judged.
     """
     detail = reader.sample(command.sample)
     if detail is None:
@@ -175,6 +176,7 @@ def decide(reader: LedgerReader, writer: LedgerWriter, command: Command, branch:
     with writer.batch() as batch:
         for number in (command.sample, *alike):
             batch.add("decisions", {**row, "sample": number, "who": command.who, "note": command.why})
+        close_those_of(batch, reader, (command.sample, *alike), command)
     others = f", and of {len(alike)} more with the same text" if alike else ""
     effect = "blocks" if command.decision is Decision.BLOCK else "lets pass"
     return Outcome(

@@ -55,12 +55,12 @@ from azr_platform.supervisor.decisions import Decisions, decide
 from azr_platform.supervisor.gate import Gate, blocked_reply
 from azr_platform.supervisor.observer import Guarded, Observer
 from azr_platform.supervisor.problems import Desk
+from azr_platform.supervisor.outcomes import acknowledge, decision_on, dismiss, resolve
 from azr_platform.supervisor.quarantine import Order, fresh_seed
 from azr_platform.supervisor.retention import no_room, sweep, tidy
 from azr_platform.supervisor.rows import RaisedAlert
 from azr_platform.supervisor.runfolder import (
     Continuation,
-    acknowledge,
     arguments_of,
     continuation,
     make_private,
@@ -80,6 +80,7 @@ HELLO_SECONDS = 180.0
 LEDGER_RETRY_SECONDS = 2.0
 # A part that failed in so many reviews in a row is broken, not unlucky: the run pauses, whatever the policy.
 PERSISTENT_FAILURES = 3
+_OF_ALERTS = {Action.ACKNOWLEDGE: acknowledge, Action.RESOLVE: resolve, Action.FALSE_ALARM: dismiss}
 
 
 class Supervisor:
@@ -410,8 +411,8 @@ class Supervisor:
 
     async def _carry_out(self, command: Command) -> Outcome:
         why = command.why or f"asked by {command.who}"
-        if command.action is Action.ACKNOWLEDGE:
-            return await self._acknowledge(command)
+        if command.action in _OF_ALERTS:
+            return await self._see_to_alert(command)
         if command.action is Action.DECIDE:
             return await self._decide(command)
         if self._final:
@@ -483,12 +484,17 @@ class Supervisor:
         self._reason = why
         return Outcome(ok=True, detail=f"rolling back to step {order.step} at the next safe point")
 
-    async def _acknowledge(self, command: Command) -> Outcome:
+    async def _see_to_alert(self, command: Command) -> Outcome:
+        def look() -> Command | None:
+            with LedgerReader(self._run) as reader:
+                return decision_on(reader, command)
+
         def record() -> Outcome:
             with LedgerReader(self._run) as reader:
-                return acknowledge(reader, self._writer, command)
+                return _OF_ALERTS[command.action](reader, self._writer, command)
 
-        return await self._write(record)
+        decision = await self._write(look) if command.action is Action.FALSE_ALARM else None
+        return await (self._write(record) if decision is None else self._decide(decision))
 
     async def _decide(self, command: Command) -> Outcome:
         def record() -> Outcome:

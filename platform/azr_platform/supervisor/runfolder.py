@@ -26,6 +26,7 @@ from azr_platform.ledger.writer import LedgerWriter
 from azr_platform.records import Kind, Task
 from azr_platform.supervisor import quarantine
 from azr_platform.supervisor.decisions import decide
+from azr_platform.supervisor.outcomes import acknowledge, decision_on, dismiss, resolve
 from azr_platform.supervisor.problems import keep_copy
 from azr_platform.supervisor.rows import task_row
 from azr_platform.tasks.seeds import seed_tasks
@@ -189,7 +190,7 @@ def standing_pause(run: Path) -> str:
 
 
 def steer_ended(run: Path, command: Command) -> Outcome:
-    """Carry out what makes sense for a run without a supervisor: roll back, acknowledge alerts, decide about samples.
+    """Carry out what makes sense for a run without a supervisor: roll back, see to alerts, decide about samples.
 
     A rollback opens a branch from the checkpoint; ``train --resume`` then goes on from there.
 
@@ -200,10 +201,14 @@ def steer_ended(run: Path, command: Command) -> Outcome:
     with LedgerReader(run) as reader, LedgerWriter(run) as writer:
         if command.action is Action.ROLLBACK:
             outcome = _roll_back_ended(run, reader, writer, command)
-        elif command.action is Action.DECIDE:
-            outcome = decide(reader, writer, command, reader.branch(), reader.last_judged_step())
-        else:
+        elif command.action is Action.RESOLVE:
+            outcome = resolve(reader, writer, command)
+        elif command.action is Action.ACKNOWLEDGE:
             outcome = acknowledge(reader, writer, command)
+        elif (decision := command if command.action is Action.DECIDE else decision_on(reader, command)) is not None:
+            outcome = decide(reader, writer, decision, reader.branch(), reader.last_judged_step())
+        else:
+            outcome = dismiss(reader, writer, command)
         arguments = arguments_of(command) | myself().on_record()
         record_control(writer, command.who, command.action, arguments, command.why, outcome)
     return outcome
@@ -268,18 +273,6 @@ def _is_as_recorded(state: Path, digest: str) -> bool:
         return blake2b(state.read_bytes(), digest_size=32).hexdigest() == digest
     except OSError:
         return False
-
-
-def acknowledge(reader: LedgerReader, writer: LedgerWriter, command: Command) -> Outcome:
-    """Mark one open alert, or all of them, as seen."""
-    chosen = [number for number in reader.open_alerts() if command.alert in (0, number)]
-    if not chosen:
-        return Outcome(ok=False, detail="no such open alert")
-    with writer.batch() as batch:
-        for number in chosen:
-            row = {"time": time.time(), "alert": number, "who": command.who, "note": command.why}
-            batch.add("alert_acks", row)
-    return Outcome(ok=True, detail=f"{len(chosen)} alert{'s' if len(chosen) > 1 else ''} acknowledged")
 
 
 def arguments_of(command: Command) -> dict[str, object]:

@@ -1,7 +1,9 @@
-"""Alerts, and who has seen them."""
+"""Alerts, who has seen them, and what they came to."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from typing import Final
 
 from azr_platform.ledger.filters import AlertFilter, AlertState
@@ -9,8 +11,19 @@ from azr_platform.ledger.reads.run import RunReads
 from azr_platform.ledger.records import AlertRow
 
 _SEEN: Final = "EXISTS (SELECT 1 FROM alert_acks k WHERE k.alert = a.id)"
-_ROW: Final = f"SELECT a.id, a.time, a.branch, a.step, a.severity, a.rule, a.sample, a.message, {_SEEN} FROM alerts a"
-_OF_STATE: Final = {AlertState.OPEN: f"NOT {_SEEN}", AlertState.ACKNOWLEDGED: _SEEN}
+_OUTCOME: Final = """
+    coalesce((SELECT o.outcome FROM alert_outcomes o WHERE o.alert = a.id ORDER BY o.id DESC LIMIT 1), '')
+"""
+_ROW: Final = f"""
+    SELECT a.id, a.time, a.branch, a.step, a.severity, a.rule, a.sample, a.message, {_SEEN}, {_OUTCOME} FROM alerts a
+"""
+_STATE: Final = f"iif({_OUTCOME} != '', {_OUTCOME}, iif({_SEEN}, 'acknowledged', 'open'))"
+_OF_STATE: Final = {
+    AlertState.OPEN: f"NOT {_SEEN}",
+    AlertState.ACKNOWLEDGED: f"{_SEEN} AND {_OUTCOME} = ''",
+    AlertState.RESOLVED: f"{_OUTCOME} = 'resolved'",
+    AlertState.FALSE_ALARM: f"{_OUTCOME} = 'false-alarm'",
+}
 
 
 class AlertReads(RunReads):
@@ -34,9 +47,24 @@ class AlertReads(RunReads):
     def alert_counts(self, wanted: AlertFilter) -> dict[AlertState, int]:
         """How many alerts of each state a filter lets pass, its own state left aside."""
         where, values = _narrowed(wanted)
-        counted = self._query(f"SELECT {_SEEN}, count(*) FROM alerts a {where} GROUP BY 1", *values)
-        found = {(AlertState.ACKNOWLEDGED if seen else AlertState.OPEN): count for seen, count in counted}
-        return {state: found.get(state, 0) for state in AlertState}
+        found = dict(self._query(f"SELECT {_STATE}, count(*) FROM alerts a {where} GROUP BY 1", *values))
+        return {state: found.get(state.value, 0) for state in AlertState}
+
+    def alert(self, number: int) -> AlertRow | None:
+        """One alert by its id; None when there is no such alert."""
+        if not 0 < number < 2**63:
+            return None
+        return next(iter(self._rows(AlertRow, f"{_ROW} WHERE a.id = ?", number)), None)
+
+    def sample_alerts(self, samples: Sequence[int]) -> list[AlertRow]:
+        """What was raised about some samples, oldest first."""
+        among = "a.sample IN (SELECT value FROM json_each(?))"
+        return self._rows(AlertRow, f"{_ROW} WHERE {among} ORDER BY a.id", json.dumps(list(samples)))
+
+    def worst_open_alert(self) -> AlertRow | None:
+        """The worst alert about a sample that nobody has seen; among equals the newest."""
+        order = "ORDER BY a.severity DESC, a.id DESC LIMIT 1"
+        return next(iter(self._rows(AlertRow, f"{_ROW} WHERE a.sample IS NOT NULL AND NOT {_SEEN} {order}")), None)
 
     def alert_rules(self) -> list[tuple[str, int]]:
         """(rule, alerts), most frequent first."""

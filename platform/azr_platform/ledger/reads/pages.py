@@ -151,6 +151,8 @@ class PageReads(RunReads):
             query = f"SELECT sample FROM findings {self._through('findings_rule_sample')} WHERE rule = ?"
             found = [self._in_order(query, wanted, beyond, rule) for rule in self._rules_like(wanted.rule)]
             return _once(heapq.merge(*found, reverse=not wanted.oldest_first))
+        if wanted.task is not None:
+            return self._rare("SELECT id FROM samples WHERE task = ?", wanted, beyond, wanted.task)
         if wanted.judged in (Judged.HELD, Judged.WAITING):
             return self._in_order(_OF_ONE_VERDICT[wanted.judged], wanted, beyond)
         if wanted.first_step is not None or wanted.last_step is not None:
@@ -160,6 +162,10 @@ class PageReads(RunReads):
         if "rewards_reward" in self._indexes and (wanted.least_reward, wanted.most_reward) != (None, None):
             query = "SELECT sample FROM rewards WHERE reward BETWEEN ? AND ?"
             if (rare := self._rare(query, wanted, beyond, *_rewards(wanted))) is not None:
+                return rare
+        if "verdicts_score" in self._indexes and (wanted.least_score, wanted.most_score) != (None, None):
+            query = "SELECT sample FROM verdicts WHERE score BETWEEN ? AND ?"
+            if (rare := self._rare(query, wanted, beyond, *_scores(wanted))) is not None:
                 return rare
         if wanted.judged in _OF_ONE_VERDICT:
             return _once(self._in_order(_OF_ONE_VERDICT[wanted.judged], wanted, beyond))
@@ -207,6 +213,7 @@ def _conditions(wanted: SampleFilter, rules: Sequence[str]) -> list[_Condition]:
     for sql, value in (
         ("s.role = ?", wanted.role),
         ("s.kind = ?", wanted.kind),
+        ("s.task = ?", wanted.task),
         ("s.step >= ?", wanted.first_step),
         ("s.step <= ?", wanted.last_step),
     ):
@@ -222,6 +229,9 @@ def _conditions(wanted: SampleFilter, rules: Sequence[str]) -> list[_Condition]:
     if (wanted.least_reward, wanted.most_reward) != (None, None):
         between = "EXISTS (SELECT 1 FROM rewards r WHERE r.sample = s.id AND r.reward BETWEEN ? AND ?)"
         found.append(_Condition(between, _rewards(wanted)))
+    if (wanted.least_score, wanted.most_score) != (None, None):
+        between = "EXISTS (SELECT 1 FROM verdicts v WHERE v.sample = s.id AND v.score BETWEEN ? AND ?)"
+        found.append(_Condition(between, _scores(wanted)))
     return found
 
 
@@ -232,6 +242,11 @@ def _where(conditions: Sequence[_Condition]) -> str:
 def _rewards(wanted: SampleFilter) -> tuple[float, float]:
     least = -1e308 if wanted.least_reward is None else wanted.least_reward
     return least, 1e308 if wanted.most_reward is None else wanted.most_reward
+
+
+def _scores(wanted: SampleFilter) -> tuple[float, float]:
+    least = -1e308 if wanted.least_score is None else wanted.least_score
+    return least, 1e308 if wanted.most_score is None else wanted.most_score
 
 
 def _end(step: int | None) -> int:
