@@ -155,3 +155,19 @@ def test_while_somebody_else_writes_the_run_nothing_is_decided_behind_their_back
     with LedgerWriter(run):
         result = cli("review", str(run), "--sample", "1", "--decide", "allow")
     assert result.returncode == 4, result.stderr
+
+
+def test_alerts_are_resolved_and_called_false_alarms_from_the_command_line(cli: Cli, run: Path) -> None:
+    with LedgerWriter(run) as writer:
+        for sample in (3, 1):
+            alert = {"time": 1.0, "branch": 1, "step": 4, "severity": 2, "rule": "r", "message": HOSTILE}
+            writer.append("alerts", {**alert, "sample": sample})
+    resolved = cli("resolve", str(run), "--alert", "1", "--why", "looked into", "--json")
+    assert json.loads(resolved.stdout) == {"ok": True, "detail": "alert 1 resolved"}
+    again = cli("resolve", str(run), "--alert", "1")
+    assert (again.returncode, again.stderr) == (1, "alert 1 is resolved already\n")
+    false = cli("resolve", str(run), "--alert", "2", "--false-alarm")
+    assert false.returncode == 0 and "sample 1: false-alarm, and of 1 more" in false.stdout
+    with LedgerReader(run) as reader:
+        assert [(row.id, row.outcome) for row in reader.alerts()] == [(2, "false-alarm"), (1, "resolved")]
+        assert [(row.sample, row.decision) for row in reader.decisions()] == [(1, "false-alarm"), (2, "false-alarm")]

@@ -32,6 +32,7 @@ NEW_INDEXES = (
     "tasks_kind",
     "tasks_program_length",
     "alert_acks_alert",
+    "verdicts_score",
 )
 
 
@@ -47,6 +48,8 @@ class Truth(NamedTuple):
     reward: float | None
     decided: bool
     response: str
+    score: float
+    task: str
 
 
 @pytest.fixture(scope="module")
@@ -71,15 +74,18 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Truth]
                 None,
                 rng.random() < 0.3,
                 response,
+                rng.choice((0.0, 0.1, 0.5, 0.93)),
+                f"task-{number % 7}",
             )
             if truth.action != 2:
                 truth = truth._replace(reward=rng.choice((-0.5, 0.0, 0.25, 1.0)))
             truths.append(truth)
             place = {"branch": branch, "step": step}
             texts = {"prompt": "p", "response": response, "role": truth.role, "kind": truth.kind}
-            batch.add("samples", {**place, **texts, "time": 1.0, "uid": "u", "phase": "solve", "well_formed": True})
-            verdict = {"allowed": truth.action not in (2, 6), "action": truth.action, "severity": 1, "score": 0.1}
-            batch.add("verdicts", {"sample": truth.id, **verdict, "reason": "r"})
+            fixed = {"time": 1.0, "uid": "u", "phase": "solve", "well_formed": True}
+            batch.add("samples", {**place, **texts, **fixed, "task": truth.task})
+            verdict = {"allowed": truth.action not in (2, 6), "action": truth.action, "severity": 1}
+            batch.add("verdicts", {"sample": truth.id, **verdict, "score": truth.score, "reason": "r"})
             for rule in truth.rules:
                 batch.add("findings", {"sample": truth.id, "rule": rule, "severity": 2, "part": "trace", "why": "w"})
             if truth.reward is not None:
@@ -141,6 +147,9 @@ def passes(wanted: SampleFilter, truth: Truth) -> bool:
         and (wanted.last_step is None or truth.step <= wanted.last_step)
         and (wanted.least_reward is None or (truth.reward is not None and truth.reward >= wanted.least_reward))
         and (wanted.most_reward is None or (truth.reward is not None and truth.reward <= wanted.most_reward))
+        and (wanted.least_score is None or truth.score >= wanted.least_score)
+        and (wanted.most_score is None or truth.score <= wanted.most_score)
+        and (wanted.task is None or truth.task == wanted.task)
         and all(word in truth.response for word in wanted.text.split())
     )
 
@@ -157,6 +166,9 @@ def filters() -> Iterator[SampleFilter]:
         {"first_step": 3, "last_step": 21},
         {"least_reward": 0.2},
         {"least_reward": -1.0, "most_reward": 0.0},
+        {"least_score": 0.5},
+        {"least_score": 0.05, "most_score": 0.6},
+        {"task": "task-3"},
         {"oldest_first": True},
     ]
     yield SampleFilter()
@@ -267,9 +279,40 @@ def test_alerts_are_narrowed_counted_and_paged(reader_and_writer: tuple[LedgerRe
     assert ids(AlertFilter(state=AlertState.OPEN, first_step=9)) == [39, 38, 37, 36]
     acknowledged = AlertFilter(state=AlertState.ACKNOWLEDGED, severity=3)
     assert ids(acknowledged) == [35, 15]
-    assert reader.alert_counts(acknowledged) == {AlertState.OPEN: 8, AlertState.ACKNOWLEDGED: 2}
-    assert reader.alert_counts(AlertFilter(rule="nothing")) == {AlertState.OPEN: 0, AlertState.ACKNOWLEDGED: 0}
+    nothing = dict.fromkeys(AlertState, 0)
+    assert reader.alert_counts(acknowledged) == {**nothing, AlertState.OPEN: 8, AlertState.ACKNOWLEDGED: 2}
+    assert reader.alert_counts(AlertFilter(rule="nothing")) == nothing
     assert reader.alert_rules() == [("trace.b", 14), ("metric.c", 13), ("trace.a", 13)]
+
+
+def test_what_alerts_came_to_narrows_and_counts_them(reader_and_writer: tuple[LedgerReader, LedgerWriter]) -> None:
+    reader, writer = reader_and_writer
+    outcomes = {2: "resolved", 3: "false-alarm", 4: "resolved"}
+    with writer.batch() as batch:
+        for number in range(1, 7):
+            sample = 10 * number if number != 5 else None
+            alert = {"time": 1.0, "branch": 1, "step": 1, "rule": "r", "message": "m", "sample": sample}
+            batch.add("alerts", {**alert, "severity": 4 if number < 5 else 2})
+            if number in (1, 2, 3, 4):
+                batch.add("alert_acks", {"time": 2.0, "alert": number, "who": "me"})
+        for number, outcome in outcomes.items():
+            batch.add("alert_outcomes", {"time": 3.0, "alert": number, "outcome": outcome, "who": "me"})
+
+    def ids(state: AlertState) -> list[int]:
+        return [row.id for row in reader.alerts_page(AlertFilter(state=state))]
+
+    assert {state: ids(state) for state in AlertState} == {
+        AlertState.OPEN: [6, 5],
+        AlertState.ACKNOWLEDGED: [1],
+        AlertState.RESOLVED: [4, 2],
+        AlertState.FALSE_ALARM: [3],
+    }
+    assert {state: len(ids(state)) for state in AlertState} == reader.alert_counts(AlertFilter())
+    assert {row.id: row.outcome for row in reader.alerts() if row.outcome} == outcomes
+    assert [row.id for row in reader.sample_alerts([30, 60, 70])] == [3, 6]
+    worst, alert = reader.worst_open_alert(), reader.alert(4)
+    assert worst is not None and worst.id == 6 and alert is not None and alert.outcome == "resolved"
+    assert [reader.alert(number) for number in (0, 99, 2**63)] == [None] * 3
 
 
 def test_counts_follow_what_is_recorded_later(reader_and_writer: tuple[LedgerReader, LedgerWriter]) -> None:

@@ -350,3 +350,32 @@ def test_a_run_that_nobody_supervises_takes_decisions_too(
         assert (row.branch, row.step, row.who) == (1, 1, "ada")
         assert json.loads(reader.controls()[0].arguments)["sample"] == 1
         assert reader.verify().intact
+
+
+def test_an_alert_called_a_false_alarm_in_a_live_run_lets_its_text_pass_from_the_next_step_on(
+    run: Path, supervise: Callable[..., Any], auditor: Auditor
+) -> None:
+    script = """
+link.hello()
+look(1)
+(run / "held").touch()
+wait("called")
+look(2)
+link.finished()
+"""
+
+    def meanwhile(live: Any) -> None:
+        live.until_seen("held")
+        with ControlClient(live.run) as client:
+            refused = client.command(Command(action=Order.RESOLVE, who="ada", alert=99))
+            outcome = client.command(Command(action=Order.FALSE_ALARM, who="ada", alert=1, why="a novel"))
+        assert refused == Outcome(ok=False, detail="there is no alert 99")
+        assert outcome.ok and outcome.detail.startswith("sample 1: false-alarm")
+        live.say("called")
+
+    ended = supervise(TRAINER + script, meanwhile, judge=auditor)
+    assert (run / "seen").read_text() == "1 held\n2 ok\n"
+    assert ended.rows("SELECT sample, decision, who, note FROM decisions") == [(1, "false-alarm", "ada", "a novel")]
+    assert ended.rows("SELECT alert, outcome, who, note FROM alert_outcomes") == [(1, "false-alarm", "ada", "a novel")]
+    ((action, arguments),) = ended.rows("SELECT action, arguments FROM controls WHERE outcome LIKE 'done%'")
+    assert action == "false-alarm" and json.loads(arguments)["alert"] == 1

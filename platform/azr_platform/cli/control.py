@@ -1,4 +1,4 @@
-"""``status``, ``pause``, ``resume``, ``rollback``, ``stop``, ``acknowledge``, ``resolve``: steer a run from the command line."""
+"""``status``, ``pause``, ``resume``, ``rollback``, ``stop``, ``acknowledge``, ``resolve``: steer a run from outside."""
 
 from __future__ import annotations
 

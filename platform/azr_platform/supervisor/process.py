@@ -54,8 +54,8 @@ from azr_platform.supervisor.child import TRAINER, TrainerChild
 from azr_platform.supervisor.decisions import Decisions, decide
 from azr_platform.supervisor.gate import Gate, blocked_reply
 from azr_platform.supervisor.observer import Guarded, Observer
-from azr_platform.supervisor.problems import Desk
 from azr_platform.supervisor.outcomes import acknowledge, decision_on, dismiss, resolve
+from azr_platform.supervisor.problems import Desk
 from azr_platform.supervisor.quarantine import Order, fresh_seed
 from azr_platform.supervisor.retention import no_room, sweep, tidy
 from azr_platform.supervisor.rows import RaisedAlert

@@ -213,7 +213,7 @@ def _conditions(wanted: SampleFilter, rules: Sequence[str]) -> list[_Condition]:
     for sql, value in (
         ("s.role = ?", wanted.role),
         ("s.kind = ?", wanted.kind),
-        ("s.task = ?", wanted.task),
+        ("s.id IN (SELECT id FROM samples WHERE task = ?)", wanted.task),
         ("s.step >= ?", wanted.first_step),
         ("s.step <= ?", wanted.last_step),
     ):
