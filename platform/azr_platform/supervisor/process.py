@@ -411,10 +411,11 @@ class Supervisor:
 
     async def _carry_out(self, command: Command) -> Outcome:
         why = command.why or f"asked by {command.who}"
-        if command.action in _OF_ALERTS:
-            return await self._see_to_alert(command)
-        if command.action is Action.DECIDE:
-            return await self._decide(command)
+        match command.action:
+            case Action.ACKNOWLEDGE | Action.RESOLVE | Action.FALSE_ALARM:
+                return await self._see_to_alert(command)
+            case Action.DECIDE:
+                return await self._decide(command)
         if self._final:
             return Outcome(ok=False, detail=f"the run has {self._final}")
         if self._stop:
