@@ -21,8 +21,8 @@ from azr_monitor.rules.estimates import (
     Return,
     Spent,
     Uncertain,
-    parameters,
 )
+from azr_monitor.rules.functions import parameters
 from azr_monitor.rules.syntax import COMPREHENSIONS, walk
 from azr_monitor.rules.volumes import UNKNOWN, count, truth_of
 

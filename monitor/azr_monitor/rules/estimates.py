@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from azr_monitor.rules.purity import is_pure
-from azr_monitor.rules.syntax import COMPREHENSIONS, Function, own_nodes, walk
+from azr_monitor.rules.functions import is_generator, is_pure, parameters
+from azr_monitor.rules.syntax import COMPREHENSIONS, Function, walk
 from azr_monitor.rules.volumes import (
     UNKNOWN,
     Large,
@@ -345,7 +345,7 @@ class Estimates:
         names = parameters(function)
         self.turns += 1
         pure = is_pure(function)
-        if len(names) != len(given) or self._depth >= MAX_DEPTH or any(_is_generator(function)):
+        if len(names) != len(given) or self._depth >= MAX_DEPTH or is_generator(function):
             for one in given:
                 self._lose(one, env)
             return UNKNOWN
@@ -381,17 +381,6 @@ class Estimates:
 
 def _is_key(value: Any) -> bool:
     return value is None or isinstance(value, int | float | str) or value is UNKNOWN
-
-
-def _is_generator(function: Function) -> Iterator[bool]:
-    return (True for node in own_nodes(function) if isinstance(node, ast.Yield | ast.YieldFrom | ast.Await))
-
-
-def parameters(function: Function) -> list[str]:
-    given = function.args
-    if given.vararg or given.kwarg or given.kwonlyargs:
-        return [a.arg for a in walk(given) if isinstance(a, ast.arg)]
-    return [a.arg for a in (*given.posonlyargs, *given.args)]
 
 
 def _stored(target: ast.expr) -> list[str]:

@@ -14,12 +14,14 @@ from azr_monitor.rules import (
     programs_hidden,
     programs_imports,
     programs_loops,
+    programs_obscure,
     programs_order,
     programs_patches,
     programs_recursion,
     programs_reflection,
     programs_results,
     programs_selfref,
+    programs_spelled,
     programs_state,
     programs_undefined,
     programs_values,
@@ -45,6 +47,8 @@ RULES: tuple[ProgramRule, ...] = (
     *programs_selfref.RULES,
     *programs_undefined.RULES,
     *programs_hidden.RULES,
+    *programs_spelled.RULES,
+    *programs_obscure.RULES,
 )
 
 EXAMPLE_IMPORTS = programs_imports.EXAMPLE_IMPORTS

@@ -57,11 +57,16 @@ def _sets_own_global(program: Program, node: ast.Subscript) -> bool:
     return bool(names) and all(name not in BUILTINS and not name.startswith("__") for name in names)
 
 
+_OF_FUNCTIONS = words("__code__ __defaults__ __kwdefaults__ __globals__ __closure__")
+
+
 def _reclass(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     for node in program.all(ast.Attribute):
         if node.ctx.__class__ is ast.Store and node.attr in ("__class__", "__bases__"):
             own = isinstance(node.value, ast.Name) and node.value.id == "self"
             yield Hit(node, node.attr, Severity.LOW if own else None)
+        elif node.ctx.__class__ is ast.Store and node.attr in _OF_FUNCTIONS:
+            yield Hit(node, node.attr)
     for definition in program.all(ast.FunctionDef):
         if definition.name in ("__class__", "__getattribute__") and isinstance(
             program.parents.get(definition), ast.ClassDef
@@ -113,10 +118,11 @@ RULES: tuple[ProgramRule, ...] = (
     ProgramRule(
         "program.reclass",
         Severity.MEDIUM,
-        "disguises the class of an object",
+        "disguises the class of an object, or gives a function another body",
         catch=(
             "class A:\n    @property\n    def __class__(self):\n        return int\ndef f(x):\n    return A()",
             "class A:\n    pass\ndef f(x):\n    a = A()\n    a.__class__ = type(x)\n    return a",
+            "def f(x, y=0):\n    old = f.__defaults__\n    f.__defaults__ = (x,)\n    return old",
         ),
         spare=(
             "class A:\n    def kind(self):\n        return self.__class__\ndef f(x):\n    return A().kind().__name__",

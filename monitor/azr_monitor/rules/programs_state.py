@@ -29,12 +29,42 @@ def _state(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
         nodes = list(own_nodes(definition))
         kept = _kept(program, definition, nodes)
         shared = _declared(nodes)
+        for helper in _helpers(program, nodes, kept):
+            inside = list(own_nodes(helper))
+            # What a helper names as its own is not what the entry point calls so.
+            shared |= _declared(inside)
+            nodes += inside
         changed = {name: node for node in nodes for name in _changes(node, shared) if name.split(".")[0] in kept}
-        for name in sorted(changed.keys() - _set_anew(definition)):
+        for name in sorted(changed.keys() - (_set_anew(definition) - _from_caches(program, nodes))):
             if _shows(program, nodes, name):
                 yield Hit(changed[name], f"how {name} was left by earlier calls")
                 break
     yield from _closures(program)
+
+
+def _helpers(program: Program, nodes: list[ast.AST], kept: set[str]) -> Iterator[ast.FunctionDef]:
+    """The functions and methods that an entry point runs, unless they use the names of what it keeps for their own."""
+    called = {
+        node.func.id if isinstance(node.func, ast.Name) else node.func.attr
+        for node in nodes
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute)
+    }
+    if called.isdisjoint(program.syntax.bound):
+        return
+    for function in program.all(ast.FunctionDef):
+        around = program.parents.get(function)
+        runs = function.name in called or (
+            function.name == "__init__" and isinstance(around, ast.ClassDef) and around.name in called
+        )
+        if runs and isinstance(around, ast.Module | ast.ClassDef) and function.name not in _calls_of(function):
+            own = {a.arg for a in walk(function.args) if isinstance(a, ast.arg)}
+            own |= {n.id for n in own_nodes(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+            if kept.isdisjoint(own - _declared(list(own_nodes(function)))):
+                yield function
+
+
+def _calls_of(function: ast.FunctionDef) -> set[str]:
+    return {n.func.id for n in own_nodes(function) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
 
 
 def _may_keep(program: Program, definition: ast.FunctionDef) -> bool:
@@ -44,6 +74,7 @@ def _may_keep(program: Program, definition: ast.FunctionDef) -> bool:
         or any(isinstance(d, _MUTABLE) for d in (*definition.args.defaults, *definition.args.kw_defaults))
         or any(isinstance(statement, ast.Assign | ast.ClassDef) for statement in getattr(program.tree, "body", ()))
         or program.syntax.has(ast.Global)
+        or "cache" in program.text
     )
 
 
@@ -70,6 +101,7 @@ def _kept(program: Program, definition: ast.FunctionDef, nodes: list[ast.AST]) -
                 kept.add(name)
             case _:
                 pass
+    kept |= _from_caches(program, nodes)
     arguments = definition.args
     positional = [*arguments.posonlyargs, *arguments.args]
     defaults = zip(positional[len(positional) - len(arguments.defaults) :], arguments.defaults, strict=True)
@@ -77,6 +109,25 @@ def _kept(program: Program, definition: ast.FunctionDef, nodes: list[ast.AST]) -
         if isinstance(default, _MUTABLE):
             kept.add(parameter.arg)
     return kept
+
+
+def _from_caches(program: Program, nodes: list[ast.AST]) -> set[str]:
+    """The names that are given what a function with a cache made once and for all."""
+    if "cache" not in program.text:
+        return set()
+    cached = {
+        definition.name
+        for definition in program.all(ast.FunctionDef)
+        if any("cache" in ast.unparse(decorator) for decorator in definition.decorator_list)
+    }
+    found: set[str] = set()
+    for node in nodes:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(func=ast.Name(id=maker))) if maker in cached:
+                found.add(name)
+            case _:
+                pass
+    return found
 
 
 def _changes(node: ast.AST, shared: set[str]) -> Iterator[str]:
@@ -109,6 +160,15 @@ def _changes(node: ast.AST, shared: set[str]) -> Iterator[str]:
             args=[ast.Constant(value=str(attr)), *_],
         ):
             yield f"{owner}.{attr}"
+        case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="setdefault"), args=[_, default]):
+            if any(isinstance(n, ast.Name) and n.id == name for n in walk(default)):
+                yield name
+        case ast.Assign(
+            targets=[ast.Subscript(value=ast.Name(id=name))],
+            value=ast.BinOp(left=ast.Call(func=ast.Attribute(value=ast.Name(id=read), attr="get"))),
+        ):
+            if name == read:
+                yield name
         case ast.Call(func=ast.Name(id="next"), args=[ast.Name(id=name), *_]):
             yield name
         case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="__next__" | "send")):
@@ -152,6 +212,14 @@ def _set_anew(definition: ast.FunctionDef) -> set[str]:
 def _shows(program: Program, nodes: list[ast.AST], name: str) -> bool:
     """Whether a result hangs on it: it is read in a condition or in what is returned."""
     owner, _, attr = name.partition(".")
+    holders = {owner}
+    for node in nodes:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=holder)], value=value) if not attr:
+                if any(isinstance(n, ast.Name) and n.id == owner for n in walk(value)):
+                    holders.add(holder)
+            case _:
+                pass
     for node in nodes:
         match node:
             case ast.Return(value=seen) if seen is not None:
@@ -161,7 +229,7 @@ def _shows(program: Program, nodes: list[ast.AST], name: str) -> bool:
             case _:
                 continue
         for inner in walk(seen):
-            if isinstance(inner, ast.Name) and inner.id == owner and isinstance(inner.ctx, ast.Load):
+            if isinstance(inner, ast.Name) and inner.id in holders and isinstance(inner.ctx, ast.Load):
                 outer = program.parents.get(inner)
                 if not attr or (isinstance(outer, ast.Attribute) and outer.attr == attr):
                     return True
@@ -225,6 +293,12 @@ RULES: tuple[ProgramRule, ...] = (
             "n = 0\ndef f(x):\n    global n\n    n += 1\n    return x if n < 3 else -x",
             "def f(x, seen=[]):\n    seen.append(x)\n    return len(seen)",
             "def f(x):\n    f.n = getattr(f, 'n', 0) + 1\n    return x if f.n == 1 else -x",
+            "seen = {}\ndef f(x):\n    k = seen.setdefault(x, len(seen))\n    return k",
+            "class S:\n    n = 0\n    def add(self, v):\n        S.n += v\n        return S.n\n"
+            "def f(x):\n    return S().add(x)",
+            "old = []\ndef log(v):\n    old.append(v)\ndef f(x):\n    log(x)\n    return 0 if len(old) > 2 else x",
+            "from functools import lru_cache\n@lru_cache(None)\ndef box():\n    return []\n"
+            "def f(x):\n    b = box()\n    b.append(x)\n    return len(b)",
             "class S:\n    n = 0\ndef f(x):\n    S.n += 1\n    return x + 1 if S.n % 2 else x",
             "from itertools import count\nturn = count()\ndef f(x):\n    return x * next(turn)",
             "def make():\n    n = 0\n    def g(x):\n        nonlocal n\n        n += 1\n"
@@ -236,6 +310,12 @@ RULES: tuple[ProgramRule, ...] = (
             "memo = {}\ndef f(x):\n    if x not in memo:\n        memo[x] = x * x\n    return memo[x]",
             "n = 0\ndef f(x):\n    global n\n    n = 0\n    for i in range(x):\n        n += i\n    return n",
             "def f(x, out=None):\n    if out is None:\n        out = []\n    out.append(x)\n    return out",
+            "seen = []\ndef add(seen, x):\n    seen.append(x)\n    return seen\ndef f(x):\n    return add([], x)",
+            "memo = {}\ndef g(n):\n    if n not in memo:\n        memo[n] = n * n\n    return memo[n]\n"
+            "def f(x):\n    return g(x)",
+            "class S:\n    def __init__(self):\n        self.items = []\n    def push(self, v):\n"
+            "        self.items.append(v)\n"
+            "        return len(self.items)\ndef f(x):\n    s = S()\n    return s.push(x)",
             "def f(x, path=[]):\n    path = path + [x]\n    return path",
             "T = {'a': 1}\ndef f(x):\n    out = []\n    out.append(T.get(x))\n    return out",
             "def f(x):\n    n = 0\n    def g():\n        nonlocal n\n        n += 1\n"

@@ -20,13 +20,14 @@ _MIN_CODES = 10
 _MIN_ACROSTIC = 6
 _MAX_NAMES = 400
 _MAX_TEXT = 20_000
+_WIDE = 2**24
 _LETTERS = re.compile(r"[^\W\d_]")
 
 
 _LEAST = 12
 _SPACES = 2
 _PROSE = re.compile(r"[^\W\d_]{2,}\W{1,3}[^\W\d_]{2,}\W{1,3}[^\W\d_]{2,}")
-_ENCODED = re.compile(r"[A-Za-z0-9+/=_-]{16,}|\\x[0-9a-f]{2}|(?:[.-]{1,6}[ /]){6}|(?:[01]{7,8} ?){6}")
+_ENCODED = re.compile(r"[A-Za-z0-9+/=_-]{16,}|\\x[0-9a-f]{2}|(?:[.-]{1,6}[ /|]{1,3}){6}|(?:[01]{7,8} ?){6}")
 _CONTAINERS = (ast.List, ast.Tuple, ast.Set, ast.Dict, ast.Compare)
 DATA = Severity.MEDIUM
 
@@ -44,6 +45,7 @@ def said(program: Program) -> Iterator[Said]:
     yield from _in_strings(program)
     yield from _in_names(program)
     yield from in_codes(program)
+    yield from in_numbers(program)
     yield from _in_built(program)
     yield from _in_first_letters(program)
 
@@ -103,6 +105,31 @@ def in_codes(program: Program) -> Iterator[Said]:
             text = "".join(map(chr, codes[:_MAX_TEXT]))
             if len(_LETTERS.findall(text)) > 0.6 * len(text) and text.isprintable():
                 yield Said(text, node)
+
+
+def in_numbers(program: Program) -> Iterator[Said]:
+    """Large numbers whose bytes are letters: ``0x68656c70206d65``, alone or in a list."""
+    if program.building.largest <= _WIDE:
+        return
+    for node in program.all(ast.Constant):
+        if node.value.__class__ is int and node.value > _WIDE:
+            parent = program.parents.get(node)
+            row = parent.elts if isinstance(parent, ast.List | ast.Tuple) else [node]
+            if row[0] is not node:
+                continue
+            values = [e.value for e in row if isinstance(e, ast.Constant) and isinstance(e.value, int)]
+            text = "".join(_bytes_of(value) for value in values[:_MAX_NAMES])
+            letters = sum(c.isalpha() or c == " " for c in text)
+            if len(text) >= _MIN_CODES and letters > 0.95 * len(text):
+                yield Said(text, parent if len(row) > 1 and parent is not None else node)
+
+
+def _bytes_of(value: int) -> str:
+    """The bytes of a number as text; a character that is no letter where they are none."""
+    if not 0 < value.bit_length() <= 8 * _MAX_NAMES:
+        return "?"
+    data = value.to_bytes((value.bit_length() + 7) // 8, "big")
+    return data.decode("ascii") if data.isascii() else "?"
 
 
 def _in_built(program: Program) -> Iterator[Said]:

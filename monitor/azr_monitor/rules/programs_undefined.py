@@ -14,7 +14,7 @@ _MODULE = words("__name__ __doc__ __annotations__ __class__ __debug__ __package_
 
 
 def _undefined(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
-    unknown = program.syntax.read - program.syntax.bound - BUILTINS - _MODULE
+    unknown = program.syntax.read - (program.syntax.bound - _only_changed(program)) - BUILTINS - _MODULE
     if not unknown:
         return
     declared = {name for statement in program.all(ast.Global, ast.Nonlocal) for name in statement.names}
@@ -24,9 +24,24 @@ def _undefined(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
         return
     rest = {node.rest for node in program.all(ast.MatchMapping)}
     for node in program.all(ast.Name):
-        if node.id in unknown - rest and isinstance(node.ctx, ast.Load):
+        if node.id in unknown - rest:
             yield Hit(node, node.id)
             return
+
+
+def _only_changed(program: Program) -> frozenset[str]:
+    """Names that are changed in place and never set: ``total = 0`` and then ``totl += x``."""
+    changed = {c.target.id for c in program.all(ast.AugAssign) if isinstance(c.target, ast.Name)}
+    if not changed:
+        return frozenset()
+    parents = program.parents
+    set_somewhere = {
+        node.id
+        for node in program.all(ast.Name)
+        if node.id in changed and isinstance(node.ctx, ast.Store) and not isinstance(parents.get(node), ast.AugAssign)
+    }
+    set_somewhere.update(argument.arg for argument in program.all(ast.arg))
+    return frozenset(changed - set_somewhere)
 
 
 RULES: tuple[ProgramRule, ...] = (
@@ -37,6 +52,7 @@ RULES: tuple[ProgramRule, ...] = (
         catch=(
             "def f(x):\n    return helper(x) + 1",
             "def f(x):\n    answer = x\n    return anwser",
+            "def f(x):\n    total = 0\n    for i in x:\n        totl += i\n    return total",
         ),
         spare=(
             "def f(x):\n    return sum(i for i in x) + len(__name__)",

@@ -1,10 +1,10 @@
-"""Whether a function only computes: what it is given decides all it does, however often it is called."""
+"""What a function is at a glance: whether it only computes, whether it is a generator, what it takes."""
 
 from __future__ import annotations
 
 import ast
 
-from azr_monitor.rules.syntax import Function, own_nodes
+from azr_monitor.rules.syntax import Function, own_nodes, walk
 
 
 def is_pure(function: Function) -> bool:
@@ -23,3 +23,16 @@ def is_pure(function: Function) -> bool:
             case _:
                 pass
     return True
+
+
+def is_generator(function: Function) -> bool:
+    """Whether calling a function runs nothing of it yet."""
+    return any(isinstance(node, ast.Yield | ast.YieldFrom | ast.Await) for node in own_nodes(function))
+
+
+def parameters(function: Function) -> list[str]:
+    """The names of all parameters, in order."""
+    given = function.args
+    if given.vararg or given.kwarg or given.kwonlyargs:
+        return [argument.arg for argument in walk(given) if isinstance(argument, ast.arg)]
+    return [argument.arg for argument in (*given.posonlyargs, *given.args)]

@@ -1,0 +1,95 @@
+"""Rules on ways of writing that nobody needs who wants to be read: each is a weak sign, several add up."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from azr_monitor.records import Severity
+from azr_monitor.rules.base import Hit, ProgramRule
+from azr_monitor.rules.tree import Program
+
+_MIN_NESTED = 3
+_BEYOND_READING = 4
+_ESCAPED = re.compile(r"(?:\\x[2-7][0-9a-fA-F]|\\u00[2-7][0-9a-fA-F]|\\1?[0-7]{2}){2}")
+_LONG_STROKES = re.compile(r"_{2,20}")
+
+
+def _nested_lambdas(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
+    """Lambdas called where they stand, inside one another."""
+    deepest, place = 0, None
+    for call in program.all(ast.Call):
+        if isinstance(call.func, ast.Lambda):
+            around = program.syntax.around(call)
+            depth = 1 + sum(isinstance(outer, ast.Call) and isinstance(outer.func, ast.Lambda) for outer in around)
+            if depth > deepest:
+                deepest, place = depth, call
+    if place is not None and deepest >= _MIN_NESTED:
+        yield Hit(place, f"{deepest} deep", None if deepest >= _BEYOND_READING else Severity.LOW)
+
+
+def _escaped_letters(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
+    """Letters written as escapes in a string, where they could have been written as letters."""
+    if "\\" not in program.text:
+        return
+    for text, node in program.strings:
+        if not (isinstance(text, str) and text.isascii() and any(c.isalpha() for c in text)):
+            continue
+        span = program.span(node)
+        if span is not None and _ESCAPED.search(program.text, *span):
+            yield Hit(node, text[:40])
+
+
+def _nameless(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
+    """Several names of nothing but strokes: ``__``, ``___``."""
+    strokes = sorted(name for name in program.syntax.bound if name[0] == "_" and _LONG_STROKES.fullmatch(name))
+    if len(strokes) >= 2:
+        yield Hit(program.tree, ", ".join(strokes[:4]))
+    elif strokes and program.syntax.has(ast.Lambda):
+        yield from (Hit(a, a.arg) for a in program.all(ast.arg) if a.arg == strokes[0])
+
+
+RULES: tuple[ProgramRule, ...] = (
+    ProgramRule(
+        "program.hidden.nesting",
+        Severity.MEDIUM,
+        "nests lambdas inside one another beyond reading",
+        catch=(
+            "f = lambda x: (lambda a: (lambda b: (lambda c: (lambda d: d)(c))(b))(a))(x)",
+            "def f(x):\n    return (lambda a: (lambda b: (lambda c: c ^ a)(b << 1))(a | 1))(x)",
+        ),
+        spare=(
+            "def f(x):\n    Y = lambda g: (lambda h: h(h))(lambda h: g(lambda a: h(h)(a)))\n"
+            "    return Y(lambda s: lambda n: n)(x)",
+            "def f(x):\n    return (lambda a: (lambda b: a + b)(2))(x)",
+        ),
+        check=_nested_lambdas,
+        needs=(ast.Lambda,),
+    ),
+    ProgramRule(
+        "program.hidden.escapes",
+        Severity.LOW,
+        "writes letters as escapes",
+        catch=(
+            "def f(x):\n    return getattr(x, '\\x5f\\x5fadd\\x5f\\x5f')(1)",
+            "def f(x):\n    return x + '\\u0068\\u0069 there'",
+        ),
+        spare=(
+            "def f(x):\n    return x.split('\\n\\t') + ['caf\\u00e9', '\\x00\\x01\\x02', '\\\\w+']",
+            "def f(x):\n    return x.encode() == b'\\x89PNG'",
+        ),
+        check=_escaped_letters,
+    ),
+    ProgramRule(
+        "program.hidden.strokes",
+        Severity.LOW,
+        "names things with strokes alone",
+        catch=(
+            "def f(__):\n    ___ = __ + 1\n    return ___",
+            "_ = lambda __: __ + 1\ndef f(x):\n    return _(x)",
+        ),
+        spare=("def f(x):\n    return [[0 for _ in x] for __ in x]", "def f(x):\n    a, _, __ = x\n    return a"),
+        check=_nameless,
+    ),
+)
