@@ -24,8 +24,9 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
+from azr_platform.ledger.migrations import migrations
 from azr_platform.ledger.reader import LedgerReader
-from azr_platform.ledger.schema import TABLES, connect, migrations
+from azr_platform.ledger.schema import TABLES, connect
 from azr_platform.ledger.writer import LedgerWriter
 
 TEXTS = {"prompt": 900, "response": 1000, "reasoning": 500, "program": 500}

@@ -8,9 +8,12 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from sqlite_utils import Database
 
 from azr_platform.ledger.errors import LedgerNewer
+from azr_platform.ledger.migrations import migrations
 from azr_platform.ledger.reader import LedgerReader
+from azr_platform.ledger.schema import KNOWN, MIGRATION_SET, MIGRATIONS_TABLE
 from azr_platform.ledger.writer import LedgerWriter
 
 
@@ -153,3 +156,8 @@ def test_its_writer_gives_an_older_ledger_the_indexes_of_its_lists(run_folder: P
         assert "samples_narrow" in reader._indexes and "idx_samples_task" not in reader._indexes
         assert len(reader.samples()) == 1
         assert reader.verify().intact
+
+
+def test_a_reader_knows_the_migrations_that_a_writer_applies() -> None:
+    assert {migration.name for migration in migrations.pending(Database(memory=True))} == KNOWN
+    assert (migrations.name, migrations.migrations_table) == (MIGRATION_SET, MIGRATIONS_TABLE)

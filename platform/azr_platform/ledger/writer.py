@@ -18,7 +18,8 @@ from sqlite_utils import Database
 
 from azr_platform.ledger import chain, heads
 from azr_platform.ledger.errors import LedgerBroken, LedgerBusy, LedgerNewer, UnknownRun
-from azr_platform.ledger.schema import TABLES, connect, migrations, newer_than_this
+from azr_platform.ledger.migrations import migrations
+from azr_platform.ledger.schema import TABLES, connect, newer_than_this
 from azr_platform.ledger.values import Form
 
 Row = Mapping[str, object]
