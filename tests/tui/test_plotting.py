@@ -11,7 +11,7 @@ import pytest
 
 from azr_platform.ledger.records import BranchRow
 from azr_tui.plotting.canvas import Canvas
-from azr_tui.plotting.draw import Curve, Mark, Plot, draw
+from azr_tui.plotting.draw import Curve, Mark, Plot, at, draw
 from azr_tui.plotting.marks import line_of
 from azr_tui.plotting.ticks import powers, step_ticks, ticks
 from azr_tui.plotting.zoom import Extent, Zoom
@@ -186,3 +186,12 @@ def test_nothing_to_draw_says_so() -> None:
 def test_only_alerts_of_the_line_that_leads_here_count() -> None:
     branches = [BranchRow(1, 0.0, None, 0, ""), BranchRow(2, 0.0, 1, 20, ""), BranchRow(3, 0.0, 1, 30, "")]
     assert line_of(branches, 3) == {3: 2**62, 1: 30}
+
+
+def test_a_series_of_spans_reaches_as_far_as_its_bounds_and_knows_the_span_of_a_step() -> None:
+    spans = Series([10, 20, 30], [1.0, 2.0, 3.0], [0.0, 2.0, -5.0], [2.0, 2.0, 9.0], 4.0)
+    rows = _drawn(Plot("Loss", "", [Curve("loss", "", "", spans)]))
+    assert any(row.lstrip().startswith(("5┤", "7.5┤", "8┤")) for row in rows) and any("-5┤" in row for row in rows)
+    assert [at(spans, step) for step in (1, 10, 15, 20, 21, 30, 99)] == [1.0, 1.0, 1.0, 2.0, 3.0, 3.0, 3.0]
+    single = Series([10, 20], [1.0, 2.0], [1.0, 2.0], [1.0, 2.0], 2.0)
+    assert [at(single, step) for step in (9, 15, 20)] == [None, 1.0, 2.0]

@@ -97,9 +97,12 @@ def draw(plot: Plot, zoom: Zoom, width: int, height: int) -> Text:
 
 def at(series: Series, step: int) -> float | None:
     """The value at a step, or the newest before it; None where there is none."""
-    place = bisect_right(series.steps, step)
-    if place < len(series.steps) and series.lows:
-        return series.values[place]  # a span is told by its last step, and holds those before it
+    place = bisect_left(series.steps, step)
+    exact = place < len(series.steps) and series.steps[place] == step
+    # A span is told by its last step, and holds those before it.
+    inside = place < len(series.lows) and series.lows[place] != series.highs[place]
+    if exact or inside:
+        return series.values[place]
     return series.values[place - 1] if place else None
 
 
@@ -275,7 +278,7 @@ def _columns(
 ) -> dict[int, int]:
     """For each column of dots that has values the row of dots of what ``merge`` makes of them: ``min`` of a span's
     lows, ``max`` of its highs, ``fmean`` of its means."""
-    told = {min: series.lows, max: series.highs}.get(merge) or series.values
+    told = (series.lows if merge is min else series.highs if merge is max else ()) or series.values
     found: dict[int, int] = {}
     width = last - first
     place = bisect_left(series.steps, first)
