@@ -62,6 +62,7 @@ class Auditor:
         self._behaviour_rules = policy.behaviour_rules()
         self._engines = EngineReader(policy)
         self._allowed = policy.imports.names
+        self._classifiers = tuple(classifiers)
         known = {entry.name: entry for entry in policy.classifiers}
         missing = [classifier.name for classifier in classifiers if classifier.name not in known]
         if missing:
@@ -96,6 +97,10 @@ class Auditor:
                 scored = ", ".join(loaded[-1].categories)
                 notices.append(f"{entry.name}: thresholds of {', '.join(idle)} do nothing; it scores {scored}")
         return cls(policy, loaded, notices)
+
+    def under(self, policy: Policy) -> Auditor:
+        """An auditor with the same classifiers, which judges by another policy."""
+        return Auditor(policy, self._classifiers, self.notices, self._today)
 
     # -- before anything runs ---------------------------------------------------------------------------
 

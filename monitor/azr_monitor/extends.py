@@ -19,7 +19,7 @@ _GROWING = {
     ("rates",),
     ("scopes",),
     ("imports", "also"),
-    *(("rules", key) for key in ("disabled", "packs", "yara", "ast_grep", "examples", "allow")),
+    *(("rules", key) for key in ("disabled", "enabled", "packs", "yara", "ast_grep", "examples", "allow")),
 }
 _BY_NAME = {("classifiers",), ("metrics",)}
 _OWN = ("name", "description", "folder", EXTENDS)

@@ -155,6 +155,8 @@ class Policy(Model):
 
     def applies(self, rule: str) -> bool:
         """Whether a rule is in force for any sample."""
+        if any(means(pattern, rule) for pattern in self.rules.enabled):
+            return True
         return not any(means(pattern, rule) for pattern in self.rules.disabled)
 
     def applies_to(self, rule: str, part: Part | None) -> bool:
@@ -380,7 +382,7 @@ def _named_rules(policy: Policy) -> Iterator[tuple[str, Place]]:
         (policy.rules, ("rules",)),
         *((scope, ("scopes", at)) for at, scope in enumerate(policy.scopes)),
     ):
-        for key in ("only", "disabled"):
+        for key in ("only", "disabled", "enabled"):
             yield from ((pattern, (*path, key, at)) for at, pattern in enumerate(getattr(holder, key, ())))
         for key in ("severities", "actions"):
             yield from ((pattern, (*path, key, pattern)) for pattern in getattr(holder, key))

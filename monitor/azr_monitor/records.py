@@ -161,6 +161,23 @@ class Verdict(msgspec.Struct, frozen=True):
     cause: str = ""
     category: str = ""
 
+    @property
+    def word(self) -> str:
+        """What it comes to: ``allow``, ``flag``, ``hold`` or ``block``."""
+        if not self.allowed:
+            return "hold" if self.action is Action.HOLD else "block"
+        return "flag" if self.action >= Action.ALERT else "allow"
+
+
+class Amendment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One change to a policy in force (see amend.py). ``rule`` is a rule's id or ``classifier.category``; of the others
+    one is given: whether it applies, the name of the action it calls for, or values by the names of severities."""
+
+    rule: str
+    enabled: bool | None = None
+    action: str = ""
+    thresholds: dict[str, float] = {}
+
 
 def printable(text: str, limit: int = 80) -> str:
     """Bound and escape a piece of model text so that it may stand in a sentence of ours.

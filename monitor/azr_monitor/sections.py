@@ -21,6 +21,7 @@ class Rules(Model):
     """Which rules apply. All shipped ones do unless disabled."""
 
     disabled: tuple[str, ...] = Field(default=(), description="rule ids, or patterns such as trace.harm.*")
+    enabled: tuple[str, ...] = Field(default=(), description="rules that apply although disabled names them")
     severities: dict[str, SeverityName] = Field(
         default={}, description="rule id (or pattern) -> severity instead of its own"
     )

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from azr_monitor.records import Amendment
 from azr_platform.channel import messages
 from azr_platform.channel.messages import (
     Action,
@@ -83,6 +84,7 @@ TO_TRAINER: list[Any] = [
 FROM_CLIENT: list[Any] = [
     Hello(peer="client", pid=1),
     Command(action=Action.ROLLBACK, who="me", why=HOSTILE_TEXT, step=5),
+    Command(action=Action.AMEND, who="me", why="w", amendment=Amendment(rule="r", thresholds={"low": 0.5})),
     Ask(),
 ]
 TO_CLIENT: list[Any] = [

@@ -21,6 +21,7 @@ from azr_platform.config.load import load
 from azr_platform.ledger.reader import LedgerReader
 from azr_platform.ledger.writer import LedgerWriter
 from azr_platform.records import Task
+from azr_platform.supervisor.amendments import Standing
 from azr_platform.supervisor.gate import Gate
 from azr_platform.supervisor.observer import Observer
 from azr_platform.supervisor.process import Supervisor
@@ -182,7 +183,8 @@ def quick_auditor() -> Auditor:
 
 @pytest.fixture
 def supervise(tmp_path: Path, quick_auditor: Auditor) -> Supervise:
-    """Supervise a trainer that does what ``body`` says, while ``meanwhile(live)`` runs beside it."""
+    """Supervise a trainer that does what ``body`` says, while ``meanwhile(live)`` runs beside it. ``standing``: its
+    policy may be changed."""
 
     def run_to_end(
         body: str,
@@ -193,6 +195,7 @@ def supervise(tmp_path: Path, quick_auditor: Auditor) -> Supervise:
         observer: Observer | None = None,
         problems: Sequence[Task] = (),
         jail: Any = None,
+        standing: bool = False,
     ) -> Ended:
         run = tmp_path / "run"
         script = tmp_path / "trainer.py"
@@ -206,11 +209,19 @@ def supervise(tmp_path: Path, quick_auditor: Auditor) -> Supervise:
         with writer:
             with LedgerReader(run) as reader:
                 tasks = list(reader.tasks())
-            gate = Gate.of_run(config, judge or quick_auditor, jail or NoJail(), tasks)
+            stands = Standing(run, judge or quick_auditor) if standing else None
+            gate = Gate.of_run(config, stands or judge or quick_auditor, jail or NoJail(), tasks)
 
             async def serve() -> int:
                 supervisor = Supervisor(
-                    run, config, writer, gate, stance=stance, observer=observer, trainer=(sys.executable, str(script))
+                    run,
+                    config,
+                    writer,
+                    gate,
+                    stance=stance,
+                    standing=stands,
+                    observer=observer,
+                    trainer=(sys.executable, str(script)),
                 )
                 live = Live(run, supervisor, asyncio.get_running_loop())
 

@@ -17,9 +17,10 @@ from enum import StrEnum
 
 import msgspec
 
+from azr_monitor.records import Amendment
 from azr_platform.records import Kind, Phase, Role, Task
 
-PROTOCOL = 3
+PROTOCOL = 4
 
 # What a client calls itself that came to watch (`Hello.peer`): no command of its is carried out.
 OBSERVER = "observer"
@@ -251,6 +252,7 @@ class Action(StrEnum):
     RESOLVE = "resolve"
     FALSE_ALARM = "false-alarm"
     DECIDE = "decide"
+    AMEND = "amend"
 
 
 class Decision(StrEnum):
@@ -267,7 +269,7 @@ class Command(Message, frozen=True):
     For rollback, ``step``: the checkpoint's; ``exclude``: what goes into quarantine (see supervisor/quarantine.py);
     ``seed``: that of the new branch, None to keep the one in force. ``alert``: which to acknowledge, 0 means all; or
     which is resolved or a false alarm. To decide, ``sample``: which, by its number, and ``decision``: what about it.
-    ``why`` is the note on either.
+    ``why`` is the note on either. To amend the policy, ``amendment``: the change; ``why`` is needed.
     """
 
     action: Action
@@ -279,6 +281,7 @@ class Command(Message, frozen=True):
     alert: int = 0
     sample: int = 0
     decision: Decision | None = None
+    amendment: Amendment | None = None
 
 
 class Outcome(Message, frozen=True):

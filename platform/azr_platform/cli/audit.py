@@ -112,7 +112,7 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
     for score in verdict.scores:
         scores.setdefault(score.classifier, {})[score.category] = round(score.value, 6)
     return {
-        "verdict": _word(verdict),
+        "verdict": verdict.word,
         "score": verdict.score,
         "severity": verdict.severity.label if verdict.findings else "none",
         "category": verdict.category or "none",
@@ -131,14 +131,6 @@ def _unread_row(line: BadLine) -> dict[str, Any]:
     return {"id": line.id, **verdict, "findings": [finding], "scores": {}}
 
 
-def _word(verdict: Verdict) -> str:
-    from azr_monitor.records import Action
-
-    if not verdict.allowed:
-        return "hold" if verdict.action is Action.HOLD else "block"
-    return "flag" if verdict.action >= Action.ALERT else "allow"
-
-
 class _Tally:
     """Counts for the tables at the end."""
 
@@ -149,7 +141,7 @@ class _Tally:
         self.agreement: Counter[str] = Counter()
 
     def add(self, judged: Judged) -> None:
-        self.verdicts[_word(judged.verdict)] += 1
+        self.verdicts[judged.verdict.word] += 1
         self.rules.update({(finding.rule, finding.severity.label) for finding in judged.verdict.findings})
         self.outcomes.update(execution.outcome.value for execution in judged.executions)
         if judged.case.subject.program and not judged.executions:
@@ -275,7 +267,7 @@ def _audit_run(run: Path, policy: str, as_json: bool) -> None:
     console = Console()
     chain = f"intact ({found.rows} rows)" if found.intact else f"NOT intact: {found.problem}"
     console.print(f"{run}: hash chain {chain}", highlight=False, markup=False)
-    console.print(_table("Verdict", "samples", Counter(_word(r.verdict) for r in results).items()))
+    console.print(_table("Verdict", "samples", Counter(r.verdict.word for r in results).items()))
     rules = Counter((f.rule, f.severity.label) for r in results for f in r.verdict.findings)
     console.print(_table("Rule", "findings", ((f"{rule} ({word})", n) for (rule, word), n in rules.most_common(25))))
     console.print(

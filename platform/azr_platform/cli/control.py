@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 if TYPE_CHECKING:
+    from azr_monitor.records import Amendment
     from azr_platform.channel.messages import Action, Decision
 
 Run = Annotated[Path, typer.Argument(help="The run's folder.", metavar="RUN")]
@@ -40,6 +41,9 @@ def status(run: Run, as_json: Json = False) -> None:
     if summary.checkpoints:
         removed = f"; removed: {summary.checkpoints_removed}" if summary.checkpoints_removed else ""
         typer.echo(f"  checkpoints at steps {', '.join(map(str, summary.checkpoints))}{removed}")
+    if summary.policy:
+        amended = f", {count(summary.policy_changes, 'change')} by hand" if summary.policy_changes else ""
+        typer.echo(f"  policy {visible_line(summary.policy)}{amended}")
     if summary.quarantined_tasks or summary.quarantined_programs:
         tasks, programs = count(summary.quarantined_tasks, "task"), count(summary.quarantined_programs, "program")
         typer.echo(f"  {tasks} and {programs} in quarantine")
@@ -160,6 +164,7 @@ def give(
     alert: int = 0,
     sample: int = 0,
     decision: Decision | None = None,
+    amendment: Amendment | None = None,
 ) -> NoReturn:
     """Give a command to the run's supervisor, or carry it out where none is needed; say what came of it, and exit."""
     import getpass
@@ -183,6 +188,7 @@ def give(
         alert=alert,
         sample=sample,
         decision=decision,
+        amendment=amendment,
     )
     try:
         with ControlClient(run) as client:

@@ -1,4 +1,4 @@
-"""``azr-platform policy``: look at, check and try monitor policies."""
+"""``azr-platform policy``: look at, check, try and change monitor policies."""
 
 from __future__ import annotations
 
@@ -10,14 +10,19 @@ import typer
 if TYPE_CHECKING:
     from azr_monitor.checks import RuleTest
 
+from azr_platform.cli.amend import attempt, change
 from azr_platform.cli.calibrate import calibrate
 
-policy = typer.Typer(help="Look at, check and try monitor policies.", no_args_is_help=True, rich_markup_mode=None)
+policy = typer.Typer(
+    help="Look at, check, try and change monitor policies.", no_args_is_help=True, rich_markup_mode=None
+)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="default, strict, observe, or a YAML file.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON instead of text.")]
 
 policy.command()(calibrate)
+policy.command("set")(change)
+policy.command("try")(attempt)
 
 
 @policy.command()

@@ -230,15 +230,17 @@ async def _serve(
     import signal
 
     from azr_platform.ledger.reader import LedgerReader
+    from azr_platform.supervisor.amendments import Standing
     from azr_platform.supervisor.gate import Gate
     from azr_platform.supervisor.process import Supervisor
     from azr_platform.supervisor.warden import Stance
 
     with LedgerReader(run) as reader:
         tasks = list(reader.tasks())
-    gate = Gate.of_run(config, auditor, jail, tasks)
-    notices = [f"policy {auditor.policy.name} {auditor.policy.fingerprint()}", *auditor.notices]
-    supervisor = Supervisor(run, config, writer, gate, stance=Stance.of(auditor.policy), notices=notices, observer=told)
+    standing = Standing(run, auditor)
+    gate = Gate.of_run(config, standing, jail, tasks)
+    stance, notices = Stance.of(auditor.policy), auditor.notices
+    supervisor = Supervisor(run, config, writer, gate, stance=stance, standing=standing, notices=notices, observer=told)
     loop = asyncio.get_running_loop()
     pressed = 0
 

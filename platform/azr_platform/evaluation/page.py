@@ -15,6 +15,7 @@ from azr_monitor.intervals import Estimate
 from azr_platform.evaluation.plot import Picture, as_svg
 from azr_platform.evaluation.report import Report, verdict
 from azr_platform.ledger.branches import tree
+from azr_platform.ledger.records import Summary
 
 Visible = Callable[[str], str]
 """Makes control characters and the like visible and inert; lines stay lines."""
@@ -45,7 +46,7 @@ def render(report: Report, pictures: Sequence[Picture], visible: Visible) -> str
         f"<h1>{text(report.run)}</h1>",
         f'<p class="lead">Self-play under supervision: {text(summary.state)} at step {summary.step} of '
         f"{summary.steps}, seed {report.seed}, {summary.samples:,} samples, {summary.blocked:,} blocked, "
-        f"{summary.alerts_open:,} alerts open.</p>",
+        f"{summary.alerts_open:,} alerts open{_policy(summary, text)}.</p>",
         "<h2>Was the lunch free?</h2>",
         f'<p class="verdict">{escape(verdict(report))}</p>',
         *_before_after(report, text),
@@ -65,6 +66,12 @@ def render(report: Report, pictures: Sequence[Picture], visible: Visible) -> str
         f"<title>{text(report.run)}: report</title><style>{_STYLE}</style></head>"
     )
     return f"{head}\n<body>\n" + "\n".join(body) + "\n</body></html>\n"
+
+
+def _policy(summary: Summary, text: Visible) -> str:
+    """The monitor policy, where it is on record, and how often people changed it."""
+    changed = f", changed {summary.policy_changes:,} times by hand" if summary.policy_changes else ""
+    return f", policy {text(summary.policy)}{changed}" if summary.policy else ""
 
 
 def _before_after(report: Report, text: Visible) -> list[str]:

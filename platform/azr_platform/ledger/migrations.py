@@ -12,7 +12,8 @@ from azr_platform.ledger.schema import MIGRATION_SET, TABLES
 
 migrations = Migrations(MIGRATION_SET)
 
-_LATER = {"alert_outcomes", "branch_changes", "decisions", "removals"}  # tables that a migration of their own creates
+_LATER = {"alert_outcomes", "branch_changes", "decisions", "policies", "removals"}
+"""Tables that a migration of their own creates."""
 
 INDEXES = {
     "metrics": [["name", "branch", "step"]],
@@ -118,6 +119,13 @@ def m010_alert_outcomes(db: Database) -> None:
     db.execute("CREATE INDEX alert_outcomes_alert ON alert_outcomes(alert)")
     db.execute("CREATE INDEX alerts_sample ON alerts(sample) WHERE sample IS NOT NULL")
     db.execute("CREATE INDEX verdicts_score ON verdicts(score, sample)")
+
+
+@migrations()
+def m011_policies(db: Database) -> None:
+    """Create the table of the policies that judge: the one that a run is taken up with, and each change to it."""
+    _create_append_only(db, "policies", {"id": int, **TABLES["policies"]})
+    _refuse_replace(db, "policies")
 
 
 def _create_append_only(db: Database, name: str, columns: dict[str, type]) -> None:

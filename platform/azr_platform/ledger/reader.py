@@ -98,6 +98,8 @@ class LedgerReader(TotalReads, MetricReads, TaskReads, AlertReads, OversightRead
                 checkpoints=sorted({row.step for row in self.line_checkpoints()}),
                 branches=self.branches(),
                 checkpoints_removed=int(self._value("SELECT count(*) FROM removals")),
+                policy=self.policy_name(),
+                policy_changes=int(self._value("SELECT count(*) FROM policies WHERE rule != ''")),
             )
 
     def verify(self, expected_head: str = "", noted: Iterable[Head] = ()) -> chain.Verification:

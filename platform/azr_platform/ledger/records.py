@@ -119,6 +119,26 @@ class DecisionRow(msgspec.Struct, frozen=True):
     digest: str
 
 
+class PolicyRow(msgspec.Struct, frozen=True):
+    """The policy from a step on; ``step``: the last that had begun to be judged then. Without a ``rule`` it is the one
+    that the run was taken up with, and ``settings`` is all of it as JSON. With one it is a change to that, by a person:
+    ``setting`` (enabled, action or thresholds) was ``before`` and became ``after``, both JSON."""
+
+    id: int
+    time: float
+    branch: int
+    step: int
+    name: str
+    fingerprint: str
+    settings: str
+    rule: str
+    setting: str
+    before: str
+    after: str
+    who: str
+    why: str
+
+
 class SampleDetail(msgspec.Struct, frozen=True):
     """Everything on record about one sample. All texts are a model's: escape them wherever they are shown."""
 
@@ -316,3 +336,6 @@ class Summary(msgspec.Struct, frozen=True):
     """Held samples that nobody has decided about."""
     branches: list[BranchRow] = []
     """Oldest first; the last is in use."""
+    policy: str = ""
+    """The monitor policy by its name and fingerprint, with the changes in it."""
+    policy_changes: int = 0

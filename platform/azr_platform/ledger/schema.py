@@ -134,6 +134,20 @@ TABLES: dict[str, dict[str, type]] = {
         "note": str,
         "digest": str,
     },
+    "policies": {
+        "time": float,
+        "branch": int,
+        "step": int,
+        "name": str,
+        "fingerprint": str,
+        "settings": str,
+        "rule": str,
+        "setting": str,
+        "before": str,
+        "after": str,
+        "who": str,
+        "why": str,
+    },
 }
 KNOWN = frozenset(
     (
@@ -147,6 +161,7 @@ KNOWN = frozenset(
         "m008_decisions",
         "m009_pages",
         "m010_alert_outcomes",
+        "m011_policies",
     )
 )
 """The migrations (migrations.py) by name: what reads a ledger need not know how it is made."""

@@ -138,7 +138,7 @@ def rejudge(reader: LedgerReader, judge: Judge, progress: Callable[[int], None] 
         details = [detail for number in numbers if (detail := reader.sample(number)) is not None]
         subjects = [subject_of(detail) for detail in details]
         for detail, subject, verdict in zip(details, subjects, judge.inspect(subjects), strict=True):
-            final = judge.conclude(subject, verdict, _executions(detail)) if detail.executions else verdict
+            final = judge.conclude(subject, verdict, executions_of(detail)) if detail.executions else verdict
             before = None if detail.verdict is None else bool(detail.verdict.allowed)
             apart = any(finding.rule.startswith(_APART) for finding in detail.findings)
             yield Rejudged(detail.sample.id, before, final, apart)
@@ -170,7 +170,8 @@ def record_audit(writer: LedgerWriter, audit: str, policy: str, results: Sequenc
             )
 
 
-def _executions(detail: SampleDetail) -> list[Execution]:
+def executions_of(detail: SampleDetail) -> list[Execution]:
+    """What the jail reported of a sample, as it is on record."""
     return [
         Execution(Outcome(row.outcome), row.value, row.detail, row.cpu_ms, row.wall_ms, row.memory_kb)
         for row in detail.executions

@@ -50,6 +50,7 @@ from azr_platform.config.schema import Config
 from azr_platform.ledger.errors import LedgerBroken
 from azr_platform.ledger.reader import LedgerReader
 from azr_platform.ledger.writer import LedgerWriter
+from azr_platform.supervisor.amendments import Standing
 from azr_platform.supervisor.child import TRAINER, TrainerChild
 from azr_platform.supervisor.decisions import Decisions, decide
 from azr_platform.supervisor.gate import Gate, blocked_reply
@@ -94,16 +95,19 @@ class Supervisor:
         gate: Gate,
         *,
         stance: Stance | None = None,
+        standing: Standing | None = None,
         notices: Sequence[str] = (),
         observer: Observer | None = None,
         trainer: Sequence[str] = TRAINER,
     ) -> None:
-        """``trainer`` is the command that starts a trainer; ``--run`` and ``--fd`` are appended to it."""
+        """``trainer`` is the command that starts a trainer; ``--run`` and ``--fd`` are appended to it.
+        ``standing`` is the gate's judge where the policy may be changed while the run goes on."""
         self._run = run
         self._config = config
         self._writer = writer
         self._gate = gate
         self._desk = Desk(config, gate.tasks)
+        self._standing = standing
         self._warden = Warden(run, stance or Stance())
         self._notices = [*notices, *warnings_of(config)]
         self._observer = Guarded(observer or Observer())
@@ -146,6 +150,7 @@ class Supervisor:
             if self._pause:
                 await self._notice("supervisor", f"still paused; `azr-platform resume {self._run}` lets it go on")
             await self._go_on(await self._write(lambda: continuation(self._run, self._writer, "resumed")))
+            await self._begin_policy()
             while True:
                 ended = await self._supervise_one()
                 if ended:
@@ -163,8 +168,16 @@ class Supervisor:
         async with self._deciding:
             self._at, self._judged = at, at.step
             self._gate.heed(await self._write(self._decisions))
+            if self._standing is not None:
+                await self._write(self._standing.take_up)
         await self._write(self._warden.begin)
         self._observer.branch(at.branch, at.step)
+
+    async def _begin_policy(self) -> None:
+        standing, at = self._standing, self._at
+        if standing is not None:
+            for line in await self._write(lambda: standing.begin(self._writer, at.branch, at.step)):
+                await self._notice("supervisor", line)
 
     async def _supervise_one(self) -> str:
         """One trainer's life; returns the final state, or nothing when another trainer should be started."""
@@ -394,6 +407,8 @@ class Supervisor:
         return RollBack(checkpoint=at.checkpoint, step=at.step, branch=at.branch, changes=at.changes)
 
     def _record_step(self, done: StepDone) -> Recorded:
+        if self._standing is not None:
+            self._warden.stand(Stance.of(self._standing.at(done.step)))
         return self._warden.record(done, self._writer, self._at.branch)
 
     # -- the operator ------------------------------------------------------------------------------------
@@ -416,6 +431,8 @@ class Supervisor:
                 return await self._see_to_alert(command)
             case Action.DECIDE:
                 return await self._decide(command)
+            case Action.AMEND:
+                return await self._amend(command)
         if self._final:
             return Outcome(ok=False, detail=f"the run has {self._final}")
         if self._stop:
@@ -505,6 +522,16 @@ class Supervisor:
         async with self._deciding:
             outcome = await self._write(record)
             self._gate.heed(await self._write(self._decisions))
+        return outcome
+
+    async def _amend(self, command: Command) -> Outcome:
+        standing = self._standing
+        if standing is None:
+            return Outcome(ok=False, detail="this run's policy cannot be changed while it goes on")
+        async with self._deciding:
+            outcome = await self._write(lambda: standing.amend(self._writer, command, self._at.branch, self._judged))
+        if outcome.ok:
+            await self._notice("supervisor", f"{command.who} changed the policy: {outcome.detail}")
         return outcome
 
     def _decisions(self) -> Decisions:

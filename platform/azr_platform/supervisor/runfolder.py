@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from azr_monitor.policy import load_policy
 from azr_platform import __version__
 from azr_platform.channel.messages import Action, Changes, Command, Outcome
 from azr_platform.channel.peer import myself
@@ -25,6 +26,7 @@ from azr_platform.ledger.records import CheckpointRow
 from azr_platform.ledger.writer import LedgerWriter
 from azr_platform.records import Kind, Task
 from azr_platform.supervisor import quarantine
+from azr_platform.supervisor.amendments import amend
 from azr_platform.supervisor.decisions import decide
 from azr_platform.supervisor.outcomes import acknowledge, decision_on, dismiss, resolve
 from azr_platform.supervisor.problems import keep_copy
@@ -190,12 +192,14 @@ def standing_pause(run: Path) -> str:
 
 
 def steer_ended(run: Path, command: Command) -> Outcome:
-    """Carry out what makes sense for a run without a supervisor: roll back, see to alerts, decide about samples.
+    """Carry out what makes sense for a run without a supervisor: roll back, see to alerts, decide about samples,
+    change the policy.
 
     A rollback opens a branch from the checkpoint; ``train --resume`` then goes on from there.
 
     Raises:
         LedgerBusy: there is a supervisor after all; ask it.
+        PolicyError: the run's policy cannot be read, so nothing in it can be changed.
         UnknownRun, LedgerBroken: see LedgerReader.
     """
     with LedgerReader(run) as reader, LedgerWriter(run) as writer:
@@ -203,6 +207,9 @@ def steer_ended(run: Path, command: Command) -> Outcome:
             outcome = _roll_back_ended(run, reader, writer, command)
         elif command.action is Action.RESOLVE:
             outcome = resolve(reader, writer, command)
+        elif command.action is Action.AMEND:
+            policy = load_policy(load(file=run / "run.toml").supervisor.policy)
+            outcome = amend(reader, writer, command, policy, reader.branch(), reader.last_judged_step())
         elif command.action is Action.ACKNOWLEDGE:
             outcome = acknowledge(reader, writer, command)
         elif (decision := command if command.action is Action.DECIDE else decision_on(reader, command)) is not None:
@@ -284,8 +291,9 @@ def arguments_of(command: Command) -> dict[str, object]:
         "alert": command.alert or None,
         "sample": command.sample or None,
         "decision": command.decision,
+        **(msgspec.structs.asdict(command.amendment) if command.amendment is not None else {}),
     }
-    return {name: value for name, value in given.items() if value is not None}
+    return {name: value for name, value in given.items() if value not in (None, "", {})}
 
 
 def record_control(

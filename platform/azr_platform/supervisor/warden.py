@@ -52,6 +52,14 @@ class Warden:
         """Whether a rollback of the policy's own draws anew."""
         return self._stance.rollback.new_seed
 
+    def stand(self, stance: Stance) -> None:
+        """Act by another stance from here on, where it is another."""
+        if stance == self._stance:
+            return
+        self._stance = stance
+        with LedgerReader(self._run) as reader:
+            self._watch.watch(stance.metrics, reader)
+
     def begin(self) -> None:
         """The run is on another line than before, or has just been taken up: what led here has been dealt with."""
         self._alerts.clear()

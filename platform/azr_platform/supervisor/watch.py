@@ -37,23 +37,36 @@ class MetricWatch:
 
     def __init__(self, rules: Sequence[MetricRule]) -> None:
         """``rules`` with the severity and the action that they have under the policy."""
-        self._rules = [rule for rule in rules if rule.action is not None and rule.action >= Action.ALERT]
-        self._depth = max((rule.depth for rule in self._rules), default=0)
+        self._take(rules)
         self._statistics = StepStatistics()
         self._series: dict[str, list[float | None]] = {}
         self._said: dict[str, int] = {}
         """The step at which each rule that still fires was last heard of."""
 
+    def _take(self, rules: Sequence[MetricRule]) -> None:
+        self._rules = [rule for rule in rules if rule.action is not None and rule.action >= Action.ALERT]
+        self._depth = max((rule.depth for rule in self._rules), default=0)
+
+    def watch(self, rules: Sequence[MetricRule], reader: LedgerReader) -> None:
+        """Keep to other rules from here on. One that is new is heard of though it fires already."""
+        self._take(rules)
+        self._series = self._newest(reader)
+        known = {rule.name for rule in self._rules}
+        self._said = {name: step for name, step in self._said.items() if name in known}
+
     def begin(self, reader: LedgerReader) -> None:
         """Take the newest values from the record: at the start, and on each new branch."""
         self._statistics.begin(reader)
-        self._series = {
+        self._series = self._newest(reader)
+        step = reader.step()
+        self._said = {rule.name: step for rule in self._rules if self._firing(rule, self._series)}
+
+    def _newest(self, reader: LedgerReader) -> dict[str, list[float | None]]:
+        return {
             name: reader.metric_tail(name, self._depth)
             for name in reader.metric_names()
             if self._depth and any(fnmatchcase(name, rule.metric) for rule in self._rules)
         }
-        step = reader.step()
-        self._said = {rule.name: step for rule in self._rules if self._firing(rule, self._series)}
 
     def record(self, done: StepDone, writer: LedgerWriter, reader: LedgerReader, branch: int) -> Recorded:
         """Commit a step's rows, alerts included.

@@ -1,11 +1,11 @@
-"""What was done to the run: checkpoints, commands, notices."""
+"""What was done to the run: checkpoints, commands, policies, notices."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
 from azr_platform.ledger.reads.run import RunReads
-from azr_platform.ledger.records import BranchFacts, CheckpointFacts, CheckpointRow, ControlRow, NoticeRow
+from azr_platform.ledger.records import BranchFacts, CheckpointFacts, CheckpointRow, ControlRow, NoticeRow, PolicyRow
 
 _CONTROL = "SELECT id, time, who, action, arguments, why, outcome FROM controls"
 _NOTICE = "SELECT time, source, message, id FROM notices"
@@ -37,6 +37,19 @@ class ControlReads(RunReads):
         """A page of what the run had to say; pass the last id as ``beyond`` for the next page."""
         rest, values = _paged("source", source, beyond, oldest_first)
         return self._rows(NoticeRow, f"{_NOTICE} {rest}", *values, limit)
+
+    def policies(self) -> list[PolicyRow]:
+        """The policies that the run was taken up with and the changes to them, oldest first."""
+        return self._rows(
+            PolicyRow,
+            "SELECT id, time, branch, step, name, fingerprint, settings, rule, setting, before, after, who, why "
+            "FROM policies ORDER BY id",
+        )
+
+    def policy_name(self) -> str:
+        """The newest policy's name and fingerprint; empty where none is on record."""
+        row = self._first("SELECT name || ' ' || fingerprint FROM policies ORDER BY id DESC LIMIT 1")
+        return str(row[0]) if row is not None else ""
 
     def checkpoints(self) -> list[CheckpointRow]:
         """Every checkpoint ever recorded, also those that were removed, oldest first."""
