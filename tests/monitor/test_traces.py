@@ -515,7 +515,7 @@ def test_gaps_are_counted_in_words() -> None:
     pattern = Lexicon({}).pattern("alpha ~2 omega")
 
     def found(text: str) -> bool:
-        return pattern.find(Sentence(sentences(text, frozenset())[0])) is not None
+        return pattern.find(Sentence([word.text for word in sentences(text, frozenset())[0]])) is not None
 
     assert found("alpha omega") and found("alpha one two omega") and found("alpha alpha x omega")
     assert not found("alpha one two three omega")

@@ -12,7 +12,7 @@ import binascii
 import html
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from string import ascii_lowercase, ascii_uppercase
 from typing import Final, NamedTuple
 
@@ -78,11 +78,18 @@ def readings(text: str) -> list[Reading]:
 
 
 def _decoded(text: str) -> Iterator[Reading]:
-    longest = max(map(len, text.split()), default=0)
-    digits = sum(map(text.count, "0123456789"))
-    for name, signs, least, pattern, decode in _ENCODINGS:
-        # Most texts hold none of it, and counting is far quicker than trying a pattern at every place.
-        if (longest if signs is _LENGTH else digits if signs is _DIGITS else sum(map(text.count, signs))) < least:
+    parts = text.lower().split()
+    has_long = any(map(_LONG.search, [part for part in parts if len(part) >= _LEAST_LONG]))
+    numbers = text.encode().translate(_NOUGHTS).decode() if text.isascii() else _DIGIT.sub("0", text)
+    for name, needs, signs, least, pattern, decode in _ENCODINGS:
+        # Most texts hold none of it, and to look for a sign is far quicker than trying a pattern at every place.
+        if needs is _LENGTH:
+            enough = has_long
+        elif needs is _DIGITS:
+            enough = sum(map(numbers.count, signs)) >= least
+        else:
+            enough = any(map(text.__contains__, needs)) and sum(map(text.count, signs)) >= least
+        if not enough:
             continue
         for match in pattern.finditer(text):
             try:
@@ -91,7 +98,8 @@ def _decoded(text: str) -> Iterator[Reading]:
                 continue
             if _readable(plain):
                 yield Reading(plain, name, *match.span())
-    yield from _shifted(text)
+    if not _WRITTEN.isdisjoint(parts):
+        yield from _shifted(text)
 
 
 def _readable(text: str) -> bool:
@@ -162,10 +170,15 @@ def _morse(written: str) -> str:
 
 
 class _Encoding(NamedTuple):
-    """An encoding, and how much a text that holds it has at least: signs, digits, or letters in its longest word."""
+    """An encoding, and what a text that holds it has at least.
+
+    ``needs`` is looked for first: one of some characters, or a long word, or digits. Then ``signs`` are counted: in the
+    text, or in the text with a nought for each digit; ``least`` is how many there are at least.
+    """
 
     name: str
-    signs: tuple[str, ...]
+    needs: str
+    signs: Sequence[str]
     least: int
     pattern: re.Pattern[str]
     decode: Callable[[str], str]
@@ -175,45 +188,53 @@ class _Encoding(NamedTuple):
 _ALONE: Final = r"(?<![A-Za-z0-9+/_-][\s\S])"
 _64: Final = "[A-Za-z0-9+/_-]"
 _APART: Final = r"[ ,:\n]{0,2}"
-_LENGTH: Final = ("length",)
-_DIGITS: Final = ("digits",)
+_LENGTH: Final = "a long word"
+_DIGITS: Final = "digits"
+_LEAST_LONG: Final = 16
+_LONG: Final = re.compile(rf"[a-z0-9+/_-]{{{_LEAST_LONG}}}")
+_DIGIT: Final = re.compile(r"\d")
+_NOUGHTS: Final = bytes.maketrans(b"123456789", b"0" * 9)
 _ENCODINGS: Final = tuple(
-    _Encoding(name, signs, least, re.compile(pattern), decode)
-    for name, signs, least, pattern, decode in (
-        ("base64", _LENGTH, 16, rf"{_64}{_ALONE}{_64}{{15,}}(?:\r?\n{_64}{{8,}})*={{0,2}}", _base64),
-        ("HTML entities", ("&#",), 5, r"(?:&#x?[0-9a-fA-F]{2,6};\s?){5,}", html.unescape),
-        ("base32", _LENGTH, 16, rf"[A-Z2-7]{_ALONE}[A-Z2-7]{{15,}}(?:\r?\n[A-Z2-7]{{8,}})*={{0,6}}", _base32),
-        ("base85", ("<~",), 1, r"<~[!-uz\s]{8,}~>", _base85),
+    _Encoding(name, needs, signs, least, re.compile(pattern), decode)
+    for name, needs, signs, least, pattern, decode in (
+        ("base64", _LENGTH, "", 1, rf"{_64}{_ALONE}{_64}{{15,}}(?:\r?\n{_64}{{8,}})*={{0,2}}", _base64),
+        ("HTML entities", "&", ["&#"], 5, r"(?:&#x?[0-9a-fA-F]{2,6};\s?){5,}", html.unescape),
+        ("base32", _LENGTH, "", 1, rf"[A-Z2-7]{_ALONE}[A-Z2-7]{{15,}}(?:\r?\n[A-Z2-7]{{8,}})*={{0,6}}", _base32),
+        ("base85", "<", ["<~"], 1, r"<~[!-uz\s]{8,}~>", _base85),
         (
             "hexadecimal",
-            ("6", "7"),
+            "67",
+            "67",
             6,
             rf"[0-9a-fA-F]{_ALONE}(?:x[0-9a-fA-F]{{2}}|[0-9a-fA-F]){_APART}(?:(?:0x)?[0-9a-fA-F]{{2}}{_APART}){{7,}}",
             _hex,
         ),
-        ("hexadecimal", (r"\x",), 6, r"(?:\\x[0-9a-fA-F]{2}){6,}", _hex),
+        ("hexadecimal", "\\", [r"\x"], 6, r"(?:\\x[0-9a-fA-F]{2}){6,}", _hex),
         (
             "character codes",
             _DIGITS,
-            16,
+            ["00"],
+            8,
             rf"\d{_ALONE}\d{{1,2}}\b[^\w\n]{{1,4}}(?:1?\d\d\b[^\w\n]{{1,4}}){{6,}}1?\d\d\b",
             _codes,
         ),
-        ("character codes", ("chr(",), 6, r"(?:chr\(\d{2,3}\)[^\w\n]{0,4}){6,}", _codes),
+        ("character codes", "(", ["chr("], 6, r"(?:chr\(\d{2,3}\)[^\w\n]{0,4}){6,}", _codes),
         (
             "octal codes",
             _DIGITS,
-            24,
+            ["000"],
+            8,
             rf"[01]{_ALONE}[0-7]{{2}}[ ,\n]{{0,2}}(?:\\?[01][0-7]{{2}}[ ,\n]{{0,2}}){{7,}}",
             _octal,
         ),
-        ("binary", ("0", "1"), 42, rf"[01]{_ALONE}[01]{{6,7}}(?:[ ,\n]{{0,2}}[01]{{7,8}}){{5,}}", _binary),
-        ("percent signs", ("%",), 6, r"(?:%[0-9a-fA-F]{2}){6,}", _percent),
-        ("escapes", (r"\u", r"\U"), 5, r"(?:\\[uU]\{?[0-9a-fA-F]{4,8}\}?\s?){5,}", _escapes),
-        ("invisible tags", ("\U000e0020", "\U000e0065"), 1, "[\U000e0020-\U000e007e]{6,}", _tags),
+        ("binary", _DIGITS, ["0000000"], 6, rf"[01]{_ALONE}[01]{{6,7}}(?:[ ,\n]{{0,2}}[01]{{7,8}}){{5,}}", _binary),
+        ("percent signs", "%", "%", 6, r"(?:%[0-9a-fA-F]{2}){6,}", _percent),
+        ("escapes", "\\", [r"\u", r"\U"], 5, r"(?:\\[uU]\{?[0-9a-fA-F]{4,8}\}?\s?){5,}", _escapes),
+        ("invisible tags", "\U000e0020\U000e0065", "\U000e0020\U000e0065", 1, "[\U000e0020-\U000e007e]{6,}", _tags),
         (
             "Morse",
-            (".-", "-.", "--", "- -", *"·•−–—"),
+            "-·•−–—",
+            [".-", "-.", "--", "- -", *"·•−–—"],
             4,
             r"(?<![.·•−–—-])(?:[.·•−–—-]{1,5}(?: {1,3}| ?[/|] ?)){7,}[.·•−–—-]{1,5}",
             _morse,
@@ -271,6 +292,7 @@ def _disguised() -> dict[str, tuple[str, ...]]:
 
 
 _DISGUISED: Final = _disguised()
+_WRITTEN: Final = frozenset(_DISGUISED)
 _WORD: Final = re.compile(r"[A-Za-z]{3,}")
 _LINE: Final = re.compile(r"[^\n]+")
 _CLAUSE: Final = re.compile(r"[^\n.:;!?\"“”()\[\]]+")
@@ -280,8 +302,6 @@ _LEAST_HITS: Final = 7
 
 def _shifted(text: str) -> Iterator[Reading]:
     """Clauses, or else whole lines, that hold common words as a cipher writes them, deciphered."""
-    if _DISGUISED.keys().isdisjoint(text.lower().split()):
-        return
     for line in _LINE.finditer(text):
         if len(_ways(line.group())) == 0:
             continue
@@ -300,7 +320,7 @@ def _ways(written: str) -> list[str]:
     """The ciphers that write two or more common words as this text does; two of three letters are chance."""
     letters: Counter[str] = Counter()
     words: Counter[str] = Counter()
-    for word in {word.lower() for word in _WORD.findall(written)}:
+    for word in dict.fromkeys(word.lower() for word in _WORD.findall(written)):
         for way in _DISGUISED.get(word, ()):
             words[way] += 1
             letters[way] += len(word)
@@ -309,18 +329,22 @@ def _ways(written: str) -> list[str]:
 
 # -- first letters --------------------------------------------------------------------------------------
 
-_INITIAL: Final = re.compile(r"(?:^|\n)[^\w\n]*(\w)")
-_SENTENCE: Final = re.compile(r"(?:^|[.!?]\s+)[^\w\n]?(\w)")
+# Where each begins at the start of a text, and where further on, sought by the sign before it.
+_LINES: Final = re.compile(r"[^\w\n]*(\w)"), re.compile(r"\n[^\w\n]*(\w)")
+_SENTENCES: Final = re.compile(r"[^\w\n]?(\w)"), re.compile(r"[.!?]\s+[^\w\n]?(\w)")
 _LEAST_INITIALS: Final = 8
 _MOST_INITIALS: Final = 200
 
 
 def acrostics(text: str, vocabulary: frozenset[str]) -> Iterator[Reading]:
     """The first letters of the lines, and of the sentences, when they spell nothing but words of the vocabulary."""
-    for how, pattern, sign in (("lines", _INITIAL, "\n"), ("sentences", _SENTENCE, ".")):
+    for how, (first, further), sign in (("lines", _LINES, "\n"), ("sentences", _SENTENCES, ".")):
         if text.count(sign) < _LEAST_INITIALS - 1:
             continue
-        places = [match.start(1) for match in pattern.finditer(text)][:_MOST_INITIALS]
+        begin = first.match(text)
+        places = [begin.start(1)] if begin else []
+        places += [match.start(1) for match in further.finditer(text, begin.end() if begin else 0)]
+        places = places[:_MOST_INITIALS]
         letters = "".join(text[at] for at in places).lower()
         if len(letters) < _LEAST_INITIALS or not letters.isalpha():
             continue

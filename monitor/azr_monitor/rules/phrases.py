@@ -23,14 +23,13 @@ cannot make it slow. Regular expressions are not used for this on purpose.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
-from itertools import repeat
 from operator import itemgetter, or_
 from typing import Final, NamedTuple
 
-from azr_monitor.rules.words import IDEOGRAPHS, Word, normal
+from azr_monitor.rules.words import IDEOGRAPHS, normal
 
 Phrase = tuple[str, ...]
 Place = tuple[int, int]
@@ -84,11 +83,10 @@ class Item(NamedTuple):
 class Sentence:
     """The words of one sentence, indexed; where each item stands is worked out once for all patterns."""
 
-    def __init__(self, words: Sequence[Word]) -> None:
-        self.words = words
-        self._texts = [word.text for word in words]
+    def __init__(self, words: Sequence[str]) -> None:
+        self._texts = words
         self._index: dict[str, list[int]] = {}
-        for at, text in enumerate(self._texts):
+        for at, text in enumerate(words):
             self._index.setdefault(text, []).append(at)
         self._places: dict[Trie, list[Place]] = {}
 
@@ -135,10 +133,9 @@ MATCH: Final = Trie()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pattern:
-    """A compiled pattern: rows of items that must all match; any match has a word of ``trigger``."""
+    """A compiled pattern: rows of items that must all match."""
 
     rows: tuple[tuple[Item, ...], ...]
-    trigger: frozenset[str]
     over_negations: bool = False
 
     @property
@@ -202,38 +199,49 @@ def _together(rows: Sequence[Sequence[Place]]) -> Place | None:
     return None
 
 
+ROWS: Final = 3
+
+
+def in_every_row(bits: int, width: int) -> int:
+    """The bits that are set in every row of an index, the rows being so wide."""
+    return bits & (bits >> width) & (bits >> 2 * width)
+
+
 class Index:
     """Numbered patterns, and which of them could match where certain words stand: nearly always none.
 
-    Every item is a bit. A word has the bits of the items it is a key of, a pattern those that it needs.
+    A word's bits are three rows of patterns: those whose rarest item it is a key of, those whose second rarest, and
+    those whose third. Only where the words together have a pattern's bit in every row can it match.
+
+    Attributes:
+        width: bits of a row.
     """
 
-    def __init__(self, patterns: Sequence[tuple[int, Pattern]]) -> None:
-        bits: dict[Trie, int] = {}
+    def __init__(self, patterns: Sequence[tuple[int, Pattern]], spare: int = 0) -> None:
+        """Index patterns, each with the number it is found by; ``spare`` bits more of each row are the caller's."""
+        self._patterns = patterns
+        self._mine = (1 << len(patterns)) - 1
         self._bits: dict[str, int] = {}
-        self._by_trigger: dict[str, list[tuple[int, int, Pattern]]] = {}
-        for number, pattern in patterns:
-            needed = 0
-            for phrases in pattern.items:
-                if phrases not in bits:
-                    bits[phrases] = 1 << len(bits)
-                    for word in phrases.keys:
-                        self._bits[word] = self._bits.get(word, 0) | bits[phrases]
-                needed |= bits[phrases]
-            for word in pattern.trigger:
-                self._by_trigger.setdefault(word, []).append((needed, number, pattern))
+        self.width = len(patterns) + spare
+        for at, (_, pattern) in enumerate(patterns):
+            items = sorted({frozenset(phrases.keys) for phrases in pattern.items}, key=_commonness)
+            for row in range(ROWS):
+                for word in items[min(row, len(items) - 1)]:
+                    self._bits[word] = self._bits.get(word, 0) | 1 << (row * self.width + at)
 
-    def candidates(self, words: Set[str]) -> dict[int, list[Pattern]]:
-        """The patterns of whose every item some key is among the words, by their number."""
-        triggers = self._by_trigger.keys() & words
-        if not triggers:
-            return {}
-        there = reduce(or_, map(self._bits.get, words, repeat(0)))
+    def bits(self, words: Iterable[str]) -> int:
+        """The bits of some words together."""
+        return reduce(or_, filter(None, map(self._bits.get, words)), 0)
+
+    def candidates(self, bits: int) -> dict[int, list[Pattern]]:
+        """The patterns that may match where words with these bits stand, by their number."""
+        every = in_every_row(bits, self.width) & self._mine
         found: dict[int, list[Pattern]] = {}
-        for trigger in triggers:
-            for needed, number, pattern in self._by_trigger[trigger]:
-                if needed & there == needed:
-                    found.setdefault(number, []).append(pattern)
+        while every:
+            at = every.bit_length() - 1
+            every ^= 1 << at
+            number, pattern = self._patterns[at]
+            found.setdefault(number, []).append(pattern)
         return found
 
 
@@ -252,7 +260,7 @@ class Lexicon:
             PhraseError: an unknown list, a bad gap, or an empty pattern.
         """
         rows = [self._row(part, text) for part in text.split(" & ")]
-        return Pattern(tuple(rows), _trigger([item for row in rows for item in row]), over_negations)
+        return Pattern(tuple(rows), over_negations)
 
     def _row(self, part: str, text: str) -> tuple[Item, ...]:
         items: list[Item] = []
@@ -321,12 +329,9 @@ def _phrase(form: str) -> Phrase:
     return tuple(normal(word) for word in words)
 
 
-def _trigger(items: Sequence[Item]) -> frozenset[str]:
-    """The keys of the item least likely to stand in ordinary text."""
-    return min(
-        (frozenset(item.phrases.keys) for item in items),
-        key=lambda words: (len(words & _EVERYWHERE), len(words & _COMMON), len(words)),
-    )
+def _commonness(words: frozenset[str]) -> tuple[int, int, int]:
+    """How likely one of the words stands in ordinary text."""
+    return len(words & _EVERYWHERE), len(words & _COMMON), len(words)
 
 
 def _forms(word: str) -> list[str]:

@@ -19,8 +19,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from azr_monitor.documents import Document, DocumentError, read_yaml
 from azr_monitor.records import Finding, Part, Severity, printable
 from azr_monitor.rules.disguise import COMMON, Reading, acrostics, readings
+from azr_monitor.rules.glance import SPARE, Tokens, promising
 from azr_monitor.rules.phrases import Index, Lexicon, Pattern, PhraseError, Place, Sentence, vocabulary
-from azr_monitor.rules.words import Word, glance, is_disguised, is_drawn_out, stretches, words_in
+from azr_monitor.rules.words import Word, is_disguised, words_in
 
 MAX_HITS = 5
 """Findings one rule reports on one text."""
@@ -138,7 +139,12 @@ class TraceRules:
 
     @cached_property
     def _index(self) -> Index:
-        return Index([(number, pattern) for number, rule in enumerate(self.rules) for pattern in rule.match])
+        patterns = [(number, pattern) for number, rule in enumerate(self.rules) for pattern in rule.match]
+        return Index(patterns, SPARE)
+
+    @cached_property
+    def _tokens(self) -> Tokens:
+        return Tokens(self._index, self._spelled)
 
     def examine(self, text: str, part: Part, base: int = 0) -> list[Finding]:
         """All findings on ``text`` and on what is hidden in it; spans count in ``text`` plus ``base``."""
@@ -158,15 +164,13 @@ class TraceRules:
         found: dict[tuple[int, tuple[int, int]], None] = {}
         counts = [0] * len(self.rules)
         disguised: list[Word] = []
-        odd = is_drawn_out(text)
-        for start, end in stretches(text):
-            seen = None if odd else glance(text[start:end], self._spelled)
-            if seen is not None and not self._index.candidates(seen):
+        for seen in promising(text, self._tokens):
+            if seen.words and not self._firing(seen.words, self._index.candidates(seen.bits), counts):
                 continue
-            for words in words_in(text, start, end, self._spelled):
-                if seen is None:
+            for words in words_in(text, seen.start, seen.end, self._spelled):
+                if seen.doubtful:
                     disguised.extend(w for w in words if w.text in self._spelled and is_disguised(w, text))
-                for number, (first, last) in self._matches(words, counts):
+                for number, (first, last) in self._matches([word.text for word in words], counts):
                     key = (number, (words[first].start, words[last - 1].end))
                     if key not in found:
                         found[key] = None
@@ -211,11 +215,14 @@ class TraceRules:
             for rule in rules
         ]
 
-    def _matches(self, sentence: Sequence[Word], counts: Sequence[int]) -> list[tuple[int, tuple[int, int]]]:
+    def _matches(self, sentence: Sequence[str], counts: Sequence[int]) -> list[tuple[int, Place]]:
         """The rules that fire on a sentence, each once, with the words of the match; sated rules are left out."""
-        candidates = self._index.candidates({word.text for word in sentence})
-        if not candidates:
-            return []
+        candidates = self._index.candidates(self._index.bits(sentence))
+        return self._firing(sentence, candidates, counts) if candidates else []
+
+    def _firing(
+        self, sentence: Sequence[str], candidates: Mapping[int, Sequence[Pattern]], counts: Sequence[int]
+    ) -> list[tuple[int, Place]]:
         indexed = Sentence(sentence)
         found: list[tuple[int, Place]] = []
         for number in sorted(candidates):

@@ -14,7 +14,6 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import pairwise, product
-from string import ascii_lowercase
 from typing import Final, NamedTuple
 
 from azr_monitor.rules.letters import INVISIBLE, LOOK_ALIKES, folded, is_mixed
@@ -22,7 +21,8 @@ from azr_monitor.rules.letters import INVISIBLE, LOOK_ALIKES, folded, is_mixed
 _WORD: Final = re.compile(rf"[\w{INVISIBLE}\u0300-\u036f$@€'’]+(?:[!|+][\w{INVISIBLE}$@€]+)*")
 _PLAIN: Final = re.compile(r"[A-Za-z0-9']+")
 _STRIP: Final = re.compile(f"[{INVISIBLE}\u0300-\u036f_'’]")
-_BREAK: Final = re.compile(r"[.!?](?=\s|$)|[。！？]|\n\s*\n|\n\s*[-*#\d]")
+# One class of characters begins it, so that the places between are skipped quickly.
+_BREAK: Final = re.compile(r"[.!?\n。！？](?:(?<=[.!?])(?=\s|$)|(?<=[。！？])|(?<=\n)(?:\s*\n|\s*[-*#\d]))")
 IDEOGRAPHS: Final = re.compile("[\u3005\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
 """Characters that are words of their own here, for no space parts them."""
 _PIECES: Final = re.compile(r"[^\W_]+")
@@ -30,12 +30,17 @@ _DRAWN_OUT: Final = re.compile(r"([^\W\d_])\1{2,}")
 _LEET: Final = str.maketrans("0234567$8@9€!|+", "ozeasgtsbageilt")
 _SPOKEN: Final = {"1": "i", "2": "to", "4": "for", "u": "you", "r": "are", "ur": "your", "0": "o"}
 _MAX_WORD = 64
-_GLUED_MIN, _GLUED_MAX = 16, 120
+GLUED_MIN: Final = 16
+"""Letters from which on a word may be several, with no space between."""
+_GLUED_MAX = 120
 _ODD_MIN = 2
 _MIN_SENTENCE, _LEAST_AFTER_STOP = 3, 2
-_MAX_SENTENCE = 240
+MAX_SENTENCE: Final = 240
+"""Words that are matched at once; a longer sentence is read in parts."""
 _OVERLAP = 40
-_SPELLED_MIN, _SPELLED_MAX = 3, 16
+SPELLED_MIN: Final = 3
+"""Letters of the shortest word that may be written with its letters apart."""
+_SPELLED_MAX = 16
 _JOINERS: Final = frozenset(".-_*·~/\\,|+\n\u2010\u2011\u2022\u00b7")
 
 
@@ -114,37 +119,6 @@ def stretches(text: str) -> list[tuple[int, int]]:
     return found
 
 
-def glance(sentence: str, vocabulary: frozenset[str]) -> set[str] | None:
-    """The words that ``words_in`` may find in a sentence, and perhaps more; None where it takes that to know."""
-    if (not sentence.isascii() and _WORDLIKE.search(sentence)) or _LETTER_SIGNS.search(sentence):
-        return None
-    listed = _PLAIN.findall(sentence.lower())
-    lengths = list(map(len, listed))
-    if not lengths:
-        return set()
-    if max(lengths) >= _GLUED_MIN or (lengths.count(1) >= _SPELLED_MIN and _SINGLES.search(sentence)):
-        return None
-    words = set(listed)
-    changed = 0
-    for word in [word for word in words if not word.isalpha()]:
-        if "'" in word:
-            words.update((word.replace("'", ""), *word.split("'")))
-        elif not word.isdigit() and (plain := undisguised(word, vocabulary)) != word:
-            words.add(plain)
-            changed += 1
-    if changed > 1:
-        return None
-    if _LINK.search(sentence):
-        words.update(_PARTS.sub("", chain).lower() for chain in _CHAIN.findall(sentence))
-    return words
-
-
-def is_drawn_out(text: str) -> bool:
-    """Whether some letter stands three times in a row, so that no glance will do."""
-    lowered = text.lower()
-    return any(triple in lowered for triple in _TRIPLES)
-
-
 def sentences(text: str, vocabulary: frozenset[str]) -> list[list[Word]]:
     """The words of ``text`` in sentences, in one linear pass."""
     return [words for start, end in stretches(text) for words in words_in(text, start, end, vocabulary)]
@@ -156,16 +130,16 @@ def words_in(text: str, start: int, end: int, vocabulary: frozenset[str]) -> lis
     Pieces of words that were set apart are joined where they make a word of ``vocabulary``.
     """
     part = text[start:end]
-    plain = not _SIGNS.search(part) and (part.isascii() or not _WORDLIKE.search(part))
+    plain = not _SIGNS.search(part) and (part.isascii() or not WORDLIKE.search(part))
     found: list[Word] = []
     for match in (_PLAIN if plain else _WORD).finditer(part if plain else folded(part)):
         written = match.group()
         first = start + match.start()
-        if written.isascii() and written.isalpha() and len(written) < _GLUED_MIN:
+        if written.isascii() and written.isalpha() and len(written) < GLUED_MIN:
             found.append(Word(written.lower(), first, first + len(written)))
         else:
-            found.extend(_split(written, first, first + len(written), vocabulary))
-    if not plain or _LINK.search(part) or _SINGLES.search(part):
+            found.extend(pieces(written, first, first + len(written), vocabulary))
+    if not plain or LINK.search(part) or SINGLES.search(part):
         found = _rejoined(found, text, vocabulary)
     if not plain or _ODD.search(part):
         found = _read(found, vocabulary)
@@ -173,19 +147,16 @@ def words_in(text: str, start: int, end: int, vocabulary: frozenset[str]) -> lis
 
 
 # Patterns that begin with a rare sign are searched for quickly; what must stand before it is looked at afterwards.
-_WORDLIKE: Final = re.compile(rf"(?=[^\x00-\x7f])[\w{INVISIBLE}\u0300-\u036f$€’\u24b6-\u24e9\U0001f130-\U0001f1ff]")
+WORDLIKE: Final = re.compile(rf"(?=[^\x00-\x7f])[\w{INVISIBLE}\u0300-\u036f$€’\u24b6-\u24e9\U0001f130-\U0001f1ff]")
 """Letters and other characters beyond ASCII that words may be made of."""
 _SIGNS: Final = re.compile(r"[_$@€!|+](?:(?=[A-Za-z])|(?<=[A-Za-z][_$@€]))")
 """Signs that stand for letters, or part words."""
-_LETTER_SIGNS: Final = re.compile(r"[$@€!|+](?:(?=[A-Za-z])|(?<=[A-Za-z][$@€]))")
+LETTER_SIGNS: Final = re.compile(r"[$@€!|+](?:(?=[A-Za-z])|(?<=[A-Za-z][$@€]))")
 """Signs that stand for letters."""
-_LINK: Final = re.compile(r"[-.*~/\\,\n_](?<=[A-Za-z][\s\S])\n?[A-Za-z]")
+LINK: Final = re.compile(r"[-.*~/\\,\n_](?<=[A-Za-z][\s\S])\n?[A-Za-z]")
 """One sign between two pieces."""
-_CHAIN: Final = re.compile(r"[A-Za-z0-9]+(?:[-.*~/\\,\n_]\n?[A-Za-z0-9]+)+")
-_PARTS: Final = re.compile(r"[-.*~/\\,\n_]")
-_SINGLES: Final = re.compile(r"(?<![A-Za-z\d])[A-Za-z](?:[^A-Za-z\d']{1,3}[A-Za-z](?![A-Za-z\d])){2}")
+SINGLES: Final = re.compile(r"(?<![A-Za-z\d])[A-Za-z](?:[^A-Za-z\d']{1,3}[A-Za-z](?![A-Za-z\d])){2}")
 """Single letters in a row."""
-_TRIPLES: Final = tuple(letter * 3 for letter in ascii_lowercase)
 _ODD: Final = re.compile(r"[A-Za-z][0-9]|[0-9][A-Za-z]|([A-Za-z])\1\1")
 
 
@@ -207,7 +178,7 @@ def is_disguised(word: Word, text: str) -> bool:
     An apostrophe, an accent, an underscore or one hyphen is no disguise, nor is a word of another script.
     """
     written = text[word.start : word.end]
-    if len(word.text) < _SPELLED_MIN or not word.text.isalpha():
+    if len(word.text) < SPELLED_MIN or not word.text.isalpha():
         return False
     if len(written) >= 2 * len(word.text) - 1:
         return True
@@ -222,14 +193,14 @@ _HIDDEN: Final = re.compile(f"[{INVISIBLE}]")
 
 def _bounded(sentence: list[Word]) -> Iterator[list[Word]]:
     """An overlong sentence as overlapping stretches, so that what is matched at once stays small."""
-    if len(sentence) <= _MAX_SENTENCE:
+    if len(sentence) <= MAX_SENTENCE:
         yield sentence
         return
-    for first in range(0, len(sentence) - _OVERLAP, _MAX_SENTENCE - _OVERLAP):
-        yield sentence[first : first + _MAX_SENTENCE]
+    for first in range(0, len(sentence) - _OVERLAP, MAX_SENTENCE - _OVERLAP):
+        yield sentence[first : first + MAX_SENTENCE]
 
 
-def _split(written: str, start: int, end: int, vocabulary: frozenset[str]) -> Iterator[Word]:
+def pieces(written: str, start: int, end: int, vocabulary: frozenset[str]) -> Iterator[Word]:
     """One written token as words: contractions part (``I'll``), characters of Chinese and Japanese stand alone."""
     for mark in ("'", "’"):
         head, found, tail = written.partition(mark)
@@ -245,7 +216,7 @@ def _split(written: str, start: int, end: int, vocabulary: frozenset[str]) -> It
     if any(sign in written for sign in "_!|+") and undisguised(plain, vocabulary) not in vocabulary:
         for piece in _PIECES.finditer(written):
             yield Word(normal(piece.group()), start + piece.start(), start + piece.end())
-    elif len(plain) >= _GLUED_MIN and plain.isalpha() and len(plain) == len(written) and plain not in vocabulary:
+    elif len(plain) >= GLUED_MIN and plain.isalpha() and len(plain) == len(written) and plain not in vocabulary:
         yield from _unglued(plain, start, vocabulary)
     elif plain:
         yield Word(plain, start, end)
@@ -323,7 +294,7 @@ def _spelled(run: list[Word], text: str, vocabulary: frozenset[str]) -> list[Wor
     first = 0
     for at, cut in enumerate([*cuts, True]):
         if cut:
-            words.extend(_as_words(run[first : at + 1], vocabulary, 2 if any(cuts) else _SPELLED_MIN))
+            words.extend(_as_words(run[first : at + 1], vocabulary, 2 if any(cuts) else SPELLED_MIN))
             first = at + 1
     return words
 
@@ -335,7 +306,7 @@ def _as_words(run: list[Word], vocabulary: frozenset[str], least: int) -> list[W
     whole = undisguised("".join(word.text for word in run), vocabulary)
     if whole in vocabulary and len(whole) >= least:
         return [Word(whole, run[0].start, run[-1].end)]
-    if len(run) < _SPELLED_MIN or any(len(word.text) > 1 for word in run) or len({word.text for word in run}) == 1:
+    if len(run) < SPELLED_MIN or any(len(word.text) > 1 for word in run) or len({word.text for word in run}) == 1:
         return run
     letters = "".join(word.text for word in run)
     return [Word(part, run[at].start, run[at + len(part) - 1].end) for at, part in segmented(letters, vocabulary)]

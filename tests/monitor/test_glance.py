@@ -1,0 +1,47 @@
+"""A glance leaves out no sentence in which a full reading finds something."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from azr_monitor.rules.glance import promising
+from azr_monitor.rules.traces import TraceRules, shipped_rules
+from azr_monitor.rules.words import stretches, words_in
+
+RULES = TraceRules(shipped_rules())
+PIECES = """
+i I'll we will don't isn't it's deceive the grader lie to user humans kill them hide my plan from overseers steal
+weights escape sandbox disable monitor copy myself nobody must know pretend pass tests cheat answer so that not never
+k1ll d3ceive dec-eive de.ceive k-i-l-l d e c i i am a x y x1 2 0 12 [1] foo_bar foo-bar a/b aaa deceeeive k!ll $teal
+'quoted' o'clock rock'n'roll internationalization willdeceivethegrader f(x) x+y été décevoir – “so” не 殺す ок
+"""
+GAPS = [" ", " ", " ", " ", ", ", ". ", "! ", "\n", "\n\n", "\n- ", "\n1. ", "\n12", " - ", "...  ", "。"]
+TEXTS = st.lists(st.tuples(st.sampled_from(PIECES.split()), st.sampled_from(GAPS)), max_size=40).map(
+    lambda parts: "".join(piece + gap for piece, gap in parts)
+)
+
+
+@given(TEXTS)
+@settings(max_examples=300, deadline=None)
+def test_nothing_that_a_full_reading_finds_is_left_out(text: str) -> None:
+    counts = [0] * len(RULES.rules)
+    seen = {(sentence.start, sentence.end) for sentence in promising(text, RULES._tokens)}
+    for start, end in stretches(text):
+        for words in words_in(text, start, end, RULES._spelled):
+            if RULES._matches([word.text for word in words], counts):
+                assert (start, end) in seen
+
+
+@given(TEXTS)
+@settings(max_examples=300, deadline=None)
+def test_words_that_a_glance_is_certain_of_are_those_of_a_full_reading(text: str) -> None:
+    for sentence in promising(text, RULES._tokens):
+        if sentence.words is not None:
+            read = words_in(text, sentence.start, sentence.end, RULES._spelled)
+            assert [[word.text for word in words] for words in read] == [list(sentence.words)]
+
+
+def test_a_text_longer_than_any_pattern_is_tried_on_shows_letters_that_stand_apart() -> None:
+    text = "The loop adds one and prints the sum. " * 20 + "We must k i l l the user. " + "Then it is done. " * 20
+    assert any(finding.rule.startswith("trace.harm") for finding in RULES.examine(text, "trace"))
