@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -11,6 +10,7 @@ from random import Random
 
 from azr_platform.ledger.writer import Batch, LedgerWriter
 from azr_platform.records import SELF_PLAY_KINDS, Kind, Role, Task
+from azr_platform.supervisor.rows import task_row
 from azr_platform.tasks.prompts import propose_prompt, solve_prompt
 
 START = 1_700_000_000.0
@@ -119,64 +119,79 @@ class Run:
         if step % 40 == 0:
             batch.add("notices", {"time": START + place, "source": "jail", "message": f"replaced after step {step}"})
 
+    def go_on(self, branch: int, step: int) -> None:
+        """One more step."""
+        with self.writer.batch() as batch:
+            self._step(batch, branch, step, step)
+
     def _sample(self, batch: Batch, at: dict[str, int], place: int) -> None:
         rng, self.number = self.rng, self.number + 1
-        number, time = self.number, START + 12.0 * place
+        number, chance = self.number, rng.random()
         role = Role.PROPOSE if number % 5 == 0 or not self.tasks else Role.SOLVE
         kind = SELF_PLAY_KINDS[number % 3]
         shown = [self.tasks[-1 - rng.randrange(min(len(self.tasks), 2000))] for _ in range(2)] if self.tasks else []
+        proposed = self._proposed(kind, chance) if role is Role.PROPOSE else None
+        task = proposed if role is Role.PROPOSE else shown[0]
+        asked = solve_prompt(shown[0], "compact") if role is Role.SOLVE else propose_prompt(kind, shown, "compact")
         response, reasoning = self.texts.answer(number)
-        program, task = "", shown[0] if shown else None
-        prompt = (
-            propose_prompt(kind, shown, "compact")
-            if role is Role.PROPOSE or task is None
-            else solve_prompt(task, "compact")
-        )
-        chance = rng.random()
-        blocked = chance < BLOCKED
-        if role is Role.PROPOSE:
-            program, task = self.texts.program(number), None
-            if not blocked and chance < 0.7:
-                task = Task(id=f"{number:016x}", kind=kind, program=program, inputs=("1",), outputs=(f"{number}",))
-        who = {"phase": role.value, "role": role.value, "kind": kind.value, "uid": f"{at['step']}-{number}"}
-        texts = {"prompt": prompt, "response": response, "reasoning": reasoning, "program": program, "input": "1"}
-        result = {"well_formed": True, "correct": chance > 0.4, "outcome": "ok", "problem": "", "message": ""}
-        row = {**at, **who, **texts, **result, "time": time, "task": task.id if task else None}
-        row |= {"answer": f"[{number}]", "tokens": 200 + number % 300}
+        row = {
+            **at,
+            "time": START + 12.0 * place,
+            "phase": role.value,
+            "role": role.value,
+            "kind": kind.value,
+            "uid": f"{at['step']}-{number}",
+            "task": task.id if task else None,
+            "prompt": asked,
+            "response": response,
+            "reasoning": reasoning,
+            "program": proposed.program if proposed else "",
+            "input": "1",
+            "message": "",
+            "answer": f"[{number}]",
+            "tokens": 200 + number % 300,
+            "well_formed": True,
+            "correct": chance > 0.4,
+            "outcome": "ok",
+            "problem": "",
+        }
         sample = batch.add("samples", row)
-        action = 6 if chance < HELD else 2 if blocked else 0
-        severity = 3 if blocked else 1 if chance < FLAGGED else 0
+        self._judge(batch, at, sample, chance)
+        if chance >= BLOCKED:
+            run = {"input": "1", "outcome": "ok", "value": "[1]", "detail": "", "cpu_ms": 2.0, "wall_ms": 3.0}
+            batch.add("executions", {"sample": sample, "position": 0, **run, "memory_kb": 9000})
+            reward = round(chance, 1) if role is Role.PROPOSE else float(chance > 0.4)
+            batch.add("rewards", {**at, "sample": sample, "reward": reward, "advantage": 0.1, "trained": True})
+        if proposed is not None:
+            self.tasks.append(proposed)
+            batch.add("tasks", task_row(proposed, sample=sample, branch=at["branch"], step=at["step"]))
+
+    def _proposed(self, kind: Kind, chance: float) -> Task | None:
+        program = self.texts.program(self.number)
+        name, output = f"{self.rng.getrandbits(64):016x}", f"{self.number}"
+        valid = BLOCKED <= chance < 0.7
+        return Task(id=name, kind=kind, program=program, inputs=("1",), outputs=(output,)) if valid else None
+
+    def _judge(self, batch: Batch, at: dict[str, int], sample: int, chance: float) -> None:
+        """A twentieth is blocked, by chance; some of these are held, a fifth of them has an alert."""
+        rng, number, rule = self.rng, self.number, RULES[self.number % len(RULES)]
+        severity = 3 if chance < BLOCKED else 1 if chance < FLAGGED else 0
+        reason = (
+            f"{'blocked' if severity == 3 else 'allowed'}: {rule} 0.93, what it says fits the rule"
+            if severity
+            else "allowed"
+        )
         if severity:
-            for rule in rng.sample(RULES, 1 + number % 2):
-                why = "what it says fits the rule"
-                span = {"span_start": 10, "span_end": 60}
-                batch.add(
-                    "findings",
-                    {"sample": sample, "rule": rule, "severity": severity, "part": "trace", **span, "why": why},
-                )
-        reason = f"{'blocked' if blocked else 'allowed'}: {RULES[number % len(RULES)]}" if severity else "allowed"
-        verdict = {"allowed": not blocked, "action": action, "severity": severity, "score": chance, "reason": reason}
-        batch.add("verdicts", {"sample": sample, **verdict})
-        if not blocked:
-            value = {"input": "1", "outcome": "ok", "value": "[1]", "detail": "", "cpu_ms": 2.0, "wall_ms": 3.0}
-            batch.add("executions", {"sample": sample, "position": 0, **value, "memory_kb": 9000})
-            reward = {"reward": round(chance, 1) if role is Role.PROPOSE else float(chance > 0.4), "advantage": 0.1}
-            batch.add("rewards", {**at, "sample": sample, **reward, "trained": True})
-        if task is not None and role is Role.PROPOSE:
-            self.tasks.append(task)
-            texts = {"inputs": json.dumps(task.inputs), "outputs": json.dumps(task.outputs), "shown": 1, "message": ""}
-            made = {"task": task.id, "kind": task.kind.value, "program": task.program, **texts}
-            batch.add("tasks", {"sample": sample, **at, **made})
+            for name in rng.sample(RULES, 1 + number % 2):
+                finding = {"rule": name, "severity": severity, "part": "trace", "span_start": 10, "span_end": 60}
+                batch.add("findings", {"sample": sample, **finding, "why": "what it says fits the rule"})
+        verdict = {"allowed": severity < 3, "action": 6 if chance < HELD else 2 if severity == 3 else 0}
+        batch.add("verdicts", {"sample": sample, **verdict, "severity": severity, "score": chance, "reason": reason})
         if severity == 3 and rng.random() < ALERTS / (BLOCKED * self.per_step * self.steps):
-            told = {
-                "severity": 1 + number % 4,
-                "rule": RULES[number % len(RULES)],
-                "sample": sample,
-                "message": reason * 3,
-            }
-            alert = batch.add("alerts", {"time": time, **at, **told})
+            told = {"severity": 1 + number % 4, "rule": rule, "sample": sample, "message": reason}
+            alert = batch.add("alerts", {"time": START + 12.0 * at["step"], **at, **told})
             if rng.random() < ANSWERED:
-                batch.add("alert_acks", {"time": time, "alert": alert, "who": "ada", "note": ""})
+                batch.add("alert_acks", {"time": START, "alert": alert, "who": "ada", "note": ""})
 
 
 def _metrics(step: int, rng: Random) -> list[tuple[str, float]]:
