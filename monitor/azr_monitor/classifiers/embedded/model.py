@@ -1,9 +1,11 @@
 """The embedded classifier at work: sentences weighed by a table of weights, a text by the worst of its sentences.
 
-    text and what is hidden in it ─► stretches ─► windows of one to three stretches ─► the worst window's probabilities
+    text and what is hidden in it ─► stretches ─► each among its neighbours ─► the worst stretch's probabilities
 
 The sum of the weights of a window's features, divided by the root of their number, is one number for "harmful" and one
-for each category. A window's probability of harm is shared out among the categories, so no category exceeds ``any``.
+for each category. A stretch is worth the mean of itself, of the worst pair and of the worst three that it is part of:
+what one sentence only hints at, its neighbours say. Its probability of harm is shared out among the categories, so no
+category exceeds ``any``.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ from azr_monitor.rules.disguise import readings
 from azr_monitor.sections import EmbeddedSettings
 
 Floats = NDArray[np.float32]
+Span = tuple[int, int]
+"""From where to where (exclusive) something was written."""
 
 ANY: Final = "any"
 SIZES: Final = (1, 2, 3)
@@ -35,15 +39,6 @@ _ROOM: Final = 6000
 _OVERLAP: Final = 600
 _STOPS: Final = (". ", "\n", "。")
 _REMEDY: Final = "reinstall azr-platform, or train anew: python -m azr_monitor.classifiers.embedded.train"
-
-
-class Place(NamedTuple):
-    """A window of a text: from which stretch to which (exclusive), and the half-open span of what was written."""
-
-    first: int
-    last: int
-    start: int
-    end: int
 
 
 class Weights(NamedTuple):
@@ -94,35 +89,34 @@ class EmbeddedClassifier:
         return found
 
     def place(self, text: str, category: str) -> tuple[int, int]:
-        """Where a text scores highest in a category: the span of one to three sentences, or of what hides them."""
+        """Where a text scores highest in a category: the span of a sentence, or of what hides it."""
         ((places, values),) = self._weighed([text])
         if not places:
             return 0, len(text)
-        best = places[int(values[:, self.categories.index(category)].argmax())]
-        return best.start, best.end
+        return places[int(values[:, self.categories.index(category)].argmax())]
 
-    def _weighed(self, texts: Sequence[str]) -> Iterator[tuple[list[Place], Floats]]:
-        """Each text's windows, and their values: a row a window, a column a category."""
+    def _weighed(self, texts: Sequence[str]) -> Iterator[tuple[list[Span], Floats]]:
+        """Each text's stretches, as spans of what was written, and their values: a row each, a column a category."""
         sequences: list[Sequence[str]] = []
-        places: list[list[Place]] = []
+        pieces: list[int] = []
+        places: list[list[Span]] = []
         for text in texts:
-            mine: list[Place] = []
+            mine: list[Span] = []
             for piece, within in readable(text):
                 found = stretches(piece, self._weights.vocabulary)
-                mine += windows(len(sequences), [within or (some.start, some.end) for some in found])
+                mine += [within or (some.start, some.end) for some in found]
+                pieces += [len(sequences)] * len(found)
                 sequences += [some.tokens for some in found]
             places.append(mine)
-        flat = [place for mine in places for place in mine]
-        values = self._probabilities(encode(sequences), flat)
+        values = self._probabilities(encode(sequences), np.array(pieces, dtype=np.int64))
         at = 0
         for mine in places:
             yield mine, values[at : at + len(mine)]
             at += len(mine)
 
-    def _probabilities(self, features: Encoded, places: Sequence[Place]) -> Floats:
-        first, last = (np.array([place[end] for place in places], dtype=np.int64) for end in (0, 1))
+    def _probabilities(self, features: Encoded, pieces: NDArray[np.int64]) -> Floats:
         weights = self._weights
-        values = pooled(sums(weights.table, features), features.bounds, first, last) * weights.scale + weights.offset
+        values = among(sums(weights.table, features), features.bounds, pieces) * weights.scale + weights.offset
         harm = 1.0 / (1.0 + np.exp(-np.clip(weights.slope * values[:, :1] + weights.bias, -30, 30)))
         shares = np.exp(values[:, 1:] - values[:, 1:].max(axis=1, keepdims=True)) if len(values) else values[:, 1:]
         return np.hstack([harm, harm * shares / shares.sum(axis=1, keepdims=True)]).astype(np.float32)
@@ -135,17 +129,6 @@ def readable(text: str) -> Iterator[tuple[str, tuple[int, int] | None]]:
         yield reading.text, (reading.start, reading.end)
 
 
-def windows(base: int, spans: Sequence[tuple[int, int]]) -> list[Place]:
-    """Every window of neighbouring stretches with these spans; the first of them is number ``base``."""
-    count = len(spans)
-    return [
-        Place(base + at, base + at + size, spans[at][0], max(end for _, end in spans[at : at + size]))
-        for size in SIZES
-        if size <= count
-        for at in range(count - size + 1)
-    ]
-
-
 def sums(table: NDArray[Any], features: Encoded) -> NDArray[Any]:
     """The sum of each stretch's rows of ``table``."""
     starts = features.bounds[:-1]
@@ -156,15 +139,36 @@ def sums(table: NDArray[Any], features: Encoded) -> NDArray[Any]:
     return np.add.reduceat(table[features.rows].astype(kind), starts, axis=0)
 
 
-def pooled(
-    summed: NDArray[Any], bounds: NDArray[np.int64], first: NDArray[np.int64], last: NDArray[np.int64]
-) -> Floats:
-    """Windows from their stretches: what they sum to, divided by the root of how many features they have."""
-    total = np.zeros((len(first), summed.shape[1]), dtype=np.float32)
-    for step in range(max(SIZES)):
-        inside = first + step < last
-        total[inside] += summed[first[inside] + step]
-    total /= np.sqrt(np.maximum(1, bounds[last] - bounds[first]), dtype=np.float32)[:, None]
+def among(summed: NDArray[Any], bounds: NDArray[np.int64], pieces: NDArray[np.int64]) -> Floats:
+    """What each stretch is worth among its neighbours in the same piece of text.
+
+    The mean, over the sizes of a window, of the worst window of that size which the stretch is in. Where its piece is
+    too short for a size, the size below counts again.
+    """
+    count = len(summed)
+    worst = pooled(summed, bounds, 1)
+    total = worst.copy()
+    for size in SIZES[1:]:
+        values = pooled(summed, bounds, size)
+        if len(values):
+            whole = pieces[: len(values)] == pieces[size - 1 :]
+            # For each stretch the windows that begin with it, with the one before it, and so on.
+            harm = np.full((size, count), -np.inf, dtype=np.float32)
+            for back in range(size):
+                harm[back, back : back + len(values)] = np.where(whole, values[:, 0], -np.inf)
+            inside = np.flatnonzero(harm.max(axis=0) > -np.inf)
+            worst[inside] = values[inside - harm[:, inside].argmax(axis=0)]
+        total += worst
+    return total / np.float32(len(SIZES))
+
+
+def pooled(summed: NDArray[Any], bounds: NDArray[np.int64], size: int) -> Floats:
+    """Every window of ``size`` neighbours: what they sum to, divided by the root of how many features they have."""
+    count = max(0, len(summed) - size + 1)
+    total = np.zeros((count, summed.shape[1]), dtype=np.float32)
+    for step in range(size):
+        total += summed[step : step + count]
+    total /= np.sqrt(np.maximum(1, bounds[size:] - bounds[:count]), dtype=np.float32)[:, None]
     return total
 
 

@@ -25,13 +25,13 @@ from azr_monitor.classifiers.embedded.corpus import CorpusError, Example, groups
 from azr_monitor.classifiers.embedded.features import ROWS, Encoded, encode, stretches
 from azr_monitor.classifiers.embedded.model import (
     CARD,
+    SIZES,
     WEIGHTS,
     EmbeddedClassifier,
     Floats,
-    pooled,
+    among,
     readable,
     sums,
-    windows,
 )
 
 _COLUMNS: Final = len(EmbeddedClassifier.categories)
@@ -55,9 +55,10 @@ class Recipe:
 
 
 class Prepared(NamedTuple):
-    """A text made ready: its features, its windows, and which of them are harmful."""
+    """A text made ready: its features, which piece each stretch is of, its windows, and which of them are harmful."""
 
     features: Encoded
+    pieces: NDArray[np.int64]
     first: NDArray[np.int64]
     last: NDArray[np.int64]
     harmful: NDArray[np.bool_]
@@ -75,19 +76,22 @@ class Table(NamedTuple):
 def prepare(example: Example, known: frozenset[str]) -> Prepared:
     """Read a text as the classifier will, and mark its harmful windows by its quotes."""
     sequences: list[tuple[str, ...]] = []
+    pieces: list[int] = []
     marked: list[tuple[int, int, bool]] = []
     for piece, within in readable(example.text):
         found = stretches(piece, known)
-        spans = [within or (some.start, some.end) for some in found]
-        hit = [_touches(span, example) for span in spans]
-        for place in windows(len(sequences), spans):
-            inside = hit[place.first - len(sequences) : place.last - len(sequences)]
-            marked.append((place.first, place.last, any(inside)))
+        base = len(sequences)
+        hit = [_touches(within or (some.start, some.end), example) for some in found]
+        for size in SIZES:
+            for at in range(len(hit) - size + 1):
+                marked.append((base + at, base + at + size, any(hit[at : at + size])))
+        pieces += [base] * len(found)
         sequences += [some.tokens for some in found]
     category = HARMS.index(example.category) if example.harmful else -1
     first, last, harmful = (np.array(column) for column in zip(*marked, strict=True)) if marked else ([], [], [])
     return Prepared(
         encode(sequences),
+        np.array(pieces, dtype=np.int64),
         np.asarray(first, dtype=np.int64),
         np.asarray(last, dtype=np.int64),
         np.asarray(harmful, dtype=np.bool_),
@@ -176,7 +180,7 @@ def _together(texts: Sequence[Prepared], weights: Sequence[Floats]) -> _Batch:
 def _slopes(table: Floats, offset: Floats, batch: _Batch, recipe: Recipe) -> tuple[Floats, Floats]:
     """The loss's slope in each stretch's sum, and in the offset: logistic for harm, softmax for the category."""
     bounds = batch.features.bounds
-    values = pooled(sums(table, batch.features), bounds, batch.first, batch.last) * np.float32(recipe.gain) + offset
+    values = _windows(sums(table, batch.features), batch) * np.float32(recipe.gain) + offset
     slopes = np.zeros_like(values)
     slopes[:, 0] = (_logistic(values[:, 0]) - batch.harmful) * batch.weight * _stress(values[:, 0], batch, recipe)
     which = np.flatnonzero(batch.harmful)
@@ -191,6 +195,17 @@ def _slopes(table: Floats, offset: Floats, batch: _Batch, recipe: Recipe) -> tup
         inside = batch.first + step < batch.last
         of_stretches += _gathered(batch.first[inside] + step, scaled[inside], len(of_stretches))
     return of_stretches.astype(np.float32), slopes.sum(axis=0)
+
+
+def _windows(summed: Floats, batch: _Batch) -> Floats:
+    """What the stretches of each window sum to, divided by the root of how many features they have."""
+    total = np.zeros((len(batch.first), summed.shape[1]), dtype=np.float32)
+    for step in range(max(SIZES)):
+        inside = batch.first + step < batch.last
+        total[inside] += summed[batch.first[inside] + step]
+    features = batch.features.bounds[batch.last] - batch.features.bounds[batch.first]
+    total /= np.sqrt(features, dtype=np.float32)[:, None]
+    return total
 
 
 def _stress(values: Floats, batch: _Batch, recipe: Recipe) -> Floats:
@@ -213,9 +228,9 @@ def _logistic(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def values_of(table: Table, text: Prepared) -> Floats:
-    """The value of each window of a text, before it is made a probability: a column for harm, one a category."""
-    features = text.features
-    return pooled(sums(table.weights, features), features.bounds, text.first, text.last) * table.gain + table.offset
+    """The value of each stretch of a text, before it is made a probability: a column for harm, one a category."""
+    summed = sums(table.weights, text.features)
+    return among(summed, text.features.bounds, text.pieces) * np.float32(table.gain) + table.offset
 
 
 def worst(table: Table, texts: Sequence[Prepared]) -> NDArray[np.float64]:
