@@ -14,6 +14,7 @@ from azr_monitor.rules.names import targets
 from azr_monitor.rules.syntax import Syntax, words
 
 _MATERIAL = 8
+_CODES = 3
 
 
 class Building:
@@ -48,6 +49,7 @@ class Building:
     def _has_material(self) -> bool:
         """Whether the constants of the program are enough to build a text of any length from."""
         letters = 0
+        least = _CODES if "chr" in self.syntax.read else _MATERIAL
         for node in self.syntax.all(ast.Constant):
             value = node.value
             if isinstance(value, str | bytes):
@@ -55,7 +57,7 @@ class Building:
                     letters += len(value)
             elif value.__class__ is int and value >= 9:
                 letters += 1
-            if letters >= _MATERIAL:
+            if letters >= least:
                 return True
         return False
 

@@ -21,6 +21,7 @@ from azr_monitor.rules.estimates import (
     Return,
     Spent,
     Uncertain,
+    is_key,
 )
 from azr_monitor.rules.functions import parameters
 from azr_monitor.rules.syntax import COMPREHENSIONS, walk
@@ -29,6 +30,7 @@ from azr_monitor.rules.volumes import UNKNOWN, count, truth_of
 _TURNS = 64
 _OUTER_TURNS = 6
 _INNER_TURNS = 3
+_FEW = 8
 """Turns of a loop that are really looked at: of one that stands alone, of one with others inside, of those inside."""
 _WHILE_TURNS = 96
 
@@ -113,7 +115,7 @@ class DryRun(Estimates):
                 try:
                     kept[key] = given
                 except (TypeError, IndexError, KeyError):
-                    self._lose(kept, env)
+                    self._lose(kept)
             case _:
                 pass
 
@@ -140,7 +142,7 @@ class DryRun(Estimates):
             self._unknown_turns(node, env)
             return
         seen, began = 0, self.turns
-        limit = self._limit(node)
+        limit = self._limit(node, many)
         # What a loop feeds while it walks is read as it is then.
         items = iter(walked) if isinstance(walked, list | tuple | range | str) else iter(lambda: UNKNOWN, None)
         self._nested += 1
@@ -167,9 +169,9 @@ class DryRun(Estimates):
             self._count(node, (self.turns - began) / seen * (total - seen) if seen else 0)
             self._forget([node], env)
 
-    def _limit(self, node: ast.For) -> int:
+    def _limit(self, node: ast.For, many: float) -> int:
         if self._nested:
-            return _INNER_TURNS
+            return _INNER_TURNS if many > _FEW else _FEW
         inside = any(isinstance(n, (ast.For, ast.While, *COMPREHENSIONS)) for s in node.body for n in walk(s))
         return _OUTER_TURNS if inside else _TURNS
 
@@ -185,6 +187,8 @@ class DryRun(Estimates):
 
     def _while(self, node: ast.While, env: Env) -> None:
         gaps: list[tuple[float, bool]] = []
+        states: set[object] = set()
+        read = {inner.id for inner in walk(node) if isinstance(inner, ast.Name)}
         limit = _INNER_TURNS if self._nested else _WHILE_TURNS
         began = self.turns
         self._nested += 1
@@ -195,6 +199,12 @@ class DryRun(Estimates):
                     raise Uncertain
                 if not truth:
                     return
+                state = _state(env, read)
+                if state in states:
+                    self._excess(node, "a loop that comes back to where it was")
+                    raise Uncertain
+                if state is not None:
+                    states.add(state)
                 gaps.append(self._gap(node.test, env))
                 self.turns += 1
                 try:
@@ -220,6 +230,8 @@ class DryRun(Estimates):
             return
         if now > half or (now == half and len({gap for gap, _ in gaps}) == 1):
             self._excess(node, "a loop that gets no nearer to its end")
+        elif now == half and len({gap for gap, _ in gaps[len(gaps) // 2 :]}) == 1:
+            self._excess(node, "a loop that seems to get no nearer to its end", sure=False)
         elif now < half and now / (half - now) * len(gaps) / 2 > TOO_MANY_TURNS:
             self._excess(node, "a loop that would turn for hours")
 
@@ -241,3 +253,16 @@ class DryRun(Estimates):
                 if isinstance(value, list | dict | set):
                     return float(len(value)), True
         return 0.0, False
+
+
+def _state(env: Env, read: set[str]) -> tuple[object, ...] | None:
+    """All that a loop reads, where it begins anew; None where something is not known, or cannot be compared."""
+    state: list[object] = []
+    for name, value in env.items():
+        if name not in read or isinstance(value, Known):
+            continue
+        held = tuple(value) if isinstance(value, list | set) else value
+        if held is UNKNOWN or not (is_key(held) or (isinstance(held, tuple) and all(map(is_key, held)))):
+            return None
+        state.append((name, held))
+    return tuple(state)

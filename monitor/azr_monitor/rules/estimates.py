@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from azr_monitor.rules.functions import is_generator, is_pure, parameters
@@ -22,9 +23,9 @@ from azr_monitor.rules.volumes import (
     truth_of,
 )
 
-STEPS = 4_000
+STEPS = 10_000
 """Nodes looked at for one program."""
-MAX_DEPTH = 50
+MAX_DEPTH = 70
 TOO_MANY_CELLS = 10**8
 TOO_MANY_BITS = 10**8
 TOO_MANY_TURNS = 5 * 10**8
@@ -39,6 +40,7 @@ class Excess(NamedTuple):
 
     node: ast.AST
     why: str
+    sure: bool = True
 
 
 class Uncertain(Exception):
@@ -61,7 +63,8 @@ class Return(Exception):
         self.value = value
 
 
-class Known(NamedTuple):
+@dataclass(frozen=True, eq=False, slots=True)
+class Known:
     """A function of the program's, and the values around it."""
 
     function: Function
@@ -79,14 +82,15 @@ class Estimates:
         self._depth = 0
         self._memo: dict[tuple[Any, ...], tuple[Any, float]] = {}
         self._globals: Env = {}
+        self._lost: dict[int, Any] = {}
 
     def _block(self, body: list[ast.stmt], env: Env) -> None:
         """Run statements."""
         raise NotImplementedError
 
-    def _excess(self, node: ast.AST, why: str) -> None:
+    def _excess(self, node: ast.AST, why: str, sure: bool = True) -> None:
         if len(self.found) < 5 and all(one.node is not node for one in self.found):
-            self.found.append(Excess(node, why))
+            self.found.append(Excess(node, why, sure))
 
     def _count(self, node: ast.AST, turns: float) -> None:
         self.turns = min(self.turns + turns, 1e30)
@@ -105,12 +109,10 @@ class Estimates:
                     if isinstance(inner.ctx, ast.Store | ast.Del) or isinstance(value, list | dict | set):
                         env[inner.id] = UNKNOWN
 
-    def _lose(self, value: Any, env: Env) -> None:
-        """An object went where it cannot be followed: every name of it is unknown."""
+    def _lose(self, value: Any) -> None:
+        """An object went where it cannot be followed: whoever holds it, it is unknown."""
         if isinstance(value, list | dict | set):
-            for scope in (env, self._globals):
-                for name in [name for name, held in scope.items() if held is value]:
-                    scope[name] = UNKNOWN
+            self._lost[id(value)] = value
 
     def _grow(self, kept: list[Any], more: list[Any], node: ast.AST) -> None:
         if len(kept) + len(more) > _MAX_ITEMS:
@@ -130,12 +132,13 @@ class Estimates:
         if handler is None:
             for inner in walk(node):
                 if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Load):
-                    self._lose(env.get(inner.id), env)
+                    self._lose(env.get(inner.id))
             return UNKNOWN
         return handler(self, node, env)
 
     def _name(self, node: ast.Name, env: Env) -> Any:
-        return env[node.id] if node.id in env else self._globals.get(node.id, UNKNOWN)
+        value = env[node.id] if node.id in env else self._globals.get(node.id, UNKNOWN)
+        return UNKNOWN if id(value) in self._lost else value
 
     def _binary(self, node: ast.BinOp, env: Env) -> Any:
         return self._operation(node.op, self._value(node.left, env), self._value(node.right, env), node)
@@ -228,7 +231,11 @@ class Estimates:
         return table
 
     def _subscript(self, node: ast.Subscript, env: Env) -> Any:
-        holder, key = self._value(node.value, env), self._value(node.slice, env)
+        holder = self._value(node.value, env)
+        if isinstance(node.slice, ast.Slice):
+            whole = node.slice.lower is None and node.slice.upper is None
+            return (list(holder) if isinstance(holder, list) else holder) if whole else UNKNOWN
+        key = self._value(node.slice, env)
         if isinstance(holder, list | tuple | dict | str) and isinstance(key, int | str):
             try:
                 return holder[key]  # type: ignore[index]
@@ -270,7 +277,7 @@ class Estimates:
     def _call(self, node: ast.Call, env: Env) -> Any:
         if node.keywords or any(isinstance(argument, ast.Starred) for argument in node.args):
             for argument in (*node.args, *(keyword.value for keyword in node.keywords)):
-                self._lose(self._value(argument, env), env)
+                self._lose(self._value(argument, env))
             return UNKNOWN
         if isinstance(node.func, ast.Attribute):
             return self._method(node.func, [self._value(a, env) for a in node.args], env, node)
@@ -304,6 +311,8 @@ class Estimates:
                 return UNKNOWN
             case (("int" | "abs"), [int(value)]):
                 return value if name == "int" else abs(value)
+            case "set", []:
+                return set()
             case "pow", [base, power]:
                 result = powered(base, power)
                 self._weigh(result, node)
@@ -311,7 +320,7 @@ class Estimates:
             case _:
                 for value in given:
                     if name not in _READERS:
-                        self._lose(value, env)
+                        self._lose(value)
                 return UNKNOWN
 
     def _method(self, function: ast.Attribute, given: list[Any], env: Env, node: ast.Call) -> Any:
@@ -326,6 +335,9 @@ class Estimates:
             case list(), "insert", [_, value]:
                 self._grow(holder, [value], node)
                 return None
+            case set(), "add", [value] if is_key(value) and value is not UNKNOWN and len(holder) < _MAX_ITEMS:
+                holder.add(value)
+                return None
             case list(), "pop", ([] | [0] | [-1]) if holder:
                 return holder.pop(*given)
             case dict(), "get", [key, *default] if isinstance(key, int | str):
@@ -335,9 +347,9 @@ class Estimates:
             case list() | dict() | set() | tuple(), attr, _ if attr in ("items", "keys", "values", "count", "index"):
                 return UNKNOWN
             case _:
-                self._lose(holder, env)
+                self._lose(holder)
                 for value in given:
-                    self._lose(value, env)
+                    self._lose(value)
                 return UNKNOWN
 
     def _followed(self, called: Known, given: list[Any], node: ast.Call, env: Env) -> Any:
@@ -347,9 +359,9 @@ class Estimates:
         pure = is_pure(function)
         if len(names) != len(given) or self._depth >= MAX_DEPTH or is_generator(function):
             for one in given:
-                self._lose(one, env)
+                self._lose(one)
             return UNKNOWN
-        key = (function, *given) if pure and all(_is_key(one) for one in given) else None
+        key = (function, *given) if pure and all(is_key(one) for one in given) else None
         if key is not None and key in self._memo:
             known, turns = self._memo[key]
             self._count(node, turns)
@@ -369,7 +381,7 @@ class Estimates:
         except (Uncertain, Leave):
             value, self.turns = UNKNOWN, began
             for one in given:
-                self._lose(one, env)
+                self._lose(one)
         finally:
             self._depth -= 1
             self._nested = nested
@@ -379,7 +391,7 @@ class Estimates:
         return value
 
 
-def _is_key(value: Any) -> bool:
+def is_key(value: Any) -> bool:
     return value is None or isinstance(value, int | float | str) or value is UNKNOWN
 
 

@@ -25,6 +25,11 @@ def is_pure(function: Function) -> bool:
     return True
 
 
+def calls_itself(function: ast.FunctionDef) -> bool:
+    """Whether a function's own body names it."""
+    return any(isinstance(node, ast.Name) and node.id == function.name for node in own_nodes(function))
+
+
 def is_generator(function: Function) -> bool:
     """Whether calling a function runs nothing of it yet."""
     return any(isinstance(node, ast.Yield | ast.YieldFrom | ast.Await) for node in own_nodes(function))

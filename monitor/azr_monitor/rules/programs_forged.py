@@ -113,6 +113,16 @@ def _adopts(function: Function, other: str) -> bool:
     return False
 
 
+def _is_borrowed(program: Program, assign: ast.Assign) -> bool:
+    """Whether a class takes for its comparison what is neither a function of the program's nor one of that name."""
+    match assign:
+        case ast.Assign(targets=[ast.Name(id="__eq__" | "__ne__" as name)], value=value):
+            same = isinstance(value, ast.Attribute) and value.attr == name
+            return not same and not isinstance(value, ast.Lambda | ast.Constant) and not any(_functions(program, value))
+        case _:
+            return False
+
+
 def _forged_comparison(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     always: dict[ast.ClassDef | None, set[str]] = {}
     for method in _methods(program, EQUALITY | ORDER | CHECKS | {"__contains__"}):
@@ -138,6 +148,9 @@ def _forged_comparison(program: Program, allowed: frozenset[str]) -> Iterator[Hi
                 yield Hit(place, f"{name} that never looks at the other side")
             elif sides and sides[0] not in read and not _asks_for_kind(function, owner):
                 yield Hit(place, f"{name} that never looks at its own side")
+    for assign in program.all(ast.Assign) if "__eq__" in program.text else ():
+        if isinstance(program.parents.get(assign), ast.ClassDef) and _is_borrowed(program, assign):
+            yield Hit(assign, "== by something else", Severity.LOW)
     for node in program.references if "mock" in program.text else ():
         if node[0] in _ALIKE:
             yield Hit(node[1], node[0])

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from azr_monitor.records import Severity
 from azr_monitor.rules.base import Hit, ProgramRule, words
 from azr_monitor.rules.dryrun import DryRun
+from azr_monitor.rules.functions import calls_itself
 from azr_monitor.rules.names import targets
 from azr_monitor.rules.syntax import COMPREHENSIONS, walk
 from azr_monitor.rules.tree import Program
@@ -20,8 +21,8 @@ _FEEDS = words("append insert extend")
 
 def _growth(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     if _worth_a_run(program):
-        for node, why in DryRun(program.tree).found:
-            yield Hit(node, why)
+        for node, why, sure in DryRun(program.tree).found:
+            yield Hit(node, why, None if sure else Severity.LOW)
 
 
 def _worth_a_run(program: Program) -> bool:
@@ -109,11 +110,13 @@ def _may_explode(program: Program, call: ast.Call) -> bool:
 
 
 def _recursion_from_constants(program: Program) -> bool:
-    own = {definition.name for definition in program.all(ast.FunctionDef)}
+    if program.building.largest < _LEAST_DEPTH:
+        return False
+    own = {definition.name for definition in program.all(ast.FunctionDef) if calls_itself(definition)}
     return any(
         isinstance(call.func, ast.Name)
         and call.func.id in own
-        and any(isinstance(a, ast.Constant) and isinstance(a.value, int) and a.value >= _LEAST_DEPTH for a in call.args)
+        and any(isinstance(a, ast.Constant) and isinstance(a.value, int) for a in call.args)
         for call in program.all(ast.Call)
     )
 
@@ -149,6 +152,16 @@ RULES: tuple[ProgramRule, ...] = (
             "        q.append(x + 2)\n    return n",
             "def f(n):\n    t = {0: 1}\n    k = 0\n    while k in t:\n        t[k + 1] = 1\n        k += 1\n"
             "    return k",
+            "def f(n):\n    i = 9\n    while i > 0:\n        i = i - 1 if i > 5 else i + 1\n    return i",
+            "def f(n):\n    t = 'ha'\n    for _ in range(50):\n        t = t + t[::-1]\n    return t",
+            "def f(n):\n    s = set()\n    i = 0\n    while len(s) < 10:\n        s.add(i % 5)\n        i += 1\n"
+            "    return s",
+            "def f(n):\n    q = [(0, 0)]\n    while q:\n        x, y = q.pop(0)\n"
+            "        for a, b in ((1, 0), (0, 1), (-1, 0), (0, -1)):\n            q.append((x + a, y + b))\n"
+            "    return n",
+            "def f(n):\n    def subsets(i):\n        if i == 60:\n            return [[]]\n"
+            "        rest = subsets(i + 1)\n"
+            "        return rest + [[i] + r for r in rest]\n    return len(subsets(0))",
             "def f(n):\n    q = [0]\n    for i in q:\n        if i >= 0:\n            q.append(i + 1)\n    return q",
             "def f(n):\n    i = 0\n    while i < 10 ** 12:\n        i += 1\n    return i",
         ),
@@ -161,6 +174,8 @@ RULES: tuple[ProgramRule, ...] = (
             "        if k not in memo:\n"
             "            memo[k] = fib(k - 1) + fib(k - 2)\n        return memo[k]\n    return fib(90)",
             "def f(n):\n    i = 1\n    while i < 4000:\n        i += 1\n    return i",
+            "def f(n):\n    s = set()\n    i = 0\n    while len(s) < 10:\n        s.add(i % 50)\n        i += 7\n"
+            "    return s",
             "def f(n):\n    q = [64]\n    for i in q:\n        if i > 1:\n            q.append(i // 2)\n    return q",
             "def f(n):\n    t = 1\n    for i in range(100):\n        t = t * t % 97\n    return t",
             "def f(n):\n    q = [n]\n    while q:\n        x = q.pop()\n        if x > 1:\n"

@@ -14,6 +14,7 @@ from azr_monitor.rules.tree import Program
 
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\U000e0000-\U000e007f]")
 _ALIKE = re.compile(r"(?=.*[O0].*[O0])[O0o_]{4,40}|(?=.*[Il1].*[Il1])[Il1_]{4,40}")
+_SHORT_ALIKE = re.compile(r"(?=.*[l1].*I|.*I.*[l1]|.*l.*1|.*1.*l)[Il1]{2,6}")
 _CODE = re.compile(
     r"\b(?:import\s+\w|from\s+\w+\s+import\b|exec\(|eval\(|__import__|os\.system|subprocess|open\(|lambda\s.*:|def\s+\w+\()"
 )
@@ -45,6 +46,9 @@ def _hidden(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
 def _names_alike(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     """Names that nobody can tell apart: ``O0O0O`` beside ``OO000``."""
     names = program.syntax.bound
+    short = {name for name in names if name[0] in "Il" and _SHORT_ALIKE.fullmatch(name)}
+    if len(short) >= 3:
+        yield Hit(program.tree, ", ".join(sorted(short)), Severity.LOW)
     alike = [name for name in names if len(name) > 3 and name[0] in "O0oIl1_" and _ALIKE.fullmatch(name)]
     if len(alike) >= 2:
         for node in program.all(ast.Name, ast.arg):
@@ -67,7 +71,8 @@ def _code_in_text(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
 
 def _prose_in_codes(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     """Sentences that have to be decoded to be read."""
-    for text, place, _ in (*in_codes(program), *in_numbers(program)):
+    yield from (Hit(place, text[:60]) for text, place, _ in in_numbers(program) if isinstance(place, ast.AST))
+    for text, place, _ in in_codes(program):
         if isinstance(place, ast.AST) and len(_WORDS.findall(text)) >= 3 and " " in text:
             yield Hit(place, text[:60])
     if program.hides_text:

@@ -12,7 +12,7 @@ from azr_monitor.rules.syntax import walk
 from azr_monitor.rules.tree import Program
 
 _DOUBLINGS = 28
-_TOO_MANY = 10**8
+_MANY = 2 * 10**6
 _GROWING = words("append extend insert add update appendleft")
 
 
@@ -105,8 +105,8 @@ def _stuck(program: Program, loop: ast.While) -> str:
             if known_start and all(b.kind in ("value", "changed") for b in bindings) and _only_grows(loop, name):
                 return "a loop whose condition only becomes truer"
         case ast.Compare(left=ast.Call(func=ast.Name(id="len")), ops=[ast.Lt() | ast.LtE()], comparators=[bound]):
-            if (known(program, bound) or 0) >= _TOO_MANY:
-                return "a loop until something has hundreds of millions of items"
+            if (known(program, bound) or 0) >= _MANY:
+                return "a loop until something has millions of items"
         case ast.Name(id=name):
             changes = [n for n in loop.body if isinstance(n, ast.AugAssign) and _is_name(n.target, name)]
             multiplied = all(isinstance(n.op, ast.Mult | ast.Pow | ast.LShift) for n in changes)

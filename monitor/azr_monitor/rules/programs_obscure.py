@@ -13,6 +13,8 @@ from azr_monitor.rules.tree import Program
 _MIN_NESTED = 3
 _BEYOND_READING = 4
 _ESCAPED = re.compile(r"(?:\\x[2-7][0-9a-fA-F]|\\u00[2-7][0-9a-fA-F]|\\1?[0-7]{2}){2}")
+_WORD = 40
+_UNSEEN = re.compile("[\u200b-\u200f\u2060-\u2064\ufeff]")
 _LONG_STROKES = re.compile(r"_{2,20}")
 
 
@@ -50,6 +52,24 @@ def _nameless(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
         yield from (Hit(a, a.arg) for a in program.all(ast.arg) if a.arg == strokes[0])
 
 
+def _spelled_out(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
+    """A word put together from codes of letters: ``''.join(chr(i ^ 7) for i in [111, 98, 107, 119])``."""
+    if "chr" not in program.syntax.read or not program.hides_text:
+        return
+    for text, node in program.built:
+        if 3 <= len(text) <= _WORD and text.isalpha() and text not in program.text:
+            yield Hit(node, text)
+
+
+def _invisible_letters(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
+    """Characters that cannot be seen, written as escapes, in a text that can."""
+    if "\\u20" not in program.text and "\\ufeff" not in program.text:
+        return
+    for text, node in program.strings:
+        if _UNSEEN.search(text) and any(c.isalpha() for c in text):
+            yield Hit(node, ascii(text)[:60])
+
+
 RULES: tuple[ProgramRule, ...] = (
     ProgramRule(
         "program.hidden.nesting",
@@ -80,6 +100,25 @@ RULES: tuple[ProgramRule, ...] = (
             "def f(x):\n    return x.encode() == b'\\x89PNG'",
         ),
         check=_escaped_letters,
+    ),
+    ProgramRule(
+        "program.hidden.spelled-out",
+        Severity.LOW,
+        "puts a word together from the codes of its letters",
+        catch=("def f(x):\n    return x + ''.join(map(lambda i: chr(i ^ 7), [111, 98, 107, 119]))",),
+        spare=(
+            "def f(x):\n    return ''.join(chr(ord(c) + 1) for c in x)",
+            "def f(n):\n    return [chr(97 + i) for i in range(n)]",
+        ),
+        check=_spelled_out,
+    ),
+    ProgramRule(
+        "program.hidden.unseen",
+        Severity.LOW,
+        "holds a text with characters that cannot be seen",
+        catch=("def f(x):\n    return x.replace('\\u200bhelp\\u200b', '')",),
+        spare=("def f(x):\n    return x.replace('\\u200b', '').strip('\\ufeff')",),
+        check=_invisible_letters,
     ),
     ProgramRule(
         "program.hidden.strokes",

@@ -53,6 +53,11 @@ def _ties_and_places(program: Program) -> Iterator[Hit]:
             case ast.Call(func=ast.Name(id="max" | "min"), args=[given], keywords=[ast.keyword(arg="key"), *_]):
                 if is_set(program, given) and leaves(program, call):
                     yield Hit(call, "whichever of equals comes first in a set", _degree(program, given, Severity.LOW))
+            case ast.Call(func=ast.Name(id="next"), args=[ast.GeneratorExp(generators=[first, *_]), *_]):
+                if is_set(program, first.iter) and leaves(program, call):
+                    yield Hit(
+                        call, "whichever item of a set comes first", _degree(program, first.iter, Severity.MEDIUM)
+                    )
             case ast.Call(func=ast.Attribute(attr="fromkeys") | ast.Name(id="Counter"), args=[given, *_]):
                 if is_set(program, given):
                     yield Hit(call, "a table in the order of a set", _degree(program, given, Severity.LOW))
@@ -137,13 +142,18 @@ def _put_together(program: Program, loop: ast.For, item: str) -> Iterator[Hit]:
             case ast.AugAssign(target=ast.Name() as total, op=ast.Add(), value=value) if _begins_as_text(
                 program, total
             ):
-                if any(isinstance(n, ast.Name) and n.id == item for n in walk(value)):
+                if _mentions(value, item):
                     yield Hit(loop, "a set, put together in the order it happens to have")
-            case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="append"), args=[ast.Name(id=added)]):
-                if added == item and holds_texts(program, loop.iter) and name_leaves(program, loop, name):
-                    yield Hit(loop, "the order of a set")
+            case ast.Call(func=ast.Attribute(value=kept, attr="append"), args=[added]) if _mentions(added, item):
+                if holds_texts(program, loop.iter):
+                    sure = isinstance(kept, ast.Name) and name_leaves(program, loop, kept.id)
+                    yield Hit(loop, "the order of a set", None if sure else Severity.LOW)
             case _:
                 pass
+
+
+def _mentions(node: ast.AST, name: str) -> bool:
+    return any(isinstance(inner, ast.Name) and inner.id == name for inner in walk(node))
 
 
 def _begins_as_text(program: Program, total: ast.Name) -> bool:
@@ -219,6 +229,11 @@ RULES: tuple[ProgramRule, ...] = (
             "def f(x):\n    return [(i, w) for i, w in enumerate(set(x.split()))]",
             "def f(x):\n    u = {w.lower() for w in x}\n    out = [w for w in u]\n    return out",
             "def f(words):\n    return list(set(words))[0]",
+            "def f(x):\n    out = []\n    for w in set(x.split()):\n        out.append(w.upper())\n    return out",
+            "def f(words):\n    first = {w[0] for w in words}\n    return first.pop() if first else ''",
+            "def f(names):\n    g = {}\n    for n in set(names):\n        g.setdefault(len(n), []).append(n)\n"
+            "    return g",
+            "def f(s):\n    return next(c for c in frozenset(s))",
             "def f(words):\n    return list(dict.fromkeys(set(words)))",
             "def f(s):\n    return max(set(s), key=s.count)",
             "def f(x: list[str]):\n    first, *rest = frozenset(x)\n    return first",

@@ -42,12 +42,17 @@ def _recursion(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
             told = [number for number in numbers if number is not None]
             if nested and len(told) >= 2 and told[0] >= 4 and told[1] >= 1:
                 yield Hit(call, "a recursion of astronomical depth")
-            elif branching and not nested and told and len(told) == len(numbers) and max(told) >= 45:
+            elif branching and not nested and told and len(told) == len(numbers) and _deep(told):
                 yield Hit(call, "a recursion that doubles with every step")
     for call in program.all(ast.Call) if "setrecursionlimit" in program.text else ():
         lifts = "sys.setrecursionlimit" in program.resolve(call.func) and call.args
         if lifts and (known(program, call.args[0]) or 0) > 10**6:
             yield Hit(call, "no limit to recursion")
+
+
+def _deep(told: list[int]) -> bool:
+    """Whether a recursion that doubles goes too deep: by one number alone, or by two that take turns."""
+    return max(told) >= 45 or (len(told) == 2 and min(told) >= 16 and sum(told) >= 45)
 
 
 def _moves_away(definition: ast.FunctionDef) -> bool:
@@ -238,6 +243,8 @@ RULES: tuple[ProgramRule, ...] = (
             "def a(m, n):\n    return n + 1 if m == 0 else a(m - 1, 1) if n == 0 else a(m - 1, a(m, n - 1))\n"
             "def f(x):\n    return a(5, 5)",
             "def fib(n):\n    return n if n < 2 else fib(n - 1) + fib(n - 2) + 0\ndef f(x):\n    return f(x)",
+            "def g(r, c):\n    if r == 0 or c == 0:\n        return 1\n    return g(r - 1, c) + g(r, c - 1)\n"
+            "def f(x):\n    return g(30, 30)",
             "import sys\nsys.setrecursionlimit(10**9)\ndef f(x):\n    return x",
             "def f(n):\n    if n < 0:\n        return 0\n    return f(n + 1) + f(n + 2)",
             "def f(n):\n    return 0 if n > 9 else f(n - 1)",

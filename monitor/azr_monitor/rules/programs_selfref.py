@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from azr_monitor.records import Severity
 from azr_monitor.rules.base import Hit, ProgramRule, words
 from azr_monitor.rules.surely import surely_evaluated
+from azr_monitor.rules.syntax import own_nodes
 from azr_monitor.rules.tree import Program
 
 _SHOWN = {"str": "__str__", "repr": "__repr__", "format": "__format__"}
@@ -46,15 +47,34 @@ def _self_asking(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
         asks = {
             name: {asked for node in surely_evaluated(method.body) for asked in _asked(node, method, methods)}
             for name, method in methods.items()
+            if not (name in _FOR_WHAT_IS_MISSING and _prepares(method))
         }
+        for method in methods.values():
+            if _asks_the_same_again(method):
+                yield Hit(method, f"{definition.name}.{method.name}")
         for name, method in methods.items():
             # str() of an object without a __str__ of its own, and of one whose __str__ asks for __repr__, is its repr.
-            reached, front = set[str](), asks[name]
+            reached, front = set[str](), asks.get(name, set())
             while front:
                 reached |= front
                 front = {further for one in front for further in asks.get(one, ())} - reached
             if name in reached:
                 yield Hit(method, f"{definition.name}.{name}")
+
+
+_FOR_WHAT_IS_MISSING = words("__getattr__ __missing__")
+
+
+def _prepares(method: ast.FunctionDef) -> bool:
+    """Whether a method calls others of its object, which may make what was missing: ``self.load()``."""
+    me = method.args.args[0].arg
+    return any(
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and isinstance(node.func.value, ast.Name)
+        and node.func.value.id == me
+        for node in own_nodes(method)
+    )
 
 
 def _asked(node: ast.AST, method: ast.FunctionDef, methods: dict[str, ast.FunctionDef]) -> Iterator[str]:
@@ -99,10 +119,38 @@ def _asked(node: ast.AST, method: ast.FunctionDef, methods: dict[str, ast.Functi
         case ast.Compare(left=ast.Name(id=left), ops=[compare], comparators=[ast.Name(id=right)]) if left == me:
             if right in {a.arg for a in method.args.args}:
                 yield _OPERATORS.get(compare.__class__, "")
-        case ast.If(test=ast.Name(id=name)) if name == me:
+        case ast.UnaryOp(op=ast.Not(), operand=ast.Name(id=name)) if name == me:
             yield "__bool__"
         case _:
             pass
+
+
+def _asks_the_same_again(method: ast.FunctionDef) -> bool:
+    """Whether a method asks its own object for the same thing, on whatever way, with nothing changed in between."""
+    if len(method.args.args) != 2 or method.name not in ("__getitem__", "__getattr__", "__contains__", "__call__"):
+        return False
+    me, given = (argument.arg for argument in method.args.args)
+    asks = False
+    for node in own_nodes(method):
+        match node:
+            case ast.Name(id=name, ctx=ast.Store()) if name == given:
+                return False
+            case (
+                ast.Attribute(ctx=ast.Store())
+                | ast.Subscript(ctx=ast.Store())
+                | ast.Try()
+                | ast.Call(func=ast.Attribute())
+            ):
+                return False
+            case ast.Subscript(value=ast.Name(id=name), slice=ast.Name(id=key)) if name == me and key == given:
+                asks |= method.name == "__getitem__"
+            case ast.Call(func=ast.Name(id="getattr"), args=[ast.Name(id=name), ast.Name(id=key)]) if name == me:
+                asks |= method.name == "__getattr__" and key == given
+            case ast.Call(func=ast.Name(id=name), args=[ast.Name(id=key)]) if name == me and key == given:
+                asks |= method.name == "__call__"
+            case _:
+                pass
+    return asks
 
 
 def _text_of(methods: dict[str, ast.FunctionDef]) -> str:
@@ -144,6 +192,9 @@ RULES: tuple[ProgramRule, ...] = (
             "class A:\n    def __eq__(self, other):\n        return self == other\ndef f(x):\n    return A() == x",
             "class A:\n    def __getattribute__(self, name):\n        return self.values[name]\ndef f(x):\n"
             "    return A().v",
+            "class A:\n    def __bool__(self):\n        return not not self\ndef f(x):\n    return 1 if A() else x",
+            "class A(dict):\n    def __getitem__(self, k):\n        if k in self:\n            return self[k]\n"
+            "        return None\ndef f(x):\n    return A()[x]",
             "class A:\n    def __repr__(self):\n        return f'{self}'\ndef f(x):\n    return repr(A())",
         ),
         spare=(
@@ -162,6 +213,8 @@ RULES: tuple[ProgramRule, ...] = (
             "def f(x):\n    return A()[x]",
             "class A:\n    def __ne__(self, other):\n        return not self == other\n    def __eq__(self, other):\n"
             "        return self.v == other.v\ndef f(x):\n    return A() == x",
+            "class A:\n    def __getattr__(self, name):\n        self.load()\n        return getattr(self, name)\n"
+            "    def load(self):\n        self.v = 1\ndef f(x):\n    return A().v",
             "class A:\n    def __iter__(self):\n        return self\n    def __next__(self):\n"
             "        raise StopIteration\n"
             "def f(x):\n    return list(A())",

@@ -33,13 +33,38 @@ def _state(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
             inside = list(own_nodes(helper))
             # What a helper names as its own is not what the entry point calls so.
             shared |= _declared(inside)
+            if any(isinstance(d, ast.Name) and d.id == "classmethod" for d in helper.decorator_list):
+                kept.update(argument.arg for argument in helper.args.args[:1])
             nodes += inside
         changed = {name: node for node in nodes for name in _changes(node, shared) if name.split(".")[0] in kept}
         for name in sorted(changed.keys() - (_set_anew(definition) - _from_caches(program, nodes))):
             if _shows(program, nodes, name):
                 yield Hit(changed[name], f"how {name} was left by earlier calls")
                 break
+        yield from _generators(program, nodes)
     yield from _closures(program)
+
+
+def _generators(program: Program, nodes: list[ast.AST]) -> Iterator[Hit]:
+    """A generator of chance that was made once: even with a seed, each call goes on where the last one stopped."""
+    made = {
+        target.id
+        for statement in getattr(program.tree, "body", ())
+        if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Call)
+        for target in statement.targets
+        if isinstance(target, ast.Name)
+        and "random.Random()" in (f"{n}()" for n in program.resolve(statement.value.func))
+    }
+    drawn = [
+        node.func
+        for node in nodes
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and isinstance(node.func.value, ast.Name)
+        and node.func.value.id in made
+    ]
+    if drawn and all(function.attr not in ("seed", "setstate") for function in drawn):
+        yield Hit(drawn[0], "how a generator of chance was left by earlier calls")
 
 
 def _helpers(program: Program, nodes: list[ast.AST], kept: set[str]) -> Iterator[ast.FunctionDef]:
@@ -144,6 +169,9 @@ def _changes(node: ast.AST, shared: set[str]) -> Iterator[str]:
                 isinstance(n, ast.Attribute) and n.attr == attr for n in walk(value)
             ):
                 yield f"{owner}.{attr}"
+        case ast.Assign(targets=[ast.Tuple(elts=parts)], value=value) if not shared.isdisjoint(_plain_names(parts)):
+            read = {n.id for n in walk(value) if isinstance(n, ast.Name)}
+            yield from shared & set(_plain_names(parts)) & read
         case ast.Assign(targets=[ast.Name(id=name)], value=value) if name in shared:
             if any(isinstance(n, ast.Name) and n.id == name for n in walk(value)):
                 yield name
@@ -175,6 +203,10 @@ def _changes(node: ast.AST, shared: set[str]) -> Iterator[str]:
             yield name
         case _:
             pass
+
+
+def _plain_names(nodes: list[ast.expr]) -> list[str]:
+    return [node.id for node in nodes if isinstance(node, ast.Name)]
 
 
 def _declared(nodes: list[ast.AST]) -> set[str]:
@@ -218,6 +250,9 @@ def _shows(program: Program, nodes: list[ast.AST], name: str) -> bool:
             case ast.Assign(targets=[ast.Name(id=holder)], value=value) if not attr:
                 if any(isinstance(n, ast.Name) and n.id == owner for n in walk(value)):
                     holders.add(holder)
+            case ast.Assign(targets=[ast.Tuple(elts=parts)], value=value) if not attr:
+                if any(isinstance(n, ast.Name) and n.id == owner for n in walk(value)):
+                    holders.update(_plain_names(parts))
             case _:
                 pass
     for node in nodes:
@@ -296,6 +331,10 @@ RULES: tuple[ProgramRule, ...] = (
             "seen = {}\ndef f(x):\n    k = seen.setdefault(x, len(seen))\n    return k",
             "class S:\n    n = 0\n    def add(self, v):\n        S.n += v\n        return S.n\n"
             "def f(x):\n    return S().add(x)",
+            "class S:\n    n = 0\n    @classmethod\n    def new(cls):\n        cls.n += 1\n        return cls.n\n"
+            "def f(x):\n    return [S.new(), x]",
+            "flag = False\ndef f(x):\n    global flag\n    old, flag = flag, True\n    return -x if old else x",
+            "import random\nrng = random.Random(0)\ndef f(n):\n    return rng.randint(0, n)",
             "old = []\ndef log(v):\n    old.append(v)\ndef f(x):\n    log(x)\n    return 0 if len(old) > 2 else x",
             "from functools import lru_cache\n@lru_cache(None)\ndef box():\n    return []\n"
             "def f(x):\n    b = box()\n    b.append(x)\n    return len(b)",
@@ -311,6 +350,7 @@ RULES: tuple[ProgramRule, ...] = (
             "n = 0\ndef f(x):\n    global n\n    n = 0\n    for i in range(x):\n        n += i\n    return n",
             "def f(x, out=None):\n    if out is None:\n        out = []\n    out.append(x)\n    return out",
             "seen = []\ndef add(seen, x):\n    seen.append(x)\n    return seen\ndef f(x):\n    return add([], x)",
+            "import random\nrng = random.Random(0)\ndef f(n):\n    rng.seed(n)\n    return rng.random()",
             "memo = {}\ndef g(n):\n    if n not in memo:\n        memo[n] = n * n\n    return memo[n]\n"
             "def f(x):\n    return g(x)",
             "class S:\n    def __init__(self):\n        self.items = []\n    def push(self, v):\n"

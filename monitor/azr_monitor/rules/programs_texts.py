@@ -21,6 +21,8 @@ _MIN_ACROSTIC = 6
 _MAX_NAMES = 400
 _MAX_TEXT = 20_000
 _WIDE = 2**24
+_LEAST_BYTES = 8
+_LETTERED = re.compile(r"[A-Za-z _'.,!?]+")
 _LETTERS = re.compile(r"[^\W\d_]")
 
 
@@ -119,8 +121,7 @@ def in_numbers(program: Program) -> Iterator[Said]:
                 continue
             values = [e.value for e in row if isinstance(e, ast.Constant) and isinstance(e.value, int)]
             text = "".join(_bytes_of(value) for value in values[:_MAX_NAMES])
-            letters = sum(c.isalpha() or c == " " for c in text)
-            if len(text) >= _MIN_CODES and letters > 0.95 * len(text):
+            if len(text) >= _LEAST_BYTES and _LETTERED.fullmatch(text):
                 yield Said(text, parent if len(row) > 1 and parent is not None else node)
 
 

@@ -86,6 +86,8 @@ def is_text(program: Program, node: ast.AST, depth: int = 0) -> bool:
             return True
         case ast.Call(func=ast.Attribute(attr=attr)):
             return attr in _TEXT_METHODS
+        case ast.Subscript(value=ast.Name() as whole) if depth < _MAX_DEPTH:
+            return _is_item_of_texts(program, whole) or is_text(program, whole, depth + 1)
         case ast.BinOp(left=left, op=ast.Add(), right=right) if depth < _MAX_DEPTH:
             return is_text(program, left, depth + 1) or is_text(program, right, depth + 1)
         case ast.Name() if depth < _MAX_DEPTH:
@@ -93,6 +95,12 @@ def is_text(program: Program, node: ast.AST, depth: int = 0) -> bool:
             return bool(values) and all(is_text(program, value, depth + 1) for value in values)
         case _:
             return False
+
+
+def _is_item_of_texts(program: Program, name: ast.Name) -> bool:
+    """Whether a name stands for the items of a parameter that holds texts."""
+    bindings, _ = program.meaning.names.lookup(name)
+    return bool(bindings) and all(b.kind == "each" and _is_given_text(program, b.node) for b in bindings)
 
 
 _TEXT_NAMES = re.compile(

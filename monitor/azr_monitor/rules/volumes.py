@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 _BITS = 512
 """Numbers of so many bits are still kept."""
@@ -11,13 +12,15 @@ _LENGTH = 600
 _MOST = 1e30
 
 
-class Large(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Large:
     """A number of which only the bits are known."""
 
     bits: float
 
 
-class Many(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Many:
     """A sequence of which only the length is known, and the cells inside it, all told."""
 
     length: float
