@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
+
 from azr_platform.ledger.reads.run import RunReads
 from azr_platform.ledger.records import MetricSpan
 
@@ -49,12 +51,12 @@ class MetricReads(RunReads):
         return values[::-1]
 
     def last_metrics(self) -> dict[str, float | None]:
-        last = self._value("SELECT coalesce(max(id), 0) FROM steps")
-        row = self._first("SELECT branch, step FROM steps WHERE id = ?", last)
-        if row is None:
-            return {}
-        query = "SELECT name, value FROM metrics WHERE branch = ? AND step = ? ORDER BY id"
-        return {name_value[0]: name_value[1] for name_value in self._query(query, *row)}
+        """The values of the newest finished step, in the order in which they were recorded."""
+        step = self._first("SELECT branch, step FROM steps ORDER BY id DESC LIMIT 1")
+        newest = self._query("SELECT branch, step, name, value FROM metrics ORDER BY id DESC")
+        # A step's values are recorded together with it, so they are the last ones.
+        found = [(name, value) for *_, name, value in takewhile(lambda row: row[:2] == step, newest)]
+        return dict(reversed(found))
 
     def metric_span(self, name: str, first: int, last: int, points: int = 500) -> list[MetricSpan]:
         """A metric along the current line between two steps, both included, as at most so many equal spans of steps.

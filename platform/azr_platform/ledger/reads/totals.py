@@ -12,7 +12,7 @@ class Totals:
 
     def __init__(self) -> None:
         self.samples, self.blocked = 0, 0
-        self.sample, self.verdict, self.alert, self.ack = 0, 0, 0, 0
+        self.verdict, self.alert, self.ack = 0, 0, 0
         self.open_alerts: set[int] = set()
 
 
@@ -23,13 +23,13 @@ class TotalReads(RunReads):
 
     def _counted(self) -> Totals:
         known = self._totals
-        sample = int(self._value("SELECT coalesce(max(id), 0) FROM samples"))
-        known.samples += int(self._value("SELECT count(*) FROM samples WHERE id > ?", known.sample))
+        # Samples are numbered without gaps, from 1.
+        known.samples = int(self._value("SELECT coalesce(max(id), 0) FROM samples"))
         verdict = int(self._value("SELECT coalesce(max(id), 0) FROM verdicts"))
         # At first all of them, through the index of the blocked ones; then the few new ones by their own ids.
-        later = "id > ?" if known.verdict else "+id > ?"
-        known.blocked += int(self._value(f"SELECT count(*) FROM verdicts WHERE allowed = 0 AND {later}", known.verdict))
-        known.sample, known.verdict = sample, verdict
+        later = "+allowed = 0 AND id > ?" if known.verdict else "allowed = 0 AND +id > ?"
+        known.blocked += int(self._value(f"SELECT count(*) FROM verdicts WHERE {later}", known.verdict))
+        known.verdict = verdict
         self._count_alerts(known)
         return known
 
