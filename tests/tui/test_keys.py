@@ -15,15 +15,19 @@ from azr_tui.screens.confirm import ConfirmScreen
 from azr_tui.screens.help import HelpScreen, help_lines
 from azr_tui.screens.main import MainScreen
 from azr_tui.screens.overview import OverviewPane
+from azr_tui.screens.plot import PlotScreen
 from azr_tui.screens.rollback import RollbackScreen
 from azr_tui.screens.sample import SampleScreen
 from azr_tui.screens.samples import SamplesPane
+from azr_tui.screens.training import TrainingPane
 
 ALL = [binding for group in keys.GROUPS.values() for binding in group]
 OWNERS: dict[type[Any], list[Binding]] = {
     AzrApp: keys.RUN,
     MainScreen: keys.PANES,
-    OverviewPane: keys.OVERVIEW,
+    OverviewPane: [*keys.OVERVIEW, *keys.PLOT],
+    TrainingPane: [*keys.TRAINING, *keys.PLOT],
+    PlotScreen: [*keys.ONE_PLOT, *keys.PLOT],
     SamplesPane: keys.SAMPLES,
     AlertsPane: keys.ALERTS,
     SampleScreen: keys.SAMPLE,

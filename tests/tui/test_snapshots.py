@@ -57,7 +57,7 @@ def _one_by_one(until: Any, shown: Any, words: str, *keys: str) -> Callable[[Pil
 VIEWS: Iterable[tuple[str, tuple[str, ...], tuple[int, int], str]] = [
     ("overview", (), SMALL, "Reward, propose"),
     ("overview-large", (), LARGE, "Reward, solve"),
-    ("training", ("2",), SMALL, "entropy"),
+    ("training", ("2",), SMALL, "metrics"),
     ("samples", ("3",), SMALL, "following"),
     ("samples-large", ("3",), LARGE, "following"),
     ("alerts", ("4",), SMALL, "metrics.length"),

@@ -17,7 +17,6 @@ from azr_platform.ledger.records import AlertRow, BranchRow, RunRow, StateRow, S
 from azr_tui import wording
 from azr_tui.screens.log import log_lines
 from azr_tui.view import Series, Snapshot, View, undone
-from azr_tui.widgets.metric_lines import _step_time
 
 
 def snapshot(step: int = 40, steps: int = 100, state: str = "running", **given: object) -> Snapshot:
@@ -164,16 +163,3 @@ def test_states_have_a_symbol_and_the_word() -> None:
 def _unsupervised(summary: Summary) -> Summary:
     values = {name: getattr(summary, name) for name in summary.__struct_fields__}
     return Summary(**{**values, "supervised": False})
-
-
-def test_a_step_s_time_says_how_long_the_accelerator_had_nothing_to_do() -> None:
-    def told(**metrics: float) -> list[str]:
-        newest = {"seconds/generate": 6.0, "seconds/update": 2.0, **metrics}
-        ready = snapshot()
-        ready.summary.metrics.update(newest)
-        return [line.plain for line in _step_time(ready)]
-
-    assert told(idle=0.25)[-2] == "accelerator: neither sampling nor learning 25%"
-    both = told(idle=0.25, **{"gpu/utilization": 0.5})
-    assert both[-2] == "accelerator: neither sampling nor learning 25%, a kernel running 50%"
-    assert not any("accelerator" in line for line in told())

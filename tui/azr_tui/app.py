@@ -25,6 +25,7 @@ from azr_tui.messages import (
     CommandDone,
     DecisionWanted,
     LedgerTrouble,
+    PlotWanted,
     Pulse,
     SampleWanted,
     SnapshotTaken,
@@ -34,6 +35,7 @@ from azr_tui.screens.confirm import ConfirmScreen
 from azr_tui.screens.help import HelpScreen
 from azr_tui.screens.live import LiveScreen
 from azr_tui.screens.main import MainScreen
+from azr_tui.screens.plot import PlotScreen
 from azr_tui.screens.rollback import Choice, RollbackScreen
 from azr_tui.screens.sample import SampleScreen
 from azr_tui.toasts import MOST, Toasts
@@ -127,7 +129,7 @@ class AzrApp(App[None]):
             self.notify(f"There is no sample {message.question.number}.", severity="warning", markup=False)
         elif isinstance(top, SampleScreen):
             top.replace(message.detail)
-        elif top is self._main:
+        elif top is self._main or isinstance(top, PlotScreen):
             self.push_screen(SampleScreen(message.detail))
             self.call_later(self._tick)
 
@@ -196,6 +198,10 @@ class AzrApp(App[None]):
 
     def on_sample_wanted(self, message: SampleWanted) -> None:
         self._feed.ask(AskSample(message.number), self.post_message)
+
+    def on_plot_wanted(self, message: PlotWanted) -> None:
+        self.push_screen(PlotScreen(message.metric))
+        self.call_later(self._tick)
 
     def on_acknowledge_wanted(self, message: AcknowledgeWanted) -> None:
         if not self._may_steer():

@@ -57,7 +57,30 @@ PANE_SHORT = {
 """What the pane line calls a pane where its whole name has no room."""
 OVERVIEW = [
     _key("enter", "open", "Open alert", "Show the sample of the alert at the top", name="overview.open"),
-    _key("o", "other_role", "Role", "Plot the reward of the other role", name="overview.role"),
+    _key("o", "other_plots", "Plots", "Further plots, where not all of them are in sight", name="overview.plots"),
+]
+TRAINING = [
+    _key("enter", "full", "Full screen", "Show the metric under the cursor on the whole screen", name="training.full"),
+    _key("slash", "find", "Find", "Narrow the list to metrics with some words in their names", name="training.find"),
+    _key("escape", "all", "All", "Away with the filter", name="training.all", show=False),
+]
+ONE_PLOT = [
+    _key("escape", "back", "Back", "Back to where you came from", name="metric.back"),
+    _key("enter", "open", "Open alert", "Show the sample of the alert at the cursor", name="metric.open"),
+    _key("down", "other(1)", "Next metric", "The next metric", name="metric.next"),
+    _key("up", "other(-1)", "Previous metric", "The metric before", name="metric.previous", show=False),
+]
+PLOT = [
+    _key("right", "plot_cursor(1)", "Cursor", "Move the cursor to later steps", name="plot.right", show=False),
+    _key("left", "plot_cursor(-1)", "Cursor", "Move the cursor to earlier steps", name="plot.left"),
+    _key("shift+right", "plot_cursor(10)", "Far right", "The same, ten columns", name="plot.far_right", show=False),
+    _key("shift+left", "plot_cursor(-10)", "Far left", "The same, ten columns", name="plot.far_left", show=False),
+    _key("plus,equals_sign", "plot_zoom(1)", "Closer", "Half as many steps, around the cursor", name="plot.closer"),
+    _key("minus", "plot_zoom(-1)", "Wider", "Twice as many steps", name="plot.wider", show=False),
+    _key("less_than_sign", "plot_pan(-1)", "Earlier", "Half a window earlier", name="plot.earlier", show=False),
+    _key("greater_than_sign", "plot_pan(1)", "Later", "Half a window later", name="plot.later", show=False),
+    _key("y", "plot_log", "Log scale", "A logarithmic scale of values, or a plain one", name="plot.log", show=False),
+    _key("z", "plot_whole", "Whole", "All steps, without a cursor", name="plot.whole", show=False),
 ]
 SAMPLES = [
     _key("enter", "open", "Open", "Show the sample under the cursor", name="samples.open", show=False),
@@ -133,6 +156,9 @@ GROUPS = {
     "The run": RUN,
     "Panes": PANES,
     "Overview": OVERVIEW,
+    "Training": TRAINING,
+    "One metric": ONE_PLOT,
+    "Plots": PLOT,
     "Samples": SAMPLES,
     "Alerts": ALERTS,
     "One sample": SAMPLE,

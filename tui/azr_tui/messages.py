@@ -47,6 +47,13 @@ class SampleWanted(Message):
 
 
 @dataclass
+class PlotWanted(Message):
+    """A widget asks the app to show a metric on the whole screen."""
+
+    metric: str
+
+
+@dataclass
 class AcknowledgeWanted(Message):
     """A widget asks the app to acknowledge an alert; 0 means all."""
 

@@ -16,13 +16,13 @@ KIND_LETTERS = {
     Kind.QUESTION: "Q",
     Kind.ERROR: "E",
 }
-# Okabe and Ito's palette: told apart by readers with any colour vision.
-KIND_COLOURS = {
-    Kind.DEDUCTION: (86, 180, 233),
-    Kind.ABDUCTION: (230, 159, 0),
-    Kind.INDUCTION: (0, 190, 140),
-    Kind.QUESTION: (204, 121, 167),
-    Kind.ERROR: (240, 228, 66),
+# Names of terminal colours; each theme says what they look like, told apart by readers with any colour vision.
+KIND_STYLES = {
+    Kind.DEDUCTION: "bright_blue",
+    Kind.ABDUCTION: "bright_yellow",
+    Kind.INDUCTION: "bright_green",
+    Kind.QUESTION: "bright_magenta",
+    Kind.ERROR: "bright_cyan",
 }
 
 _STATES = {
@@ -72,6 +72,15 @@ def severity_label(severity: int | None) -> str:
     return f"{_SEVERITIES[known]} {known.label}"
 
 
+def severity_style(severity: int) -> str:
+    """Colour of a severity; its symbol and word say the same."""
+    if severity >= Severity.CRITICAL:
+        return "bold red"
+    if severity >= Severity.HIGH:
+        return "red"
+    return "yellow" if severity == Severity.MEDIUM else ""
+
+
 def action_label(action: int | None) -> str:
     """``drop``: what the policy did."""
     try:
@@ -114,6 +123,21 @@ def number(value: float | None, *, signed: bool = False) -> str:
     if size >= 1000 or (not signed and value == int(value)):
         return f"{value:{sign},.0f}"
     return f"{value:{sign}.3f}" if size < 1 else f"{value:{sign}.2f}"
+
+
+def short(value: float | None) -> str:
+    """A metric in at most 6 columns, for captions and axes: ``0.42``, ``-1.3``, ``212``, ``5.2k``, ``1.5e-6``."""
+    if value is None or not math.isfinite(value):
+        return "-"
+    size = abs(value)
+    if size != 0 and (size < 0.005 or size >= 999_500):
+        mantissa, _, power = f"{value:.1e}".partition("e")
+        return f"{mantissa.removesuffix('.0')}e{int(power)}"
+    if size >= 999.5:
+        return f"{value / 1000:.{1 if size < 99_950 else 0}f}".removesuffix(".0") + "k"
+    if value == int(value):
+        return f"{value:.0f}"
+    return f"{value:.{2 if size < 9.995 else 1 if size < 99.95 else 0}f}"
 
 
 def percent(share: float | None) -> str:

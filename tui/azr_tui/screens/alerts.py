@@ -15,7 +15,6 @@ from azr_tui.escape import visible_line
 from azr_tui.messages import AcknowledgeWanted, SampleWanted
 from azr_tui.screens.live import Pane
 from azr_tui.view import View
-from azr_tui.widgets.alert_lines import severity_style
 from azr_tui.widgets.plain import Plain
 
 _FIXED = (("severity", 10), ("age", 4), ("step", 5), ("sample", 7), ("state", 6))
@@ -123,7 +122,7 @@ class AlertsPane(Pane):
 
 def _cells(alert: AlertRow, now: float) -> list[Text]:
     return [
-        Text(wording.severity_label(alert.severity), style=severity_style(alert.severity)),
+        Text(wording.severity_label(alert.severity), style=wording.severity_style(alert.severity)),
         Text(wording.age(alert.time, now), justify="right"),
         Text(str(alert.step), justify="right"),
         Text("-" if alert.sample is None else str(alert.sample), justify="right"),

@@ -1,78 +1,144 @@
-"""Pane 1: is it learning, and is it safe. Plots, the groups in figures, the newest alerts."""
+"""Pane 1: is it learning, and is it safe. Verdicts, plots, figures, the worst alerts: as much as there is room for."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Callable
+from typing import ClassVar, NamedTuple
 
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal
 
-from azr_platform.records import Kind, Role
-from azr_tui import keys
+from azr_tui import keys, metric_names
 from azr_tui.messages import SampleWanted
+from azr_tui.plotting.draw import Plot
+from azr_tui.plotting.marks import marks_of
+from azr_tui.plotting.zoom import Extent
 from azr_tui.screens.live import Pane
-from azr_tui.view import View
+from azr_tui.view import Snapshot, View
+from azr_tui.widgets import figures
 from azr_tui.widgets.alert_lines import AlertLines, worst_first
 from azr_tui.widgets.group_table import GroupTable
-from azr_tui.widgets.metric_lines import MetricLines
+from azr_tui.widgets.health_lines import HealthLines
 from azr_tui.widgets.plain import Plain
-from azr_tui.widgets.plots import Curve, KindPlot
-from azr_tui.wording import KIND_COLOURS, KIND_LETTERS
+from azr_tui.widgets.plots import PlotView, Zooming
+from azr_tui.widgets.vitals import Vitals
+
+PLOTS = (
+    ("reward/propose", "Reward, propose"),
+    ("solve_rate", "Solve rate"),
+    ("reward/solve", "Reward, solve"),
+    ("response_length", "Response length"),
+    ("entropy", "Entropy"),
+    ("learnability", "Learnability"),
+    ("approx_kl", "KL"),
+    ("grad_norm", "Gradient"),
+)
+_SUBJECTS = 5
+_LEAST_PLOT = 7
 
 
-class OverviewPane(Pane, can_focus=True):
-    """Narrow terminals see the reward of one role at a time (``o`` changes it), wide ones both."""
+class Arrangement(NamedTuple):
+    """How many rows each part gets; 0: it is not shown."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [*keys.OVERVIEW]
+    health: int
+    across: int
+    down: int
+    plot: int
+    figures: int
+    vitals: bool
+    details: int
+    alerts: int
+
+    @property
+    def plots(self) -> int:
+        return self.across * self.down
+
+
+def arrange(width: int, height: int, groups: int) -> Arrangement:
+    """What a pane of ``width`` x ``height`` cells shows: plots always, the rest as it fits beside them."""
+    across = 2 if width < 108 else 3 if width < 170 else 4
+    health = _SUBJECTS if height >= 30 else 3 if height >= 12 else 2
+    alerts = 3 if height >= 24 else 2
+    down = 2 if height >= 28 else 1
+    left = height - health - alerts - down * _LEAST_PLOT
+    table = 1 + groups if width >= 70 and left > groups else min(1, max(0, left))
+    details = min(10, max(6, height // 6)) if width >= 76 and left - table >= 6 and height >= 34 else 0
+    left = height - health - alerts - table - details
+    plot = min(16, left // down)
+    alerts += left - plot * down
+    return Arrangement(health, across, down, max(4, plot), table, width >= 108 and table > 1, details, max(2, alerts))
+
+
+class OverviewPane(Zooming, Pane, can_focus=True):
+    """``o`` goes on to further plots where not all of them are in sight."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*keys.OVERVIEW, *keys.PLOT]
 
     def __init__(self) -> None:
         super().__init__(id="overview")
-        self._role = Role.PROPOSE
         self._view: View | None = None
-        self._rewards = KindPlot("Reward", unit="mean of a step")
-        self._rewards_other = KindPlot("Reward", unit="mean of a step")
-        self._rates = KindPlot("Solve rate", unit="%", floor=0.0, ceiling=1.0)
-        self._legend = Plain(id="legend")
-        self._groups = GroupTable()
-        self._figures = Horizontal(id="figures")
+        self._turned = 0
+        self._arranged: Arrangement | None = None
+        self._health = HealthLines()
+        self._plots = [PlotView() for _ in PLOTS]
+        self._rows = [Horizontal(classes="plots"), Horizontal(classes="plots")]
+        self._groups, self._vitals = GroupTable(), Vitals()
+        self._line = Plain(id="vitals-line")
+        self._figures = Horizontal(self._groups, self._vitals, id="figures")
+        self._details = [Plain(classes="detail") for _ in range(3)]
+        self._detail_row = Horizontal(*self._details, id="details")
         self._alerts = AlertLines()
-        self._metrics = MetricLines(brief=True)
 
     def compose(self) -> ComposeResult:
-        self._rewards_other.add_class("wide-only")
-        with Horizontal(id="plots"):
-            yield self._rewards
-            yield self._rewards_other
-            yield self._rates
-        yield self._legend
-        with self._figures:
-            yield self._groups
-            with Vertical(id="vitals", classes="wide-only"):
-                yield self._metrics
+        yield self._health
+        for row, plots in zip(self._rows, (self._plots[:4], self._plots[4:]), strict=True):
+            with row:
+                yield from plots
+        yield self._figures
+        yield self._line
+        yield self._detail_row
         yield self._alerts
 
     def enter(self) -> None:
         self.focus()
 
+    def on_resize(self) -> None:
+        self.redraw()
+
     def show(self, view: View) -> None:
         self._view = view
-        if view.snapshot is None:
+        self.redraw()
+
+    def extent(self) -> Extent | None:
+        extents = [found for plot in self._shown() if (found := plot.extent) is not None]
+        if not extents:
+            return None
+        return Extent(
+            min(each.first for each in extents),
+            max(each.last for each in extents),
+            min(each.columns for each in extents),
+        )
+
+    def redraw(self) -> None:
+        view = self._view
+        if view is None or view.snapshot is None or not self.size.width:
             return
-        roles = {role for role, _ in view.snapshot.groups}
-        kinds = [kind for kind in Kind if any(kind is each for _, each in view.snapshot.groups)]
-        self._legend.put(legend(kinds))
-        first = self._role if self._role in roles else _other(self._role)  # nothing is proposed where tasks are given
-        for plot, role in ((self._rewards, first), (self._rewards_other, _other(first))):
-            curves = [Curve(kind, view.snapshot.series(f"reward/{role.value}/{kind.value}")) for kind in kinds]
-            plot.show(curves, f"Reward, {role.value}")
-        self._rates.show([Curve(kind, view.snapshot.series(f"solve_rate/{kind.value}")) for kind in kinds])
-        self._figures.styles.height = 1 + max(6, len(view.snapshot.groups))
-        self._groups.show(view.snapshot)
+        arranged = arrange(self.size.width, self.size.height, len(view.snapshot.groups))
+        if arranged != self._arranged:
+            self._arrange(arranged)
+        self._health.show(view)
+        for widget, plot in zip(self._shown(), self._chosen(view.snapshot, arranged.plots), strict=True):
+            widget.show(plot, self.zoom)
+        if arranged.figures > 1:
+            self._groups.show(view.snapshot)
+            self._vitals.show(view.snapshot)
+        elif arranged.figures:
+            self._line.put(figures.vitals_line(view.snapshot))
+        if arranged.details:
+            self._draw_details(view.snapshot, arranged.details)
         self._alerts.show(view)
-        self._metrics.show(view.snapshot)
 
     def action_open(self) -> None:
         """Show the sample behind the first alert listed that has one."""
@@ -80,20 +146,45 @@ class OverviewPane(Pane, can_focus=True):
         if sample is not None:
             self.post_message(SampleWanted(sample))
 
-    def action_other_role(self) -> None:
-        self._role = _other(self._role)
-        if self._view is not None:
-            self.show(self._view)
+    def action_other_plots(self) -> None:
+        self._turned += 1
+        self.redraw()
 
+    def _shown(self) -> list[PlotView]:
+        """The plots in sight, row by row."""
+        return [plot for plot in self._plots if plot.display]
 
-def _other(role: Role) -> Role:
-    return Role.SOLVE if role is Role.PROPOSE else Role.PROPOSE
+    def _chosen(self, snapshot: Snapshot, count: int) -> list[Plot]:
+        """What they show: of the plots for which the run has values, as many as there is room for."""
+        marks = marks_of(snapshot)
+        plots = [metric_names.plot_of(name, snapshot.metrics, marks, caption) for name, caption in PLOTS]
+        some = [plot for plot in plots if plot.extent(1) is not None]
+        some += [plot for plot in plots if plot not in some][: max(0, count - len(some))]
+        start = self._turned * count % len(some) if len(some) > count else 0
+        return (some[start:] + some[:start])[:count]
 
+    def _arrange(self, arranged: Arrangement) -> None:
+        self._arranged = arranged
+        self._health.styles.height = arranged.health
+        for down, row in enumerate(self._rows):
+            row.display = down < arranged.down
+            row.styles.height = arranged.plot
+        for place, plot in enumerate(self._plots):
+            plot.display = place // 4 < arranged.down and place % 4 < arranged.across
+        self._figures.display = arranged.figures > 1
+        self._figures.styles.height = arranged.figures
+        self._vitals.display = arranged.vitals
+        self._line.display = arranged.figures == 1
+        self._detail_row.display = arranged.details > 0
+        self._detail_row.styles.height = arranged.details
+        self._alerts.styles.height = arranged.alerts
 
-def legend(kinds: Sequence[Kind]) -> Text:
-    """Which letter and colour is which kind."""
-    text = Text(no_wrap=True, overflow="ellipsis", justify="center")
-    for kind in kinds:
-        red, green, blue = KIND_COLOURS[kind]
-        text.append(f" {KIND_LETTERS[kind]} ", style=f"bold rgb({red},{green},{blue})").append(f"{kind.value}  ")
-    return text
+    def _draw_details(self, snapshot: Snapshot, height: int) -> None:
+        width = max(20, self.size.width // 3 - 2)
+        draw: tuple[Callable[[], Text], ...] = (
+            lambda: figures.difficulty(snapshot, width, height),
+            lambda: figures.step_time(snapshot, width, height),
+            lambda: figures.machine(snapshot, height),
+        )
+        for widget, block in zip(self._details, draw, strict=True):
+            widget.put(block())

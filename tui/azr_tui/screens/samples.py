@@ -20,7 +20,6 @@ from azr_tui.messages import SampleWanted
 from azr_tui.questions import AskSamples, SamplesRead, Wanted
 from azr_tui.screens.live import Pane
 from azr_tui.view import Snapshot, View
-from azr_tui.widgets.alert_lines import severity_style
 from azr_tui.widgets.plain import Plain
 
 PAGE = 100
@@ -204,7 +203,8 @@ def cells(row: SampleRow) -> list[Text]:
         Text(result_of(row)),
         Text("-" if row.reward is None else f"{row.reward:+.2f}", justify="right"),
         Text(
-            wording.severity_label(severity) if severity else "-", style=severity_style(severity) if severity else "dim"
+            wording.severity_label(severity) if severity else "-",
+            style=wording.severity_style(severity) if severity else "dim",
         ),
         Text(str(row.tokens), justify="right"),
         Text(visible_line(row.reason or row.problem, 120)),

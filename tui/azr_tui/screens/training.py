@@ -1,30 +1,163 @@
-"""Pane 2: every metric the run records."""
+"""Pane 2: every metric the run records, in figures and, for the one under the cursor, as a plot."""
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+from rich.cells import cell_len
+from rich.text import Text
 from textual.app import ComposeResult
-from textual.containers import VerticalScroll
+from textual.binding import BindingType
+from textual.containers import Vertical
+from textual.widgets import Input, OptionList
+from textual.widgets.option_list import Option
 
+from azr_tui import keys, metric_names, wording
+from azr_tui.messages import PlotWanted
+from azr_tui.plotting.marks import marks_of
+from azr_tui.plotting.zoom import Extent
 from azr_tui.screens.live import Pane
-from azr_tui.view import View
-from azr_tui.widgets.metric_lines import MetricLines
+from azr_tui.view import Series, Snapshot, View
+from azr_tui.widgets.plain import Plain
+from azr_tui.widgets.plots import PlotView, Zooming
+
+_FIGURES = 27
+"""Columns of the three figures."""
+_WIDEST_LABEL = 44
 
 
-class TrainingPane(Pane):
-    """A scrolling list; names it does not know are listed too."""
+class MetricList(OptionList, inherit_bindings=False):
+    """Without the keys for left and right, which move the plot's cursor."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        binding for binding in OptionList.BINDINGS if getattr(binding, "key", "") not in ("left", "right")
+    ]
+
+
+class TrainingPane(Zooming, Pane):
+    """``/`` narrows the list to metrics with some words in their names; enter shows one on the whole screen."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*keys.TRAINING, *keys.PLOT]
 
     def __init__(self) -> None:
         super().__init__(id="training")
-        self._scroll = VerticalScroll()
-        self._lines = MetricLines()
+        self._snapshot: Snapshot | None = None
+        self._names: list[str] = []
+        self._drawn: list[Text] = []
+        self._head = Plain(id="metrics-head")
+        self._list = MetricList(id="metrics", markup=False)
+        self._filter = Input(placeholder="words of a metric's name; esc: all", id="metrics-filter", compact=True)
+        self._filter.cursor_blink = False
+        self._filter.display = False
+        self._plot = PlotView()
 
     def compose(self) -> ComposeResult:
-        with self._scroll:
-            yield self._lines
+        with Vertical(id="metrics-side"):
+            yield self._head
+            yield self._list
+            yield self._filter
+        yield self._plot
 
     def enter(self) -> None:
-        self._scroll.focus()
+        self._list.focus()
+
+    def on_resize(self) -> None:
+        self._draw_list()
 
     def show(self, view: View) -> None:
         if view.snapshot is not None:
-            self._lines.show(view.snapshot)
+            self._snapshot = view.snapshot
+            self._draw_list()
+            self.redraw()
+
+    # -- the plot ----------------------------------------------------------------------------------------
+
+    def extent(self) -> Extent | None:
+        return self._plot.extent
+
+    def redraw(self) -> None:
+        name = self._chosen()
+        if self._snapshot is not None and name is not None:
+            plot = metric_names.plot_of(name, self._snapshot.metrics, marks_of(self._snapshot))
+            self._plot.show(plot, self.zoom)
+
+    def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        event.stop()
+        self.redraw()
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        event.stop()
+        self.action_full()
+
+    def action_full(self) -> None:
+        name = self._chosen()
+        if name is not None:
+            self.post_message(PlotWanted(name))
+
+    # -- the list ----------------------------------------------------------------------------------------
+
+    def action_find(self) -> None:
+        self._filter.display = True
+        self._filter.focus()
+
+    def action_all(self) -> None:
+        """Away with the filter."""
+        self._filter.value = ""
+        self._filter.display = False
+        self._list.focus()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        event.stop()
+        self._draw_list()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self._list.focus()
+
+    def _chosen(self) -> str | None:
+        place = self._list.highlighted
+        return self._names[place] if place is not None and place < len(self._names) else None
+
+    def _draw_list(self) -> None:
+        snapshot, width = self._snapshot, self._list.size.width - 3
+        if snapshot is None or width <= 0:
+            return
+        words = self._filter.value.lower().split()
+        everything = metric_names.ordered(snapshot.metrics)
+        names = [name for name in everything if all(word in f"{name} {_label(name)}".lower() for word in words)]
+        widest = max((cell_len(_label(name)) for name in names), default=10)
+        label = max(8, min(widest, _WIDEST_LABEL, width - _FIGURES))
+        lines = [_line(name, snapshot.metrics[name], label, width, unit=label == widest) for name in names]
+        self._head.put(self._heading(len(names), len(everything), label))
+        if names != self._names:
+            kept = self._chosen()
+            self._names = names
+            self._list.clear_options()
+            self._list.add_options([Option(line) for line in lines])
+            if names:
+                self._list.highlighted = names.index(kept) if kept in names else 0
+        else:
+            for place, (line, drawn) in enumerate(zip(lines, self._drawn, strict=True)):
+                if line != drawn:
+                    self._list.replace_option_prompt_at_index(place, line)
+        self._drawn = lines
+
+    def _heading(self, shown: int, of: int, label: int) -> Text:
+        if not of:
+            return Text("No step is done yet; the metrics of each step will stand here.", style="dim")
+        title = f"{shown} of {of}" if shown < of else f"{of} metrics"
+        text = Text(f" {title:<{label}.{label}}", style="bold")
+        return text.append(f"{'now':>9}{'min':>9}{'max':>9}", style="bold")
+
+
+def _label(name: str) -> str:
+    return metric_names.label(name, unit=True)
+
+
+def _line(name: str, series: Series, label: int, width: int, *, unit: bool) -> Text:
+    text = Text(metric_names.label(name, unit=unit), no_wrap=True)
+    text.truncate(label, overflow="ellipsis", pad=True)
+    for value, style in ((series.last, ""), (series.low, "dim"), (series.high, "dim")):
+        text.append(f"{metric_names.told(name, value):>9}", style=style)
+    trend = width - label - _FIGURES - 1
+    return text.append(f" {wording.sparkline(series.values, min(40, trend))}") if trend >= 5 else text

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from azr_monitor.records import Severity
 from azr_platform.ledger.records import AlertRow
 from azr_tui import wording
 from azr_tui.escape import visible_line
@@ -52,18 +51,9 @@ def worst_first(view: View | None) -> list[AlertRow]:
     return sorted(view.open_alerts if view else [], key=lambda alert: (-alert.severity, -alert.id))
 
 
-def severity_style(severity: int) -> str:
-    """Colour of a severity; its symbol and word say the same."""
-    if severity >= Severity.CRITICAL:
-        return "bold red"
-    if severity >= Severity.HIGH:
-        return "red"
-    return "yellow" if severity == Severity.MEDIUM else ""
-
-
 def alert_line(alert: AlertRow, now: float) -> Text:
     """One alert on one line."""
-    text = Text(f"{wording.severity_label(alert.severity):<11}", style=severity_style(alert.severity))
+    text = Text(f"{wording.severity_label(alert.severity):<11}", style=wording.severity_style(alert.severity))
     sample = f"sample {alert.sample}" if alert.sample is not None else "run"
     text.append(f"{wording.age(alert.time, now):>4} ago  step {alert.step}  {sample}  ", style="dim")
     text.append(visible_line(alert.rule, 40), style="bold").append("  ")

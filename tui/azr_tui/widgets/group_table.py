@@ -1,6 +1,7 @@
-"""The role x kind groups in figures: reward and success, each now and over the run.
+"""The role x kind groups in figures: reward, success and learnability, each now and over the run.
 
-A proposer succeeds with a valid proposal, a solver with a right answer.
+A proposer succeeds with a valid proposal, a solver with a right answer. Learnability is what a proposer's tasks are
+worth: a solver has none.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from azr_tui import wording
 from azr_tui.view import Series, Snapshot
 from azr_tui.widgets.plain import Plain
 
-_FIGURES_WIDTH = 62
+_FIGURES_WIDTH = 70
+_WIDEST_TREND = 24
 
 
 class GroupTable(Plain):
@@ -36,11 +38,12 @@ class GroupTable(Plain):
     def _draw(self) -> None:
         if self._snapshot is None:
             return
-        trend = max(0, (self.size.width - _FIGURES_WIDTH) // 2)
-        label = "trend" if trend >= 5 else ""
+        trend = min(_WIDEST_TREND, max(0, (self.size.width - _FIGURES_WIDTH) // 2))
+        trend = trend if trend >= 5 else 0
+        label = "trend" if trend else ""
         head = (
-            f"{'group':<18}{'reward':>7} {'min':>6} {'max':>6}  {label:<{trend}}  "
-            f"{'success':>7} {'min':>4} {'max':>4}  {label:<{trend}}"
+            f"{'group':<20}{'reward':>7} {'min':>6} {'max':>6}  {label:<{trend}}  "
+            f"{'success':>7} {'min':>4} {'max':>4}  {label:<{trend}}{'learn':>6}"
         )
         lines = [Text(head, style="bold underline")]
         lines.extend(self._line(self._snapshot, role, kind, trend) for role, kind in self._snapshot.groups)
@@ -49,17 +52,18 @@ class GroupTable(Plain):
         self.put(table)
 
     def _line(self, snapshot: Snapshot, role: Role, kind: Kind, trend: int) -> Text:
-        red, green, blue = wording.KIND_COLOURS[kind]
         reward = snapshot.series(f"reward/{role.value}/{kind.value}")
         success = snapshot.series(f"{'valid' if role is Role.PROPOSE else 'solve'}_rate/{kind.value}")
+        learn = snapshot.series(f"learnability/{kind.value}").last if role is Role.PROPOSE else None
         text = Text(f"{role.value:<8}")
-        text.append(f"{kind.value:<10}", style=f"bold rgb({red},{green},{blue})")
+        text.append(f"{wording.KIND_LETTERS[kind]} {kind.value:<10}", style=f"bold {wording.KIND_STYLES[kind]}")
         text.append(
             f"{_signed(reward.last):>7} {_signed(reward.low):>6} {_signed(reward.high):>6}  "
             f"{_trend(reward, trend)}  "
             f"{wording.percent(success.last):>7} "
             f"{wording.percent(success.low):>4} {wording.percent(success.high):>4}  "
             f"{_trend(success, trend)}"
+            f"{'-' if learn is None else f'{learn:.2f}':>6}"
         )
         return text
 

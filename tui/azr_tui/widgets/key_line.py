@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from rich.cells import cell_len
 from rich.text import Text
 from textual import events
+from textual.keys import key_to_character
 from textual.screen import Screen
 
 from azr_tui.widgets.plain import Plain
@@ -72,10 +73,12 @@ class KeyLine(Plain):
         self.put(text)
 
     def _keys(self) -> list[Key]:
-        """Each act once, by its first key, those of the focus first."""
+        """Each act once, by its first key, those of the focus first; none that the focus takes as text."""
+        focused = self.screen.focused
         found: dict[str, Key] = {}
         for _, binding, enabled, _ in self.screen.active_bindings.values():
-            if binding.show and binding.id and binding.id not in found:
+            typed = focused is not None and focused.check_consume_key(binding.key, key_to_character(binding.key))
+            if binding.show and binding.id and binding.id not in found and not typed:
                 display = self.app.get_key_display(binding)
                 found[binding.id] = Key(binding.id, binding.key, display, binding.description, enabled)
         return list(found.values())

@@ -1,0 +1,1 @@
+"""Plots of metrics over steps, as lines of text. Pure; the widgets only hand over sizes and keys."""
