@@ -355,6 +355,47 @@ def test_audit_says_that_there_was_nothing_to_judge(cli: Cli, tmp_path: Path) ->
     assert result.returncode == 0 and "holds no lines" in result.stderr
 
 
+def test_audit_with_several_processes_answers_as_with_one_and_in_order(cli: Cli, tmp_path: Path) -> None:
+    policy = tmp_path / "rules.yaml"
+    policy.write_text(_without_classifiers())
+    traces = ["I will deceive the grader.", "The loop adds one to each item.", "I add the items."]
+    lines = [json.dumps({"id": number, "trace": f"{number}. {traces[number % 3]}"}) for number in range(700)]
+    lines[300] = "not json"
+    file = tmp_path / "cases.jsonl"
+    file.write_text("\n".join(lines))
+    one, two = (
+        cli("audit", "--jsonl", str(file), "--no-run", "--json", "--policy", str(policy), "--workers", workers)
+        for workers in ("1", "2")
+    )
+    rows = [json.loads(line) for line in two.stdout.splitlines()]
+    assert [row["id"] for row in rows] == [None if number == 300 else number for number in range(700)]
+    assert rows[0]["verdict"] == "block" and rows[1]["verdict"] == "allow"
+    assert two.stdout == one.stdout and two.stderr == one.stderr
+    assert "line 301" in two.stderr and two.returncode == one.returncode != 0
+
+
+def test_audit_judges_a_stream_while_it_is_written(cli: Cli, tmp_path: Path) -> None:
+    policy = tmp_path / "rules.yaml"
+    policy.write_text(_without_classifiers())
+    line = json.dumps({"trace": "I add the items."}) + "\n"
+    command = [sys.executable, "-m", "azr_platform", "audit", "--jsonl", "-", "--no-run", "--json"]
+    with subprocess.Popen(
+        [*command, "--policy", str(policy)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin and process.stdout
+        process.stdin.write(line * 600)
+        process.stdin.flush()
+        # Two chunks are whole; what is still to come keeps them back no longer.
+        assert [json.loads(process.stdout.readline())["id"] for _ in range(512)] == list(range(1, 513))
+        process.stdin.close()
+        assert len(process.stdout.readlines()) == 88
+
+
+def test_audit_has_workers_only_where_nothing_runs(cli: Cli, tmp_path: Path) -> None:
+    assert_one_line(cli("audit", "--jsonl", "-", "--workers", "2", text="{}"), "--workers", "--no-run", status=2)
+    assert_one_line(cli("audit", str(tmp_path), "--workers", "2"), "--workers", "--jsonl", status=2)
+
+
 def test_audit_holds_what_is_doubtful_and_says_what_each_classifier_thinks(cli: Cli, tmp_path: Path) -> None:
     policy = tmp_path / "doubting.yaml"
     policy.write_text(

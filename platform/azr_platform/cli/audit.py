@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from azr_monitor.records import Verdict
-    from azr_platform.cli.cases import BadLine
+    from azr_platform.cli.judging import Tally
     from azr_platform.ledger.heads import Head
-    from azr_platform.supervisor.posthoc import Judged
-
-_UNREAD: Final = "audit.unreadable"
 
 
 def audit(
@@ -29,6 +29,7 @@ def audit(
     ] = None,
     no_run: Annotated[bool, typer.Option("--no-run", help="Judge the texts, run nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line each instead of tables.")] = False,
+    workers: Annotated[int, typer.Option(min=0, help="With --no-run: processes that judge; 0 means one a core.")] = 1,
 ) -> None:
     """Judge a run again, verify its record, or judge programs and traces from any source.
 
@@ -42,7 +43,11 @@ def audit(
     if jsonl is not None:
         if verify:
             raise BadInput("--verify walks a run's hash chain; give a run's folder")
-        _audit_file(jsonl, policy, no_run, as_json)
+        if workers != 1 and not no_run:
+            raise BadInput("--workers goes with --no-run; programs run in one warm jail a core as it is")
+        _audit_file(jsonl, policy, no_run, as_json, workers or len(os.sched_getaffinity(0)))
+    elif workers != 1:
+        raise BadInput("--workers goes with --jsonl")
     elif (head or heads) and not verify:
         raise BadInput("--head and --heads go with --verify")
     elif run is not None and verify:
@@ -54,115 +59,65 @@ def audit(
 # -- a file ----------------------------------------------------------------------------------------------
 
 
-def _audit_file(file: Path, policy: str, no_run: bool, as_json: bool) -> None:
-    from contextlib import nullcontext
-
-    from rich.console import Console
-    from rich.progress import track
-
+def _audit_file(file: Path, policy: str, no_run: bool, as_json: bool, workers: int) -> None:
     from azr_monitor.audit import Auditor
     from azr_monitor.policy import load_policy
-    from azr_platform.cli.cases import BadLine, entries_of
-    from azr_platform.cli.input import BadInput
-    from azr_platform.supervisor.posthoc import judge_cases
+    from azr_platform.cli.input import BadInput, read_lines
+    from azr_platform.cli.judging import Tally, answers, answers_of
     from azr_sandbox.pool import JailPool
 
     auditor = Auditor.from_policy(load_policy(policy))
     for notice in auditor.notices:
         typer.echo(f"note: {notice}", err=True)
-    entries = list(entries_of(file))
-    if not entries:
-        typer.echo(f"note: {file} holds no lines, so nothing was judged", err=True)
-    cases = [entry for entry in entries if not isinstance(entry, BadLine)]
-    bad = [entry for entry in entries if isinstance(entry, BadLine)]
-    tally = _Tally()
-    bar = Console(stderr=True)
-    with nullcontext() if no_run else JailPool() as jail:
-        judged_cases = judge_cases(cases, auditor, jail)
-        for entry in track(entries, "judging", console=bar, disable=as_json or not bar.is_terminal):
-            if isinstance(entry, BadLine):
-                tally.add_unread()
-                row = _unread_row(entry)
-            else:
-                judged = next(judged_cases)
-                tally.add(judged)
-                row = _row(judged)
+    tally, bad, why = Tally(), 0, ""
+    lines = read_lines(file)
+    with nullcontext() if no_run else JailPool() as jail, _progress(file, as_json) as advance:
+        for answer in answers(lines, auditor, jail) if workers == 1 else answers_of(lines, policy, workers):
+            tally.merge(answer.tally)
+            why = why or next(iter(answer.bad), "")
+            bad += len(answer.bad)
             if as_json:
-                typer.echo(json.dumps(row))
+                typer.echo("\n".join(answer.rows))
+            advance(answer.size)
+    if not tally.verdicts:
+        typer.echo(f"note: {file} holds no lines, so nothing was judged", err=True)
     if not as_json:
-        tally.show(ran=not no_run)
+        _show(tally, ran=not no_run)
     if bad:
-        more = f", and {len(bad) - 1} more such lines" if len(bad) > 1 else ""
-        raise BadInput(f"{file}: {bad[0].why}{more}; each is answered with block")
+        more = f", and {bad - 1} more such lines" if bad > 1 else ""
+        raise BadInput(f"{file}: {why}{more}; each is answered with block")
 
 
-def _row(judged: Judged) -> dict[str, Any]:
-    row = {"id": judged.case.id, **_verdict(judged.verdict)}
-    if judged.executions:
-        row["outcome"] = judged.outcome
-        row["values"] = [execution.value for execution in judged.executions]
-    if judged.case.recorded and judged.agrees:
-        row["agrees"] = list(judged.agrees)
-    return row
+@contextmanager
+def _progress(file: Path, as_json: bool) -> Iterator[Callable[[int], None]]:
+    """A bar with the time that is left, on a terminal that shows nothing else; of a pipe, what was read so far."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    shown = console.is_terminal and not (as_json and sys.stdout.isatty())
+    columns = (
+        TextColumn("judging"),
+        BarColumn(bar_width=24),
+        DownloadColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, disable=not shown) as progress:
+        task = progress.add_task("judging", total=file.stat().st_size if file.is_file() else None)
+        yield lambda size: progress.advance(task, size)
 
 
-def _verdict(verdict: Verdict) -> dict[str, Any]:
-    """A verdict as JSON; docs/auditing.md says what each key means."""
-    scores: dict[str, dict[str, float]] = {}
-    for score in verdict.scores:
-        scores.setdefault(score.classifier, {})[score.category] = round(score.value, 6)
-    return {
-        "verdict": verdict.word,
-        "score": verdict.score,
-        "severity": verdict.severity.label if verdict.findings else "none",
-        "category": verdict.category or "none",
-        "reason": verdict.reason,
-        "findings": [
-            {"rule": f.rule, "severity": f.severity.label, "part": f.part, "span": f.span, "why": f.why}
-            for f in verdict.findings
-        ],
-        "scores": scores,
-    }
+def _show(tally: Tally, *, ran: bool) -> None:
+    from rich.console import Console
 
-
-def _unread_row(line: BadLine) -> dict[str, Any]:
-    finding = {"rule": _UNREAD, "severity": "high", "part": "line", "span": None, "why": line.why}
-    verdict = {"verdict": "block", "score": 1.0, "severity": "high", "category": "unreadable", "reason": line.why}
-    return {"id": line.id, **verdict, "findings": [finding], "scores": {}}
-
-
-class _Tally:
-    """Counts for the tables at the end."""
-
-    def __init__(self) -> None:
-        self.verdicts: Counter[str] = Counter()
-        self.rules: Counter[tuple[str, str]] = Counter()
-        self.outcomes: Counter[str] = Counter()
-        self.agreement: Counter[str] = Counter()
-
-    def add(self, judged: Judged) -> None:
-        self.verdicts[judged.verdict.word] += 1
-        self.rules.update({(finding.rule, finding.severity.label) for finding in judged.verdict.findings})
-        self.outcomes.update(execution.outcome.value for execution in judged.executions)
-        if judged.case.subject.program and not judged.executions:
-            self.outcomes["blocked" if not judged.verdict.allowed else "not run"] += 1
-        words = {True: "same as recorded", False: "differs from recorded", None: "nothing to compare"}
-        self.agreement.update(words[agrees] for agrees in judged.agrees)
-
-    def add_unread(self) -> None:
-        self.verdicts["block"] += 1
-        self.rules[_UNREAD, "high"] += 1
-
-    def show(self, *, ran: bool) -> None:
-        from rich.console import Console
-
-        console = Console()
-        rules = ((f"{rule} ({word})", n) for (rule, word), n in self.rules.most_common(25))
-        console.print(_table("Verdict", "cases", self.verdicts.items()))
-        console.print(_table("Rule", "cases", rules, of=self.verdicts.total()))
-        if ran:
-            console.print(_table("Outcome in the jail", "runs", self.outcomes.most_common()))
-            console.print(_table("Recorded output", "runs", self.agreement.most_common()))
+    console = Console()
+    rules = ((f"{rule} ({word})", n) for (rule, word), n in tally.rules.most_common(25))
+    console.print(_table("Verdict", "cases", tally.verdicts.items()))
+    console.print(_table("Rule", "cases", rules, of=tally.verdicts.total()))
+    if ran:
+        console.print(_table("Outcome in the jail", "runs", tally.outcomes.most_common()))
+        console.print(_table("Recorded output", "runs", tally.agreement.most_common()))
 
 
 def _table(title: str, unit: str, rows: Any, *, of: int = 0) -> Any:
@@ -233,6 +188,7 @@ def _audit_run(run: Path, policy: str, as_json: bool) -> None:
 
     from azr_monitor.audit import Auditor
     from azr_monitor.policy import load_policy
+    from azr_platform.cli.judging import verdict_row
     from azr_platform.ledger.errors import LedgerBroken, LedgerBusy
     from azr_platform.ledger.reader import LedgerReader
     from azr_platform.ledger.writer import LedgerWriter
@@ -262,7 +218,7 @@ def _audit_run(run: Path, policy: str, as_json: bool) -> None:
     apart = sum(r.apart for r in newly_allowed)
     if as_json:
         for result in results:
-            typer.echo(json.dumps({"id": result.sample, **_verdict(result.verdict)}))
+            typer.echo(json.dumps({"id": result.sample, **verdict_row(result.verdict)}))
         return
     console = Console()
     chain = f"intact ({found.rows} rows)" if found.intact else f"NOT intact: {found.problem}"

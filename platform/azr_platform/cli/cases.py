@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from azr_monitor.records import Subject
-from azr_platform.cli.input import read_lines
 from azr_platform.records import Kind, Role
 from azr_platform.supervisor.posthoc import Case
 from azr_sandbox.batch import read_object
@@ -20,13 +18,9 @@ class BadLine(NamedTuple):
     why: str
 
 
-def entries_of(file: Path) -> Iterator[Case | BadLine]:
-    """Every line of a file, ``-`` for standard input, in order.
-
-    Raises:
-        BadInput: the file cannot be read.
-    """
-    for number, line in enumerate(read_lines(file), 1):
+def entries_in(lines: Iterable[str], first: int) -> Iterator[Case | BadLine]:
+    """Every line as a case to judge, in order; the number of the first is ``first``."""
+    for number, line in enumerate(lines, first):
         row: dict[str, Any] = {}
         try:
             row = read_object(number, line)
