@@ -41,9 +41,12 @@ class Building:
         """The largest number written out; infinite where a power or a shift may make any."""
         if any(node.op.__class__ in (ast.Pow, ast.LShift) for node in self.syntax.all(ast.BinOp)):
             return inf
-        return max(
-            (node.value for node in self.syntax.all(ast.Constant) if node.value.__class__ in (int, float)), default=0
-        )
+        largest: float = 0
+        for node in self.syntax.all(ast.Constant):
+            value = node.value
+            if (value.__class__ is int or value.__class__ is float) and value > largest:
+                largest = value
+        return largest
 
     @cached_property
     def _has_material(self) -> bool:

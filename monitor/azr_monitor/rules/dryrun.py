@@ -27,12 +27,12 @@ from azr_monitor.rules.functions import parameters
 from azr_monitor.rules.syntax import COMPREHENSIONS, walk
 from azr_monitor.rules.volumes import UNKNOWN, count, truth_of
 
-_TURNS = 64
+_TURNS = 48
 _OUTER_TURNS = 6
 _INNER_TURNS = 3
 _FEW = 8
 """Turns of a loop that are really looked at: of one that stands alone, of one with others inside, of those inside."""
-_WHILE_TURNS = 96
+_WHILE_TURNS = 64
 
 
 class DryRun(Estimates):
@@ -225,12 +225,13 @@ class DryRun(Estimates):
 
     def _judge(self, node: ast.While, gaps: list[tuple[float, bool]]) -> None:
         """Whether a loop that goes on nears its end: how far off it was half way and is now."""
-        (half, told), (now, still) = gaps[len(gaps) // 2], gaps[-1]
-        if not (told and still):
+        later = [gap for gap, _ in gaps[len(gaps) // 2 :]]
+        half, now = later[0], later[-1]
+        if not all(told for _, told in gaps):
             return
-        if now > half or (now == half and len({gap for gap, _ in gaps}) == 1):
+        if (now > half and later == sorted(later)) or (now == half and len({gap for gap, _ in gaps}) == 1):
             self._excess(node, "a loop that gets no nearer to its end")
-        elif now == half and len({gap for gap, _ in gaps[len(gaps) // 2 :]}) == 1:
+        elif now == half and len(set(later)) == 1:
             self._excess(node, "a loop that seems to get no nearer to its end", sure=False)
         elif now < half and now / (half - now) * len(gaps) / 2 > TOO_MANY_TURNS:
             self._excess(node, "a loop that would turn for hours")

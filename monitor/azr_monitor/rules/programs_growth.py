@@ -30,8 +30,10 @@ def _worth_a_run(program: Program) -> bool:
     if program.syntax.has(ast.While) and _closed_loop(program):
         return True
     if program.building.largest >= _LEAST_TURNS:
-        large = _large_names(program)
+        large: set[str] | None = None
         for call in program.calls("range"):
+            if large is None:
+                large = _large_names(program)
             if any(_is_large(argument, large) for argument in call.args) and _may_explode(program, call):
                 return True
         if program.building.calls_own and _recursion_from_constants(program):
@@ -42,16 +44,15 @@ def _worth_a_run(program: Program) -> bool:
 def _closed_loop(program: Program) -> bool:
     """Whether the test of some ``while`` hangs on no parameter: most do, and cannot be followed."""
     given = {argument.arg for argument in program.all(ast.arg)}
+    read_by = [{node.id for node in walk(loop.test) if isinstance(node, ast.Name)} for loop in program.all(ast.While)]
+    if not any(read and read.isdisjoint(given) for read in read_by):
+        return False
     given.update(name for loop in program.all(ast.For) for name in targets(loop.target))
     for assign in program.all(ast.Assign):
         read = {node.id for node in walk(assign.value) if isinstance(node, ast.Name)}
         if not read.isdisjoint(given):
             given.update(name for target in assign.targets for name in targets(target))
-    for loop in program.all(ast.While):
-        read = {node.id for node in walk(loop.test) if isinstance(node, ast.Name)}
-        if read and read.isdisjoint(given):
-            return True
-    return False
+    return any(read and read.isdisjoint(given) for read in read_by)
 
 
 def _large_names(program: Program) -> set[str]:

@@ -13,6 +13,7 @@ from azr_monitor.rules.tree import Program
 _MUTABLE = (ast.List, ast.Dict, ast.Set, ast.ListComp, ast.DictComp, ast.SetComp, ast.Call)
 _GROWS = words("append add insert extend appendleft update pop popleft remove discard subtract")
 _ENTRY = "f"
+_CHANGERS = frozenset((ast.AugAssign, ast.Assign, ast.Call))
 
 
 def _state(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
@@ -36,7 +37,13 @@ def _state(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
             if any(isinstance(d, ast.Name) and d.id == "classmethod" for d in helper.decorator_list):
                 kept.update(argument.arg for argument in helper.args.args[:1])
             nodes += inside
-        changed = {name: node for node in nodes for name in _changes(node, shared) if name.split(".")[0] in kept}
+        changed = {
+            name: node
+            for node in nodes
+            if node.__class__ in _CHANGERS
+            for name in _changes(node, shared)
+            if name.split(".")[0] in kept
+        }
         for name in sorted(changed.keys() - (_set_anew(definition) - _from_caches(program, nodes))):
             if _shows(program, nodes, name):
                 yield Hit(changed[name], f"how {name} was left by earlier calls")

@@ -34,6 +34,10 @@ def _only_changed(program: Program) -> frozenset[str]:
     changed = {c.target.id for c in program.all(ast.AugAssign) if isinstance(c.target, ast.Name)}
     if not changed:
         return frozenset()
+    for assign in program.all(ast.Assign):
+        changed.difference_update(target.id for target in assign.targets if isinstance(target, ast.Name))
+    if not changed:
+        return frozenset()
     parents = program.parents
     set_somewhere = {
         node.id

@@ -54,7 +54,8 @@ def _inner(kind: type[ast.AST]) -> tuple[str, ...]:
 _FIELDS: dict[type, tuple[str, ...]] = {
     kind: _inner(kind) for kind in vars(ast).values() if isinstance(kind, type) and issubclass(kind, ast.AST)
 }
-_FIELDS[type(None)] = ()  # the key of a dictionary's ``**``, the value of a parameter without a default
+_WITH_GAPS = (ast.Dict, ast.arguments)
+"""Nodes in whose lists None stands: for the key of a dictionary's ``**``, for a parameter without a default."""
 
 
 class Syntax:
@@ -83,13 +84,11 @@ class Syntax:
                 elif value is not None:
                     children.append(value)
             if children:
+                if kind in _WITH_GAPS:
+                    children = [child for child in children if child is not None]
                 for child in children:
                     parents[child] = node
-                children.reverse()
-                stack += children
-        if None in parents:
-            del parents[None]  # type: ignore[arg-type]
-            del by_type[type(None)]  # type: ignore[arg-type]
+                stack += children[::-1]
 
     @overload
     def all(self, one: type[_A], /) -> Iterator[_A]: ...
@@ -129,7 +128,8 @@ class Syntax:
     @cached_property
     def bound(self) -> frozenset[str]:
         """Every name the program binds, in whatever scope."""
-        found = {node.id for node in self.all(ast.Name) if node.ctx.__class__ is not ast.Load}
+        load = ast.Load
+        found = {node.id for node in self.all(ast.Name) if node.ctx.__class__ is not load}
         found.update(node.arg for node in self.all(ast.arg))
         found.update(node.name for node in self.all(ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
         found.update(node.name for node in self.all(ast.ExceptHandler, ast.MatchAs, ast.MatchStar) if node.name)
@@ -160,14 +160,17 @@ def walk(node: ast.AST) -> list[ast.AST]:
     return found
 
 
+_OWN_SCOPE = frozenset((ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef))
+
+
 def own_nodes(function: Function) -> Iterator[ast.AST]:
     """The nodes of a function's body, without those of functions and classes inside it."""
     stack: list[ast.AST] = [function.body] if isinstance(function, ast.Lambda) else list(reversed(function.body))
     while stack:
         node = stack.pop()
         yield node
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
-            stack += reversed(children(node))
+        if node.__class__ not in _OWN_SCOPE:
+            stack += children(node)[::-1]
 
 
 def returned(function: Function) -> list[ast.expr | None]:
