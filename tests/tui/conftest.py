@@ -86,6 +86,9 @@ def _a_key_has_done_its_work_before_the_next(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("textual.pilot.wait_for_idle", at_once)
     monkeypatch.setattr(Pilot, "press", press)
     monkeypatch.setattr(Pilot, "pause", pause)
+    # The terminal shows every symbol, whatever the one is that the tests are run from.
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    monkeypatch.setenv("TERM", "xterm-256color")
     # And a toast stays until it was looked at.
     monkeypatch.setattr(Notification, "time_left", 3600.0)
 
@@ -416,7 +419,7 @@ def make_app() -> Callable[..., AzrApp]:
 def until() -> Callable[..., object]:
     """Waits for a condition while the app runs; fails with the name of what did not come."""
 
-    async def wait(pilot: Pilot[None], condition: Callable[[], object], what: str, seconds: float = 120.0) -> None:
+    async def wait(pilot: Pilot[None], condition: Callable[[], object], what: str, seconds: float = 8.0) -> None:
         deadline = asyncio.get_running_loop().time() + seconds
         while not condition():
             assert asyncio.get_running_loop().time() < deadline, f"did not happen within {seconds} s: {what}"

@@ -9,12 +9,13 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from azr_tui import keys, wording
+from azr_tui.screens.live import Dialog
 from azr_tui.view import Snapshot, undone
+from azr_tui.widgets.field import Field
 
 _EXCLUDED = re.compile(r"(task|sample|rule):\S+")
 
@@ -27,7 +28,7 @@ class Choice(NamedTuple):
     seed: int | None = None
 
 
-class RollbackScreen(ModalScreen[Choice | None]):
+class RollbackScreen(Dialog[Choice | None]):
     """Dismisses with the choice, or None. The supervisor looks at it again: it alone knows what is on record.
 
     ``suspect``: a sample, by number and step, that is left out unless the user says otherwise.
@@ -104,7 +105,5 @@ class RollbackScreen(ModalScreen[Choice | None]):
         field.focus()
 
 
-def _field(name: str, placeholder: str, value: str) -> Input:
-    field = Input(value, placeholder=placeholder, max_length=500, id=name, compact=True)
-    field.cursor_blink = False
-    return field
+def _field(name: str, placeholder: str, value: str) -> Field:
+    return Field(value, placeholder=placeholder, max_length=500, id=name, compact=True)

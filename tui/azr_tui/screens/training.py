@@ -18,6 +18,7 @@ from azr_tui.plotting.marks import marks_of
 from azr_tui.plotting.zoom import Extent
 from azr_tui.screens.live import Pane
 from azr_tui.view import Series, Snapshot, View
+from azr_tui.widgets.field import Field
 from azr_tui.widgets.plain import Plain
 from azr_tui.widgets.plots import PlotView, Zooming
 
@@ -46,8 +47,7 @@ class TrainingPane(Zooming, Pane):
         self._drawn: list[Text] = []
         self._head = Plain(id="metrics-head")
         self._list = MetricList(id="metrics", markup=False)
-        self._filter = Input(placeholder="words of a metric's name; esc: all", id="metrics-filter", compact=True)
-        self._filter.cursor_blink = False
+        self._filter = Field(placeholder="words of a metric's name; esc: all", id="metrics-filter", compact=True)
         self._filter.display = False
         self._plot = PlotView()
 
