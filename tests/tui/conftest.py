@@ -419,7 +419,7 @@ def make_app() -> Callable[..., AzrApp]:
 def until() -> Callable[..., object]:
     """Waits for a condition while the app runs; fails with the name of what did not come."""
 
-    async def wait(pilot: Pilot[None], condition: Callable[[], object], what: str, seconds: float = 8.0) -> None:
+    async def wait(pilot: Pilot[None], condition: Callable[[], object], what: str, seconds: float = 120.0) -> None:
         deadline = asyncio.get_running_loop().time() + seconds
         while not condition():
             assert asyncio.get_running_loop().time() < deadline, f"did not happen within {seconds} s: {what}"
