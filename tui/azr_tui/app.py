@@ -68,6 +68,7 @@ class AzrApp(DressedApp):
         settings: Settings = USUAL,
     ) -> None:
         super().__init__(settings)
+        self.animation_level = "none"  # a list that glides is a list that waits, over SSH above all
         self._run_folder = run
         self._clock = clock
         self._poll = poll

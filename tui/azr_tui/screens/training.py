@@ -50,6 +50,7 @@ class TrainingPane(Zooming, Pane):
         self._filter = Field(placeholder="words of a metric's name; esc: all", id="metrics-filter", compact=True)
         self._filter.display = False
         self._plot = PlotView()
+        self._listed: tuple[Snapshot, int, str] | None = None
 
     def compose(self) -> ComposeResult:
         with Vertical(id="metrics-side"):
@@ -122,6 +123,9 @@ class TrainingPane(Zooming, Pane):
         snapshot, width = self._snapshot, self._list.size.width - 3
         if snapshot is None or width <= 0:
             return
+        if self._listed == (snapshot, width, self._filter.value):
+            return
+        self._listed = (snapshot, width, self._filter.value)
         words = self._filter.value.lower().split()
         everything = metric_names.ordered(snapshot.metrics)
         names = [name for name in everything if all(word in f"{name} {_label(name)}".lower() for word in words)]
