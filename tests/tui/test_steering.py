@@ -18,6 +18,7 @@ from azr_tui.screens.confirm import ConfirmScreen
 from azr_tui.screens.main import MainScreen
 from azr_tui.screens.rollback import RollbackScreen
 from azr_tui.screens.sample import SampleScreen
+from azr_tui.screens.undo import UndoScreen
 
 Make = Callable[..., AzrApp]
 
@@ -93,13 +94,39 @@ async def test_rollback_picks_a_checkpoint_shows_what_is_undone_and_asks(
         text = shown(app)
         assert "step 40" in text and "leaves behind 2 steps, 1 alert" in text
         assert "step 30" in text and "leaves behind 12 steps, 3 alerts" in text
-        await pilot.press("down", "enter")
-        await until(pilot, lambda: "Roll back to step 30?" in shown(app), "the question")
+        await pilot.press("down")
+        await until(pilot, lambda: "steps 31 to 42, 2m 30s of work on branch 1" in shown(app), "the preview")
+        text = shown(app)
+        assert "146, of them 2 blocked" in text and "3, of them 3 still open" in text
+        assert "deduction 136 -> 100" in text
         await pilot.press("enter")
+        await until(pilot, lambda: "Roll back to step 30?" in shown(app), "the question")
+        await pilot.press("enter", "enter", "enter", "enter")
         assert "Say why" in shown(app) and not supervisor.commands
-        await pilot.press(*"deceit", "enter")
+        await pilot.press(*"deceit", "enter", *"40", "enter")
+        assert "Type 30 or rollback" in shown(app) and not supervisor.commands, "another step's number is no yes"
+        app.screen.query_one("#typed", Input).value = ""
+        await pilot.press(*"30", "enter")
         await until(pilot, lambda: supervisor.commands, "the command")
         assert supervisor.commands == [Command(action=Action.ROLLBACK, who=steer.me(), why="deceit", step=30)]
+        await until(pilot, lambda: list(app._notifications), "the supervisor's answer")
+
+
+async def test_what_alerts_speak_of_is_ticked_into_quarantine(
+    full_run: Any, supervise: Any, make_app: Make, until: Any, shown: Any
+) -> None:
+    supervisor = supervise(full_run[0])
+    app = make_app(full_run[0])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await _live(app, pilot, until)
+        await _to_the_last_question(app, pilot, until, shown)
+        assert "[ ] ▲ sample:506" in shown(app) and "[ ] △ sample:505" in shown(app)
+        await pilot.press("space", "down", "space", "down", "space", "up", "space")
+        assert "[x] ▲ sample:506" in shown(app) and "[ ] △ sample:505" in shown(app)
+        assert "[x] ▲ rule:trace.outsmart" in shown(app)
+        await pilot.press("tab", "tab", "tab", *"deceit", "enter", *"rollback", "enter")
+        await until(pilot, lambda: supervisor.commands, "the command")
+        assert supervisor.commands[0].exclude == ("sample:506", "rule:trace.outsmart")
 
 
 async def test_rollback_leaves_out_what_it_is_told_and_takes_another_seed(
@@ -109,11 +136,8 @@ async def test_rollback_leaves_out_what_it_is_told_and_takes_another_seed(
     app = make_app(full_run[0])
     async with app.run_test(size=(80, 24)) as pilot:
         await _live(app, pilot, until)
-        await pilot.press("b", "down", "tab", *"rule:trace.x, task:seed", "tab", *"7", "enter")
-        await until(pilot, lambda: "Roll back to step 30?" in shown(app), "the question")
-        text = " ".join(shown(app).replace("│", " ").split())
-        assert "It never draws these again: rule:trace.x task:seed. Its seed is 7." in text
-        await pilot.press(*"deceit", "enter")
+        await _to_the_last_question(app, pilot, until, shown)
+        await pilot.press("enter", *"rule:trace.x, task:seed", "tab", *"7", "enter", *"deceit", "enter", *"30", "enter")
         await until(pilot, lambda: supervisor.commands, "the command")
         assert supervisor.commands == [
             Command(
@@ -130,10 +154,10 @@ async def test_rollback_leaves_out_what_it_is_told_and_takes_another_seed(
 @pytest.mark.parametrize(
     ("keys", "complaint"),
     [
-        (("tab", *"seed-deduction", "enter"), "Leave out task:ID, sample:NUMBER or rule:ID"),
-        (("tab", *"task:", "enter"), "Leave out task:ID, sample:NUMBER or rule:ID"),
-        (("tab", "tab", *"-1", "enter"), "The seed is a whole number, or empty"),
-        (("tab", "tab", *"1e9", "enter"), "The seed is a whole number, or empty"),
+        (("enter", *"seed-deduction"), "Leave out task:ID, sample:NUMBER or rule:ID"),
+        (("enter", *"task:"), "Leave out task:ID, sample:NUMBER or rule:ID"),
+        (("enter", "tab", *"-1"), "The seed is a whole number, or empty"),
+        (("enter", "tab", *"1e9"), "The seed is a whole number, or empty"),
     ],
 )
 @pytest.mark.parametrize("size", [(80, 24), (60, 18)])
@@ -144,9 +168,10 @@ async def test_rollback_complains_in_place_of_what_it_cannot_read(
     app = make_app(full_run[0])
     async with app.run_test(size=size) as pilot:
         await _live(app, pilot, until)
-        await pilot.press("b", *keys)
+        await _to_the_last_question(app, pilot, until, shown)
+        await pilot.press(*keys, "enter", "w", "enter", *"30", "enter")
         await until(pilot, lambda: complaint in shown(app), "the complaint")
-        assert isinstance(app.screen, RollbackScreen) and "esc: cancel" in shown(app)
+        assert isinstance(app.screen, UndoScreen) and "esc: cancel" in shown(app)
     assert supervisor.commands == []
 
 
@@ -161,9 +186,10 @@ async def test_rollback_from_a_sample_goes_to_before_it_and_leaves_it_out(
         await until(pilot, lambda: isinstance(app.screen, SampleScreen), "the sample")
         sample = app.screen
         assert isinstance(sample, SampleScreen)
-        await pilot.press("b")
-        assert app.screen.query_one("#exclude", Input).value == f"sample:{sample.number}"
-        await pilot.press("enter", *"deceit", "enter")
+        await pilot.press("b", "enter")
+        await until(pilot, lambda: f"] ▲ sample:{sample.number}" in shown(app), "the question")
+        assert f"[x] ▲ sample:{sample.number}" in shown(app)
+        await pilot.press("tab", "tab", "tab", *"deceit", "enter", *"rollback", "enter")
         await until(pilot, lambda: supervisor.commands, "the command")
         (command,) = supervisor.commands
         assert command.exclude == (f"sample:{sample.number}",)
@@ -331,6 +357,12 @@ async def test_quitting_sends_no_command_and_says_that_the_run_goes_on(
 async def _live(app: AzrApp, pilot: Pilot[None], until: Any) -> None:
     await until(pilot, lambda: app.view.snapshot is not None and app.view.steerable, "a live run")
     await pilot.pause()
+
+
+async def _to_the_last_question(app: AzrApp, pilot: Pilot[None], until: Any, shown: Any) -> None:
+    """Choose the checkpoint at step 30."""
+    await pilot.press("b", "down", "enter")
+    await until(pilot, lambda: "Roll back to step 30?" in shown(app), "the question")
 
 
 async def _to_the_queue(app: AzrApp, pilot: Any, until: Any, shown: Any) -> None:

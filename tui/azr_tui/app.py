@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
+
+from textual.app import App, ScreenStackError, SystemCommand
+from textual.binding import BindingType
+from textual.screen import Screen
 
 from azr_monitor.records import Severity
 from azr_platform.channel.messages import Action, Command, Decision
-from azr_tui import steer
-from azr_tui.dressed import USUAL, DressedApp
+from azr_platform.ledger.records import Undone
+from azr_tui import keys, steer
 from azr_tui.escape import visible_line
 from azr_tui.feed import Feed, Finder, PulseTaker
 from azr_tui.messages import (
@@ -26,15 +32,17 @@ from azr_tui.messages import (
     SnapshotTaken,
 )
 from azr_tui.questions import AskSample, SampleRead, Wanted
+from azr_tui.screens.checkpoints import CheckpointsPane
 from azr_tui.screens.confirm import ConfirmScreen
+from azr_tui.screens.help import HelpScreen
 from azr_tui.screens.live import LiveScreen
 from azr_tui.screens.main import MainScreen
 from azr_tui.screens.plot import PlotScreen
-from azr_tui.screens.rollback import Choice, RollbackScreen
+from azr_tui.screens.rollback import RollbackScreen
 from azr_tui.screens.sample import SampleScreen
-from azr_tui.settings import Settings
+from azr_tui.screens.undo import Choice, UndoScreen
 from azr_tui.toasts import MOST, Toasts
-from azr_tui.view import SILENT, WATCHING, Snapshot, View, undone
+from azr_tui.view import SILENT, WATCHING, Snapshot, View
 
 _QUESTIONS = {
     Decision.ALLOW: ("Allow the text of", "The same text passes; what its program does is judged as ever."),
@@ -47,7 +55,7 @@ _QUESTIONS = {
 _KEPT = "It counts from the next step on, and is on record; a later decision takes its place."
 
 
-class AzrApp(DressedApp):
+class AzrApp(App[None]):
     """Run with ``AzrApp(run).run()``. ``clock`` gives seconds since the epoch, ``poll`` the seconds between readings.
 
     The run's folder need not hold a ledger yet; the dashboard waits for it. A ``read_only`` one gives no commands.
@@ -55,20 +63,15 @@ class AzrApp(DressedApp):
 
     TITLE = "azr-platform"
     CSS_PATH = "app.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [*keys.RUN]
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012 declared by Textual without ClassVar
     VERTICAL_BREAKPOINTS = [(0, "-tiny"), (22, "-short"), (32, "-tall")]  # noqa: RUF012
 
     def __init__(
-        self,
-        run: Path,
-        *,
-        clock: Callable[[], float] = time.time,
-        poll: float = 1.0,
-        read_only: bool = False,
-        settings: Settings = USUAL,
+        self, run: Path, *, clock: Callable[[], float] = time.time, poll: float = 1.0, read_only: bool = False
     ) -> None:
-        super().__init__(settings)
-        self.animation_level = "none"  # a list that glides is a list that waits, over SSH above all
+        # With NO_COLOR the terminal's own two colours are used; otherwise Textual would turn red into near black.
+        super().__init__(ansi_color="NO_COLOR" in os.environ)
         self._run_folder = run
         self._clock = clock
         self._poll = poll
@@ -79,10 +82,6 @@ class AzrApp(DressedApp):
         self._view = View(run, clock(), read_only=read_only)
         self._newest_alert: int | None = None
         self._toasts = Toasts()
-
-    @property
-    def panes(self) -> MainScreen:
-        return self._main
 
     @property
     def view(self) -> View:
@@ -101,6 +100,19 @@ class AzrApp(DressedApp):
         self._finder.stop()
         self._pulse.stop()
 
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Everything the keys of the run and the panes do, by name, in the command palette."""
+        yield from super().get_system_commands(screen)
+        for binding in (*keys.RUN, *keys.PANES):
+            target = "screen" if binding in keys.PANES else "app"
+            if target == "screen" and screen is not self._main:
+                continue
+            action = f"{target}.{binding.action}"
+            yield SystemCommand(binding.description, binding.tooltip, partial(self._act, action))
+
+    async def _act(self, action: str) -> None:
+        await self.run_action(action)
+
     # -- what the threads report -------------------------------------------------------------------------
 
     def on_snapshot_taken(self, message: SnapshotTaken) -> None:
@@ -115,7 +127,7 @@ class AzrApp(DressedApp):
         self._tick()
 
     def on_sample_read(self, message: SampleRead) -> None:
-        top = self.top
+        top = self._top
         if message.detail is None:
             self.notify(f"There is no sample {message.question.number}.", severity="warning", markup=False)
         elif isinstance(top, SampleScreen):
@@ -134,7 +146,7 @@ class AzrApp(DressedApp):
             timeout=6 if outcome.ok else 15,
             markup=False,
         )
-        top = self.top
+        top = self._top
         if message.command.action is Action.DECIDE and isinstance(top, SampleScreen):
             self._feed.ask(AskSample(top.number), self.post_message)
 
@@ -147,9 +159,17 @@ class AzrApp(DressedApp):
 
     def _tick(self) -> None:
         self._view = replace(self._view, now=self._clock())
-        top = self.top
+        top = self._top
         if isinstance(top, LiveScreen) and top.is_mounted:
             top.show(self._view)
+
+    @property
+    def _top(self) -> Screen[object] | None:
+        """The screen on top; None while the app goes down, when threads may still report."""
+        try:
+            return self.screen
+        except ScreenStackError:
+            return None
 
     def _announce(self, snapshot: Snapshot) -> None:
         """Toasts for new alerts, and the bell for a grave one; nothing for those found at the start."""
@@ -220,11 +240,30 @@ class AzrApp(DressedApp):
             self._confirm(Action.STOP, "Stop the run?", text, verb="Stop", needs_reason=True)
 
     def action_rollback(self) -> None:
+        """Before the sample in sight or under the cursor, to the checkpoint under it, or to the newest one."""
         snapshot = self._view.snapshot
-        if self._may_steer() and snapshot is not None:
-            screen = self.screen
-            suspect = (screen.number, screen.step) if isinstance(screen, SampleScreen) else None
-            self.push_screen(RollbackScreen(snapshot, self._clock(), suspect), self._confirm_rollback)
+        if not self._may_steer() or snapshot is None:
+            return
+        suspect, at = None, None
+        if isinstance(self.screen, SampleScreen):
+            suspect = (self.screen.number, self.screen.step)
+        elif self.screen is self._main:
+            pane = self._main.pane
+            suspect, at = pane.suspect, pane.checkpoint if isinstance(pane, CheckpointsPane) else None
+        number, step = suspect or (None, None)
+
+        def chosen(undone: Undone | None) -> None:
+            if undone is not None:
+                self.push_screen(UndoScreen(undone, number), decided)
+
+        def decided(choice: Choice | None) -> None:
+            if choice is not None:
+                self._give(Command(action=Action.ROLLBACK, who=steer.me(), **choice._asdict()))
+
+        self.push_screen(RollbackScreen(snapshot, self._clock(), before=step, at=at), chosen)
+
+    def action_help(self) -> None:
+        self.push_screen(HelpScreen())
 
     def action_leave(self) -> None:
         going_on = self._view.status is not None and self._view.state not in ("stopped", "finished", "failed")
@@ -249,23 +288,6 @@ class AzrApp(DressedApp):
                 markup=False,
             )
         return not reason
-
-    def _confirm_rollback(self, choice: Choice | None) -> None:
-        snapshot = self._view.snapshot
-        if choice is None or snapshot is None:
-            return
-        step = choice.step
-        steps, alerts = undone(snapshot, step)
-        text = (
-            f"Weights, optimizer, buffers and random states return to step {step}. {steps} steps and {alerts} alerts "
-            f"stay on record on branch {snapshot.summary.branch}; the run goes on on a new branch."
-        )
-        if choice.exclude:
-            text += f" It never draws these again: {' '.join(choice.exclude)}."
-        if choice.seed is not None:
-            text += f" Its seed is {choice.seed}."
-        title = f"Roll back to step {step}?"
-        self._confirm(Action.ROLLBACK, title, text, verb="Roll back", needs_reason=True, details=choice._asdict())
 
     def _confirm(
         self,

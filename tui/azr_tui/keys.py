@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from textual.binding import Binding
 
 
@@ -9,15 +12,6 @@ def _key(key: str, action: str, label: str, tooltip: str, *, name: str, show: bo
     return Binding(key, action, label, tooltip=tooltip, id=name, show=show)
 
 
-HELP = _key("question_mark,f1", "help", "Help", "List every key and symbol", name="app.help")
-JUMP = _key(
-    "apostrophe,ctrl+g",
-    "jump",
-    "Jump",
-    "Put a letter on every place; its key goes there",
-    name="app.jump",
-    show=False,
-)
 RUN = [
     _key("p", "pause", "Pause", "Pause the run at its next safe point (asks first)", name="run.pause"),
     _key("r", "resume", "Resume", "Let a paused run go on (asks first)", name="run.resume"),
@@ -29,9 +23,7 @@ RUN = [
         name="run.rollback",
     ),
     _key("s", "stop", "Stop", "Save a checkpoint and end the run (asks first)", name="run.stop"),
-    HELP,
-    JUMP,
-    _key("T", "next_theme", "Theme", "The next theme: dark, light, high contrast, ASCII", name="app.theme", show=False),
+    _key("question_mark", "help", "Help", "List every key and symbol", name="app.help"),
     _key("q", "leave", "Quit", "Leave the dashboard; the run goes on", name="app.quit"),
 ]
 PANES = [
@@ -46,6 +38,14 @@ PANES = [
     _key("2", "pane('training')", "Training", "Every metric with its range", name="pane.training", show=False),
     _key("3", "pane('samples')", "Samples", "Every sample with its verdict", name="pane.samples", show=False),
     _key("4,a", "pane('alerts')", "Alerts", "What the supervisor raised", name="pane.alerts", show=False),
+    _key(
+        "7,c",
+        "pane('checkpoints')",
+        "Checkpoints",
+        "Branches, and what the run was like at each checkpoint",
+        name="pane.checkpoints",
+        show=False,
+    ),
     _key("9,l", "pane('log')", "Log", "Commands, states and notices", name="pane.log", show=False),
     _key("tab", "next_pane(1)", "Next pane", "Go to the next pane", name="pane.next", show=False),
     _key("shift+tab", "next_pane(-1)", "Previous pane", "Go to the pane before", name="pane.previous", show=False),
@@ -157,6 +157,13 @@ SAMPLE = [
     _key("right_square_bracket", "neighbour(1)", "Newer", "The next newer sample", name="sample.newer", show=False),
     _key("left_square_bracket", "neighbour(-1)", "Older", "The next older sample", name="sample.older", show=False),
 ]
+CHECKPOINTS = [
+    _key("enter", "details", "Details", "All about the branch or checkpoint under the cursor", name="checkpoints.open"),
+]
+SUSPECTS = [
+    _key("space", "tick", "Tick", "Take it into quarantine, or not", name="suspects.tick", show=False),
+    _key("enter", "go_on", "Next", "Leave the list as it is ticked, and go on", name="suspects.next", show=False),
+]
 DIALOG = [
     _key("escape", "cancel", "Cancel", "Do nothing and go back", name="dialog.cancel"),
 ]
@@ -170,9 +177,16 @@ GROUPS = {
     "Samples": SAMPLES,
     "Alerts": ALERTS,
     "One sample": SAMPLE,
+    "Checkpoints": CHECKPOINTS,
+    "What goes into quarantine": SUSPECTS,
     "Dialogs": DIALOG,
 }
-SCREENS = ("One sample", "One metric")
-"""Groups whose keys count on a screen of their own, where those of the panes do not."""
-WITH_PLOTS = ("Overview", "Training", "One metric")
-"""Groups beside which the keys of plots count."""
+
+
+def pane_digits(keymap: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
+    """For each pane the first key that leads there, as ``keymap`` has it."""
+    return {
+        str(binding.id).removeprefix("pane."): keymap.get(str(binding.id), binding.key).split(",")[0]
+        for binding in PANES
+        if binding.action.startswith("pane(")
+    }

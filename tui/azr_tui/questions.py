@@ -29,6 +29,7 @@ from azr_platform.ledger.records import (
     SampleRow,
     TaskDetail,
     TaskRow,
+    Undone,
 )
 from azr_platform.ledger.search import SearchIndex, Snippet
 
@@ -259,6 +260,24 @@ class AskCheckpoints(Question):
     def read(self, sources: Sources) -> CheckpointsRead:
         reader = sources.reader
         return CheckpointsRead(self, reader.branch_facts(), reader.checkpoint_facts(self.metrics))
+
+
+@dataclass
+class UndoneRead(Answer):
+    """What a return to a step would undo."""
+
+    question: AskUndone
+    undone: Undone
+
+
+@dataclass(frozen=True)
+class AskUndone(Question):
+    """What a return to a step of the present line leaves behind, and what might be put into quarantine."""
+
+    step: int
+
+    def read(self, sources: Sources) -> UndoneRead:
+        return UndoneRead(self, sources.reader.undone(self.step))
 
 
 @dataclass

@@ -10,9 +10,10 @@ from azr_platform.ledger import chain
 from azr_platform.ledger.errors import LedgerBroken, LedgerError, LedgerNewer, UnknownRun
 from azr_platform.ledger.heads import Head
 from azr_platform.ledger.reads.alerts import AlertReads
+from azr_platform.ledger.reads.checkpoints import CheckpointReads
 from azr_platform.ledger.reads.control import ControlReads
 from azr_platform.ledger.reads.metrics import MetricReads
-from azr_platform.ledger.reads.oversight import Findings, OversightReads
+from azr_platform.ledger.reads.oversight import OversightReads
 from azr_platform.ledger.reads.tasks import TaskReads
 from azr_platform.ledger.reads.totals import TotalReads, Totals
 from azr_platform.ledger.records import Summary
@@ -21,7 +22,7 @@ from azr_platform.ledger.schema import complete, connect, indexes, newer_than_th
 _HELD = "FROM verdicts v WHERE v.action = 6 AND NOT EXISTS (SELECT 1 FROM decisions d WHERE d.sample = v.sample)"
 
 
-class LedgerReader(TotalReads, MetricReads, TaskReads, AlertReads, OversightReads, ControlReads):
+class LedgerReader(TotalReads, MetricReads, TaskReads, AlertReads, OversightReads, CheckpointReads, ControlReads):
     """Reads ``RUN/ledger.db`` without ever writing; safe beside a live supervisor.
 
     Raises:
@@ -34,7 +35,6 @@ class LedgerReader(TotalReads, MetricReads, TaskReads, AlertReads, OversightRead
         self.run_folder = run
         self.path = run / "ledger.db"
         self._totals = Totals()
-        self._findings = Findings()
         if not self.path.is_file():
             raise UnknownRun(run)
         try:

@@ -193,17 +193,6 @@ class RuleHits(msgspec.Struct, frozen=True):
     first_sample: int
     last_sample: int
 
-    def joined(self, later: RuleHits) -> RuleHits:
-        """With what it found in later samples."""
-        return RuleHits(
-            self.rule,
-            max(self.severity, later.severity),
-            self.findings + later.findings,
-            self.samples + later.samples,
-            self.first_sample,
-            later.last_sample,
-        )
-
 
 class TaskRow(msgspec.Struct, frozen=True):
     """One task in a list. ``sample`` proposed it, None for a task that was given; ``program`` and ``message`` are the
@@ -293,27 +282,67 @@ class CheckpointRow(msgspec.Struct, frozen=True):
     removed: str | None = None
 
 
+class Held(msgspec.Struct, frozen=True):
+    """How much was recorded over some steps."""
+
+    samples: int = 0
+    blocked: int = 0
+    alerts: int = 0
+    alerts_open: int = 0
+
+    @property
+    def blocked_share(self) -> float | None:
+        return self.blocked / self.samples if self.samples else None
+
+
 class CheckpointFacts(msgspec.Struct, frozen=True):
-    """A checkpoint, what the run was like at it, and what a return to it would leave behind."""
+    """A checkpoint, what the run was like at it, and what was recorded since the one before, which was at ``since``."""
 
     checkpoint: CheckpointRow
     on_line: bool
     """Whether it lies on the line that the run is on."""
     metrics: dict[str, float | None]
-    alerts_after: int
-    blocked_after: int
+    since: int
+    held: Held
 
 
 class BranchFacts(msgspec.Struct, frozen=True):
-    """A branch and what it holds. ``last_step``: its newest, or the step that it began after."""
+    """A branch and what it holds. ``last_step``: its newest, or the step that it began after. ``who`` and ``why``: of
+    the rollback that it began with; ``seed`` of its own, and how many tasks and programs it does not draw again."""
 
     branch: BranchRow
     on_line: bool
     last_step: int
     steps: int
-    samples: int
-    blocked: int
-    alerts: int
+    held: Held
+    who: str = ""
+    why: str = ""
+    seed: str = ""
+    barred: int = 0
+
+
+class Suspect(msgspec.Struct, frozen=True):
+    """What might be put into quarantine: ``word`` as ``rollback --exclude`` takes it, and how many samples that is."""
+
+    word: str
+    severity: int
+    count: int
+    why: str
+
+
+class Undone(msgspec.Struct, frozen=True):
+    """What a return to a step leaves behind on its branch, on record but no longer on the run's line; how full each
+    buffer is now, and was then; and what might be put into quarantine."""
+
+    step: int
+    now: int
+    branch: int
+    held: Held
+    tasks: int
+    checkpoints: int
+    seconds: float
+    buffers: dict[str, tuple[float | None, float | None]]
+    suspects: list[Suspect]
 
 
 class NoticeRow(msgspec.Struct, frozen=True):

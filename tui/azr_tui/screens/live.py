@@ -1,20 +1,16 @@
-"""The bases of all screens: one that carries the status bar and is kept up to date, a pane inside it, a dialog."""
+"""A screen that carries the status bar and is kept up to date, and the base of the panes inside one."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, TypeVar
+from typing import Any
 
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen, Screen
+from textual.screen import Screen
 
-from azr_tui import keys
 from azr_tui.view import View
 from azr_tui.widgets.key_line import KeyLine
 from azr_tui.widgets.status_bar import StatusBar
-
-T = TypeVar("T")
 
 
 class LiveScreen(Screen[Any]):
@@ -45,17 +41,10 @@ class Pane(Vertical):
         """Take over the newest view."""
         raise NotImplementedError
 
+    @property
+    def suspect(self) -> tuple[int, int] | None:
+        """The sample under the cursor, by number and step, that a rollback should go to before; None for none."""
+        return None
+
     def enter(self) -> None:
         """The pane came into sight: focus what the keys should go to."""
-
-
-class Dialog(ModalScreen[T]):
-    """A question or a page over what was on the screen; help and jump work here as everywhere."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [keys.HELP, keys.JUMP]
-
-    async def action_help(self) -> None:
-        await self.run_action("app.help")
-
-    async def action_jump(self) -> None:
-        await self.run_action("app.jump")

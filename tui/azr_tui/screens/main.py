@@ -10,6 +10,7 @@ from textual.widgets import ContentSwitcher
 
 from azr_tui import keys
 from azr_tui.screens.alerts import AlertsPane
+from azr_tui.screens.checkpoints import CheckpointsPane
 from azr_tui.screens.live import LiveScreen, Pane
 from azr_tui.screens.log import LogPane
 from azr_tui.screens.overview import OverviewPane
@@ -30,7 +31,14 @@ class MainScreen(LiveScreen):
     def __init__(self) -> None:
         super().__init__()
         self.samples = SamplesPane()
-        self._panes: list[Pane] = [OverviewPane(), TrainingPane(), self.samples, AlertsPane(), LogPane()]
+        self._panes: list[Pane] = [
+            OverviewPane(),
+            TrainingPane(),
+            self.samples,
+            AlertsPane(),
+            CheckpointsPane(),
+            LogPane(),
+        ]
         self._names = [str(pane.id) for pane in self._panes]
         self._line = PaneLine(self._names)
         self._switcher = ContentSwitcher(initial=self._names[0])
@@ -45,11 +53,6 @@ class MainScreen(LiveScreen):
     def on_mount(self) -> None:
         self._draw_line()
         self._panes[0].enter()
-
-    @property
-    def names(self) -> list[str]:
-        """The panes by their ids, in their order."""
-        return self._names
 
     @property
     def pane(self) -> Pane:

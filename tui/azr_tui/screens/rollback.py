@@ -1,109 +1,114 @@
-"""Which checkpoint to go back to, with what each one leaves behind, and what the new branch must not draw again."""
+"""Which checkpoint to go back to, with what each one would undo; then screens/undo.py asks for the rest."""
 
 from __future__ import annotations
 
-import re
-from typing import ClassVar, NamedTuple
+from collections.abc import Iterator
+from typing import ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
-from textual.widgets import Input, OptionList, Static
+from textual.screen import ModalScreen
+from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
+from azr_platform.ledger.records import Undone
 from azr_tui import keys, wording
-from azr_tui.screens.live import Dialog
+from azr_tui.escape import visible_line
+from azr_tui.questions import AskUndone, UndoneRead, Wanted
 from azr_tui.view import Snapshot, undone
-from azr_tui.widgets.field import Field
-
-_EXCLUDED = re.compile(r"(task|sample|rule):\S+")
 
 
-class Choice(NamedTuple):
-    """A checkpoint by its step, what goes into quarantine, and the new branch's seed (None: the one in force)."""
+class RollbackScreen(ModalScreen[Undone | None]):
+    """Dismisses with what the chosen return would undo, or None.
 
-    step: int
-    exclude: tuple[str, ...] = ()
-    seed: int | None = None
-
-
-class RollbackScreen(Dialog[Choice | None]):
-    """Dismisses with the choice, or None. The supervisor looks at it again: it alone knows what is on record.
-
-    ``suspect``: a sample, by number and step, that is left out unless the user says otherwise.
+    ``before``: a step to be undone, so that the newest checkpoint before it is proposed; ``at``: that of the checkpoint
+    to propose.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.DIALOG]
 
-    def __init__(self, snapshot: Snapshot, now: float, suspect: tuple[int, int] | None = None) -> None:
+    def __init__(self, snapshot: Snapshot, now: float, before: int | None = None, at: int | None = None) -> None:
         super().__init__()
         self._removed = snapshot.summary.checkpoints_removed
-        self._steps: list[int] = []
-        self._options: list[Option] = []
-        for row in reversed(snapshot.checkpoints):
-            if row.step in self._steps:
-                continue
-            self._steps.append(row.step)
-            left, alerts = undone(snapshot, row.step)
-            text = Text(f"step {row.step:<6} {wording.age(row.time, now):>4} ago   ")
-            text.append(f"leaves behind {wording.count(left, 'step')}, {wording.count(alerts, 'alert')}", style="dim")
-            self._options.append(Option(text))
-        number, step = suspect or (0, 0)
-        # The newest checkpoint that the sample had no part in; the newest of all when nothing is suspected.
-        self._first = next((at for at, kept in enumerate(self._steps) if kept < step), 0)
-        self._exclude = _field(
-            "exclude", "leave out: task:ID sample:NUMBER rule:ID", f"sample:{number}" if number else ""
-        )
-        self._seed = _field("seed", "seed of the new branch (empty: the same)", "")
-        self._complaint = Static("", id="complaint", markup=False)
+        self._steps = list(dict.fromkeys(row.step for row in reversed(snapshot.checkpoints)))
+        times = {row.step: row.time for row in snapshot.checkpoints}
+        self._options = [Option(_line(snapshot, step, wording.age(times[step], now))) for step in self._steps]
+        first = next((place for place, step in enumerate(self._steps) if before is None or step < before), 0)
+        self._first = self._steps.index(at) if at in self._steps else first
+        self._known: dict[int, Undone] = {}
+        self._chosen: int | None = None
+        self._preview = Static("", id="preview", markup=False)
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
             yield Static("Roll back to which checkpoint?", classes="dialog-title", markup=False)
-            if self._options:
-                yield OptionList(*self._options, markup=False)
-                if self._removed:
-                    gone = f"{self._removed} more were removed, as the run's settings say."
-                    yield Static(gone, classes="dim", markup=False)
-                yield self._exclude
-                yield self._seed
-                yield self._complaint
-                hint = "enter: choose (asks once more)   tab: leave out, seed   esc: cancel"
-                yield Static(hint, classes="dim", markup=False)
-            else:
+            if not self._options:
                 yield Static("There is no checkpoint on this branch yet.\n\nesc: back", markup=False)
+                return
+            yield OptionList(*self._options, markup=False)
+            if self._removed:
+                gone = f"{self._removed} more were removed, as the run's settings say."
+                yield Static(gone, classes="dim", markup=False)
+            yield self._preview
+            yield Static("enter: choose (asks once more)   esc: cancel", classes="dim", markup=False)
 
     def on_mount(self) -> None:
         if self._options:
             self.query_one(OptionList).highlighted = self._first
 
+    def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        event.stop()
+        step = self._steps[event.option_index]
+        if step not in self._known:
+            self.post_message(Wanted(AskUndone(step), self.post_message))
+        self._draw(step)
+
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         event.stop()
-        self._choose(event.option_index)
+        self._chosen = self._steps[event.option_index]
+        self._leave()
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        event.stop()
-        self._choose(self.query_one(OptionList).highlighted or 0)
+    def on_undone_read(self, answer: UndoneRead) -> None:
+        self._known[answer.undone.step] = answer.undone
+        highlighted = self.query_one(OptionList).highlighted
+        self._draw(self._steps[highlighted or 0])
+        self._leave()
 
     def action_cancel(self) -> None:
         self.dismiss(None)
 
-    def _choose(self, index: int) -> None:
-        excluded = tuple(self._exclude.value.replace(",", " ").split())
-        seed = self._seed.value.strip()
-        wrong = next((word for word in excluded if not _EXCLUDED.fullmatch(word)), None)
-        if wrong is not None:
-            self._complain(self._exclude, "Leave out task:ID, sample:NUMBER or rule:ID, with spaces between.")
-        elif seed and not (seed.isascii() and seed.isdigit() and len(seed) < 19):
-            self._complain(self._seed, "The seed is a whole number, or empty.")
-        else:
-            self.dismiss(Choice(self._steps[index], excluded, int(seed) if seed else None))
+    def _leave(self) -> None:
+        if self._chosen is not None and self._chosen in self._known:
+            self.dismiss(self._known[self._chosen])
 
-    def _complain(self, field: Input, text: str) -> None:
-        self._complaint.update(f"▲ {text}")
-        field.focus()
+    def _draw(self, step: int) -> None:
+        found = self._known.get(step)
+        self._preview.update(Text("\n".join(preview(found)) if found is not None else "reading what it would undo …"))
 
 
-def _field(name: str, placeholder: str, value: str) -> Field:
-    return Field(value, placeholder=placeholder, max_length=500, id=name, compact=True)
+def preview(found: Undone) -> Iterator[str]:
+    """What a return to a step undoes, in lines."""
+    steps, held = found.now - found.step, found.held
+    span = "nothing yet" if steps <= 0 else f"steps {found.step + 1} to {found.now}"
+    yield f"undone    {span}, {wording.duration(found.seconds)} of work on branch {found.branch}"
+    yield f"samples   {held.samples:,}, of them {held.blocked:,} blocked"
+    yield f"alerts    {held.alerts:,}, of them {held.alerts_open:,} still open"
+    yield f"tasks     {found.tasks:,} admitted since leave the buffers"
+    yield f"buffers   {_buffers(found)}"
+    yield f"kept      all of it stays on record, {wording.count(found.checkpoints, 'checkpoint')} with it"
+
+
+def _buffers(found: Undone) -> str:
+    moved = [
+        f"{visible_line(kind, 12)} {wording.number(now)} -> {wording.number(then)}"
+        for kind, (now, then) in sorted(found.buffers.items())
+    ]
+    return ", ".join(moved) or "as they were at that step"
+
+
+def _line(snapshot: Snapshot, step: int, age: str) -> Text:
+    left, alerts = undone(snapshot, step)
+    text = Text(f"step {step:<6} {age:>4} ago   ")
+    return text.append(f"leaves behind {wording.count(left, 'step')}, {wording.count(alerts, 'alert')}", style="dim")
