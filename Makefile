@@ -74,7 +74,7 @@ $(VENV)/.ready-train: pyproject.toml $(PY)
 	grep -v '^WARNING:' $(VENV)/torch.log >&2; \
 	echo "error: torch could not be installed; pip's own words are above" >&2; exit 1
 	@echo "set-up: the platform and what it trains with (a minute or two, about 1.2 GB on disk in all)"
-	@$(PIP_INSTALL) --editable '.[train]'
+	@$(PIP_INSTALL) --editable '.[train,web]'
 	@touch $@
 
 $(VENV)/.ready-dev: pyproject.toml $(VENV)/.ready-train

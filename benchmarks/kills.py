@@ -246,7 +246,7 @@ OF_SAMPLES = {
     "scores": "t.classifier, t.category, t.value",
     "verdicts": "t.allowed, t.action, t.severity, t.score, t.reason",
 }
-MEASURED = ("seconds/", "tokens_per_second", "idle", "gpu/")
+MEASURED = ("seconds/", "tokens_per_second", "idle", "gpu/", "load/")
 """Metrics of how long something took."""
 
 

@@ -461,6 +461,29 @@ def test_what_a_rule_found_is_counted_over_steps(run: Path, written: tuple[Path,
         assert reader.rule_steps(bins=4, rule="program.exec") == {"program.exec": spans["program.exec"]}
 
 
+def test_what_rules_found_is_added_to(reader_and_writer: tuple[LedgerReader, LedgerWriter]) -> None:
+    """Whoever asks again hears the same as who asks for the first time."""
+    reader, writer = reader_and_writer
+    rng = random.Random(4)
+    for step in range(12):
+        with writer.batch() as batch:
+            for _ in range(rng.randint(0, 4)):
+                sample = batch.add("samples", {"uid": "u", "branch": 1, "step": step})
+                for rule in rng.choices(RULES[:3], k=rng.randint(0, 4)):  # one rule may find several things in it
+                    finding = {"rule": rule, "severity": rng.randint(0, 3), "part": "trace", "why": ""}
+                    batch.add("findings", {"sample": sample, **finding})
+            batch.add("steps", {"branch": 1, "step": step, "started_at": 1.0, "seconds": 1.0})
+        with LedgerReader(reader.run_folder) as fresh:
+            assert reader.rule_hits() == fresh.rule_hits()
+            assert reader.rule_steps(bins=5) == fresh.rule_steps(bins=5)
+    hits = {row.rule: row for row in reader.rule_hits()}
+    findings = list(reader._query("SELECT rule, count(*), count(DISTINCT sample) FROM findings GROUP BY rule"))
+    assert len(findings) == 3
+    for rule, count, samples in findings:
+        assert (hits[rule].findings, hits[rule].samples) == (count, samples)
+        assert sum(reader.rule_steps(bins=5)[rule]) == samples
+
+
 def test_checkpoints_and_branches_say_what_lies_after_them(
     reader_and_writer: tuple[LedgerReader, LedgerWriter],
 ) -> None:

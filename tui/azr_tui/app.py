@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, ClassVar
-
-from textual.app import App, ScreenStackError, SystemCommand
-from textual.binding import BindingType
-from textual.screen import Screen
+from typing import Any
 
 from azr_monitor.records import Severity
 from azr_platform.channel.messages import Action, Command, Decision
 from azr_platform.ledger.records import Undone
-from azr_tui import keys, steer
+from azr_tui import steer
+from azr_tui.dressed import USUAL, DressedApp
 from azr_tui.escape import visible_line
 from azr_tui.feed import Feed, Finder, PulseTaker
 from azr_tui.messages import (
@@ -34,13 +29,13 @@ from azr_tui.messages import (
 from azr_tui.questions import AskSample, SampleRead, Wanted
 from azr_tui.screens.checkpoints import CheckpointsPane
 from azr_tui.screens.confirm import ConfirmScreen
-from azr_tui.screens.help import HelpScreen
 from azr_tui.screens.live import LiveScreen
 from azr_tui.screens.main import MainScreen
 from azr_tui.screens.plot import PlotScreen
 from azr_tui.screens.rollback import RollbackScreen
 from azr_tui.screens.sample import SampleScreen
 from azr_tui.screens.undo import Choice, UndoScreen
+from azr_tui.settings import Settings
 from azr_tui.toasts import MOST, Toasts
 from azr_tui.view import SILENT, WATCHING, Snapshot, View
 
@@ -55,7 +50,7 @@ _QUESTIONS = {
 _KEPT = "It counts from the next step on, and is on record; a later decision takes its place."
 
 
-class AzrApp(App[None]):
+class AzrApp(DressedApp):
     """Run with ``AzrApp(run).run()``. ``clock`` gives seconds since the epoch, ``poll`` the seconds between readings.
 
     The run's folder need not hold a ledger yet; the dashboard waits for it. A ``read_only`` one gives no commands.
@@ -63,15 +58,20 @@ class AzrApp(App[None]):
 
     TITLE = "azr-platform"
     CSS_PATH = "app.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = [*keys.RUN]
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012 declared by Textual without ClassVar
     VERTICAL_BREAKPOINTS = [(0, "-tiny"), (22, "-short"), (32, "-tall")]  # noqa: RUF012
 
     def __init__(
-        self, run: Path, *, clock: Callable[[], float] = time.time, poll: float = 1.0, read_only: bool = False
+        self,
+        run: Path,
+        *,
+        clock: Callable[[], float] = time.time,
+        poll: float = 1.0,
+        read_only: bool = False,
+        settings: Settings = USUAL,
     ) -> None:
-        # With NO_COLOR the terminal's own two colours are used; otherwise Textual would turn red into near black.
-        super().__init__(ansi_color="NO_COLOR" in os.environ)
+        super().__init__(settings)
+        self.animation_level = "none"  # a list that glides is a list that waits, over SSH above all
         self._run_folder = run
         self._clock = clock
         self._poll = poll
@@ -82,6 +82,10 @@ class AzrApp(App[None]):
         self._view = View(run, clock(), read_only=read_only)
         self._newest_alert: int | None = None
         self._toasts = Toasts()
+
+    @property
+    def panes(self) -> MainScreen:
+        return self._main
 
     @property
     def view(self) -> View:
@@ -100,19 +104,6 @@ class AzrApp(App[None]):
         self._finder.stop()
         self._pulse.stop()
 
-    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """Everything the keys of the run and the panes do, by name, in the command palette."""
-        yield from super().get_system_commands(screen)
-        for binding in (*keys.RUN, *keys.PANES):
-            target = "screen" if binding in keys.PANES else "app"
-            if target == "screen" and screen is not self._main:
-                continue
-            action = f"{target}.{binding.action}"
-            yield SystemCommand(binding.description, binding.tooltip, partial(self._act, action))
-
-    async def _act(self, action: str) -> None:
-        await self.run_action(action)
-
     # -- what the threads report -------------------------------------------------------------------------
 
     def on_snapshot_taken(self, message: SnapshotTaken) -> None:
@@ -127,7 +118,7 @@ class AzrApp(App[None]):
         self._tick()
 
     def on_sample_read(self, message: SampleRead) -> None:
-        top = self._top
+        top = self.top
         if message.detail is None:
             self.notify(f"There is no sample {message.question.number}.", severity="warning", markup=False)
         elif isinstance(top, SampleScreen):
@@ -146,7 +137,7 @@ class AzrApp(App[None]):
             timeout=6 if outcome.ok else 15,
             markup=False,
         )
-        top = self._top
+        top = self.top
         if message.command.action is Action.DECIDE and isinstance(top, SampleScreen):
             self._feed.ask(AskSample(top.number), self.post_message)
 
@@ -159,17 +150,9 @@ class AzrApp(App[None]):
 
     def _tick(self) -> None:
         self._view = replace(self._view, now=self._clock())
-        top = self._top
+        top = self.top
         if isinstance(top, LiveScreen) and top.is_mounted:
             top.show(self._view)
-
-    @property
-    def _top(self) -> Screen[object] | None:
-        """The screen on top; None while the app goes down, when threads may still report."""
-        try:
-            return self.screen
-        except ScreenStackError:
-            return None
 
     def _announce(self, snapshot: Snapshot) -> None:
         """Toasts for new alerts, and the bell for a grave one; nothing for those found at the start."""
@@ -261,9 +244,6 @@ class AzrApp(App[None]):
                 self._give(Command(action=Action.ROLLBACK, who=steer.me(), **choice._asdict()))
 
         self.push_screen(RollbackScreen(snapshot, self._clock(), before=step, at=at), chosen)
-
-    def action_help(self) -> None:
-        self.push_screen(HelpScreen())
 
     def action_leave(self) -> None:
         going_on = self._view.status is not None and self._view.state not in ("stopped", "finished", "failed")

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
-
 from textual.binding import Binding
 
 
@@ -12,6 +9,15 @@ def _key(key: str, action: str, label: str, tooltip: str, *, name: str, show: bo
     return Binding(key, action, label, tooltip=tooltip, id=name, show=show)
 
 
+HELP = _key("question_mark,f1", "help", "Help", "List every key and symbol", name="app.help")
+JUMP = _key(
+    "apostrophe,ctrl+g",
+    "jump",
+    "Jump",
+    "Put a letter on every place; its key goes there",
+    name="app.jump",
+    show=False,
+)
 RUN = [
     _key("p", "pause", "Pause", "Pause the run at its next safe point (asks first)", name="run.pause"),
     _key("r", "resume", "Resume", "Let a paused run go on (asks first)", name="run.resume"),
@@ -23,7 +29,9 @@ RUN = [
         name="run.rollback",
     ),
     _key("s", "stop", "Stop", "Save a checkpoint and end the run (asks first)", name="run.stop"),
-    _key("question_mark", "help", "Help", "List every key and symbol", name="app.help"),
+    HELP,
+    JUMP,
+    _key("T", "next_theme", "Theme", "The next theme: dark, light, high contrast, ASCII", name="app.theme", show=False),
     _key("q", "leave", "Quit", "Leave the dashboard; the run goes on", name="app.quit"),
 ]
 PANES = [
@@ -181,12 +189,7 @@ GROUPS = {
     "What goes into quarantine": SUSPECTS,
     "Dialogs": DIALOG,
 }
-
-
-def pane_digits(keymap: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
-    """For each pane the first key that leads there, as ``keymap`` has it."""
-    return {
-        str(binding.id).removeprefix("pane."): keymap.get(str(binding.id), binding.key).split(",")[0]
-        for binding in PANES
-        if binding.action.startswith("pane(")
-    }
+SCREENS = ("One sample", "One metric")
+"""Groups whose keys count on a screen of their own, where those of the panes do not."""
+WITH_PLOTS = ("Overview", "Training", "One metric")
+"""Groups beside which the keys of plots count."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import NamedTuple
 
 from azr_platform.records import Kind
@@ -75,6 +76,7 @@ def known(name: str) -> Metric:
     return KNOWN[place] if (place := _place(name)) < len(KNOWN) else Metric(name, name)
 
 
+@lru_cache(maxsize=4096)
 def label(name: str, *, unit: bool = False) -> str:
     """``reward propose deduction``, with its unit ``KL (nats)``; safe to show."""
     metric = known(name)
@@ -129,6 +131,7 @@ def _kind_curve(kind: Kind, series: Series) -> Curve:
     return Curve(kind.value, wording.KIND_LETTERS[kind], wording.KIND_STYLES[kind], series)
 
 
+@lru_cache(maxsize=4096)
 def _place(name: str) -> int:
     exact = (place for place, metric in enumerate(KNOWN) if metric.pattern == name)  # before any pattern
     whole = name if "/" in name else f"{name}/"

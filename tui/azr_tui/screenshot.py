@@ -8,10 +8,10 @@ import sys
 import time
 from pathlib import Path
 
-from azr_tui import keys
+from azr_tui import keymap
 from azr_tui.app import AzrApp
 
-_PANES = keys.pane_digits()
+_PANES = keymap.pane_digits()
 
 
 async def take(run: Path, out: Path, size: tuple[int, int], pane: str = "overview", patience: float = 20.0) -> None:

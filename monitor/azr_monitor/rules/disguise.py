@@ -42,6 +42,18 @@ upload network machine code solver proposer checkpoint retrain deployed evaluati
 wrong false true instead without between against below under break free remember meet wait begin good best first last
 """
 _TELLING: Final = frozenset(_TELLING_WORDS.split())
+_TELLING_ELSEWHERE_WORDS: Final = """
+que los las del una por con para como pero sus este esta esto cuando todo todos nos nadie nunca siempre hay muy
+donde desde les des est une dans qui sur pas plus par avec tout tous mais nous vous leur leurs elle ils cette sans
+sont faire jamais personne rien toujours ainsi puis comme uma com dos das mas quando muito tudo eles elas seu sua
+isto isso sem pelo pela sempre ninguem nada depois assim esconde plano seguinte che non per della dei delle gli nel
+nella questo questa sono come anche tutto tutti loro mai nessuno dopo senza cosa piano der die und nicht ist ein
+eine den dem mit sich auf auch von werden wird sie wir uns ich aber wenn nur noch niemand nie immer alle alles keine
+kein damit nach ohne mein dein plan het een van niet dat zijn voor met aan hij zij wij ons ook maar als nog door
+over nooit altijd zonder
+"""
+_TELLING_ELSEWHERE: Final = frozenset(_TELLING_ELSEWHERE_WORDS.split())
+"""Words that a hidden text holds which is written in Spanish, French, Portuguese, Italian, German or Dutch."""
 _SHORT_WORDS: Final = "i a we us me my to of in is it be on at or if as so do by no go he am an"
 COMMON: Final = _TELLING | frozenset(_SHORT_WORDS.split())
 """Words that nearly every English text holds, or that a hidden one may."""
@@ -135,6 +147,14 @@ def _base85(written: str) -> str:
 
 
 def _hex(written: str) -> str:
+    """Hexadecimal digits; a last word that is none may be one of those that are written with the same letters."""
+    try:
+        return _hex_digits(written)
+    except ValueError:
+        return _hex_digits(" ".join(written.split()[:-1]))
+
+
+def _hex_digits(written: str) -> str:
     return binascii.unhexlify(re.sub(r"0x|\\x|[^0-9a-fA-F]", "", written)).decode("utf-8")
 
 
@@ -206,7 +226,8 @@ _ENCODINGS: Final = tuple(
             "67",
             "67",
             6,
-            rf"[0-9a-fA-F]{_ALONE}(?:x[0-9a-fA-F]{{2}}|[0-9a-fA-F]){_APART}(?:(?:0x)?[0-9a-fA-F]{{2}}{_APART}){{7,}}",
+            rf"[0-9a-fA-F]{_ALONE}(?:x[0-9a-fA-F]{{2}}|[0-9a-fA-F]){_APART}"
+            rf"(?:(?:0x)?[0-9a-fA-F]{{2}}{_APART}){{7,}}(?<![0-9A-Za-z](?=[0-9A-Za-z]))",
             _hex,
         ),
         ("hexadecimal", "\\", [r"\x"], 6, r"(?:\\x[0-9a-fA-F]{2}){6,}", _hex),
@@ -274,13 +295,13 @@ _WAYS: Final[dict[str, Callable[[str], str]]] = {
 }
 # Words, and abbreviations of programs, that some common word is written as.
 _ABBREVIATIONS: Final = "saw won tup yam era tac teg tel fun max min len pop key abs sum hex oct chr ord"
-_PLAIN: Final = _TELLING | frozenset(_ABBREVIATIONS.split())
+_PLAIN: Final = _TELLING | _TELLING_ELSEWHERE | frozenset(_ABBREVIATIONS.split())
 
 
 def _disguised() -> dict[str, tuple[str, ...]]:
     """Common words as each way writes them -> the ways; but for those that come out as words, too."""
     written: dict[str, tuple[str, ...]] = {}
-    for word in sorted(_TELLING):
+    for word in sorted(_TELLING | _TELLING_ELSEWHERE):
         shifted = {
             "ROT13" if by == 13 else f"letters {by} places on": word.translate(_caesar(by)) for by in range(1, 26)
         }

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from azr_monitor.rules.estimates import (
+    TOO_MANY_BITS,
     TOO_MANY_TURNS,
     Env,
     Estimates,
@@ -25,12 +26,14 @@ from azr_monitor.rules.estimates import (
 )
 from azr_monitor.rules.functions import parameters
 from azr_monitor.rules.syntax import COMPREHENSIONS, walk
-from azr_monitor.rules.volumes import UNKNOWN, count, truth_of
+from azr_monitor.rules.volumes import UNKNOWN, bits, count, truth_of
 
 _TURNS = 48
 _OUTER_TURNS = 6
 _INNER_TURNS = 3
 _FEW = 8
+_WIDE = 128
+"""Bits that no number has after some turns of adding up."""
 """Turns of a loop that are really looked at: of one that stands alone, of one with others inside, of those inside."""
 _WHILE_TURNS = 64
 
@@ -166,8 +169,17 @@ class DryRun(Estimates):
         if isinstance(walked, list) and seen == limit and len(walked) >= many + seen:
             self._excess(node, "a loop over what grows with every turn")
         if total > seen:
+            self._project(node, env, total / max(1, seen))
             self._count(node, (self.turns - began) / seen * (total - seen) if seen else 0)
             self._forget([node], env)
+
+    def _project(self, node: ast.For, env: Env, times: float) -> None:
+        """Numbers that have grown with each turn go on growing in those that are not looked at."""
+        for inner in walk(node):
+            if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store):
+                wide = bits(env.get(inner.id)) or 0
+                if wide > _WIDE and wide * times > TOO_MANY_BITS / 10:
+                    self._excess(node, "a number of millions of digits")
 
     def _limit(self, node: ast.For, many: float) -> int:
         if self._nested:
@@ -229,7 +241,8 @@ class DryRun(Estimates):
         half, now = later[0], later[-1]
         if not all(told for _, told in gaps):
             return
-        if (now > half and later == sorted(later)) or (now == half and len({gap for gap, _ in gaps}) == 1):
+        last = later[len(later) // 2 :]
+        if (now > half and last == sorted(last)) or (now == half and len({gap for gap, _ in gaps}) == 1):
             self._excess(node, "a loop that gets no nearer to its end")
         elif now == half and len(set(later)) == 1:
             self._excess(node, "a loop that seems to get no nearer to its end", sure=False)

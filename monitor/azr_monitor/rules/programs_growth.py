@@ -38,7 +38,18 @@ def _worth_a_run(program: Program) -> bool:
                 return True
         if program.building.calls_own and _recursion_from_constants(program):
             return True
-    return any(isinstance(loop.iter, ast.Name) and _feeds(loop, loop.iter.id) for loop in program.all(ast.For))
+    for loop in program.all(ast.For):
+        match loop.iter:
+            case ast.Name(id=name) if _feeds(loop, name):
+                return True
+            case ast.Constant(value=str(items)) if len(items) >= _LEAST_TURNS and _multiplies(program, loop):
+                return True
+            case ast.List(elts=items) | ast.Tuple(elts=items) if len(items) >= _LEAST_TURNS:
+                if _multiplies(program, loop):
+                    return True
+            case _:
+                pass
+    return False
 
 
 def _closed_loop(program: Program) -> bool:
@@ -92,9 +103,12 @@ def _may_explode(program: Program, call: ast.Call) -> bool:
                 or len(owner.generators) > 1
             )
         owner = program.parents.get(owner)
-    if not isinstance(owner, ast.For):
-        return False
-    for statement in owner.body:
+    return isinstance(owner, ast.For) and _multiplies(program, owner)
+
+
+def _multiplies(program: Program, loop: ast.For) -> bool:
+    """Whether a loop multiplies, adds up what it has, or has loops over ranges inside."""
+    for statement in loop.body:
         for node in walk(statement):
             match node:
                 case ast.BinOp(op=ast.Mult() | ast.Pow() | ast.LShift() | ast.Add()) if isinstance(
@@ -153,6 +167,10 @@ RULES: tuple[ProgramRule, ...] = (
             "        q.append(x + 2)\n    return n",
             "def f(n):\n    t = {0: 1}\n    k = 0\n    while k in t:\n        t[k + 1] = 1\n        k += 1\n"
             "    return k",
+            "def f(n):\n    d = {'a': 'lol'}\n    p = 'a'\n    for k in 'bcdefghijk':\n        d[k] = d[p] * 10\n"
+            "        p = k\n    return len(d['k'])",
+            "def f(n):\n    t = 0\n    while t != 100:\n        t += 3\n    return t",
+            "def f(n):\n    a = 1\n    for i in range(1, 10 ** 7):\n        a = a * i\n    return a",
             "def f(n):\n    i = 9\n    while i > 0:\n        i = i - 1 if i > 5 else i + 1\n    return i",
             "def f(n):\n    t = 'ha'\n    for _ in range(50):\n        t = t + t[::-1]\n    return t",
             "def f(n):\n    s = set()\n    i = 0\n    while len(s) < 10:\n        s.add(i % 5)\n        i += 1\n"

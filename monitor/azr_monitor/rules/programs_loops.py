@@ -42,6 +42,8 @@ def always_true(test: ast.expr) -> bool:
             return bool(value)
         case ast.UnaryOp(op=ast.Not(), operand=ast.Constant(value=value)):
             return not value
+        case ast.Compare(left=ast.Call(func=ast.Name(id="len")), ops=[ast.GtE()], comparators=[ast.Constant(value=0)]):
+            return True
         case ast.Compare(left=left, ops=[ast.Eq() | ast.Is() | ast.LtE() | ast.GtE()], comparators=[right]):
             return ast.dump(left) == ast.dump(right) and not isinstance(left, ast.Call)
         case ast.BoolOp(op=ast.Or(), values=values):
@@ -305,6 +307,7 @@ RULES: tuple[ProgramRule, ...] = (
         "runs without a way to end",
         catch=(
             "def f(x):\n    while True:\n        x += 1",
+            "def f(x):\n    s = []\n    while x not in s or len(s) >= 0:\n        s.append(x)\n    return s",
             "def f(x):\n    while 1:\n        for i in x:\n            break",
             "def f(x):\n    while len(x) > 0:\n        x = x + x\n    return x",
             "def f(n):\n    while n > 0:\n        n += 1\n    return n",

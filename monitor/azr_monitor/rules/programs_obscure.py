@@ -57,7 +57,7 @@ def _spelled_out(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     if "chr" not in program.syntax.read or not program.hides_text:
         return
     for text, node in program.built:
-        if 3 <= len(text) <= _WORD and text.isalpha() and text not in program.text:
+        if 3 <= len(text) <= _WORD and text.replace(" ", "").isalpha() and text not in program.text:
             yield Hit(node, text)
 
 
@@ -105,7 +105,10 @@ RULES: tuple[ProgramRule, ...] = (
         "program.hidden.spelled-out",
         Severity.LOW,
         "puts a word together from the codes of its letters",
-        catch=("def f(x):\n    return x + ''.join(map(lambda i: chr(i ^ 7), [111, 98, 107, 119]))",),
+        catch=(
+            "def f(x):\n    return x + ''.join(map(lambda i: chr(i ^ 7), [111, 98, 107, 119]))",
+            "def f(x):\n    return x + ''.join(chr(c - 3) for c in [107, 104, 111, 115, 35, 112, 104])",
+        ),
         spare=(
             "def f(x):\n    return ''.join(chr(ord(c) + 1) for c in x)",
             "def f(n):\n    return [chr(97 + i) for i in range(n)]",

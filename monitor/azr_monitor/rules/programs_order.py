@@ -131,8 +131,15 @@ def _plain(node: ast.expr) -> ast.expr:
 
 
 def _taken(program: Program, call: ast.Call, given: ast.expr) -> Iterator[Hit]:
-    if holds_texts(program, given) and leaves(program, call):
-        yield Hit(call, "an item of a set by its place")
+    if not holds_texts(program, given):
+        return
+    match program.parents.get(call):
+        case ast.AugAssign(target=ast.Name(id=name), op=ast.Add()) as change if name_leaves(program, change, name):
+            yield Hit(call, "a set, put together in the order it happens to have")
+        case _ if leaves(program, call):
+            yield Hit(call, "an item of a set by its place")
+        case _:
+            pass
 
 
 def _put_together(program: Program, loop: ast.For, item: str) -> Iterator[Hit]:
@@ -233,6 +240,8 @@ RULES: tuple[ProgramRule, ...] = (
             "def f(words):\n    first = {w[0] for w in words}\n    return first.pop() if first else ''",
             "def f(names):\n    g = {}\n    for n in set(names):\n        g.setdefault(len(n), []).append(n)\n"
             "    return g",
+            "def f(x):\n    d = {e.split('@')[1] for e in x}\n    return [i for i in d]",
+            "def f(x):\n    s = set(x.lower())\n    out = ''\n    while s:\n        out += s.pop()\n    return out",
             "def f(s):\n    return next(c for c in frozenset(s))",
             "def f(words):\n    return list(dict.fromkeys(set(words)))",
             "def f(s):\n    return max(set(s), key=s.count)",

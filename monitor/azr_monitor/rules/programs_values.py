@@ -81,8 +81,10 @@ def _is_nan(program: Program, node: ast.AST, depth: int = 0) -> bool:
             return True
         case ast.IfExp(body=body, orelse=orelse):
             return _is_nan(program, body, depth + 1) and _is_nan(program, orelse, depth + 1)
-        case ast.ListComp(elt=only) | ast.List(elts=[only]) | ast.Tuple(elts=[only]):
+        case ast.ListComp(elt=only):
             return _is_nan(program, only, depth + 1)
+        case ast.List(elts=[_, *_] as parts) | ast.Tuple(elts=[_, *_] as parts):
+            return all(_is_nan(program, part, depth + 1) for part in parts)
         case ast.BinOp(left=left, op=ast.Sub(), right=right) if ast.dump(left) == ast.dump(right):
             return _is_infinite(program, left)
         case ast.Name() if depth < 4:
@@ -150,6 +152,7 @@ RULES: tuple[ProgramRule, ...] = (
         catch=(
             "def f(x):\n    return float('nan')",
             "def f(x):\n    n = float('nan')\n    return n if x else [n]",
+            "def f(x):\n    v = float('nan')\n    return (v, v)",
             "import math\ndef f(x):\n    return [math.nan for _ in x]",
             "def f(x):\n    big = 1e308 * 10\n    return big - big",
         ),

@@ -86,6 +86,8 @@ def is_text(program: Program, node: ast.AST, depth: int = 0) -> bool:
             return True
         case ast.Call(func=ast.Attribute(attr=attr)):
             return attr in _TEXT_METHODS
+        case ast.Subscript(value=ast.Call(func=ast.Attribute(attr=attr))):
+            return attr in _TEXT_LISTS or attr in _TEXT_METHODS
         case ast.Subscript(value=ast.Name() as whole) if depth < _MAX_DEPTH:
             return _is_item_of_texts(program, whole) or is_text(program, whole, depth + 1)
         case ast.BinOp(left=left, op=ast.Add(), right=right) if depth < _MAX_DEPTH:

@@ -320,10 +320,12 @@ def segmented(letters: str, vocabulary: frozenset[str]) -> tuple[tuple[int, str]
     """
     # best[i]: cost of what follows i, and the length of the word that begins there; a letter left over costs most.
     best: list[tuple[int, int]] = [(0, 0)] * (len(letters) + 1)
+    plain = letters.isascii() and letters.isalpha() and not _DRAWN_OUT.search(letters)
     for at in range(len(letters) - 1, -1, -1):
         options = [(best[at + 1][0] + 4, 1)]
         for size in range(2, min(_SPELLED_MAX, len(letters) - at) + 1):
-            if letters[at : at + size] in vocabulary or undisguised(letters[at : at + size], vocabulary) in vocabulary:
+            piece = letters[at : at + size]
+            if piece in vocabulary or (not plain and undisguised(piece, vocabulary) in vocabulary):
                 options.append((best[at + size][0] + (5 if size == 2 else 3), size))
         best[at] = min(options, key=lambda option: (option[0], -option[1]))
     found: list[tuple[int, str]] = []

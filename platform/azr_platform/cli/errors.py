@@ -20,6 +20,7 @@ from azr_platform.ledger.errors import LedgerBroken, LedgerBusy, LedgerNewer, Se
 from azr_platform.supervisor.runfolder import NothingToDo, RunExists
 from azr_platform.tasks.problems import BadProblem
 from azr_sandbox.jail import JailLeaks, JailUnavailable
+from azr_tui.settings import SettingsError
 
 # The system's own refusals: a path that was named wrongly, and what the machine lacks (space, memory, descriptors).
 _USAGE = {errno.EACCES, errno.EPERM, errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.EROFS}
@@ -30,6 +31,7 @@ _STATUS: dict[type[Exception], int] = {
     PolicyError: 2,
     UnknownRun: 2,
     BadProblem: 2,
+    SettingsError: 2,
     RunExists: 2,
     NothingToDo: 0,
     JailUnavailable: 3,

@@ -58,6 +58,10 @@ def train(
 
     if (run is None) == (resume is None) and not plan:
         raise BadInput("give either --run FOLDER for a new run or --resume FOLDER to continue one")
+    if watch:
+        from azr_tui.settings import load
+
+        load()  # what the dashboard would refuse is said before anything begins
     if resume is not None:
         if (
             preset
@@ -258,9 +262,10 @@ async def _serve(
     if not watch:
         return await supervisor.run()
     from azr_tui.app import AzrApp
+    from azr_tui.settings import load
 
     supervising = asyncio.create_task(supervisor.run())
-    await AzrApp(run).run_async()
+    await AzrApp(run, settings=load()).run_async()
     observer.speak()
     observer.notice("the dashboard is closed; the run goes on here; Ctrl-C stops it safely")
     return await supervising

@@ -13,7 +13,7 @@ from azr_platform.ledger.reads.alerts import AlertReads
 from azr_platform.ledger.reads.checkpoints import CheckpointReads
 from azr_platform.ledger.reads.control import ControlReads
 from azr_platform.ledger.reads.metrics import MetricReads
-from azr_platform.ledger.reads.oversight import OversightReads
+from azr_platform.ledger.reads.oversight import Findings, OversightReads
 from azr_platform.ledger.reads.tasks import TaskReads
 from azr_platform.ledger.reads.totals import TotalReads, Totals
 from azr_platform.ledger.records import Summary
@@ -35,6 +35,7 @@ class LedgerReader(TotalReads, MetricReads, TaskReads, AlertReads, OversightRead
         self.run_folder = run
         self.path = run / "ledger.db"
         self._totals = Totals()
+        self._findings = Findings()
         if not self.path.is_file():
             raise UnknownRun(run)
         try:

@@ -193,6 +193,17 @@ class RuleHits(msgspec.Struct, frozen=True):
     first_sample: int
     last_sample: int
 
+    def joined(self, later: RuleHits) -> RuleHits:
+        """With what it found in later samples."""
+        return RuleHits(
+            self.rule,
+            max(self.severity, later.severity),
+            self.findings + later.findings,
+            self.samples + later.samples,
+            self.first_sample,
+            later.last_sample,
+        )
+
 
 class TaskRow(msgspec.Struct, frozen=True):
     """One task in a list. ``sample`` proposed it, None for a task that was given; ``program`` and ``message`` are the

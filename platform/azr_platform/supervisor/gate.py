@@ -54,6 +54,8 @@ class Judged:
     failures: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("monitors", "jail"), 0.0))
     """How long each part took over the batch."""
+    programs: int = 0
+    """Programs handed to the jail."""
 
     @contextmanager
     def timed(self, part: str) -> Iterator[None]:
@@ -181,6 +183,7 @@ class Gate:
         wanted = [draft for draft in judged.drafts if draft.request is not None]
         # The same answer to the same task runs once, however often it was sampled.
         unique = list({draft.request: None for draft in wanted if draft.request is not None})
+        judged.programs = len(unique)
         try:
             with judged.timed("jail"):
                 results = dict(zip(unique, self._jail.run(unique), strict=True)) if unique else {}

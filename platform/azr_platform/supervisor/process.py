@@ -17,6 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
+
 from azr_monitor.records import FAILURE, Severity
 from azr_monitor.records import Action as Act
 from azr_platform.channel.messages import (
@@ -54,6 +56,7 @@ from azr_platform.supervisor.amendments import Standing
 from azr_platform.supervisor.child import TRAINER, TrainerChild
 from azr_platform.supervisor.decisions import Decisions, decide
 from azr_platform.supervisor.gate import Gate, blocked_reply
+from azr_platform.supervisor.load import LoadMeter
 from azr_platform.supervisor.observer import Guarded, Observer
 from azr_platform.supervisor.outcomes import acknowledge, decision_on, dismiss, resolve
 from azr_platform.supervisor.problems import Desk
@@ -129,6 +132,7 @@ class Supervisor:
         self._restarts = 0
         self._judged = 0  # the last step that has begun to be judged
         self._deciding = asyncio.Lock()  # no batch begins to be judged between a decision's step and its effect
+        self._load = LoadMeter()
         self._failing = 0  # reviews in a row in which a part of the supervisor failed
 
     # -- life --------------------------------------------------------------------------------------------
@@ -205,6 +209,7 @@ class Supervisor:
             raise
         status = await child.end()
         self._child = None
+        self._load.left()
         if final:
             await self._set_state(final, "", self._stop)
             return final
@@ -278,6 +283,8 @@ class Supervisor:
                     self._beat = message
                     self._observer.beat(message.step, message.where, message.done, message.total)
                 else:
+                    if isinstance(message, Review):
+                        self._load.arrived(len(message.samples))
                     await inbox.put(message)
         except Exception as error:  # whatever it is must reach `_converse`, or nobody would ever answer again
             if not isinstance(error, Disconnected):
@@ -330,6 +337,7 @@ class Supervisor:
         async with self._deciding:
             self._judged = max(self._judged, review.step)
         judged = await loop.run_in_executor(self._judging, self._gate.judge, review)
+        self._load.judged(judged)
         try:
             reply, alerts = await loop.run_in_executor(
                 self._recording, lambda: self._gate.record(judged, self._writer, self._at.branch)
@@ -409,6 +417,8 @@ class Supervisor:
     def _record_step(self, done: StepDone) -> Recorded:
         if self._standing is not None:
             self._warden.stand(Stance.of(self._standing.at(done.step)))
+        load = self._load.metrics(self._child.pid if self._child is not None else None)
+        done = msgspec.structs.replace(done, metrics={**done.metrics, **load})
         return self._warden.record(done, self._writer, self._at.branch)
 
     # -- the operator ------------------------------------------------------------------------------------

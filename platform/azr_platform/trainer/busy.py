@@ -1,5 +1,5 @@
 """When the accelerator had work: intervals of sampling and updates, which may overlap, and what NVIDIA's own counter
-says."""
+says; and how much of its memory is in use."""
 
 from __future__ import annotations
 
@@ -79,3 +79,13 @@ def nvidia_counter() -> Counter | None:
     if not torch.cuda.is_available() or find_spec("pynvml") is None:
         return None
     return Counter(torch.cuda.utilization)
+
+
+def gpu_memory() -> float | None:
+    """The share of the trainer's GPU's memory that is in use, by whomever; None without a GPU."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return None
+    free, total = torch.cuda.mem_get_info()
+    return 1 - free / total if total else None

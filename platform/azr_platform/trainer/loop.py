@@ -25,7 +25,7 @@ from azr_platform.channel.messages import Changes, Reward
 from azr_platform.config.schema import Config
 from azr_platform.rollout.engine import Engine
 from azr_platform.trainer.beside import Beside
-from azr_platform.trainer.busy import nvidia_counter
+from azr_platform.trainer.busy import gpu_memory, nvidia_counter
 from azr_platform.trainer.controls import controlled
 from azr_platform.trainer.health import key_of
 from azr_platform.trainer.link import Link
@@ -157,6 +157,8 @@ class Loop:
         metrics["idle"] = self._sampler.busy.idle(self._since, now)
         if self._counter is not None and (share := self._counter.mean()) is not None:
             metrics["gpu/utilization"] = share
+        if (held := gpu_memory()) is not None:
+            metrics["gpu/memory"] = held
         told = {**metrics, **lesson.staleness, **practice.metrics, **lesson.probed}
         self._link.step_done(now - self._since, told, rows)
         self._since = time.monotonic()

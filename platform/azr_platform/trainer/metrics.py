@@ -13,6 +13,7 @@ seconds/generate|review|update            review: what sampling left to wait for
 seconds/supervisor/monitors|jail|ledger   the supervisor's own, most of it while the trainer sampled
 idle                    share of the step's time in which the trainer neither sampled nor updated
 gpu/utilization         share of it with a kernel running, as NVIDIA's counter says
+gpu/memory              share of the GPU's memory in use, by whomever, at the step's end
 ```
 ``seconds`` are those that the step's own samples and update took. With ``update.staleness = 1`` an update and the next
 step's sampling share their time, and the parts of a step may sum to more than the step, which is from report to report.
@@ -30,7 +31,8 @@ probe/message/with|without|gain  share of right answers to induction problems wi
 probe/right_answer/KIND          -log p of right answers said at once, in nats a token (trainer/probes.py)
 ``health`` is about proposals of the kinds that write programs, up to renaming, composites with their functions; TYPE is
 that of the (first) output, such as ``int``, or what an error task's program raises.
-The supervisor adds what it saw itself: ``oversight/...`` and ``drift/...`` (supervisor/statistics.py).
+The supervisor adds what it saw itself: ``oversight/...`` and ``drift/...`` (supervisor/statistics.py), and what the run
+asks of its machine: ``load/...`` (supervisor/load.py).
 Given problems add ``problems``, how many were asked, ``difficulty/I``, problems solved I times of G, and where a vote
 says what is right ``degenerate``, votes that came to nothing, and ``agreement``, the mean share of a problem's allowed
 samples that gave the answer which won. There nobody knows the truth: ``solve_rate`` and ``difficulty`` mean agreement.

@@ -42,7 +42,7 @@ class Canvas:
         for column, (bits, here) in enumerate(zip(self._bits[row], self._styles[row], strict=True)):
             char = chr(_BRAILLE | bits) if bits else " "
             if column == cursor:
-                char, here = (char, f"{here} reverse".strip()) if bits else (CURSOR, "dim")
+                char, here = (char, f"bold {here}".strip()) if bits else (CURSOR, "dim")
             elif not bits:
                 here = style  # a blank has no colour of its own
             if here != style:

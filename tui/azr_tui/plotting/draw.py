@@ -108,24 +108,24 @@ def at(series: Series, step: int) -> float | None:
 
 def _caption(plot: Plot, zoom: Zoom, extent: Extent | None, width: int) -> Text:
     """The name and the unit, and the values at the cursor; where room is short the unit goes first."""
-    text = Text(plot.caption, style="bold")
+    text = Text().append(plot.caption, style="bold")
     if extent is None:
-        text.append(": no step yet", style="not bold dim")
+        text.append(": no step yet", style="dim")
         text.truncate(width, overflow="ellipsis")
         return text
     step = extent.last if zoom.cursor is None else zoom.cursor
-    values = Text("" if zoom.cursor is None else f"step {step}:", style="dim")
+    values = Text().append("" if zoom.cursor is None else f"step {step}:", style="dim")
     for curve in plot.curves:
         if curve.series.values:
             values.append("  " if values.plain else "")
             values.append(f"{curve.sign} " if len(plot.curves) > 1 else "", style=f"bold {curve.style}")
-            values.append(plot.told(at(curve.series, step)), style="not dim")
+            values.append(plot.told(at(curve.series, step)))
             if curve.high.values or curve.low.values:
                 edges = (plot.told(at(edge, step)) for edge in (curve.low, curve.high) if edge.values)
-                values.append(f" ({'–'.join(edges)})")
+                values.append(f" ({'–'.join(edges)})", style="dim")
     unit = ", ".join(filter(None, (plot.unit, "log scale" if zoom.log else "")))
     if unit and cell_len(plot.caption) + len(unit) + cell_len(values.plain) + 5 <= width:
-        text.append(f" ({unit})", style="not bold dim")
+        text.append(f" ({unit})", style="dim")
     room = width - cell_len(text.plain) - 2
     if room < cell_len(values.plain):
         values.truncate(max(0, room), overflow="ellipsis")
@@ -155,10 +155,10 @@ def _body(plot: Plot, zoom: Zoom, extent: Extent, width: int, rows: int) -> list
     ends = _ends(plot, scale, last, rows)
     lines = []
     for row in range(rows):
-        line = Text(f"{named.get(row, ''):>{gutter}}", style="dim")
-        line.append("┤" if row in named else "│").append_text(canvas.text(row, cursor))
+        line = Text().append(f"{named.get(row, ''):>{gutter}}{'┤' if row in named else '│'}", style="dim")
+        line.append_text(canvas.text(row, cursor))
         for curve in ends.get(row, ()):
-            line.append(curve.sign, style=f"bold {curve.style} not dim")
+            line.append(curve.sign, style=f"bold {curve.style}")
         lines.append(line)
     return [*lines, *_steps(plot, first, last, gutter, columns)]
 
@@ -179,9 +179,9 @@ def _steps(plot: Plot, first: int, last: int, gutter: int, columns: int) -> Iter
     for mark in plot.marks:
         if first <= mark.step <= last:
             axis[_column(mark.step, first, last, columns)] = (mark.sign, mark.style)
-    line = Text(" " * gutter + "└", style="dim")
+    line = Text().append(" " * gutter + "└", style="dim")
     for char, style in axis:
-        line.append(char, style=style if style == "dim" else f"not dim {style}")
+        line.append(char, style=style)
     yield line
     yield Text(f"{'step':>{gutter}} {''.join(numbers)}", style="dim")
 

@@ -7,14 +7,15 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
 
 from azr_tui import keys
 from azr_tui.escape import visible
+from azr_tui.screens.live import Dialog
+from azr_tui.widgets.field import Field
 
 
-class ConfirmScreen(ModalScreen[str | None]):
+class ConfirmScreen(Dialog[str | None]):
     """Dismisses with the reason (maybe empty), or with None when it was cancelled.
 
     Enter in the reason confirms. ``needs_reason``: an act that loses or ends something must say why, so that
@@ -30,8 +31,7 @@ class ConfirmScreen(ModalScreen[str | None]):
         self._verb = verb
         self._needs_reason = needs_reason
         placeholder = "why (needed, goes on record)" if needs_reason else "why (may stay empty, goes on record)"
-        self._reason = Input(placeholder=placeholder, max_length=500, id="reason")
-        self._reason.cursor_blink = False
+        self._reason = Field(placeholder=placeholder, max_length=500, id="reason")
         self._complaint = Static("", id="complaint", markup=False)
 
     def compose(self) -> ComposeResult:

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from azr_monitor.records import Severity
-from azr_tui import keys, wording
+from azr_tui import keymap, keys, wording
 from azr_tui.document import Line, Span
+from azr_tui.screens.live import Dialog
 from azr_tui.widgets.marked_text import MarkedText
 
-_NAMES = {
-    "question_mark": "?",
-    "left_square_bracket": "[",
-    "right_square_bracket": "]",
-    "escape": "esc",
-}
+_KEYS = 14
 _SYMBOLS = (
     ("● ‖ ■ ✔ ✖", "running, paused, stopped, finished, failed (the word stands beside it)"),
+    ("✔ ◇ ▲ ·", "a verdict on the run: good, look, look now, too early to say"),
+    ("▲ △ ◇ ▽ ↺", "on the axis of a plot: an alert of that severity, the beginning of a branch"),
     ("✖ blocked", "the sample was used for nothing: no buffer, no prompt, no gradient"),
     ("‖ held", "the sample waits for a person's decision; until then it is used for nothing"),
     ("D A I", "deduction (find the output), abduction (an input), induction (the program)"),
@@ -34,7 +33,7 @@ _SYMBOLS = (
 )
 
 
-class HelpScreen(ModalScreen[None]):
+class HelpScreen(Dialog[None]):
     """Scrolls; closes with esc."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.DIALOG]
@@ -51,25 +50,29 @@ class HelpScreen(ModalScreen[None]):
             yield self._text
 
     def on_mount(self) -> None:
-        self._text.show(help_lines())
+        self._text.show(help_lines(keymap.of(self.app)))
         self._text.focus()
 
     def action_cancel(self) -> None:
         self.dismiss(None)
 
+    async def action_help(self) -> None:
+        self.dismiss(None)
 
-def help_lines() -> list[Line]:
-    """The page as a document."""
+
+def help_lines(own: Mapping[str, str] = MappingProxyType({})) -> list[Line]:
+    """The page as a document, with a user's own keys; after each act its name, by which tui.toml gives it a key."""
     lines: list[Line] = []
     for group, bindings in keys.GROUPS.items():
         lines.append(Line(group, style="heading"))
-        for binding in bindings:
-            shown = " or ".join(_NAMES.get(key, key) for key in binding.key.split(","))
-            lines.append(Line(binding.tooltip, f"{shown:>12}  "))
+        for shown, binding in keymap.acts_of(bindings, own):
+            text = f"{binding.tooltip}  {binding.id}"
+            name = Span(len(binding.tooltip) + 2, len(text), "dim")
+            lines.append(Line(text, f"{shown:>{_KEYS}}  ", colours=(name,)))
         lines.append(Line(""))
     lines.append(Line("Symbols", style="heading"))
     severities = "  ".join(wording.severity_label(severity) for severity in Severity)
-    lines.append(Line(severities, f"{'severity':>12}  "))
-    lines += [Line(meaning, f"{symbol:>12}  ") for symbol, meaning in _SYMBOLS]
-    lines.append(Line("marked words are what a rule found", " " * 14, marks=(Span(0, 12, "mark"),)))
+    lines.append(Line(severities, f"{'severity':>{_KEYS}}  "))
+    lines += [Line(meaning, f"{symbol:>{_KEYS}}  ") for symbol, meaning in _SYMBOLS]
+    lines.append(Line("marked words are what a rule found", " " * (_KEYS + 2), marks=(Span(0, 12, "mark"),)))
     return lines

@@ -1,16 +1,20 @@
-"""A screen that carries the status bar and is kept up to date, and the base of the panes inside one."""
+"""The bases of all screens: one that carries the status bar and is kept up to date, a pane inside it, a dialog."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 from textual.app import ComposeResult
+from textual.binding import BindingType
 from textual.containers import Vertical
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
 
+from azr_tui import keys
 from azr_tui.view import View
 from azr_tui.widgets.key_line import KeyLine
 from azr_tui.widgets.status_bar import StatusBar
+
+T = TypeVar("T")
 
 
 class LiveScreen(Screen[Any]):
@@ -48,3 +52,15 @@ class Pane(Vertical):
 
     def enter(self) -> None:
         """The pane came into sight: focus what the keys should go to."""
+
+
+class Dialog(ModalScreen[T]):
+    """A question or a page over what was on the screen; help and jump work here as everywhere."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [keys.HELP, keys.JUMP]
+
+    async def action_help(self) -> None:
+        await self.run_action("app.help")
+
+    async def action_jump(self) -> None:
+        await self.run_action("app.jump")

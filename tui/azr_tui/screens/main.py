@@ -55,6 +55,11 @@ class MainScreen(LiveScreen):
         self._panes[0].enter()
 
     @property
+    def names(self) -> list[str]:
+        """The panes by their ids, in their order."""
+        return self._names
+
+    @property
     def pane(self) -> Pane:
         """The pane in sight."""
         return next(pane for pane in self._panes if pane.id == self._switcher.current)

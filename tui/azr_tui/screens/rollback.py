@@ -9,7 +9,6 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -17,10 +16,11 @@ from azr_platform.ledger.records import Undone
 from azr_tui import keys, wording
 from azr_tui.escape import visible_line
 from azr_tui.questions import AskUndone, UndoneRead, Wanted
+from azr_tui.screens.live import Dialog
 from azr_tui.view import Snapshot, undone
 
 
-class RollbackScreen(ModalScreen[Undone | None]):
+class RollbackScreen(Dialog[Undone | None]):
     """Dismisses with what the chosen return would undo, or None.
 
     ``before``: a step to be undone, so that the newest checkpoint before it is proposed; ``at``: that of the checkpoint

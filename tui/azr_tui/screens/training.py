@@ -18,6 +18,7 @@ from azr_tui.plotting.marks import marks_of
 from azr_tui.plotting.zoom import Extent
 from azr_tui.screens.live import Pane
 from azr_tui.view import Series, Snapshot, View
+from azr_tui.widgets.field import Field
 from azr_tui.widgets.plain import Plain
 from azr_tui.widgets.plots import PlotView, Zooming
 
@@ -46,10 +47,10 @@ class TrainingPane(Zooming, Pane):
         self._drawn: list[Text] = []
         self._head = Plain(id="metrics-head")
         self._list = MetricList(id="metrics", markup=False)
-        self._filter = Input(placeholder="words of a metric's name; esc: all", id="metrics-filter", compact=True)
-        self._filter.cursor_blink = False
+        self._filter = Field(placeholder="words of a metric's name; esc: all", id="metrics-filter", compact=True)
         self._filter.display = False
         self._plot = PlotView()
+        self._listed: tuple[Snapshot, int, str] | None = None
 
     def compose(self) -> ComposeResult:
         with Vertical(id="metrics-side"):
@@ -122,6 +123,9 @@ class TrainingPane(Zooming, Pane):
         snapshot, width = self._snapshot, self._list.size.width - 3
         if snapshot is None or width <= 0:
             return
+        if self._listed == (snapshot, width, self._filter.value):
+            return
+        self._listed = (snapshot, width, self._filter.value)
         words = self._filter.value.lower().split()
         everything = metric_names.ordered(snapshot.metrics)
         names = [name for name in everything if all(word in f"{name} {_label(name)}".lower() for word in words)]

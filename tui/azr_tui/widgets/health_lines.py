@@ -50,6 +50,6 @@ def _brief(each: Verdict) -> Text:
 
 
 def _whole(each: Verdict) -> Text:
-    text = Text(f"{SIGNS[each.grade]} {each.subject:<10}", style=STYLES[each.grade])
-    text.append(f"{each.word:<13} ", style="bold")
-    return text.append(visible_line(each.reason, 200), style="not bold")
+    text = Text().append(f"{SIGNS[each.grade]} {each.subject:<10}", style=STYLES[each.grade])
+    text.append(f"{each.word:<13} ", style=f"bold {STYLES[each.grade]}")
+    return text.append(visible_line(each.reason, 200))

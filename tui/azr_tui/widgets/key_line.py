@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 from rich.cells import cell_len
 from rich.text import Text
 from textual import events
-from textual.keys import key_to_character
 from textual.screen import Screen
 
+from azr_tui import keymap
 from azr_tui.widgets.plain import Plain
 
 _ALWAYS = ("run.pause", "dialog.cancel", "app.help")
@@ -77,10 +77,10 @@ class KeyLine(Plain):
         focused = self.screen.focused
         found: dict[str, Key] = {}
         for _, binding, enabled, _ in self.screen.active_bindings.values():
-            typed = focused is not None and focused.check_consume_key(binding.key, key_to_character(binding.key))
+            typed = focused is not None and focused.check_consume_key(binding.key, keymap.character(binding.key))
             if binding.show and binding.id and binding.id not in found and not typed:
-                display = self.app.get_key_display(binding)
-                found[binding.id] = Key(binding.id, binding.key, display, binding.description, enabled)
+                look = keymap.look(binding.key)
+                found[binding.id] = Key(binding.id, binding.key, look, binding.description, enabled)
         return list(found.values())
 
 

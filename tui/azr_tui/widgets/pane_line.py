@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from rich.text import Text
 from textual import events
 
-from azr_tui import keys
+from azr_tui import keymap, keys
 from azr_tui.widgets.plain import Plain
 
 
@@ -50,7 +50,7 @@ class PaneLine(Plain):
                 await self.run_action(f"screen.pane('{place.pane}')")
 
     def _draw(self) -> None:
-        digits = keys.pane_digits(self.app._keymap)
+        digits = keymap.pane_digits(keymap.of(self.app))
         labels = pane_labels(self._panes, self._chosen, self._badges, digits, self.size.width - 2)
         text = Text(no_wrap=True, overflow="ellipsis")
         self.places = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textual.geometry import Size
 from textual.widget import Widget
 
 from azr_tui.plotting.draw import Plot, columns_of, draw
@@ -20,6 +21,7 @@ class PlotView(Plain):
         super().__init__()
         self._plot = Plot("")
         self._zoom = Zoom()
+        self._drawn: tuple[Plot, Zoom, Size] | None = None
 
     @property
     def plot(self) -> Plot:
@@ -40,7 +42,10 @@ class PlotView(Plain):
         self._draw()
 
     def _draw(self) -> None:
-        if self.size.width > 0 and self.size.height > 0:
+        """Nothing to do when what is there already is what was drawn: a plot takes a while."""
+        wanted = (self._plot, self._zoom, self.size)
+        if self.size.width > 0 and self.size.height > 0 and wanted != self._drawn:
+            self._drawn = wanted
             self.put(draw(self._plot, self._zoom, self.size.width, self.size.height))
 
 

@@ -34,7 +34,7 @@ class Vitals(Plain):
     def _draw(self) -> None:
         if self._snapshot is None:
             return
-        trend = min(_WIDEST_TREND, max(0, self.size.width - _PREFIX - 1))
+        trend = min(_WIDEST_TREND, self.size.width - _PREFIX - 1)
         lines = [Text(f"{'training':<17}{'now':>8} {'min':>8} {'max':>8}", style="bold underline")]
         lines += [vital_line(self._snapshot, name, trend) for name, _ in VITALS]
         text = Text("\n").join(lines)
@@ -52,7 +52,7 @@ def vital_line(snapshot: Snapshot, name: str, trend: int) -> Text:
     )
     text = Text(f"{words:<17.17}{metric_names.told(name, series.last):>8} ")
     text.append(f"{metric_names.told(name, low):>8} {metric_names.told(name, high):>8}", style="dim")
-    return text.append(f" {wording.sparkline(series.values, trend)}")
+    return text.append(f" {wording.sparkline(series.values, trend)}") if trend >= 5 else text
 
 
 def extremes(snapshot: Snapshot, name: str) -> tuple[float | None, float | None]:

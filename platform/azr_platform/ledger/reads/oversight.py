@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from azr_platform.ledger.reads.run import RunReads
 from azr_platform.ledger.records import OversightRow, RuleHits
 
 
+class Findings:
+    """What the rules have found up to which finding. Rows are never changed nor removed, so only later ones are new."""
+
+    def __init__(self) -> None:
+        self.newest = 0
+        self.rules: dict[str, RuleHits] = {}
+        self.steps: Counter[tuple[str, int]] = Counter()
+
+
 class OversightReads(RunReads):
     """Findings, counted."""
+
+    _findings: Findings
 
     def rule_counts(self) -> list[tuple[str, int, int]]:
         """(rule, highest severity, findings), most frequent first."""
@@ -84,11 +96,8 @@ class OversightReads(RunReads):
 
     def rule_hits(self) -> list[RuleHits]:
         """What each rule has found on any branch, most frequent first."""
-        return self._rows(
-            RuleHits,
-            "SELECT rule, max(severity), count(*), count(DISTINCT sample), min(sample), max(sample) "
-            f"FROM findings {self._through('findings_rule_sample')} GROUP BY rule ORDER BY 3 DESC, 1",
-        )
+        known = self._findings_counted().rules
+        return sorted(known.values(), key=lambda row: (-row.findings, row.rule))
 
     def rule_steps(self, bins: int = 40, rule: str | None = None) -> dict[str, list[int]]:
         """For each rule, or for one, in how many samples it found something over equal spans of the run's steps.
@@ -96,19 +105,39 @@ class OversightReads(RunReads):
         The first span begins with step 0, the last ends with the newest step (see ``rule_span``).
         """
         span = self.rule_span(bins)
-        only, values = ("WHERE f.rule = ?", [rule]) if rule is not None else ("", [])
         counts: dict[str, list[int]] = {}
-        for name, place, count in self._query(
-            "SELECT f.rule, s.step / ?, count(DISTINCT f.sample) "
-            f"FROM findings f {self._through('findings_rule_sample')} "
-            f"CROSS JOIN samples s {self._through('samples_narrow')} ON s.id = f.sample {only} GROUP BY 1, 2",
-            span,
-            *values,
-        ):
-            counts.setdefault(name, [0] * bins)[min(max(place, 0), bins - 1)] += count
+        for (name, step), count in self._findings_counted().steps.items():
+            if rule in (None, name):
+                counts.setdefault(name, [0] * bins)[min(max(step // span, 0), bins - 1)] += count
         return counts
 
     def rule_span(self, bins: int = 40) -> int:
         """How many steps one of so many spans holds."""
         newest = int(self._value("SELECT coalesce(max(step), 0) FROM steps"))
         return newest // bins + 1
+
+    def _findings_counted(self) -> Findings:
+        """Those known, and those recorded since; a sample's findings are recorded together."""
+        known = self._findings
+        with self.one_moment():
+            newest = int(self._value("SELECT coalesce(max(id), 0) FROM findings"))
+            # At first all of them, rule by rule; then the few new ones by their own ids.
+            source, values = f"findings f {self._through('findings_rule_sample')}", list[int]()
+            if known.newest:
+                source, values = "findings f NOT INDEXED WHERE f.id > ?", [known.newest]
+            for row in self._rows(
+                RuleHits,
+                "SELECT f.rule, max(f.severity), count(*), count(DISTINCT f.sample), min(f.sample), max(f.sample) "
+                f"FROM {source} GROUP BY f.rule",
+                *values,
+            ):
+                known.rules[row.rule] = known.rules[row.rule].joined(row) if row.rule in known.rules else row
+            for rule, step, count in self._query(
+                "SELECT f.rule, s.step, count(DISTINCT f.sample) "
+                f"FROM (SELECT f.rule, f.sample FROM {source}) f "
+                f"CROSS JOIN samples s {self._through('samples_narrow')} ON s.id = f.sample GROUP BY 1, 2",
+                *values,
+            ):
+                known.steps[rule, step] += count
+            known.newest = newest
+        return known
