@@ -120,7 +120,7 @@ class DressedApp(App[None]):
 
     async def _act_in(self, pane: str, binding: Binding) -> None:
         self._to_panes()
-        self.panes.action_pane(pane)
+        await self.panes.action_pane(pane)
         await self.run_action(binding.action, self.panes.pane)
 
     async def _act_on(self, screen: Screen[Any], binding: Binding) -> None:

@@ -48,7 +48,7 @@ class MainScreen(LiveScreen):
     def body(self) -> ComposeResult:
         yield self._line
         with self._switcher:
-            yield from self._panes
+            yield self._panes[0]
 
     def on_mount(self) -> None:
         self._draw_line()
@@ -72,16 +72,20 @@ class MainScreen(LiveScreen):
             self.pane.show(view)
             self._draw_line()
 
-    def action_pane(self, name: str) -> None:
+    async def action_pane(self, name: str) -> None:
+        pane = next(pane for pane in self._panes if pane.id == name)
+        if not pane.is_attached:  # seen for the first time: the screen is there the sooner for having fewer
+            pane.display = False
+            await self._switcher.mount(pane)
         self._switcher.current = name
         if self._view is not None:
             self.pane.show(self._view)
         self.pane.enter()
         self._draw_line()
 
-    def action_next_pane(self, direction: int) -> None:
+    async def action_next_pane(self, direction: int) -> None:
         here = self._names.index(str(self.pane.id))
-        self.action_pane(self._names[(here + direction) % len(self._names)])
+        await self.action_pane(self._names[(here + direction) % len(self._names)])
 
     def _draw_line(self) -> None:
         snapshot = self._view.snapshot if self._view else None

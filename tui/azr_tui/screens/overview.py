@@ -152,7 +152,8 @@ class OverviewPane(Zooming, Pane, can_focus=True):
 
     def _shown(self) -> list[PlotView]:
         """The plots in sight, row by row."""
-        return [plot for plot in self._plots if plot.display]
+        down, across = (self._arranged.down, self._arranged.across) if self._arranged else (0, 0)
+        return [plot for place, plot in enumerate(self._plots) if place // 4 < down and place % 4 < across]
 
     def _chosen(self, snapshot: Snapshot, count: int) -> list[Plot]:
         """What they show: of the plots for which the run has values, as many as there is room for."""
