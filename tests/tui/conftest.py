@@ -22,6 +22,8 @@ from azr_platform.channel.server import ControlServer
 from azr_platform.ledger.writer import Batch, LedgerWriter
 from azr_platform.records import SELF_PLAY_KINDS, Kind, Role
 from azr_tui.app import AzrApp
+from azr_tui.dressed import USUAL
+from azr_tui.settings import Settings
 
 START = 1_700_000_000.0
 STEP_SECONDS = 12.5
@@ -409,8 +411,8 @@ def supervise() -> Iterator[Callable[[Path], LiveSupervisor]]:
 def make_app() -> Callable[..., AzrApp]:
     """The app on a frozen clock with quick polling, so that pictures do not depend on the hour."""
 
-    def make(run: Path, now: float | None = None) -> AzrApp:
-        return AzrApp(run, clock=lambda: now_of(42) if now is None else now, poll=0.05)
+    def make(run: Path, now: float | None = None, settings: Settings = USUAL) -> AzrApp:
+        return AzrApp(run, clock=lambda: now_of(42) if now is None else now, poll=0.05, settings=settings)
 
     return make
 

@@ -406,7 +406,7 @@ async def test_controls_are_listed_in_the_log(full_run: Any, make_app: Make, unt
     async with app.run_test(size=(80, 24)) as pilot:
         await _ready(app, pilot, until)
         await pilot.press("9")
-        await until(pilot, lambda: "rollback step=20 by reaction" in shown(app), "the rollback")
+        await until(pilot, lambda: "rollback step=20" in shown(app) and "reaction" in shown(app), "the rollback")
         assert "why: 3 high findings" in shown(app) and "outcome: branch 2" in shown(app)
 
 

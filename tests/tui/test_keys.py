@@ -13,6 +13,7 @@ from azr_tui.app import AzrApp
 from azr_tui.screens.alerts import AlertsPane
 from azr_tui.screens.confirm import ConfirmScreen
 from azr_tui.screens.help import HelpScreen, help_lines
+from azr_tui.screens.log import LogPane
 from azr_tui.screens.main import MainScreen
 from azr_tui.screens.overview import OverviewPane
 from azr_tui.screens.plot import PlotScreen
@@ -30,6 +31,7 @@ OWNERS: dict[type[Any], list[Binding]] = {
     PlotScreen: [*keys.ONE_PLOT, *keys.PLOT],
     SamplesPane: keys.SAMPLES,
     AlertsPane: keys.ALERTS,
+    LogPane: keys.LOG,
     SampleScreen: keys.SAMPLE,
     ConfirmScreen: keys.DIALOG,
     RollbackScreen: keys.DIALOG,

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 from textual.pilot import Pilot
 
 from azr_tui.app import AzrApp
+from azr_tui.settings import Settings
 
 Make = Callable[..., AzrApp]
-SMALL, LARGE = (80, 24), (120, 40)
+TINY, SMALL, LARGE, HUGE = (60, 18), (80, 24), (120, 40), (200, 60)
 
 
 @pytest.fixture(autouse=True)
@@ -54,23 +55,35 @@ def _one_by_one(until: Any, shown: Any, words: str, *keys: str) -> Callable[[Pil
     return run_before
 
 
-VIEWS: Iterable[tuple[str, tuple[str, ...], tuple[int, int], str]] = [
-    ("overview", (), SMALL, "Reward, propose"),
-    ("overview-large", (), LARGE, "Reward, solve"),
-    ("training", ("2",), SMALL, "metrics"),
-    ("samples", ("3",), SMALL, "following"),
-    ("samples-large", ("3",), LARGE, "following"),
-    ("alerts", ("4",), SMALL, "metrics.length"),
-    ("log", ("9",), SMALL, "by ada"),
-    ("sample", ("enter",), SMALL, "BLOCKED"),
-    ("sample-large", ("a", "down", "down", "enter"), LARGE, "BLOCKED"),
-    ("rollback", ("b",), SMALL, "leaves behind"),
-    ("stop", ("s",), SMALL, "Stop the run?"),
-    ("help", ("question_mark",), LARGE, "Keys and symbols"),
+# What is looked at in every size and in two themes: (name, keys, words that say that it is all there).
+VIEWS: Sequence[tuple[str, tuple[str, ...], str]] = [
+    ("overview", (), "Solve rate"),
+    ("cursor", ("plus", "left", "left"), "step 4"),
+    ("training", ("2",), "metrics"),
+    ("metric", ("2", "enter", "left"), "at step"),
+    ("samples", ("3",), "following"),
+    ("alerts", ("4",), "metrics.length"),
+    ("log", ("9",), "acknowledge"),
+    ("sample", ("enter",), "BLOCKED"),
+    ("help", ("question_mark",), "Keys and symbols"),
+]
+# What is looked at once.
+ONCE: Sequence[tuple[str, tuple[str, ...], tuple[int, int], str, str]] = [
+    ("tiny", (), TINY, "dark", "Solve rate"),
+    ("tiny-training", ("2",), TINY, "light", "metrics"),
+    ("rollback", ("b",), SMALL, "dark", "leaves behind"),
+    ("stop", ("s",), SMALL, "light", "Stop the run?"),
+    ("jump", ("apostrophe",), SMALL, "dark", " a "),
+    ("entry", ("9", "enter"), SMALL, "light", "acknowledged"),
+    ("high-contrast", (), LARGE, "high-contrast", "Solve rate"),
+    ("ascii", (), LARGE, "ascii", "Solve rate"),
+    ("ascii-alerts", ("4",), SMALL, "ascii", "metrics.length"),
 ]
 
 
-@pytest.mark.parametrize(("keys", "size", "words"), [view[1:] for view in VIEWS], ids=[view[0] for view in VIEWS])
+@pytest.mark.parametrize("theme", ["dark", "light"])
+@pytest.mark.parametrize("size", [SMALL, LARGE, HUGE], ids=["80x24", "120x40", "200x60"])
+@pytest.mark.parametrize(("keys", "words"), [view[1:] for view in VIEWS], ids=[view[0] for view in VIEWS])
 def test_a_live_run_looks_right(
     full_run: Any,
     supervise: Any,
@@ -80,11 +93,32 @@ def test_a_live_run_looks_right(
     snap_compare: Any,
     keys: tuple[str, ...],
     size: tuple[int, int],
+    theme: str,
     words: str,
 ) -> None:
     supervise(full_run[0])
     before = prepare(until, shown, words, *keys, live=True)
-    assert snap_compare(make_app(full_run[0]), terminal_size=size, run_before=before)
+    assert snap_compare(make_app(full_run[0], settings=Settings(theme=theme)), terminal_size=size, run_before=before)
+
+
+@pytest.mark.parametrize(
+    ("keys", "size", "theme", "words"), [view[1:] for view in ONCE], ids=[view[0] for view in ONCE]
+)
+def test_it_looks_right_once(
+    full_run: Any,
+    supervise: Any,
+    make_app: Make,
+    until: Any,
+    shown: Any,
+    snap_compare: Any,
+    keys: tuple[str, ...],
+    size: tuple[int, int],
+    theme: str,
+    words: str,
+) -> None:
+    supervise(full_run[0])
+    before = prepare(until, shown, words, *keys, live=True)
+    assert snap_compare(make_app(full_run[0], settings=Settings(theme=theme)), terminal_size=size, run_before=before)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from azr_monitor.records import Action, Severity
 from azr_platform.channel.messages import Status
 from azr_platform.ledger.records import AlertRow, BranchRow, RunRow, StateRow, Summary
 from azr_tui import wording
-from azr_tui.screens.log import log_lines
+from azr_tui.log_entries import run_lines
 from azr_tui.view import Series, Snapshot, View, undone
 
 
@@ -62,7 +62,7 @@ def test_the_log_shows_branches_once_there_are_several() -> None:
     def told(*branches: BranchRow) -> list[str]:
         whole = snapshot()
         whole = replace(whole, summary=msgspec.structs.replace(whole.summary, branches=list(branches)))
-        return [line.text for line in log_lines(whole)]
+        return [line.text for line in run_lines(whole)]
 
     first, second = BranchRow(1, 0.0, None, 0, "start"), BranchRow(2, 0.0, 1, 4, "\x1b[2J")
     assert "Branches" not in told(first)

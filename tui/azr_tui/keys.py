@@ -134,6 +134,13 @@ ALERTS = [
     ),
     _key("v", "open_only", "Open only", "Show all alerts or only open ones", name="alerts.open_only"),
 ]
+LOG = [
+    _key("enter", "open", "In full", "Show the entry under the cursor in full", name="log.open"),
+    _key("v", "which", "Which", "Show all entries, commands or notices", name="log.which"),
+    _key("slash", "find", "Find", "Only entries with some words", name="log.find"),
+    _key("i", "about", "About", "The run as it was begun: seed, branches, settings", name="log.about"),
+    _key("escape", "all", "All", "Away with the filter", name="log.all", show=False),
+]
 SAMPLE = [
     _key("escape", "back", "Back", "Back to where you came from", name="sample.back"),
     _key("n", "finding(1)", "Next mark", "Go to the next marked place", name="sample.next_mark"),
@@ -184,6 +191,7 @@ GROUPS = {
     "Plots": PLOT,
     "Samples": SAMPLES,
     "Alerts": ALERTS,
+    "Log": LOG,
     "One sample": SAMPLE,
     "Checkpoints": CHECKPOINTS,
     "What goes into quarantine": SUSPECTS,

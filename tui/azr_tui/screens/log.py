@@ -2,112 +2,179 @@
 
 from __future__ import annotations
 
-import json
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from typing import ClassVar
 
+from rich.text import Text
 from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.widgets import Input
 
-from azr_platform.ledger.branches import tree
-from azr_platform.ledger.records import ControlRow, NoticeRow
-from azr_tui.document import Line, Span, split
-from azr_tui.escape import visible, visible_line
+from azr_platform.ledger.records import ControlRow
+from azr_tui import keys, log_entries
+from azr_tui.escape import visible_line
+from azr_tui.log_entries import Loaded, Row, Which
+from azr_tui.questions import AskLog, LogRead, Wanted
 from azr_tui.screens.live import Pane
-from azr_tui.view import Snapshot, View
-from azr_tui.widgets.marked_text import MarkedText
+from azr_tui.screens.page import PageScreen
+from azr_tui.view import View
+from azr_tui.widgets.field import Field
+from azr_tui.widgets.plain import Plain
+from azr_tui.widgets.rows import Rows
 
-_MOST_NOTICES = 500
+PAGE = 200
+_TIME, _WHO = 14, 20
 
 
 class LogPane(Pane):
-    """Commands and notices together, newest first."""
+    """Newest first. Older entries are read when the cursor comes to the end; enter shows one in full."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*keys.LOG]
 
     def __init__(self) -> None:
         super().__init__(id="log")
-        self._text = MarkedText()
-        self._seen: tuple[int, int, str, int] | None = None
+        self._head = Plain(id="log-head")
+        self._rows = Rows()
+        self._filter = Field(placeholder="words; esc: all", id="log-filter", compact=True)
+        self._filter.display = False
+        self._view: View | None = None
+        self._which = Which.ALL
+        self._commands, self._notices = Loaded(), Loaded()
+        self._listed: list[Row] = []
+        self._asked: AskLog | None = None
+        self._room = (_WHO, 40)
 
     def compose(self) -> ComposeResult:
-        yield self._text
+        yield self._head
+        yield self._rows
+        yield self._filter
 
     def enter(self) -> None:
-        self._text.focus()
+        self._rows.focus()
 
     def show(self, view: View) -> None:
-        if view.snapshot is None:
+        if view.snapshot is not None and (self._view is None or view.snapshot is not self._view.snapshot):
+            self._ask(AskLog(None, None, PAGE))
+        self._view = view
+
+    def on_resize(self) -> None:
+        self._fill()
+
+    # -- what is read ------------------------------------------------------------------------------------
+
+    def on_log_read(self, answer: LogRead) -> None:
+        question = answer.question
+        newest = question.controls_beyond is None and question.notices_beyond is None
+        commands, notices = self._commands, self._notices
+        if newest:
+            self._commands = commands.with_newer(answer.controls, question.size)
+            self._notices = notices.with_newer(answer.notices, question.size)
+        elif (question.controls_beyond, question.notices_beyond) == self._beyond():
+            self._commands = commands.with_older(answer.controls, question.size)
+            self._notices = notices.with_older(answer.notices, question.size)
+            self._asked = None
+        self._fill()
+
+    def _beyond(self) -> tuple[int, int]:
+        """Where the next page begins; 0 where nothing is older."""
+        return self._commands.oldest or 0, self._notices.oldest or 0
+
+    def _ask_older(self) -> None:
+        if not (self._commands.complete and self._notices.complete):
+            question = AskLog(*self._beyond(), PAGE)
+            if question != self._asked:
+                self._asked = question
+                self._ask(question)
+
+    def _ask(self, question: AskLog) -> None:
+        self.post_message(Wanted(question, self.post_message))
+
+    # -- what is listed ----------------------------------------------------------------------------------
+
+    def on_rows_highlighted(self, event: Rows.Highlighted) -> None:
+        event.stop()
+        if event.row >= len(self._listed) - 1:
+            self._ask_older()
+
+    def on_rows_selected(self, event: Rows.Selected) -> None:
+        event.stop()
+        self.action_open()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        event.stop()
+        self._fill()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self._rows.focus()
+
+    def action_open(self) -> None:
+        if self._rows.cursor_row < len(self._listed):
+            row = self._listed[self._rows.cursor_row]
+            title = "A command" if isinstance(row, ControlRow) else "A notice"
+            self.app.push_screen(PageScreen(title, log_entries.entry_lines(row)))
+
+    def action_about(self) -> None:
+        if self._view is not None and self._view.snapshot is not None:
+            self.app.push_screen(PageScreen("The run", log_entries.run_lines(self._view.snapshot)))
+
+    def action_which(self) -> None:
+        self._which = self._which.after()
+        self._fill()
+
+    def action_find(self) -> None:
+        self._filter.display = True
+        self._filter.focus()
+
+    def action_all(self) -> None:
+        """Away with the filter."""
+        self._filter.value = ""
+        self._filter.display = False
+        self._rows.focus()
+        self._fill()
+
+    def _fill(self) -> None:
+        width = self._rows.scrollable_content_region.width
+        if width <= 0:
             return
-        snapshot = view.snapshot
-        newest = snapshot.controls[0].id if snapshot.controls else 0
-        seen = (newest, len(snapshot.notices), snapshot.state.state, snapshot.summary.branch)
-        if seen != self._seen:
-            self._seen = seen
-            self._text.show(log_lines(snapshot))
+        here = self._rows.cursor_row
+        chosen = self._listed[here] if 0 < here < len(self._listed) else None  # at the top, the newest is followed
+        self._listed = log_entries.merged(self._commands, self._notices, self._which, self._filter.value)
+        who = _WHO if width >= 90 else 12
+        self._room = who, max(10, width - _TIME - who - 3)
+        labels = (("when (UTC)", _TIME), ("who", self._room[0]), ("what", self._room[1]))
+        self._rows.set_columns([(Text(label), room) for label, room in labels])
+        cursor = self._listed.index(chosen) if chosen in self._listed else min(here, len(self._listed)) if here else 0
+        self._rows.set_rows(len(self._listed), self._cells, cursor)
+        self._draw_head()
+
+    def _draw_head(self) -> None:
+        text = Text(no_wrap=True, overflow="ellipsis")
+        text.append("showing ", style="dim").append(self._which.value, style="bold")
+        if self._filter.value.strip():
+            text.append(f" with {visible_line(self._filter.value, 30)}", style="bold")
+        count = len(self._listed)
+        text.append(f"   {count:,} {'entry' if count == 1 else 'entries'}")
+        complete = self._commands.complete and self._notices.complete
+        text.append("" if complete else ", more beyond the last")
+        if not count:
+            text.append("   nothing to show", style="dim")
+        self._head.put(text)
+
+    def _cells(self, number: int) -> Sequence[Text]:
+        row = self._listed[number]
+        before = self._listed[number - 1].time if number else None
+        command = isinstance(row, ControlRow)
+        failed = isinstance(row, ControlRow) and row.outcome.startswith(("refused", "failed"))
+        style = "bold red" if failed else "bold" if command else ""
+        return [
+            Text(log_entries.clock(row.time, before), justify="right", style="dim"),
+            _cut(log_entries.who(row), self._room[0], ""),
+            _cut(log_entries.what(row), self._room[1], style),
+        ]
 
 
-def log_lines(snapshot: Snapshot) -> list[Line]:
-    """The document of the pane."""
-    run, state = snapshot.run, snapshot.state
-    lines = [
-        Line(
-            f"{visible_line(run.name, 60)}  seed {run.seed}  version {visible_line(run.version, 30)}", style="heading"
-        ),
-        Line(f"begun {_day(run.created_at)} {_when(run.created_at)} UTC"),
-        Line(f"{visible_line(state.state)} since {_when(state.time)} UTC  {visible_line(state.reason)}"),
-        *_branches(snapshot),
-        Line(""),
-        Line("Commands and notices, newest first (times are UTC)", style="heading"),
-    ]
-    entries = [(control.time, _control(control)) for control in snapshot.controls]
-    entries += [(notice.time, _notice(notice)) for notice in snapshot.notices[:_MOST_NOTICES]]
-    if not entries:
-        lines.append(Line("nothing yet", style="dim"))
-    for _, entry in sorted(entries, key=lambda pair: pair[0], reverse=True):
-        lines.extend(entry)
-    return lines
-
-
-def _branches(snapshot: Snapshot) -> list[Line]:
-    """The tree of branches, once there is more than the first."""
-    branches = snapshot.summary.branches
-    if len(branches) < 2:
-        return []
-    return [Line(""), Line("Branches", style="heading"), *(Line(visible_line(line)) for line in tree(branches))]
-
-
-def _control(row: ControlRow) -> list[Line]:
-    what = f"{visible_line(row.action, 30)}{_arguments(row.arguments)} by {visible_line(row.who, 60)}"
-    lines = [Line(what, f"{_when(row.time)}  ", colours=(Span(0, len(what), "name"),))]
-    if row.why:
-        lines += split(visible(f"why: {row.why}"), gutter=" " * 10)
-    if row.outcome:
-        lines += split(visible(f"outcome: {row.outcome}"), gutter=" " * 10)
-    return lines
-
-
-def _arguments(text: str) -> str:
-    try:
-        given = json.loads(text) if text else {}
-    except ValueError:
-        return f" {visible_line(text, 60)}"
-    if not isinstance(given, dict):
-        return f" {visible_line(text, 60)}"
-    shown = {name: value for name, value in given.items() if value not in (None, "")}
-    return "".join(f" {visible_line(str(name), 20)}={visible_line(str(value), 40)}" for name, value in shown.items())
-
-
-def _notice(row: NoticeRow) -> list[Line]:
-    first, *rest = split(visible(f"{row.source}: {row.message}"), gutter=" " * 10)
-    return [first._replace(gutter=f"{_when(row.time)}  "), *rest]
-
-
-def _when(seconds: float) -> str:
-    try:
-        return datetime.fromtimestamp(seconds, UTC).strftime("%H:%M:%S")
-    except (OverflowError, ValueError, OSError):
-        return "--:--:--"
-
-
-def _day(seconds: float) -> str:
-    try:
-        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d")
-    except (OverflowError, ValueError, OSError):
-        return "----------"
+def _cut(text: str, width: int, style: str) -> Text:
+    shown = Text(visible_line(text, 400), style=style)
+    shown.truncate(width, overflow="ellipsis")
+    return shown

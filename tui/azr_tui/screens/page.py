@@ -8,16 +8,16 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from azr_tui import keys
 from azr_tui.document import Line
 from azr_tui.escape import visible_line
+from azr_tui.screens.live import Dialog
 from azr_tui.widgets.marked_text import MarkedText
 
 
-class PageScreen(ModalScreen[None]):
+class PageScreen(Dialog[None]):
     """``lines`` are shown as they are: whoever makes them makes model text visible."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.DIALOG]
