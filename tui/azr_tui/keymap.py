@@ -64,8 +64,8 @@ def together() -> Iterator[tuple[str, list[Binding]]]:
     """(where, the acts whose keys count there at the same time)."""
     for name, group in keys.GROUPS.items():
         plots = keys.PLOT if name in keys.WITH_PLOTS else []
-        if group is keys.DIALOG:
-            yield name, [*group, keys.HELP, keys.JUMP]
+        if name in keys.DIALOGS:
+            yield name, [*group, *keys.DIALOG, keys.HELP, keys.JUMP]
         elif name in keys.SCREENS:
             yield name, [*keys.RUN, *group, *plots]
         elif group not in (keys.RUN, keys.PANES, keys.PLOT):

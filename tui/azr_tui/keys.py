@@ -197,6 +197,8 @@ GROUPS = {
     "What goes into quarantine": SUSPECTS,
     "Dialogs": DIALOG,
 }
+DIALOGS = ("Dialogs", "What goes into quarantine")
+"""Groups whose keys count in a dialog, where nothing else does."""
 SCREENS = ("One sample", "One metric")
 """Groups whose keys count on a screen of their own, where those of the panes do not."""
 WITH_PLOTS = ("Overview", "Training", "One metric")

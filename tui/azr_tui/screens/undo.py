@@ -10,13 +10,14 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from azr_platform.ledger.records import Suspect, Undone
 from azr_tui import keys, wording
 from azr_tui.escape import visible_line
+from azr_tui.screens.live import Dialog
+from azr_tui.widgets.field import Field
 
 _EXCLUDED = re.compile(r"(task|sample|rule):\S+")
 _WORD = "rollback"
@@ -61,7 +62,7 @@ class Suspects(OptionList):
         return text.append(f"  {visible_line(one.why, 120)}", style="dim")
 
 
-class UndoScreen(ModalScreen[Choice | None]):
+class UndoScreen(Dialog[Choice | None]):
     """Dismisses with the choice, or None. The supervisor looks at it again: it alone knows what is on record.
 
     ``suspect``: a sample by its number, ticked from the beginning.
@@ -140,7 +141,5 @@ def _lost(found: Undone) -> str:
     )
 
 
-def _field(name: str, placeholder: str) -> Input:
-    field = Input(placeholder=placeholder, max_length=500, id=name, compact=True)
-    field.cursor_blink = False
-    return field
+def _field(name: str, placeholder: str) -> Field:
+    return Field(placeholder=placeholder, max_length=500, id=name, compact=True)
