@@ -31,6 +31,7 @@ NEW_INDEXES = (
     "rewards_reward",
     "tasks_kind",
     "tasks_program_length",
+    "tasks_step",
     "alert_acks_alert",
     "verdicts_score",
 )
@@ -482,34 +483,6 @@ def test_what_rules_found_is_added_to(reader_and_writer: tuple[LedgerReader, Led
     for rule, count, samples in findings:
         assert (hits[rule].findings, hits[rule].samples) == (count, samples)
         assert sum(reader.rule_steps(bins=5)[rule]) == samples
-
-
-def test_checkpoints_and_branches_say_what_lies_after_them(
-    reader_and_writer: tuple[LedgerReader, LedgerWriter],
-) -> None:
-    reader, writer = reader_and_writer
-    with writer.batch() as batch:
-        for parent, from_step in ((None, 0), (1, 2)):
-            batch.add("branches", {"created_at": 1.0, "parent": parent, "from_step": from_step, "reason": ""})
-        for branch, steps in ((1, range(5)), (2, range(3, 5))):
-            for step in steps:
-                place = {"branch": branch, "step": step}
-                batch.add("steps", {**place, "started_at": 1.0, "seconds": 1.0})
-                batch.add("metrics", {**place, "name": "loss", "value": 10.0 * branch + step})
-                sample = batch.add("samples", {**place, "uid": "u"})
-                batch.add("verdicts", {"sample": sample, "allowed": False})
-                batch.add("alerts", {**place, "severity": 1, "rule": "r", "message": ""})
-                if step % 2 == 0:
-                    batch.add("checkpoints", {**place, "time": 1.0, "path": f"{branch}-{step}", "digest": "d"})
-    found = {row.checkpoint.path: row for row in reader.checkpoint_facts(["loss", "nothing"])}
-    assert {path: row.on_line for path, row in found.items()} == {"1-0": True, "1-2": True, "1-4": False, "2-4": True}
-    assert {path: row.alerts_after for path, row in found.items()} == {"1-0": 4, "1-2": 2, "1-4": 0, "2-4": 0}
-    assert {path: row.blocked_after for path, row in found.items()} == {"1-0": 4, "1-2": 2, "1-4": 0, "2-4": 0}
-    assert found["1-4"].metrics == {"loss": 14.0, "nothing": None}
-    assert [
-        (row.branch.id, row.on_line, row.last_step, row.steps, row.samples, row.blocked, row.alerts)
-        for row in reader.branch_facts()
-    ] == [(1, True, 4, 5, 5, 5, 5), (2, True, 4, 2, 2, 2, 2)]
 
 
 def test_a_metric_is_told_in_spans_that_keep_its_bounds(

@@ -107,6 +107,7 @@ def m009_pages(db: Database) -> None:
     db.execute("CREATE INDEX metrics_curve ON metrics(name, branch, step, value)")
     db.execute("CREATE INDEX rewards_reward ON rewards(reward, sample)")
     db.execute("CREATE INDEX tasks_kind ON tasks(kind)")
+    db.execute("CREATE INDEX tasks_step ON tasks(branch, step) WHERE sample IS NOT NULL")
     db.execute("CREATE INDEX tasks_program_length ON tasks(length(program))")
     db.execute("CREATE INDEX alert_acks_alert ON alert_acks(alert)")
 

@@ -15,14 +15,14 @@ from azr_platform.ledger.reads.control import ControlReads
 from azr_platform.ledger.reads.metrics import MetricReads
 from azr_platform.ledger.reads.oversight import Findings, OversightReads
 from azr_platform.ledger.reads.tasks import TaskReads
-from azr_platform.ledger.reads.totals import TotalReads, Totals
+from azr_platform.ledger.reads.totals import StepTotals, Totals
 from azr_platform.ledger.records import Summary
 from azr_platform.ledger.schema import complete, connect, indexes, newer_than_this
 
 _HELD = "FROM verdicts v WHERE v.action = 6 AND NOT EXISTS (SELECT 1 FROM decisions d WHERE d.sample = v.sample)"
 
 
-class LedgerReader(TotalReads, MetricReads, TaskReads, AlertReads, OversightReads, CheckpointReads, ControlReads):
+class LedgerReader(MetricReads, TaskReads, AlertReads, OversightReads, CheckpointReads, ControlReads):
     """Reads ``RUN/ledger.db`` without ever writing; safe beside a live supervisor.
 
     Raises:
@@ -35,6 +35,7 @@ class LedgerReader(TotalReads, MetricReads, TaskReads, AlertReads, OversightRead
         self.run_folder = run
         self.path = run / "ledger.db"
         self._totals = Totals()
+        self._step_totals = StepTotals()
         self._findings = Findings()
         if not self.path.is_file():
             raise UnknownRun(run)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from azr_platform.ledger.reads.run import RunReads
+from azr_platform.ledger.reads.totals import TotalReads
 from azr_platform.ledger.records import BranchFacts, CheckpointFacts, CheckpointRow, Held, Suspect, Undone
 
 _END: Final = 2**62
 _SUSPECTS: Final = 200
 """Of samples with alerts, so many of the worst are offered."""
+_LOOKED_AT: Final = 1000
+"""Of samples with alerts, so many of the worst are looked at for what they have in common."""
 _BUFFER: Final = "buffer/"
 
 
@@ -43,7 +46,7 @@ class _Tallies(NamedTuple):
         return Held(*(sum(counts.between(*span) for span in spans) for counts in self))
 
 
-class CheckpointReads(RunReads):
+class CheckpointReads(TotalReads):
     """The tree of the run."""
 
     def checkpoints(self) -> list[CheckpointRow]:
@@ -155,46 +158,45 @@ class CheckpointReads(RunReads):
     def _suspects(self, line: Sequence[tuple[int, int]], step: int) -> list[Suspect]:
         """Rules and samples that alerts since then speak of, and their tasks, worst first. Only those with a task or a
         program: there is nothing else that could be drawn again."""
+        alerted = self._worst_alerted(line, step)
+        numbers = json.dumps([number for number, *_ in alerted])
+        among = "IN (SELECT value FROM json_each(?))"
+        query = f"SELECT id, coalesce(task, ''), coalesce(program, '') != '' FROM samples WHERE id {among}"
+        drawn = {number: task for number, task, program in self._query(query, numbers) if task or program}
         samples: list[Suspect] = []
-        rules: dict[str, Suspect] = {}
         tasks: dict[str, Suspect] = {}
-        for branch, last in line:
-            for number, task, severity, rule, message in self._query(
-                "SELECT a.sample, coalesce(s.task, ''), max(a.severity), a.rule, a.message "
-                "FROM alerts a JOIN samples s ON s.id = a.sample "
-                "WHERE a.branch = ? AND a.step > ? AND a.step <= ? "
-                "AND (coalesce(s.task, '') != '' OR coalesce(s.program, '') != '') GROUP BY a.sample",
-                branch,
-                step,
-                last,
-            ):
+        for number, severity, rule, message in alerted:
+            if number in drawn:
                 samples.append(Suspect(f"sample:{number}", severity, 1, f"{rule}: {message}"))
-                if task:
+                if task := drawn[number]:
                     _count(tasks, f"task:{task}", severity, f"of sample {number}")
-            for rule, severity, count in self._query(
-                "SELECT f.rule, max(f.severity), count(DISTINCT f.sample) FROM alerts a JOIN findings f "
-                "ON f.sample = a.sample JOIN samples s ON s.id = a.sample "
-                "WHERE a.branch = ? AND a.step > ? AND a.step <= ? AND f.severity > 0 "
-                "AND (coalesce(s.task, '') != '' OR coalesce(s.program, '') != '') GROUP BY f.rule",
+        rules: dict[str, Suspect] = {}
+        query = f"SELECT rule, max(severity) FROM findings WHERE sample {among} AND severity > 0 GROUP BY rule, sample"
+        for rule, severity in self._query(query, json.dumps(list(drawn))):
+            _count(rules, f"rule:{rule}", severity, "every sample in which it found something")
+        return [*samples[:_SUSPECTS], *_by_count(rules.values()), *_by_count(tasks.values())[:_SUSPECTS]]
+
+    def _worst_alerted(self, line: Sequence[tuple[int, int]], step: int) -> list[tuple[int, int, str, str]]:
+        """(sample, severity, rule, message) of the worst alerts on the line after a step, one a sample, worst first."""
+        worst: dict[int, tuple[int, int, str, str]] = {}
+        for branch, last in line:
+            for row in self._query(
+                "SELECT sample, severity, rule, message FROM alerts "
+                "WHERE branch = ? AND step > ? AND step <= ? AND sample IS NOT NULL ORDER BY severity DESC, id",
                 branch,
                 step,
                 last,
             ):
-                _count(rules, f"rule:{rule}", severity, "every sample in which it found something", count)
-        worst = sorted(samples, key=lambda one: -one.severity)[:_SUSPECTS]
-        return [*worst, *_by_count(rules.values()), *_by_count(tasks.values())[:_SUSPECTS]]
+                worst.setdefault(row[0], row)
+        return sorted(worst.values(), key=lambda row: -row[1])[:_LOOKED_AT]
 
     def _tallies(self) -> _Tallies:
         open_ = "NOT EXISTS (SELECT 1 FROM alert_acks k WHERE k.alert = a.id)"
         alerts = "SELECT a.branch, a.step, count(*) FROM alerts a WHERE a.branch IS NOT NULL"
-        blocked = (
-            "SELECT s.branch, s.step, count(*) FROM verdicts v "
-            f"CROSS JOIN samples s {self._through('samples_narrow')} ON s.id = v.sample "
-            "WHERE v.allowed = 0 GROUP BY 1, 2"
-        )
+        known = self._by_step()
         return _Tallies(
-            _Counts(self._query("SELECT branch, step, count(*) FROM samples GROUP BY 1, 2")),
-            _Counts(self._query(blocked)),
+            _Counts((*at, count) for at, count in known.samples.items()),
+            _Counts((*at, count) for at, count in known.blocked.items()),
             _Counts(self._query(f"{alerts} GROUP BY 1, 2")),
             _Counts(self._query(f"{alerts} AND {open_} GROUP BY 1, 2")),
         )

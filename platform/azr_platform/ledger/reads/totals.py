@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from azr_platform.ledger.reads.run import RunReads
 
 _OPEN = "SELECT a.id FROM alerts a WHERE a.id > ? AND NOT EXISTS (SELECT 1 FROM alert_acks k WHERE k.alert = a.id)"
@@ -16,10 +18,38 @@ class Totals:
         self.open_alerts: set[int] = set()
 
 
+class StepTotals:
+    """How many samples, and how many blocked ones, each (branch, step) has, up to which of them."""
+
+    def __init__(self) -> None:
+        self.sample, self.verdict = 0, 0
+        self.samples: Counter[tuple[int, int]] = Counter()
+        self.blocked: Counter[tuple[int, int]] = Counter()
+
+
 class TotalReads(RunReads):
-    """Counts for the summary. Ask inside ``one_moment``."""
+    """Counts for the summary and for checkpoints. Ask inside ``one_moment``."""
 
     _totals: Totals
+    _step_totals: StepTotals
+
+    def _by_step(self) -> StepTotals:
+        known = self._step_totals
+        sample = int(self._value("SELECT coalesce(max(id), 0) FROM samples"))
+        verdict = int(self._value("SELECT coalesce(max(id), 0) FROM verdicts"))
+        narrow = f"samples s {self._through('samples_narrow')}"
+        # At first all blocked ones, through their index; then the few new verdicts by their own ids.
+        later = "+v.allowed = 0 AND v.id > ?" if known.verdict else "v.allowed = 0 AND +v.id > ?"
+        blocked = f"verdicts v CROSS JOIN {narrow} ON s.id = v.sample WHERE {later}"
+        for source, newest, counts in (
+            (f"{narrow} WHERE s.id > ?", known.sample, known.samples),
+            (blocked, known.verdict, known.blocked),
+        ):
+            query = f"SELECT s.branch, s.step, count(*) FROM {source} AND s.branch IS NOT NULL GROUP BY 1, 2"
+            for branch, step, count in self._query(query, newest):
+                counts[branch, step] += count
+        known.sample, known.verdict = sample, verdict
+        return known
 
     def _counted(self) -> Totals:
         known = self._totals
