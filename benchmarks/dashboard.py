@@ -42,7 +42,7 @@ from azr_platform.ledger.filters import Judged, SampleFilter
 from azr_platform.ledger.writer import LedgerWriter
 from azr_tui.app import AzrApp
 from azr_tui.feed import Finder
-from azr_tui.keys import pane_digits
+from azr_tui.keymap import pane_digits
 from azr_tui.questions import AskSamples
 from synthetic import Run, make
 
@@ -86,6 +86,7 @@ class Terminal:
 
     def __init__(self, command: Sequence[str], size: tuple[int, int]) -> None:
         self.began = time.perf_counter()
+        self._last = b""
         self.pid, self._end = pty.fork()
         if self.pid == 0:
             os.environ.update(TERM="xterm-256color", COLORTERM="truecolor")
@@ -111,7 +112,11 @@ class Terminal:
 
     def _read(self, patience: float) -> bytes:
         ready, _, _ = select.select([self._end], [], [], patience)
-        return os.read(self._end, 2**20) if ready else b""
+        try:
+            self._last = os.read(self._end, 2**20) if ready else b""
+        except OSError as error:
+            raise RuntimeError(f"the dashboard ended: {self._last[-3000:]!r}") from error
+        return self._last
 
     def cpu(self, seconds: float) -> float:
         """CPU seconds it uses within a time, while what it draws is read."""
@@ -173,7 +178,7 @@ def paint(run: Path, size: tuple[int, int], steps: int) -> None:
 
 
 def keys(run: Path, size: tuple[int, int], steps: int) -> None:
-    panes = AzrApp(run)._main._panes
+    panes = AzrApp(run).panes._panes
     everything: list[Cost] = []
     print("key to frame")
     with watching(run, 3600.0, size, steps) as terminal:

@@ -156,6 +156,9 @@ def test_a_logarithmic_scale_leaves_out_what_has_no_logarithm() -> None:
     rows = _drawn(Plot("KL", "nats", [_curve([0.0, *(10.0 ** (-step / 20) for step in range(99))])]), Zoom(log=True))
     assert "log scale" in rows[0]
     assert any("0.01┤" in row for row in rows) and any("1e-4┤" in row for row in rows)
+    spans = Series([8, 16, 24], [0.5, 2.0, 1.0], [-1.0, 0.5, 0.0], [1.0, 9.0, 2.0], 1.0)
+    reaching = _drawn(Plot("KL", "nats", [Curve("KL", "", "", spans)]), Zoom(log=True))
+    assert "log scale" in reaching[0]  # spans with a mean above nought and values below it are drawn down to the edge
     nothing = _drawn(Plot("KL", "nats", [_curve([0.0] * 100)]), Zoom(log=True))
     assert len(nothing) == 12
 

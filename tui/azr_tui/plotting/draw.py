@@ -301,7 +301,8 @@ def _curve(canvas: Canvas, curve: Curve, scale: _Scale, first: int, last: int) -
     tops = _columns(canvas, curve.series, scale, first, last, max)
     bottoms = _columns(canvas, curve.series, scale, first, last, min)
     for column, row in means.items():
-        canvas.upright(column, tops[column], bottoms[column], curve.style)
+        # On a log scale a span may reach below all that can be shown: to the edge.
+        canvas.upright(column, tops.get(column, row), bottoms.get(column, canvas.down - 1), curve.style)
         canvas.dot(column, row, curve.style)
     for (column, row), (next_column, next_row) in pairwise(means.items()):
         canvas.line(column, row, next_column, next_row, curve.style)
