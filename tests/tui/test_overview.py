@@ -13,6 +13,7 @@ from textual.widgets import OptionList
 from azr_platform.records import Kind
 from azr_tui import metric_names
 from azr_tui.app import AzrApp
+from azr_tui.plotting.metrics import plot_of
 from azr_tui.plotting.zoom import Zoom
 from azr_tui.screens.main import MainScreen
 from azr_tui.screens.overview import OverviewPane, arrange
@@ -144,10 +145,10 @@ async def test_the_list_of_metrics_narrows_as_words_are_typed(
         listed = app.screen.query_one("#metrics", OptionList)
         await until(pilot, lambda: listed.option_count == 3, "mean, min and max of the length")
         await until(pilot, lambda: "3 of " in shown(app), "how many of them")
-        await until(pilot, lambda: "Response length max" in shown(app), "the plot of the first")
+        await until(pilot, lambda: "Response length (tokens)" in shown(app), "the plot of the first")
         await pilot.press("enter", "enter")
         await until(pilot, lambda: isinstance(app.screen, PlotScreen), "the whole screen")
-        assert isinstance(app.screen, PlotScreen) and app.screen.metric == "response_length/max"
+        assert isinstance(app.screen, PlotScreen) and app.screen.metric == "response_length/mean"
         await pilot.press("escape", "escape")
         await until(pilot, lambda: listed.option_count > 40, "all of them again")
         assert listed.has_focus and isinstance(app.screen, MainScreen)
@@ -191,18 +192,47 @@ def test_metrics_of_several_kinds_share_a_plot_and_a_mean_has_its_band() -> None
     one = Series([1], [0.5])
     metrics = {f"solve_rate/{kind.value}": one for kind in Kind}
     metrics |= {f"response_length/{name}": one for name in ("mean", "min", "max")}
-    plot = metric_names.plot_of("solve_rate/induction", metrics)
+    plot = plot_of("solve_rate/induction", metrics)
     assert [curve.sign for curve in plot.curves] == list("DAIQE") and plot.share and plot.ceiling == 1
-    assert metric_names.plot_of("solve_rate", metrics).curves == plot.curves
-    banded = metric_names.plot_of("response_length/mean", metrics).curves[0]
+    assert plot_of("solve_rate", metrics).curves == plot.curves
+    banded = plot_of("response_length/mean", metrics).curves[0]
     assert banded.low is one and banded.high is one
-    alone = metric_names.plot_of("response_length/max", metrics)
+    alone = plot_of("response_length/max", metrics)
     assert alone.curves[0].series is one and not alone.curves[0].high.values
 
 
 def test_metrics_are_listed_by_subject_and_strangers_last() -> None:
-    names = ["zzz", "difficulty/10", "difficulty/9", "entropy", "reward/solve/induction", "load/memory/trainer"]
-    expected = ["reward/solve/induction", "entropy", "difficulty/9", "difficulty/10", "load/memory/trainer", "zzz"]
+    lengths = ["response_length/max", "response_length/mean"]
+    names = ["zzz", "difficulty/10", "difficulty/9", *lengths, "reward/solve/abduction", "reward/solve/deduction"]
+    expected = [*names[:4:-1], *lengths[::-1], "difficulty/9", "difficulty/10", "zzz"]
     assert metric_names.ordered(names) == expected
     assert metric_names.label("a\x1b[31m/b") == "a␛[31m/b"
     assert metric_names.label("load/memory/trainer", unit=True) == "memory trainer (MiB)"
+
+
+async def test_a_closer_look_at_a_long_run_shows_each_of_its_steps(
+    open_run: Any, make_app: Make, until: Any, shown: Shown
+) -> None:
+    folder, run = open_run(steps=2000)
+    run.begin()
+    with run.writer.batch() as batch:
+        for step in range(1, 1501):
+            batch.add("steps", {"branch": 1, "step": step, "started_at": step, "seconds": 1.0})
+            batch.add("metrics", {"branch": 1, "step": step, "name": "loss", "value": float(step % 2)})
+    app = make_app(folder)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: app.view.snapshot and app.view.snapshot.metrics.get("loss"), "the curve")
+        await pilot.press("2")
+        pane = app.screen.query_one(TrainingPane)
+        plot = pane.query_one(PlotView)
+        await until(pilot, lambda: plot.plot.curves and plot.plot.curves[0].series.values, "the plot")
+        assert len(plot.plot.curves[0].series.steps) < 1024
+        await pilot.press("plus", "plus", "plus", "plus", "plus")
+        await until(pilot, lambda: plot.plot.steps is not None, "the steps in sight, each of its own")
+        series = plot.plot.curves[0].series
+        extent = pane.extent()
+        assert (extent is not None and (extent.first, extent.last) == (1, 1500)) or extent.first == 2
+        first, last = pane.zoom.window(extent)
+        assert list(series.steps) == list(range(first, last + 1)) and set(series.values) == {0.0, 1.0}
+        await pilot.press("z")
+        assert plot.plot.steps is None

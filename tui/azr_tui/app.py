@@ -12,7 +12,7 @@ from typing import Any
 from azr_monitor.records import Severity
 from azr_platform.channel.messages import Action, Command, Decision
 from azr_platform.ledger.records import Undone
-from azr_tui import steer
+from azr_tui import keymap, steer
 from azr_tui.dressed import USUAL, DressedApp
 from azr_tui.escape import visible_line
 from azr_tui.feed import Feed, Finder, PulseTaker
@@ -162,12 +162,13 @@ class AzrApp(DressedApp):
             return
         fresh = [alert for alert in snapshot.alerts if alert.id > known]
         toasts = self._toasts.tell(fresh, self._clock())
+        key = keymap.pane_digits(keymap.of(self)).get("alerts", "")
         for alert, count in toasts[:MOST]:
             grave = alert.severity >= Severity.HIGH
             rule = f"{alert.rule}, {count} of them, such as" if count > 1 else alert.rule
             self.notify(
                 visible_line(f"{rule}: {alert.message}", 200),
-                title="▲ Alert (4: all alerts)" if grave else "◇ Alert (4: all alerts)",
+                title=f"{'▲' if grave else '◇'} Alert ({key}: all alerts)",
                 severity="error" if grave else "warning",
                 markup=False,
             )

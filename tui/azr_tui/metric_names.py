@@ -1,9 +1,10 @@
-"""What the metrics of a run are called on screen, in which unit they are, in which order they come, and which belong
-in one plot. The ledger's own names are in `azr_platform.trainer.metrics`; one that is not known here keeps its name."""
+"""What the metrics of a run are called on screen, in which unit they are, and in which order they come.
+
+The ledger's own names are in `azr_platform.trainer.metrics`; one that is not known here keeps its name."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import NamedTuple
@@ -11,8 +12,6 @@ from typing import NamedTuple
 from azr_platform.records import Kind
 from azr_tui import wording
 from azr_tui.escape import visible_line
-from azr_tui.plotting.draw import Curve, Mark, Plot
-from azr_tui.view import EMPTY, Series
 
 
 class Metric(NamedTuple):
@@ -70,6 +69,8 @@ KNOWN: tuple[Metric, ...] = (
     Metric("update/*", "update"),
 )
 
+_TAILS = (*(kind.value for kind in Kind), "mean", "min", "max")
+
 
 def known(name: str) -> Metric:
     """What is known of a metric; its own name where nothing is."""
@@ -86,49 +87,13 @@ def label(name: str, *, unit: bool = False) -> str:
 
 
 def ordered(names: Iterable[str]) -> list[str]:
-    """As they are listed: by subject, numbers at the end of a name in their own order, strangers last."""
-    return sorted(names, key=lambda name: (_place(name), _number(name), name))
+    """As they are listed: by subject, strangers last."""
+    return sorted(names, key=lambda name: (_place(name), *_within(name)))
 
 
 def told(name: str, value: float | None) -> str:
     """A value in the metric's way of writing."""
     return wording.percent(value) if known(name).share else wording.number(value)
-
-
-def plot_of(name: str, metrics: Mapping[str, Series], marks: Iterable[Mark] = (), caption: str = "") -> Plot:
-    """A metric as a plot. Those of the other kinds are drawn with it; smallest and largest are a band beside a mean.
-
-    ``name`` may leave out the kind or the ``/mean`` at its end.
-    """
-    metric = known(name)
-    beginning, _, last = name.rpartition("/")
-    kinds = {kind.value for kind in Kind}
-    if name not in metrics and any(f"{name}/{kind}" in metrics for kind in kinds):
-        beginning, last = name, next(iter(kinds))
-    if last in kinds:
-        curves = [_kind_curve(kind, metrics[full]) for kind in Kind if (full := f"{beginning}/{kind.value}") in metrics]
-        words = label(beginning)
-    else:
-        stem = name.removesuffix("/mean")
-        mean = f"{stem}/mean"
-        low, high = metrics.get(f"{stem}/min", EMPTY), metrics.get(f"{stem}/max", EMPTY)
-        banded = mean in metrics and name in (stem, mean)
-        series = metrics.get(mean if banded else name, EMPTY)
-        curves = [Curve(name, "", "bright_blue", series, *((low, high) if banded else ()))]
-        words = label(stem if banded else name)
-    return Plot(
-        caption or words[:1].upper() + words[1:],
-        metric.unit,
-        curves,
-        tuple(marks),
-        floor=metric.floor,
-        ceiling=metric.ceiling,
-        share=metric.share,
-    )
-
-
-def _kind_curve(kind: Kind, series: Series) -> Curve:
-    return Curve(kind.value, wording.KIND_LETTERS[kind], wording.KIND_STYLES[kind], series)
 
 
 @lru_cache(maxsize=4096)
@@ -145,6 +110,9 @@ def _rest(name: str, metric: Metric) -> list[str]:
     return [part for part in name.removeprefix(stem).split("/") if part] if metric.pattern.endswith("*") else []
 
 
-def _number(name: str) -> int:
-    tail = name.rsplit("/", 1)[-1]
-    return int(tail) if tail.isascii() and tail.isdigit() and len(tail) < 9 else -1
+def _within(name: str) -> tuple[str, int, str]:
+    """The order of names on the same subject: numbers by size, kinds as they are, a mean before its bounds."""
+    stem, _, tail = name.rpartition("/")
+    if tail.isascii() and tail.isdigit() and len(tail) < 9:
+        return stem, int(tail), ""
+    return stem, _TAILS.index(tail) if tail in _TAILS else len(_TAILS), name

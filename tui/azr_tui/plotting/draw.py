@@ -65,9 +65,13 @@ class Plot:
     ceiling: float | None = None
     share: bool = False
     """Values are shares and are written as percentages."""
+    steps: tuple[int, int] | None = None
+    """The first and the last step there is, where the curves hold only some of them."""
 
     def extent(self, columns: int) -> Extent | None:
         """The steps that there are; None when there is no value yet."""
+        if self.steps is not None:
+            return Extent(*self.steps, columns)
         steps = [curve.series.steps for curve in self.curves if curve.series.values]
         if not steps:
             return None

@@ -10,10 +10,11 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
 
-from azr_tui import keys, metric_names
+from azr_tui import keys
 from azr_tui.messages import SampleWanted
 from azr_tui.plotting.draw import Plot
 from azr_tui.plotting.marks import marks_of
+from azr_tui.plotting.metrics import names_in, plot_of
 from azr_tui.plotting.zoom import Extent
 from azr_tui.screens.live import Pane
 from azr_tui.view import Snapshot, View
@@ -157,12 +158,12 @@ class OverviewPane(Zooming, Pane, can_focus=True):
 
     def _chosen(self, snapshot: Snapshot, count: int) -> list[Plot]:
         """What they show: of the plots for which the run has values, as many as there is room for."""
-        marks = marks_of(snapshot)
-        plots = [metric_names.plot_of(name, snapshot.metrics, marks, caption) for name, caption in PLOTS]
-        some = [plot for plot in plots if plot.extent(1) is not None]
-        some += [plot for plot in plots if plot not in some][: max(0, count - len(some))]
-        start = self._turned * count % len(some) if len(some) > count else 0
-        return (some[start:] + some[:start])[:count]
+        told = [each for each in PLOTS if any(name in snapshot.metrics for name in names_in(each[0], snapshot.metrics))]
+        told += [each for each in PLOTS if each not in told][: max(0, count - len(told))]
+        start = self._turned * count % len(told) if len(told) > count else 0
+        chosen = (told[start:] + told[:start])[:count]
+        marks, closer = marks_of(snapshot), self.closer([name for name, _ in chosen], snapshot.metrics)
+        return [plot_of(name, snapshot.metrics, marks, caption, closer) for name, caption in chosen]
 
     def _arrange(self, arranged: Arrangement) -> None:
         self._arranged = arranged

@@ -13,6 +13,7 @@ from azr_tui import keys, metric_names
 from azr_tui.messages import SampleWanted
 from azr_tui.plotting.draw import Plot, at
 from azr_tui.plotting.marks import alerts_on_line, marks_of
+from azr_tui.plotting.metrics import plot_of
 from azr_tui.plotting.zoom import Extent
 from azr_tui.screens.live import LiveScreen
 from azr_tui.view import Snapshot, View
@@ -64,7 +65,8 @@ class PlotScreen(Zooming, LiveScreen):
         if snapshot is None or self._view is None:
             return
         self._drawn = snapshot
-        plot = metric_names.plot_of(self._metric, snapshot.metrics, marks_of(snapshot))
+        closer = self.closer([self._metric], snapshot.metrics)
+        plot = plot_of(self._metric, snapshot.metrics, marks_of(snapshot), closer=closer)
         self._plot.show(plot, self.zoom)
         self._values.put(_values(plot, self.zoom.cursor))
         found = self._at_cursor(snapshot)
@@ -116,7 +118,7 @@ def _values(plot: Plot, cursor: int | None) -> Text:
         if curve.sign:
             text.append(f"{curve.sign} {curve.name} ", style=f"bold {curve.style}")
         value = curve.series.last if cursor is None else at(curve.series, cursor)
-        text.append(f"{'now' if cursor is None else f'step {cursor}'} {plot.told(value)}", style="bold")
+        text.append(f"{'now ' if cursor is None else ''}{plot.told(value)}", style="bold")
         text.append(f", min {plot.told(curve.series.low)}, max {plot.told(curve.series.high)}", style="dim")
     return text
 

@@ -15,6 +15,7 @@ from textual.widgets.option_list import Option
 from azr_tui import keys, metric_names, wording
 from azr_tui.messages import PlotWanted
 from azr_tui.plotting.marks import marks_of
+from azr_tui.plotting.metrics import plot_of
 from azr_tui.plotting.zoom import Extent
 from azr_tui.screens.live import Pane
 from azr_tui.view import Series, Snapshot, View
@@ -79,7 +80,8 @@ class TrainingPane(Zooming, Pane):
     def redraw(self) -> None:
         name = self._chosen()
         if self._snapshot is not None and name is not None:
-            plot = metric_names.plot_of(name, self._snapshot.metrics, marks_of(self._snapshot))
+            metrics = self._snapshot.metrics
+            plot = plot_of(name, metrics, marks_of(self._snapshot), closer=self.closer([name], metrics))
             self._plot.show(plot, self.zoom)
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.text import Text
 
 from azr_platform.ledger.records import AlertRow
-from azr_tui import wording
+from azr_tui import keymap, wording
 from azr_tui.escape import visible_line
 from azr_tui.view import View
 from azr_tui.widgets.plain import Plain
@@ -40,7 +40,8 @@ class AlertLines(Plain):
             return
         shown = waiting[: max(2, self.size.height) - 1]
         head = Text("Open alerts, worst first", style="bold underline")
-        head.append(f"  ({len(shown)} of {len(waiting)}; 4 or a: all)", style="not bold not underline dim")
+        key = keymap.pane_digits(keymap.of(self.app)).get("alerts", "")
+        head.append(f"  ({len(shown)} of {len(waiting)}; {key}: all)", style="not bold not underline dim")
         lines = Text("\n").join([head, *(alert_line(alert, view.now) for alert in shown)])
         lines.no_wrap, lines.overflow = True, "ellipsis"
         self.put(lines)

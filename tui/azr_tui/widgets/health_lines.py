@@ -37,7 +37,7 @@ def health_text(found: list[Verdict], height: int) -> Text:
     if height >= len(found):
         lines = [_whole(each) for each in found]
     else:
-        lines = [Text("   ").join(_brief(each) for each in found)]
+        lines = [Text("  ").join(_brief(each) for each in found)]
         ranked = sorted(found, key=lambda each: -each.grade if each.grade >= Grade.WATCH else 0)
         lines += [_whole(each) for each in ranked[: height - 1]]
     text = Text("\n").join(lines)

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+
 from textual.geometry import Size
 from textual.widget import Widget
 
+from azr_platform.ledger.records import MetricSpan
 from azr_tui.plotting.draw import Plot, columns_of, draw
+from azr_tui.plotting.metrics import in_spans, names_in
 from azr_tui.plotting.zoom import Extent, Zoom
+from azr_tui.questions import AskSpans, SpansRead, Wanted
+from azr_tui.view import Series
 from azr_tui.widgets.plain import Plain
 
 
@@ -53,6 +60,9 @@ class Zooming(Widget):
     """The keys of ``keys.PLOT``, for whatever shows plots: they change one zoom, and ``redraw`` shows it."""
 
     zoom = Zoom()
+    _asked: AskSpans | None = None
+    _closer: Mapping[str, Series] = MappingProxyType({})
+    _closer_of: AskSpans | None = None
 
     def extent(self) -> Extent | None:
         """The steps there are to look at."""
@@ -61,6 +71,25 @@ class Zooming(Widget):
     def redraw(self) -> None:
         """Draw again, with ``zoom`` as it is now."""
         raise NotImplementedError
+
+    def closer(self, shown: Iterable[str], metrics: Mapping[str, Series]) -> Mapping[str, Series]:
+        """The metrics of the plots that are ``shown``, step by step where those on hand are told in spans of several;
+        nothing while they are read, or when all steps are in sight."""
+        extent = self.extent()
+        names = [name for each in shown if in_spans(each, metrics) for name in names_in(each, metrics)]
+        if extent is None or not self.zoom.span or not names:
+            return {}
+        question = AskSpans(tuple(names), *self.zoom.window(extent), 2 * extent.columns)
+        if question != self._asked:
+            self._asked = question
+            self.post_message(Wanted(question, self.post_message))
+        return self._closer if question == self._closer_of else {}
+
+    def on_spans_read(self, answer: SpansRead) -> None:
+        if answer.question == self._asked:
+            self._closer_of = answer.question
+            self._closer = {name: series_of(spans) for name, spans in answer.spans.items() if spans}
+            self.redraw()
 
     def action_plot_cursor(self, columns: int) -> None:
         extent = self.extent()
@@ -86,3 +115,13 @@ class Zooming(Widget):
     def _look(self, zoom: Zoom) -> None:
         self.zoom = zoom
         self.redraw()
+
+
+def series_of(spans: Sequence[MetricSpan]) -> Series:
+    """Spans as what a plot draws."""
+    return Series(
+        [span.last_step for span in spans],
+        [span.mean for span in spans],
+        [span.low for span in spans],
+        [span.high for span in spans],
+    )
