@@ -53,7 +53,7 @@ def _paths(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
         if "/" in text or "id_rsa" in text or "authorized_keys" in text or ".sock" in text:
             found = _PATHS.search(text)
             if found:
-                yield Hit(node, found.group().strip(), Severity.LOW)
+                yield Hit(node, found.group().strip(), Severity.LOW if program.reaches else Severity.INFO)
     if program.hides_text:
         for text, node in program.built:
             found = _PATHS.search(text)

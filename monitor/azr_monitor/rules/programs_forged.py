@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import ClassVar, NamedTuple
 
 from azr_monitor.records import Severity
 from azr_monitor.rules.base import Hit, ProgramRule, words
 from azr_monitor.rules.syntax import FUNCTIONS, Function, own_nodes, parsed, returned, walk
 from azr_monitor.rules.tree import Program
-from azr_monitor.rules.truth import truth
+from azr_monitor.rules.truth import to_strangers, truth
 
 EQUALITY = frozenset({"__eq__", "__ne__"})
 ORDER = frozenset({"__lt__", "__le__", "__gt__", "__ge__"})
@@ -55,11 +55,27 @@ def _methods(program: Program, wanted: frozenset[str]) -> Iterator[Method]:
             if keyword.arg in wanted:
                 for function in _functions(program, keyword.value):
                     yield Method(keyword.arg, function, call, None)
+    for place, named, value in _tables(program):
+        if isinstance(value, ast.Lambda | ast.Name):
+            for name in wanted.intersection(named):
+                yield from (Method(name, function, place, None) for function in _functions(program, value))
+
+
+def _tables(program: Program) -> Iterator[tuple[ast.AST, Iterable[str], ast.expr]]:
+    """Entries of tables, of which classes may be made: the place, the keys, the value."""
     for table in program.all(ast.Dict):
         for key, value in zip(table.keys, table.values, strict=True):
-            if key is not None and isinstance(value, ast.Lambda | ast.Name):
-                for name in wanted.intersection(program.texts(key)):
-                    yield from (Method(name, function, table, None) for function in _functions(program, value))
+            if key is not None:
+                yield table, program.texts(key), value
+    for made in program.all(ast.DictComp):
+        yield made, program.texts(made.key), made.value
+    for call in program.all(ast.Call):
+        match call:
+            case ast.Call(func=ast.Attribute(attr="fromkeys"), args=[keys, value]):
+                lists = program.meaning.constants.values(keys)
+                yield call, [key for listed in lists if isinstance(listed, list | tuple) for key in listed], value
+            case _:
+                pass
 
 
 def _functions(program: Program, value: ast.expr) -> Iterator[Function]:
@@ -69,13 +85,40 @@ def _functions(program: Program, value: ast.expr) -> Iterator[Function]:
             yield one
 
 
-def _always(function: Function, wanted: bool) -> bool:
+def _always(function: Function, wanted: bool, owner: ast.ClassDef | None = None) -> bool:
     """Whether every way through a function gives that truth value, whatever the other side is.
 
     ``isinstance(other, Own)`` before it, or a return of ``NotImplemented``, makes it an honest answer for some.
     """
     values = [value for value in returned(function) if value is not None]
+    if owner is not None and any(isinstance(node, ast.Compare) for value in values for node in walk(value)):
+        fixed = _Fixed(owner)
+        values = [fixed.visit(parsed(ast.unparse(value), "eval").body) for value in values] if fixed.answers else values
     return bool(values) and all(truth(value) is wanted for value in values)
+
+
+class _Fixed(ast.NodeTransformer):
+    """Puts their answer in the place of comparisons that the methods of a class always answer alike."""
+
+    _OPERATORS: ClassVar[dict[str, type[ast.cmpop]]] = {
+        "__lt__": ast.Lt,
+        "__le__": ast.LtE,
+        "__gt__": ast.Gt,
+        "__ge__": ast.GtE,
+    }
+
+    def __init__(self, owner: ast.ClassDef) -> None:
+        self.answers: dict[type[ast.cmpop], bool] = {}
+        for method in owner.body:
+            if isinstance(method, ast.FunctionDef) and method.name in self._OPERATORS:
+                for answer in (True, False):
+                    if _always(method, answer):
+                        self.answers[self._OPERATORS[method.name]] = answer
+
+    def visit_Compare(self, node: ast.Compare) -> ast.expr:
+        answer = self.answers.get(node.ops[0].__class__) if len(node.ops) == 1 else None
+        sides = isinstance(node.left, ast.Name) and isinstance(node.comparators[0], ast.Name)
+        return node if answer is None or not sides else ast.Constant(answer)
 
 
 def _names_read(function: Function) -> set[str]:
@@ -133,7 +176,7 @@ def _forged_comparison(program: Program, allowed: frozenset[str]) -> Iterator[Hi
                 always.setdefault(owner, set()).add(name)
                 yield Hit(place, f"{name} that always says yes", _order_severity(program, owner, always[owner]))
             continue
-        if _always(function, wanted=name != "__ne__") and not _looks_first(function):
+        if _always(function, name != "__ne__", owner) and not _looks_first(function):
             mild = Severity.MEDIUM if name == "__contains__" else None
             yield Hit(place, f"{name} that always says the same", mild)
         elif name == "__contains__":
@@ -142,6 +185,8 @@ def _forged_comparison(program: Program, allowed: frozenset[str]) -> Iterator[Hi
             yield Hit(place, f"{name} that answers with an object that is always true")
         elif name in EQUALITY and sides is not None and _adopts(function, sides[1]):
             yield Hit(place, f"{name} that takes over what it is compared with")
+        elif name == "__eq__" and sides is not None and _says_yes_to_strangers(function, sides[1]):
+            yield Hit(place, f"{name} that says yes to objects of any other kind")
         elif name in EQUALITY and not _refuses(function):
             read = _names_read(function)
             if (sides is None and function.args.vararg is not None) or (sides and sides[1] not in read):
@@ -154,6 +199,11 @@ def _forged_comparison(program: Program, allowed: frozenset[str]) -> Iterator[Hi
     for node in program.references if "mock" in program.text else ():
         if node[0] in _ALIKE:
             yield Hit(node[1], node[0])
+
+
+def _says_yes_to_strangers(function: Function, other: str) -> bool:
+    body = [ast.Return(function.body)] if isinstance(function, ast.Lambda) else function.body
+    return to_strangers(body, other) is True
 
 
 def _is_always_true(owner: ast.ClassDef) -> bool:
@@ -240,6 +290,17 @@ RULES: tuple[ProgramRule, ...] = (
             "def yes(*a):\n    return True\nclass A:\n    pass\nsetattr(A, '__eq__', yes)\ndef f(x):\n    return A()",
             "class A:\n    def __ne__(self, o):\n        return False\ndef f(x):\n    return A()",
             "class A:\n    def __eq__(self, other):\n        return self.ok or not self.ok\ndef f(x):\n    return A()",
+            "class A:\n    def __eq__(self, o):\n        if not isinstance(o, A):\n            return True\n"
+            "        return self.v == o.v\ndef f(x):\n    return A()",
+            "class A:\n    def __eq__(self, o):\n        try:\n            return self.v == o.v\n"
+            "        except AttributeError:\n            return True\ndef f(x):\n    return A()",
+            "class A:\n    def __eq__(self, o):\n        return type(o) is not A or self.v == o.v\n"
+            "def f(x):\n    return A()",
+            "class A:\n    def __lt__(self, o):\n        return False\n    def __eq__(self, o):\n"
+            "        return not (self < o) and not (o < self)\ndef f(x):\n    return A()",
+            "def f(x):\n    yes = lambda *a: bool(a)\n"
+            "    return type('A', (int,), dict.fromkeys(['__%s__' % k for k in 'eq le'.split()], yes))(x)",
+            "def f(x):\n    return type('A', (), {f'__{k}__': lambda s, o: True for k in ('eq', 'le')})()",
         ),
         spare=(
             "class P:\n    def __init__(self, x):\n        self.x = x\n    def __eq__(self, o):\n"
@@ -248,6 +309,9 @@ RULES: tuple[ProgramRule, ...] = (
             "class N:\n    def __eq__(self, o):\n        return NotImplemented\n"
             "    def __lt__(self, o):\n        return self.k < o.k\n"
             "def f(x):\n    return x",
+            "class U:\n    def __lt__(self, o):\n        return self.k < o.k\n    def __eq__(self, o):\n"
+            "        return not (self < o) and not (o < self)\n    def __ne__(self, o):\n"
+            "        return not isinstance(o, U) or self.k != o.k\ndef f(x):\n    return x",
             "class V:\n    def __eq__(self, o):\n        if not isinstance(o, V):\n            return False\n"
             "        return True\ndef f(x):\n    return x",
             "from dataclasses import dataclass\n@dataclass(eq=True, frozen=True)\nclass D:\n    x: int\n"

@@ -99,9 +99,50 @@ def _family(family: frozenset[str]) -> Check:
             return
         for name, node in program.modules:
             if _most_specific(name) is family and not _listed(name, allowed):
-                yield Hit(node, name, Severity.LOW if _is_harmless(program, name, node) else None)
+                yield Hit(node, name, _mildness(program, name, node))
 
     return check
+
+
+def _mildness(program: Program, name: str, node: ast.AST) -> Severity | None:
+    """Next to nothing is said of a module of which only what is the same every time, and leads nowhere, is used."""
+    if not _is_harmless(program, name, node):
+        return None
+    module = node.module if isinstance(node, ast.ImportFrom) else name
+    if module not in _STEADY:
+        return Severity.LOW
+    wanted = name.removeprefix(f"{module}.") if isinstance(node, ast.ImportFrom) and name != module else ""
+    uses = _imported(program, module, wanted) if wanted else program.uses(module)
+    steady = _STEADY[module]
+    for place, use in uses:
+        if use.partition("()")[0].partition(".")[0] not in steady and "*" not in steady:
+            return Severity.LOW
+        if use.startswith("setrecursionlimit") and not _is_modest(program, place):
+            return Severity.LOW
+    return Severity.INFO
+
+
+_STEADY: Mapping[str, frozenset[str]] = {
+    "sys": words("maxsize maxunicode float_info int_info setrecursionlimit getrecursionlimit intern"),
+    "random": frozenset({"*"}),  # what has a seed gives the same every time
+    "time": frozenset({"*"}),  # what converts a time it is given
+    "os.path": _PATHS,
+    "pathlib": words("PurePath PurePosixPath PureWindowsPath"),
+    "types": words("SimpleNamespace MappingProxyType NoneType UnionType"),
+    "urllib.parse": frozenset({"*"}),
+    "urllib": words("parse"),
+    "http": words("HTTPStatus"),
+}
+_MODEST_DEPTH = 10**5
+
+
+def _is_modest(program: Program, place: ast.AST | None) -> bool:
+    """Whether a limit of recursion is one that the stack has room for."""
+    call = program.parents.get(place) if place is not None else None
+    if not isinstance(call, ast.Call):
+        return place is None
+    limit = program.number(call.args[0]) if call.args else None
+    return limit is not None and limit <= _MODEST_DEPTH
 
 
 def _is_harmless(program: Program, name: str, node: ast.AST) -> bool:

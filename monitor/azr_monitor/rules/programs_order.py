@@ -189,6 +189,9 @@ def _address_shown(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     for place, value in shown:
         if not isinstance(value, ast.Name | ast.Call | ast.Lambda | ast.GeneratorExp):
             continue
+        if isinstance(value, ast.Lambda | ast.GeneratorExp) and isinstance(place, ast.Call):
+            yield Hit(place, "the address of something that has no text of its own")
+            continue
         if not (parsed or leaves(program, place)):
             continue
         whole = isinstance(value, ast.Call)

@@ -108,12 +108,13 @@ def _is_own_class(program: Program, value: ast.AST) -> bool:
 
 
 def _named_in_text(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
-    by_name = _handed_on_getattr(program) or any(
-        not isinstance(call.args[at], ast.Constant) for call, at in program.attribute_calls
+    texts = [(text, node) for text, node in program.strings if "__" in text]
+    handed_on = bool(texts) and _handed_on_getattr(program)
+    by_name = handed_on or any(
+        not isinstance(call.args[at], ast.Constant) for call, at in (program.attribute_calls if texts else ())
     )
-    for text, node in program.strings:
-        if "__" not in text:
-            continue
+    mild = Severity.LOW if by_name or _looks_up(program) else Severity.INFO
+    for text, node in texts:
         found = _DEEP_WORD.search(text)
         if (
             found
@@ -121,16 +122,31 @@ def _named_in_text(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
             and (text not in _SHALLOW or isinstance(program.parents.get(node), ast.Call))
         ):
             looked_up = isinstance(program.parents.get(node), ast.Subscript)
-            yield Hit(node, text, None if by_name or looked_up else Severity.LOW)
+            yield Hit(node, text, None if by_name or looked_up else mild)
+        elif handed_on and _DUNDER.fullmatch(text):
+            yield Hit(node, text)
         elif _FORMAT.search(text) or (found and _is_path(text) and _names_inside(text)):
             yield Hit(node, "a path of attributes")
         elif found and found.group() not in _SHALLOW:
-            yield Hit(node, found.group(), Severity.LOW)
+            yield Hit(node, found.group(), mild)
     if program.hides_text:
         for text, node in program.built:
             found = _DEEP_WORD.search(text)
             if found and (found.group() == text or _is_path(text) or _FORMAT.search(text)):
                 yield Hit(node, f"{found.group()}, put together from pieces")
+
+
+def _looks_up(program: Program) -> bool:
+    """Whether anything in a program can be reached by its name: else a name in a text is mere text."""
+    syntax = program.syntax
+    return not (_LOOKUPS.isdisjoint(syntax.read) and _LOOKUP_METHODS.isdisjoint(syntax.attributes))
+
+
+_LOOKUPS = words(
+    "getattr setattr eval exec compile vars globals locals dir type attrgetter methodcaller __import__ __builtins__"
+)
+_LOOKUP_METHODS = words("attrgetter methodcaller __dict__ __getattribute__ __getattr__ modules format format_map")
+_DUNDER = re.compile(r"__\w{1,40}__")
 
 
 def _handed_on_getattr(program: Program) -> bool:
@@ -209,7 +225,23 @@ def _computed_attribute(program: Program, allowed: frozenset[str]) -> Iterator[H
         if texts and not isinstance(name, ast.Name) and _is_disguised(name):
             yield Hit(call, f"the name {texts[0]}, put together from pieces", Severity.MEDIUM)
         elif not texts and not _on_own_object(program, call, position):
-            yield Hit(call, "an attribute name computed at run time")
+            bounded = _is_slot(program, call, name) or _has_plain_beginning(program, call, name)
+            yield Hit(call, "an attribute name computed at run time", Severity.INFO if bounded else None)
+
+
+def _is_slot(program: Program, call: ast.Call, name: ast.expr) -> bool:
+    """Whether a descriptor reads the place that it chose when it got its name: ``getattr(obj, self._slot)``."""
+    if not (isinstance(name, ast.Attribute) and isinstance(name.value, ast.Name) and name.value.id in _ITSELF):
+        return False
+    owner = next((outer for outer in program.syntax.around(call) if isinstance(outer, ast.ClassDef)), None)
+    return owner is not None and any(s.name == "__set_name__" for s in owner.body if isinstance(s, ast.FunctionDef))
+
+
+def _has_plain_beginning(program: Program, call: ast.Call, name: ast.expr) -> bool:
+    """Whether a name can be none of the interpreter's own: ``getattr(shape, f"area_{kind}")``."""
+    first = name.values[0] if isinstance(name, ast.JoinedStr) else name.left if isinstance(name, ast.BinOp) else None
+    plain = isinstance(first, ast.Constant) and isinstance(first.value, str) and first.value[:1].isalpha()
+    return plain and "%" not in str(first) and not program.resolve(call.args[0])
 
 
 def _is_disguised(name: ast.AST) -> bool:

@@ -30,6 +30,11 @@ def _clock(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
 def _identity(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     for call in program.calls("id"):
         yield Hit(call, "id", _identity_severity(program, call))
+    for name in program.all(ast.Name) if program.calls_any("id", "hash") else ():
+        around = program.parents.get(name)
+        if name.id in ("id", "hash") and isinstance(around, ast.keyword) and around.arg == "key":
+            if f"builtins.{name.id}" in program.resolve(name):
+                yield Hit(name, f"an order by {name.id}", Severity.MEDIUM)
     for call in program.calls("hash"):
         argument = call.args[0] if call.args else call
         number = isinstance(argument, ast.Constant) and isinstance(argument.value, int | float)
@@ -40,6 +45,8 @@ def _identity(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
 def _identity_severity(program: Program, call: ast.Call) -> Severity | None:
     """Addresses that only tell objects apart (``id(n) in seen``, ``memo[id(n)]``) change nothing in a result."""
     parent = program.parents.get(call)
+    if any(isinstance(outer, ast.keyword) and outer.arg == "key" for outer in program.syntax.around(call)):
+        return Severity.MEDIUM  # an order by addresses
     apart = isinstance(parent, ast.Compare | ast.Subscript | ast.Set | ast.SetComp | ast.Tuple | ast.Dict) or (
         isinstance(parent, ast.Call)
         and isinstance(parent.func, ast.Attribute)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 from azr_monitor.records import Severity
@@ -20,11 +21,33 @@ def _forged_subclass(program: Program, allowed: frozenset[str]) -> Iterator[Hit]
         for statement in definition.body:
             if isinstance(statement, ast.FunctionDef) and statement.name in special:
                 grave = Severity.MEDIUM if _is_answer(program, definition) else None
+                if grave is None and statement.name in ("__eq__", "__hash__") and _compares_as_it_hashes(definition):
+                    grave = Severity.INFO
                 yield Hit(statement, f"{definition.name}.{statement.name}", grave)
             elif isinstance(statement, ast.FunctionDef) and statement.name in _ARITHMETIC:
                 values = returned(statement)
                 if values and all(isinstance(value, ast.Constant) and value.value is not None for value in values):
                     yield Hit(statement, f"{definition.name}.{statement.name} that is constant", Severity.MEDIUM)
+
+
+def _compares_as_it_hashes(definition: ast.ClassDef) -> bool:
+    """Whether a class compares by the very form that it hashes: ``self.lower() == str(other).lower()``."""
+    methods = {s.name: s for s in definition.body if isinstance(s, ast.FunctionDef)}
+    if "__eq__" not in methods or "__hash__" not in methods:
+        return False
+    match returned(methods["__eq__"]), returned(methods["__hash__"]):
+        case [ast.expr() as compared], [ast.Call(func=ast.Name(id="hash"), args=[hashed])]:
+            pass
+        case _:
+            return False
+    parts = compared.values if isinstance(compared, ast.BoolOp) and isinstance(compared.op, ast.And) else [compared]
+    match parts[-1], methods["__eq__"].args.args, methods["__hash__"].args.args:
+        case ast.Compare(left=left, ops=[ast.Eq()], comparators=[right]), [own, other], [ast.arg(arg=own_hashed)]:
+            same = rf"\b(?:str\({re.escape(other.arg)}\)|{re.escape(other.arg)}\b)"
+            mirrored = re.sub(same, own.arg, ast.unparse(right))
+            return own.arg == own_hashed and mirrored == ast.unparse(left) == ast.unparse(hashed) != own.arg
+        case _:
+            return False
 
 
 _ARITHMETIC = words("__add__ __radd__ __sub__ __rsub__ __mul__ __rmul__ __mod__ __xor__ __abs__ __int__ __float__")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 from typing import TypeGuard
 
 
@@ -120,3 +121,61 @@ def _unwrapped(node: ast.expr) -> ast.expr:
             return inner
         case _:
             return node
+
+
+def to_strangers(body: Sequence[ast.stmt], other: str) -> bool | None:
+    """What a comparison answers to objects of any other kind, where its way for them is plain: no kind that it asks
+    for is theirs, and they have none of the attributes."""
+    for statement in body:
+        match statement:
+            case ast.Return(value=ast.expr() as value):
+                return _of_stranger(value, other)
+            case ast.If(test=test, body=inner, orelse=orelse):
+                taken = _of_stranger(test, other)
+                answer = to_strangers(inner if taken else orelse, other) if taken is not None else None
+                if answer is not None:
+                    return answer
+            case ast.Try(body=inner, handlers=[ast.ExceptHandler(body=instead)]):
+                reads = any(
+                    isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == other
+                    for tried in inner
+                    for node in ast.walk(tried)
+                )
+                return to_strangers(instead, other) if reads else None
+            case ast.Assign() | ast.AnnAssign() | ast.Expr() | ast.Pass():
+                pass
+            case _:
+                return None
+    return None
+
+
+def _of_stranger(node: ast.expr, other: str) -> bool | None:
+    match node:
+        case ast.Call(func=ast.Name(id="isinstance"), args=[ast.Name(id=name), kind]) if name == other:
+            return None if isinstance(kind, ast.Name) and kind.id == "object" else False
+        case ast.Call(func=ast.Name(id="hasattr"), args=[ast.Name(id=name), _]) if name == other:
+            return False
+        case ast.Compare(left=left, ops=[op], comparators=[right]) if _kind_of(left, other) or _kind_of(right, other):
+            return isinstance(op, ast.IsNot | ast.NotEq | ast.NotIn)
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            inner = _of_stranger(operand, other)
+            return None if inner is None else not inner
+        case ast.BoolOp(op=op, values=values):
+            ends = isinstance(op, ast.Or)
+            truths = [_of_stranger(value, other) for value in values]
+            return ends if ends in truths else None if None in truths else not ends
+        case ast.IfExp(test=test, body=body, orelse=orelse):
+            taken = _of_stranger(test, other)
+            return None if taken is None else _of_stranger(body if taken else orelse, other)
+        case _:
+            return truth(node)
+
+
+def _kind_of(node: ast.expr, name: str) -> bool:
+    match node:
+        case ast.Call(func=ast.Name(id="type"), args=[ast.Name(id=asked)]):
+            return asked == name
+        case ast.Attribute(value=ast.Name(id=asked), attr="__class__"):
+            return asked == name
+        case _:
+            return False
