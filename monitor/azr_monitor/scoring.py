@@ -16,7 +16,7 @@ from typing import NamedTuple
 from azr_monitor.classifiers.base import Classifier, Noting, Pointing, Stepped, Unscored
 from azr_monitor.policy import Policy
 from azr_monitor.records import ASKED, FAILURE, LIMIT, SLOW, UNSCORED, Finding, Part, Severity, Subject, failure
-from azr_monitor.rules.programs_texts import prose_strings
+from azr_monitor.rules.programs_texts import Spoken, spoken
 from azr_monitor.rules.tree import Program, Unparsable
 from azr_monitor.sections import ClassifierSettings, Limits
 
@@ -37,11 +37,17 @@ class Evidence(NamedTuple):
 
 
 class _Prose(NamedTuple):
-    """A text to read: the part it is of, where it begins there, and itself."""
+    """A text to read: the part it is of, where it begins there, and itself.
+
+    What does not stand there letter by letter, as what is decoded, has a ``span`` for all of it; what is likely to be
+    data weighs less.
+    """
 
     part: Part
     base: int
     text: str
+    span: tuple[int, int] | None = None
+    weight: float = 1.0
 
 
 class Scorer:
@@ -88,10 +94,9 @@ class Scorer:
             if not text or len(text) > self._limits.of(part):
                 continue
             code = part == "program" or (part == "answer" and subject.kind == "induction")
-            for start, end in _comments(text) if code else [(0, len(text))]:
-                piece = text[start:end]
+            for piece, span, written, weight in _spoken(text) if code else [Spoken(text, (0, len(text)), True)]:
                 if sum(1 for _ in zip(range(least), _WORD.finditer(piece), strict=False)) >= least:
-                    found.append(_Prose(part, start, piece))
+                    found.append(_Prose(part, span[0], piece, None if written else span, weight))
         return found
 
     def _score(self, texts: list[str]) -> None:
@@ -115,9 +120,9 @@ class Scorer:
             why = f"{prose.part} needs {len(ranges)} windows, {name} reads at most {most}"
             evidence.findings.append(Finding(LIMIT, Severity.MEDIUM, prose.part, None, why))
         for start, end in ranges:
-            window = _Prose(prose.part, prose.base + start, prose.text[start:end])
+            window = _Prose(prose.part, prose.base + start, prose.text[start:end], prose.span, prose.weight)
             values = self._known[window.text]
-            whole = (window.base, window.base + len(window.text))
+            whole = prose.span or (window.base, window.base + len(window.text))
             if isinstance(values, Unscored):
                 rule, severity = (FAILURE, Severity.HIGH) if self._settings.required else (UNSCORED, Severity.INFO)
                 evidence.findings.append(
@@ -127,7 +132,7 @@ class Scorer:
             if isinstance(self._classifier, Noting) and (note := self._classifier.note(window.text)):
                 evidence.findings.append(Finding(ASKED, Severity.INFO, prose.part, whole, f"{name}: {note}"))
             for category, value in values.items():
-                self._find(category, value, window, evidence)
+                self._find(category, value * window.weight, window, evidence)
 
     def _find(self, category: str, value: float, window: _Prose, evidence: Evidence) -> None:
         name = self._classifier.name
@@ -138,7 +143,7 @@ class Scorer:
             start, end = 0, len(window.text)
             if isinstance(self._classifier, Pointing):
                 start, end = self._classifier.place(window.text, category)
-            span = (window.base + start, window.base + end)
+            span = window.span or (window.base + start, window.base + end)
             why = f"{name} scores {category} {value:.2f}"
             evidence.findings.append(Finding(f"{name}.{category}", max(passed), window.part, span, why))
 
@@ -151,11 +156,8 @@ class Scorer:
             evidence.findings.append(Finding(SLOW, Severity.INFO, texts[0].part, None, why))
 
 
-def _comments(text: str) -> list[tuple[int, int]]:
-    if not any(mark in text for mark in "#'\""):
-        return []
+def _spoken(text: str) -> list[Spoken]:
     try:
-        program = Program(text)
-        return sorted([*program.prose, *prose_strings(program)])
+        return sorted(spoken(Program(text)), key=lambda one: one.span)
     except Unparsable:
-        return [(0, len(text))]
+        return [Spoken(text, (0, len(text)), True)]

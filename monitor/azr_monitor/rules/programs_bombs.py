@@ -44,7 +44,7 @@ def _huge(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
                 yield Hit(node, "a number of millions of digits")
         elif kind is ast.Mult:
             for sequence, count in ((node.left, node.right), (node.right, node.left)):
-                if is_sequence(sequence) and (number := known(program, count)) is not None and number > _HUGE:
+                if is_sequence(sequence) and at_least(program, count) > _HUGE:
                     yield Hit(node, "a sequence of millions of items")
     for change in program.all(ast.AugAssign):
         if (
@@ -59,7 +59,7 @@ def _huge(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
             if many is not None and many >= _TURNS and _iterated(program, call):
                 yield Hit(call, "a loop of a hundred million turns")
     for call in program.calls("bytes", "bytearray"):
-        if len(call.args) == 1 and (known(program, call.args[0]) or 0) > 10 * _HUGE:
+        if len(call.args) == 1 and at_least(program, call.args[0]) > 10 * _HUGE:
             yield Hit(call, "a sequence of millions of items")
     for call in program.calls("pow"):
         if len(call.args) == 2:
@@ -153,15 +153,48 @@ def known(program: Program, node: ast.AST) -> int | None:
     return None
 
 
+def at_least(program: Program, node: ast.AST) -> int:
+    """A bound of a number from below, whatever is not known taken for a one: ``n << 40`` is 2 ** 40."""
+    number = known(program, node)
+    if number is not None:
+        return number
+    match node:
+        case ast.BinOp(left=left, op=ast.LShift(), right=right):
+            places = known(program, right) or 0
+            return at_least(program, left) << min(max(places, 0), 60)
+        case ast.BinOp(left=left, op=ast.Mult(), right=right):
+            return min(at_least(program, left) * at_least(program, right), 10**18)
+        case ast.BinOp(left=left, op=ast.Add(), right=right):
+            return at_least(program, left) + at_least(program, right) - 1
+        case ast.Name() | ast.Call(func=ast.Name(id="len" | "abs" | "int" | "max" | "sum")):
+            return 1
+        case _:
+            return 0
+
+
 def _huge_power(program: Program, node: ast.BinOp) -> Iterator[Hit]:
     left = known(program, node.left)
+    if left is None and _tower(node) >= 3:
+        yield Hit(node, "a tower of powers")
     if left is None or abs(left) <= 1:
         return
     right = known(program, node.right)
     if right is not None and right * abs(left).bit_length() > _HUGE_BITS:
         yield Hit(node, "a number of millions of digits")
-    elif right is None and _tower(node) >= 3:
+    elif right is None and (_tower(node) >= 3 or _steep(node)):
         yield Hit(node, "a tower of powers")
+
+
+def _steep(node: ast.BinOp) -> bool:
+    """Whether a power of a power is enormous for small numbers already: ``9 ** 9 ** n`` for 8, ``2 ** 2 ** n`` not."""
+    match node:
+        case ast.BinOp(left=ast.Constant(value=int(base)), right=ast.BinOp(left=left, op=ast.Pow())):
+            return isinstance(left, ast.Constant) and isinstance(left.value, int) and min(base, left.value) >= _STEEP
+        case _:
+            return False
+
+
+_STEEP = 7
 
 
 def _tower(node: ast.AST) -> int:
@@ -360,6 +393,9 @@ RULES: tuple[ProgramRule, ...] = (
             "from itertools import combinations\ndef f(x):\n"
             "    return [s for r in range(40) for s in combinations(range(40), r)]",
             "from math import factorial\ndef f(x):\n    return factorial(factorial(x))",
+            "def f(n):\n    return 9 ** 9 ** n",
+            "def f(n):\n    return len(str(n ** n ** n ** n))",
+            "def f(n):\n    return len(bytearray(n << 40)) + len([0] * (len(n) * 10**9))",
         ),
         spare=(
             "def f(x):\n    return x % (10**9 + 7) + 2**64 + pow(3, 10**18, 7)",
@@ -369,7 +405,7 @@ RULES: tuple[ProgramRule, ...] = (
             "    return next(p for p in product(range(99), repeat=9) if sum(p) == x)",
             "from itertools import count, permutations\ndef f(x):\n"
             "    return next(i for i in count() if i > x) + len(list(permutations(range(4))))",
-            "def f(x):\n    return 2 ** 2 ** x",
+            "def f(x):\n    return 2 ** 2 ** x + x ** x ** 2 + (x << 40) + len([0] * (x << 3))",
             "def f(x):\n    return [[a * b for a in range(100)] for b in range(100)] + [f'{x:>20}']",
             "from itertools import combinations\ndef f(x):\n    return list(combinations(range(10), 3))",
         ),

@@ -108,7 +108,7 @@ def _mildness(program: Program, name: str, node: ast.AST) -> Severity | None:
     """Next to nothing is said of a module of which only what is the same every time, and leads nowhere, is used."""
     if not _is_harmless(program, name, node):
         return None
-    module = node.module if isinstance(node, ast.ImportFrom) else name
+    module = node.module or "" if isinstance(node, ast.ImportFrom) else name
     if module not in _STEADY:
         return Severity.LOW
     wanted = name.removeprefix(f"{module}.") if isinstance(node, ast.ImportFrom) and name != module else ""

@@ -29,9 +29,15 @@ def _endless(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
             bindings, _ = program.meaning.names.lookup(turn.iter)
             if not any(isinstance(b.node, ast.List) and not b.node.elts for b in bindings):
                 yield Hit(turn, "a loop over what grows with every turn")
+    if "replace" in program.syntax.attributes:
+        for change in program.all(ast.Assign):
+            if _replaces_by_itself(change) and any(
+                isinstance(o, ast.For | ast.While) for o in program.syntax.around(change)
+            ):
+                yield Hit(change, "what is put into itself with every turn of a loop")
     if program.building.largest >= _DOUBLINGS:
-        for turning in program.all(ast.For):
-            yield from _doubles(program, turning)
+        for loop_ in program.all(ast.For):
+            yield from _doubles(program, loop_)
         for call in program.all(ast.Call) if "reduce" in program.text else ():
             yield from _folds(program, call)
 
@@ -45,11 +51,55 @@ def always_true(test: ast.expr) -> bool:
         case ast.Compare(left=ast.Call(func=ast.Name(id="len")), ops=[ast.GtE()], comparators=[ast.Constant(value=0)]):
             return True
         case ast.Compare(left=left, ops=[ast.Eq() | ast.Is() | ast.LtE() | ast.GtE()], comparators=[right]):
-            return ast.dump(left) == ast.dump(right) and not isinstance(left, ast.Call)
+            if isinstance(test.ops[0], ast.GtE) and callee_of(left) in ("len", "abs"):
+                return isinstance(right, ast.Constant) and right.value == 0
+            return not isinstance(left, ast.Call) and ast.dump(_plain(left)) == ast.dump(_plain(right))
+        case ast.Compare(
+            left=ast.Name(id=name), ops=[ast.In()], comparators=[ast.List(elts=held) | ast.Tuple(elts=held)]
+        ):
+            return any(_is_name(one, name) for one in held)
         case ast.BoolOp(op=ast.Or(), values=values):
             return any(always_true(value) for value in values)
         case _:
             return False
+
+
+def _replaces_by_itself(change: ast.Assign) -> bool:
+    match change:
+        case ast.Assign(
+            targets=[ast.Name(id=name)],
+            value=ast.Call(func=ast.Attribute(value=ast.Name(id=text), attr="replace"), args=[_, ast.Name(id=new), *_]),
+        ):
+            return name == text == new
+        case _:
+            return False
+
+
+def callee_of(node: ast.expr) -> str:
+    return callee(node) if isinstance(node, ast.Call) else ""
+
+
+def _plain(node: ast.expr) -> ast.expr:
+    """A number without what does nothing to it: ``x + 0``, ``x * 1``, ``--x``; nought for ``x - x`` and ``x * 0``."""
+    match node:
+        case ast.BinOp(left=left, op=ast.Add() | ast.Sub() | ast.BitOr() | ast.BitXor(), right=ast.Constant(value=0)):
+            return _plain(left)
+        case ast.BinOp(left=ast.Constant(value=0), op=ast.Add() | ast.BitOr() | ast.BitXor(), right=right):
+            return _plain(right)
+        case ast.BinOp(left=left, op=ast.Mult() | ast.FloorDiv() | ast.Pow(), right=ast.Constant(value=1)):
+            return _plain(left)
+        case ast.BinOp(left=ast.Constant(value=1), op=ast.Mult(), right=right):
+            return _plain(right)
+        case (
+            ast.BinOp(op=ast.Mult(), right=ast.Constant(value=0)) | ast.BinOp(left=ast.Constant(value=0), op=ast.Mult())
+        ):
+            return ast.Constant(0)
+        case ast.BinOp(left=left, op=ast.Sub() | ast.BitXor(), right=right) if ast.dump(left) == ast.dump(right):
+            return ast.Constant(0)
+        case ast.UnaryOp(op=ast.USub(), operand=ast.UnaryOp(op=ast.USub(), operand=inner)):
+            return _plain(inner)
+        case _:
+            return node
 
 
 def _never_ends(loop: ast.While) -> str:
@@ -319,6 +369,10 @@ RULES: tuple[ProgramRule, ...] = (
             "def f(x):\n    n = 3\n    while n:\n        n **= 2\n    return n",
             "def f(x):\n    i = 1\n    while i != 0:\n        i += 1\n    return i",
             "from functools import reduce\ndef f(x):\n    return reduce(lambda a, _: a * a, range(99), 3)",
+            "def f(n):\n    s = 'lol'\n    for _ in range(n):\n        s = s.replace('l', s)\n    return s",
+            "def f(x):\n    while x == x + 0:\n        x = -x\n    return x",
+            "def f(x):\n    while x * 0 == 0:\n        x += 1\n    return x",
+            "def f(x):\n    while len(x) >= 0:\n        x = x + [1]\n    return x",
             "def f(x):\n    s = 'x'\n    while len(s) < 10 ** 12:\n        s += s\n    return s",
         ),
         spare=(

@@ -32,9 +32,9 @@ def _identity(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
         yield Hit(call, "id", _identity_severity(program, call))
     for name in program.all(ast.Name) if program.calls_any("id", "hash") else ():
         around = program.parents.get(name)
-        if name.id in ("id", "hash") and isinstance(around, ast.keyword) and around.arg == "key":
-            if f"builtins.{name.id}" in program.resolve(name):
-                yield Hit(name, f"an order by {name.id}", Severity.MEDIUM)
+        ordering = name.id in ("id", "hash") and isinstance(around, ast.keyword) and around.arg == "key"
+        if ordering and f"builtins.{name.id}" in program.resolve(name):
+            yield Hit(name, f"an order by {name.id}", Severity.MEDIUM)
     for call in program.calls("hash"):
         argument = call.args[0] if call.args else call
         number = isinstance(argument, ast.Constant) and isinstance(argument.value, int | float)

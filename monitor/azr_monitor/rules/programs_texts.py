@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from azr_monitor.records import Severity
+from azr_monitor.rules.syntax import words
 from azr_monitor.rules.tree import Program
 
 _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
@@ -59,13 +60,36 @@ def speaks(text: str) -> bool:
     return (text.count(" ") >= _SPACES and _PROSE.search(text) is not None) or _ENCODED.search(text) is not None
 
 
-def prose_strings(program: Program) -> Iterator[tuple[int, int]]:
-    """The spans of strings of several words that stand by themselves; those in lists and tables are data."""
+class Spoken(NamedTuple):
+    """A text of a program's for classifiers: where it stands, and how much what it says weighs, being what it is."""
+
+    text: str
+    span: tuple[int, int]
+    written: bool
+    """Whether it stands there as it is, so that places in it are places in the program."""
+    weight: float = 1.0
+
+
+def spoken(program: Program) -> Iterator[Spoken]:
+    """Everything in a program that reads like a sentence: comments, docstrings, strings, names, what is decoded."""
+    for start, end in program.prose:
+        yield Spoken(program.readable[start:end], (start, end), True)
     for text, node in program.strings:
-        if isinstance(program.parents.get(node), _CONTAINERS):
+        if text.count(" ") < _SPACES or not _PROSE.search(text) or (span := program.span(node)) is None:
             continue
-        if text.count(" ") >= _SPACES and _PROSE.search(text) and (span := program.span(node)) is not None:
-            yield span
+        parent = program.parents.get(node)
+        weight = _OF_DATA if isinstance(parent, _CONTAINERS) else 1.0
+        if isinstance(parent, ast.JoinedStr):
+            text = "".join(str(p.value) if isinstance(p, ast.Constant) else "it" for p in parent.values)
+        yield Spoken(text, span, program.text[slice(*span)] == text, weight)
+    for texts in (_in_names(program), in_codes(program), in_numbers(program), _in_built(program), in_rows(program)):
+        for text, place, _ in texts:
+            span = place if isinstance(place, tuple) else program.span(place)
+            if span is not None:
+                yield Spoken(text, span, False)
+
+
+_OF_DATA = 0.9
 
 
 def _in_strings(program: Program) -> Iterator[Said]:
@@ -95,6 +119,26 @@ def _in_names(program: Program) -> Iterator[Said]:
         text = spoken.pop(name, None)
         if text is not None:
             yield Said(text.lower(), node)
+
+
+def in_rows(program: Program) -> Iterator[Said]:
+    """Names of a function, one after another, where some are of persons: ``we_will = 1; hide_from = 2; them = 3``."""
+    if not any(not PERSONS.isdisjoint(name.lower().split("_")) for name in program.syntax.bound):
+        return
+    for function in program.all(ast.FunctionDef):
+        row = list(dict.fromkeys([*(argument.arg for argument in function.args.args), *stored(function)]))
+        parts = [part.lower() for name in row for part in _PARTS.findall(name)]
+        if len(parts) >= _MIN_PARTS and not PERSONS.isdisjoint(parts):
+            yield Said(" ".join(parts), function)
+
+
+def stored(function: ast.FunctionDef) -> list[str]:
+    """The names that the statements of a function set, in order."""
+    targets = [statement.targets[0] for statement in function.body if isinstance(statement, ast.Assign)]
+    return [target.id for target in targets if isinstance(target, ast.Name)]
+
+
+PERSONS = words("we us they them you your our humans human people nobody everyone me my he she her him")
 
 
 def in_codes(program: Program) -> Iterator[Said]:
