@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from azr_platform.ledger.records import AlertRow, BranchRow
 from azr_tui import wording
@@ -31,7 +32,8 @@ def alerts_on_line(snapshot: Snapshot) -> list[AlertRow]:
     return sorted(found, key=lambda alert: (alert.severity, alert.id))
 
 
-def marks_of(snapshot: Snapshot) -> list[Mark]:
+@lru_cache(maxsize=1)
+def marks_of(snapshot: Snapshot) -> tuple[Mark, ...]:
     """Branches first, then alerts, the worst last: it is seen where many share a column."""
     line = line_of(snapshot.summary.branches, snapshot.summary.branch)
     begins = [row.from_step for row in snapshot.summary.branches if row.parent and row.id in line]
@@ -39,4 +41,4 @@ def marks_of(snapshot: Snapshot) -> list[Mark]:
     for alert in alerts_on_line(snapshot):
         sign = wording.severity_label(alert.severity).split()[0]
         marks.append(Mark(alert.step, sign, wording.severity_style(alert.severity)))
-    return marks
+    return tuple(marks)

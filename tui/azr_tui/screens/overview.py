@@ -130,8 +130,7 @@ class OverviewPane(Zooming, Pane, can_focus=True):
         if arranged != self._arranged:
             self._arrange(arranged)
         self._health.show(view)
-        for widget, plot in zip(self._shown(), self._chosen(view.snapshot, arranged.plots), strict=True):
-            widget.show(plot, self.zoom)
+        self._draw_plots(view.snapshot, arranged)
         if arranged.figures > 1:
             self._groups.show(view.snapshot)
             self._vitals.show(view.snapshot)
@@ -140,6 +139,15 @@ class OverviewPane(Zooming, Pane, can_focus=True):
         if arranged.details:
             self._draw_details(view.snapshot, arranged.details)
         self._alerts.show(view)
+
+    def look(self) -> None:
+        """Only the plots have a cursor and a zoom."""
+        if self._view is not None and self._view.snapshot is not None and self._arranged is not None:
+            self._draw_plots(self._view.snapshot, self._arranged)
+
+    def _draw_plots(self, snapshot: Snapshot, arranged: Arrangement) -> None:
+        for widget, plot in zip(self._shown(), self._chosen(snapshot, arranged.plots), strict=True):
+            widget.show(plot, self.zoom)
 
     def action_open(self) -> None:
         """Show the sample behind the first alert listed that has one."""

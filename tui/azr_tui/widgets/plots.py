@@ -89,7 +89,11 @@ class Zooming(Widget):
         if answer.question == self._asked:
             self._closer_of = answer.question
             self._closer = {name: series_of(spans) for name, spans in answer.spans.items() if spans}
-            self.redraw()
+            self.look()
+
+    def look(self) -> None:
+        """Draw again what another zoom changes."""
+        self.redraw()
 
     def action_plot_cursor(self, columns: int) -> None:
         extent = self.extent()
@@ -114,7 +118,7 @@ class Zooming(Widget):
 
     def _look(self, zoom: Zoom) -> None:
         self.zoom = zoom
-        self.redraw()
+        self.look()
 
 
 def series_of(spans: Sequence[MetricSpan]) -> Series:
