@@ -41,7 +41,7 @@ class Curve:
             self._spans[-1] = self._spans[-1].joined(one)
             return
         self._spans.append(one)
-        if len(self._spans) >= 2 * POINTS:
+        while len(self._spans) >= 2 * POINTS:
             self._width *= 2
             self._spans = list(_joined(self._spans, self._width))
 
