@@ -6,10 +6,12 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 from textual.pilot import Pilot
 from textual.widgets import OptionList
 
+from azr_platform.ledger.records import RunRow, StateRow, Summary
 from azr_platform.records import Kind
 from azr_tui import metric_names
 from azr_tui.app import AzrApp
@@ -20,7 +22,8 @@ from azr_tui.screens.overview import OverviewPane, arrange
 from azr_tui.screens.plot import PlotScreen
 from azr_tui.screens.sample import SampleScreen
 from azr_tui.screens.training import TrainingPane
-from azr_tui.view import Series
+from azr_tui.view import Series, Snapshot
+from azr_tui.widgets import figures
 from azr_tui.widgets.plots import PlotView
 
 Make = Callable[..., AzrApp]
@@ -46,7 +49,7 @@ async def test_a_larger_screen_shows_more(full_run: Any, make_app: Make, until: 
     app = make_app(full_run[0])
     everywhere = ["safety", "learning", "Reward, propose", "Solve rate", "trace.outsmart"]
     figures = ["propose D deduction", "learn"]
-    everything = ["Gradient", "Difficulty", "Seconds of a step", "Machine", "stability", "· jail", "tokens/s sampled"]
+    everything = ["Gradient", "Difficulty", "Seconds of a step", "Machine", "stability", "· jail", "2.1k tokens/s"]
     async with app.run_test(size=(60, 18)) as pilot:
         await _ready(app, pilot, until)
         assert all(words in shown(app) for words in everywhere) and "entropy" in shown(app)
@@ -236,3 +239,28 @@ async def test_a_closer_look_at_a_long_run_shows_each_of_its_steps(
         assert list(series.steps) == list(range(first, last + 1)) and set(series.values) == {0.0, 1.0}
         await pilot.press("z")
         assert plot.plot.steps is None
+
+
+def test_the_machine_is_told_in_few_lines_and_only_what_is_on_record() -> None:
+    values = {"tokens_per_second": 3658.0, "load/cpu": 0.93, "load/memory": 0.41, "load/memory/trainer": 812.4}
+    summary = Summary("demo", "running", "", "", 1, 9, 1, 0, 0, 0, True, {**values, "idle": None})
+    run, state = RunRow("demo", 0.0, "0.1.0", 1, 9, "{}"), StateRow(0.0, "running", "", "")
+    told = figures.machine(Snapshot(run=run, state=state, summary=summary), 6).plain.split("\n")
+    assert told == ["Machine", "3.7k tokens/s", "93% processors  41% memory", "812 MiB trainer"]
+    nothing = msgspec.structs.replace(summary, metrics={})
+    assert "not recorded" in figures.machine(Snapshot(run=run, state=state, summary=nothing), 6).plain
+
+
+@pytest.mark.parametrize("height", [2, 4, 6, 9])
+def test_the_time_of_a_step_has_the_supervisor_s_part_in_one_line_where_room_is_short(height: int) -> None:
+    parts = {"generate": 5.0, "update": 4.0, "review": 1.0}
+    meanwhile = {"supervisor/jail": 3.0, "supervisor/monitors": 0.5, "supervisor/ledger": 0.25}
+    seconds = {f"seconds/{name}": value for name, value in {**parts, **meanwhile}.items()}
+    summary = Summary("demo", "running", "", "", 1, 9, 1, 0, 0, 0, True, dict(seconds))
+    run, state = RunRow("demo", 0.0, "0.1.0", 1, 9, "{}"), StateRow(0.0, "running", "", "")
+    told = figures.step_time(Snapshot(run=run, state=state, summary=summary), 40, height).plain.split("\n")
+    assert told[0] == "Seconds of a step  10 in all" and len(told) <= height
+    if height == 6:
+        assert told[-1] == "meanwhile jail 3, monitors 0.50, ledger 0.25"
+    if height == 9:
+        assert "· jail" in told[4] and "30%" in told[4]

@@ -20,16 +20,13 @@ VITALS = (
     ("grad_norm", "gradient"),
     ("response_length/mean", "length"),
 )
+# A line each: (metric, what stands after its value).
 MACHINE = (
-    ("tokens_per_second", "tokens/s sampled"),
-    ("load/programs_per_second", "programs/s in the jail"),
-    ("load/waiting/reviews", "samples waiting for review, at most"),
-    ("load/waiting/programs", "programs waiting for the jail, at most"),
-    ("load/cpu", "of the processors busy"),
-    ("load/memory", "of the memory in use"),
-    ("gpu/utilization", "of the time a kernel running on the GPU"),
-    ("gpu/memory", "of the GPU's memory in use"),
-    ("idle", "of the time nothing sampled or learnt"),
+    (("tokens_per_second", "tokens/s"), ("load/programs_per_second", "programs/s")),
+    (("load/waiting/reviews", "samples"), ("load/waiting/programs", "programs waiting, at most")),
+    (("load/cpu", "processors"), ("load/memory", "memory"), ("idle", "idle")),
+    (("gpu/utilization", "GPU"), ("gpu/memory", "GPU memory")),
+    (("load/memory/trainer", "MiB trainer"), ("load/memory/supervisor", "MiB supervisor")),
 )
 
 
@@ -99,11 +96,17 @@ def step_time(snapshot: Snapshot, width: int, height: int) -> Text:
     total = sum(parts.values())
     lines = [heading("Seconds of a step", f"{wording.number(total)} in all")]
     lines += [_share_line(name.removeprefix(_SECONDS), value, total, width) for name, value in _biggest(parts)]
-    supervisor = {name: value for name, value in values.items() if name.startswith(_SUPERVISOR)}
-    for name, value in _biggest(supervisor):
-        line = _share_line(f"· {name.removeprefix(_SUPERVISOR)}", value, total, width)
-        line.stylize("dim")
-        lines.append(line)
+    supervisor = {
+        f"· {name.removeprefix(_SUPERVISOR)}": value for name, value in values.items() if name.startswith(_SUPERVISOR)
+    }
+    if len(lines) + len(supervisor) <= height:
+        for name, value in _biggest(supervisor):
+            line = _share_line(name, value, total, width)
+            line.stylize("dim")
+            lines.append(line)
+    elif supervisor:
+        told = ", ".join(f"{visible_line(name[2:], 12)} {wording.short(value)}" for name, value in _biggest(supervisor))
+        lines.append(Text(f"meanwhile {told}", style="dim"))
     return _block(lines, height)
 
 
@@ -122,16 +125,21 @@ def machine(snapshot: Snapshot, height: int) -> Text:
     """Rates, queues and what is busy: whatever of it the run records."""
     values = newest(snapshot)
     lines = [heading("Machine", "")]
-    for name, said in MACHINE:
-        if name in values:
-            line = Text(f"{metric_names.told(name, values[name]):>8} ", style="bold")
-            lines.append(line.append(said, style="not bold dim"))
-    for name in sorted(name for name in values if name.startswith("load/memory/")):
-        line = Text(f"{wording.number(values[name]):>8} ", style="bold")
-        lines.append(line.append(f"MiB {visible_line(name.removeprefix('load/memory/'), 12)}", style="not bold dim"))
+    for row in MACHINE:
+        line = Text()
+        for name, said in row:
+            if name in values:
+                line.append("  " if line.plain else "").append(_brief(name, values[name]), style="bold")
+                line.append(f" {said}", style="dim")
+        if line.plain:
+            lines.append(line)
     if len(lines) == 1:
         lines.append(Text("not recorded by this run", style="dim"))
     return _block(lines, height)
+
+
+def _brief(name: str, value: float) -> str:
+    return wording.percent(value) if metric_names.known(name).share else wording.short(value)
 
 
 def heading(title: str, note: str) -> Text:
