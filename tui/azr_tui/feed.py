@@ -80,6 +80,7 @@ class _Reading:
         self._asked = Asked()
         self._reader: LedgerReader | None = None
         self._trouble = ""
+        self._begun = False
 
     def ask(self, question: Question, reply: Reply) -> None:
         """Queue a question; the answer comes as a message."""
@@ -94,7 +95,10 @@ class _Reading:
             act()
         except UnknownRun:
             self._close()
-            self._report(f"waiting for the run to begin: no ledger in {self._run} yet")
+            if self._begun:
+                self._report(f"no ledger in {self._run} any more: moved or removed; shown is what was read last")
+            else:
+                self._report(f"waiting for the run to begin: no ledger in {self._run} yet")
         except _UNREADABLE as error:
             self._close()
             self._report(str(error) or type(error).__name__)
@@ -113,8 +117,11 @@ class _Reading:
             self._reader = None
 
     def _open(self) -> LedgerReader:
+        if self._reader is not None and not self._reader.in_place():
+            self._close()  # or it would go on reading a file that has no name any more
         if self._reader is None:
             self._reader = LedgerReader(self._run)
+            self._begun = True
         return self._reader
 
 

@@ -43,6 +43,7 @@ class LedgerReader(MetricReads, TaskReads, AlertReads, OversightReads, Checkpoin
             self._connection = connect(str(self.path), read_only=True)
         except sqlite3.Error as error:
             raise LedgerBroken(self.path, str(error)) from error
+        self._file = _file(self.path)
         try:
             self._first("SELECT 1 FROM run LIMIT 1")
             self._fit_to_version()
@@ -59,6 +60,10 @@ class LedgerReader(MetricReads, TaskReads, AlertReads, OversightReads, Checkpoin
             self._indexes = indexes(self._connection)
         except sqlite3.Error as error:
             raise LedgerBroken(self.path, str(error)) from error
+
+    def in_place(self) -> bool:
+        """Whether its path still leads to the file that was opened: a run may be moved, removed or begun anew."""
+        return _file(self.path) == self._file
 
     def close(self) -> None:
         self._connection.close()
@@ -108,3 +113,12 @@ class LedgerReader(MetricReads, TaskReads, AlertReads, OversightReads, Checkpoin
     def verify(self, expected_head: str = "", noted: Iterable[Head] = ()) -> chain.Verification:
         """Walk the hash chain; see chain.py for what it can and cannot prove without a head noted earlier."""
         return chain.verify(self._connection, expected_head, noted)
+
+
+def _file(path: Path) -> tuple[int, int] | None:
+    """Which file a path leads to; None where it leads to none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

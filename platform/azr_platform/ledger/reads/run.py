@@ -106,7 +106,7 @@ class RunReads(Reads):
 
     def step_seconds(self, last: int = 20) -> list[float]:
         """Wall seconds of the newest steps, oldest first: for rates and the ETA."""
-        rows = list(self._query("SELECT seconds FROM steps ORDER BY id DESC LIMIT ?", last))
+        rows = list(self._query("SELECT seconds FROM steps WHERE seconds IS NOT NULL ORDER BY id DESC LIMIT ?", last))
         return [row[0] for row in rows][::-1]
 
     def last_judged_step(self) -> int:
