@@ -30,6 +30,7 @@ from azr_tui.plotting.zoom import Extent, Zoom
 from azr_tui.view import EMPTY, Series
 
 _LEAST_COLUMNS, _LEAST_ROWS = 8, 2
+_FURTHEST = 1e150
 
 
 @dataclass(frozen=True)
@@ -219,6 +220,11 @@ def _room(ends: dict[int, list[Curve]], row: int, rows: int) -> bool:
     return 0 <= row < rows and len(ends.get(row, ())) < 3
 
 
+def _held(value: float) -> float:
+    """A value whose sums and differences are numbers still: a diverging run has others."""
+    return max(-_FURTHEST, min(_FURTHEST, value))
+
+
 @dataclass(frozen=True)
 class _Scale:
     """The axis of values, in values or in their logarithms."""
@@ -242,7 +248,7 @@ class _Scale:
         if not log:
             seen += [edge for edge in (plot.floor, plot.ceiling) if edge is not None]
         place = math.log10 if log else float
-        low, high = place(min(seen, default=0.0)), place(max(seen, default=0.0))
+        low, high = place(_held(min(seen, default=0.0))), place(_held(max(seen, default=0.0)))
         if low == high:
             room = abs(low) * 0.1 or 0.5
             low, high = low - room, high + room
@@ -292,7 +298,7 @@ def _columns(
         # The steps that fall into the same column: up to half a column's width further.
         until = first + (column + 0.5) / max(1, canvas.across - 1) * width
         stop = max(place + 1, bisect_right(series.steps, until, place, end))
-        values = [value for value in told[place:stop] if scale.shows(value)]
+        values = [_held(value) for value in told[place:stop] if scale.shows(value)]
         if values:
             found[column] = round((1 - scale.share(scale.place(merge(values)))) * (canvas.down - 1))
         place = stop

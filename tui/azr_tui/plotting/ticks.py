@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 
 _ROUND = (1.0, 2.0, 5.0, 10.0)
+_LEAST = 1e-300
+"""Below it there is no power of ten to count in."""
 
 
 def ticks(low: float, high: float, most: int) -> list[float]:
@@ -12,6 +14,8 @@ def ticks(low: float, high: float, most: int) -> list[float]:
     if high <= low or most < 2:
         return [low]
     rough = (high - low) / (most - 1)
+    if rough < _LEAST:
+        return [low, high]
     size = 10.0 ** math.floor(math.log10(rough))
     for factor in (*_ROUND, 20.0, 50.0):
         step = factor * size
