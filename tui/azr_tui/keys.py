@@ -32,6 +32,7 @@ RUN = [
     HELP,
     JUMP,
     _key("T", "next_theme", "Theme", "The next theme: dark, light, high contrast, ASCII", name="app.theme", show=False),
+    _key("ctrl+z", "suspend_process", "Aside", "Put the dashboard aside; fg takes it up", name="app.aside", show=False),
     _key("q", "leave", "Quit", "Leave the dashboard; the run goes on", name="app.quit"),
 ]
 PANES = [

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from azr_tui.settings import Settings
 
 
 def tui(
@@ -51,9 +56,31 @@ def tui(
     if serve:
         _serve(chosen, 8000 if port is None else port, settings.theme, steering=allow_steering)
         return
+    _show(chosen, settings, read_only=read_only)
+
+
+def _show(run: Path, settings: Settings, *, read_only: bool) -> None:
+    """Raises BadInput where there is no terminal to show it on."""
+    import asyncio
+
+    from azr_platform.cli.input import BadInput
+
+    # A page's dashboard has pipes instead (azr_tui/web); Textual draws on standard error.
+    if "TEXTUAL_DRIVER" not in os.environ and not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise BadInput(
+            "the dashboard needs a terminal; without one: azr-platform status RUN, or tui RUN --serve for a browser"
+        )
     from azr_tui.app import AzrApp
 
-    AzrApp(chosen, read_only=read_only, settings=settings).run()
+    async def until_it_ends() -> int:
+        app = AzrApp(run, read_only=read_only, settings=settings)
+        # Or the terminal would be left without echo, and on the dashboard's screen.
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, app.exit, None, 128 + number)
+        await app.run_async()
+        return app.return_code or 0
+
+    raise typer.Exit(asyncio.run(until_it_ends()))
 
 
 def _serve(run: Path, port: int, theme: str, *, steering: bool) -> None:
