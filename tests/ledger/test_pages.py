@@ -283,6 +283,7 @@ def test_alerts_are_narrowed_counted_and_paged(reader_and_writer: tuple[LedgerRe
     nothing = dict.fromkeys(AlertState, 0)
     assert reader.alert_counts(acknowledged) == {**nothing, AlertState.OPEN: 8, AlertState.ACKNOWLEDGED: 2}
     assert reader.alert_counts(AlertFilter(rule="nothing")) == nothing
+    assert ids(AlertFilter(text="M", first_step=10)) == [40] and ids(AlertFilter(text="mm")) == []
     assert reader.alert_rules() == [("trace.b", 14), ("metric.c", 13), ("trace.a", 13)]
 
 
@@ -413,6 +414,28 @@ def test_tasks_are_ordered_by_how_hard_and_how_used_they_are(family: LedgerReade
     newest, *_ = family.tasks_page(TaskFilter(order=TaskOrder.HARDEST))
     assert (newest.attempts, newest.correct, newest.rate, newest.step) == (3, 1, 1 / 3, 2)
     assert family.tasks_page(TaskFilter(order=TaskOrder.OLDEST))[0].rate is None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        (TaskFilter(first_step=1), ["t3", "t2"]),
+        (TaskFilter(first_step=0, last_step=1), ["t2", "t1", "t0"]),
+        (TaskFilter(least_rate=0.5), ["t2", "t1"]),
+        (TaskFilter(most_rate=0.4), ["t3"]),
+        (TaskFilter(most_used=1), ["t1", "t0"]),
+        (TaskFilter(least_used=2, order=TaskOrder.EASIEST), ["t2", "t3"]),
+        (TaskFilter(least_rate=0.1, order=TaskOrder.HARDEST), ["t3", "t2", "t1"]),
+        (TaskFilter(text="T2"), ["t2"]),
+        (TaskFilter(text="no such words"), []),
+    ],
+)
+def test_tasks_are_narrowed_by_what_came_of_them(family: LedgerReader, wanted: TaskFilter, expected: list[str]) -> None:
+    assert [row.task for row in family.tasks_page(wanted)] == expected
+    first, *rest = [*family.tasks_page(wanted, limit=1), *[None] * 2][:2]
+    if first is not None:
+        assert [row.task for row in family.tasks_page(wanted, beyond=first)] == expected[1:]
+    assert rest == [None]
 
 
 def test_a_task_knows_its_attempts_and_its_family(family: LedgerReader) -> None:

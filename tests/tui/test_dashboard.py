@@ -10,15 +10,16 @@ from typing import Any
 
 import pytest
 from textual.pilot import Pilot
-from textual.widgets import DataTable
 
 from azr_platform.records import Kind
 from azr_tui.app import AzrApp
 from azr_tui.screens.help import HelpScreen
 from azr_tui.screens.main import MainScreen
+from azr_tui.screens.paged import PAGE
 from azr_tui.screens.sample import SampleScreen
-from azr_tui.screens.samples import PAGE
+from azr_tui.widgets.listing import Listing
 from azr_tui.widgets.marked_text import MarkedText
+from azr_tui.widgets.pane_line import PaneLine
 
 Make = Callable[..., AzrApp]
 Shown = Callable[[AzrApp], str]
@@ -108,7 +109,8 @@ async def test_a_click_on_a_pane_name_goes_there(full_run: Any, make_app: Make, 
     app = make_app(full_run[0])
     async with app.run_test(size=(80, 24)) as pilot:
         await _ready(app, pilot, until)
-        await pilot.click("#panes", offset=(32, 0))
+        (place,) = (each for each in app.screen.query_one(PaneLine).places if each.pane == "samples")
+        await pilot.click("#panes", offset=(place.start + 2, 0))
         await until(pilot, lambda: _main(app).pane.id == "samples", "the samples pane")
 
 
@@ -180,7 +182,7 @@ async def test_samples_are_paged_never_loaded_whole(open_run: Any, make_app: Mak
     async with app.run_test(size=(80, 24)) as pilot:
         await _ready(app, pilot, until)
         await pilot.press("3")
-        table = app.screen.query_one("#samples DataTable", DataTable)
+        table = app.screen.query_one("#samples Listing", Listing)
         await until(pilot, lambda: table.row_count == PAGE, "a first page")
         assert "240-141" in shown(app) and "following" in shown(app)
         await pilot.press("n")
@@ -201,32 +203,38 @@ async def test_filters_narrow_by_role_kind_and_verdict(full_run: Any, make_app: 
     async with app.run_test(size=(80, 24)) as pilot:
         await _ready(app, pilot, until)
         await pilot.press("3", "v")
-        table = app.screen.query_one("#samples DataTable", DataTable)
+        table = app.screen.query_one("#samples Listing", Listing)
         await until(pilot, lambda: table.row_count == 2, "the two blocked samples")
-        assert "verdict: blocked" in shown(app)
+        assert "verdict:blocked" in shown(app)
         await pilot.press("k")
         await until(pilot, lambda: table.row_count == 1, "the blocked deduction sample")
-        assert "kind: deduction" in shown(app)
+        assert "kind:deduction" in shown(app)
         await pilot.press("o", "o")
         await until(pilot, lambda: table.row_count == 0, "no blocked solver")
-        assert "role: solve" in shown(app) and "no such sample" in shown(app)
+        assert "role:solve" in shown(app) and "no such sample" in shown(app)
         await pilot.press("v", "v", "v", "o", *["k"] * len(Kind))
         await until(pilot, lambda: table.row_count == PAGE, "everything again")
 
 
-async def test_the_cursor_stays_on_its_sample_while_new_ones_arrive(full_run: Any, make_app: Make, until: Any) -> None:
+async def test_the_cursor_stays_on_its_sample_while_new_ones_arrive(
+    full_run: Any, make_app: Make, until: Any, shown: Shown
+) -> None:
     folder, run = full_run
     app = make_app(folder)
     async with app.run_test(size=(80, 24)) as pilot:
         await _ready(app, pilot, until)
         await pilot.press("3")
-        table = app.screen.query_one("#samples DataTable", DataTable)
+        table = app.screen.query_one("#samples Listing", Listing)
         await until(pilot, lambda: table.row_count == PAGE, "a first page")
         await pilot.press("down", "down", "down")
-        chosen = str(table.get_row_at(table.cursor_row)[0])
+        chosen = table.row(table.cursor_row)[0]
+        first = table.row(0)[0]
         run.step(43)
-        await until(pilot, lambda: str(table.get_row_at(0)[0]) == "518", "the new samples")
-        assert str(table.get_row_at(table.cursor_row)[0]) == chosen
+        await until(pilot, lambda: "12 newer: g" in shown(app), "a word of the new samples")
+        assert table.row(0)[0] == first, "the page stands still"
+        assert table.row(table.cursor_row)[0] == chosen
+        await pilot.press("g")
+        await until(pilot, lambda: "518" in table.row(0)[0], "the new samples")
 
 
 async def test_a_new_alert_raises_a_toast_and_old_ones_do_not(full_run: Any, make_app: Make, until: Any) -> None:
@@ -280,7 +288,9 @@ async def test_a_run_without_a_step_is_shown_empty(open_run: Any, make_app: Make
             ("1", "no step yet"),
             ("2", "No step is done yet"),
             ("3", "no sample yet"),
-            ("4", "nothing to show"),
+            ("4", "no alerts so far"),
+            ("5", "nothing is held"),
+            ("6", "no task yet"),
             ("9", "self-attack"),
         ):
             await pilot.press(key)

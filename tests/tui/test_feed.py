@@ -112,10 +112,10 @@ def test_questions_are_answered_between_polls(full_run: Any, started: Any) -> No
     feed, inbox = started(full_run[0], poll=30.0)
     inbox.wait(SnapshotTaken)
     feed.ask(AskSample(506), inbox.post)
-    assert inbox.wait(SampleRead).detail.sample.id == 506
+    assert inbox.wait(SampleRead).dossier.detail.sample.id == 506
     feed.ask(AskSample(99_999), inbox.post)
     feed.ask(AskSamples(SampleFilter(role=Role.SOLVE, kind=Kind.INDUCTION), beyond=100, size=5), inbox.post)
-    assert inbox.wait(SampleRead, 2).detail is None
+    assert inbox.wait(SampleRead, 2).dossier is None
     page = inbox.wait(SamplesRead)
     assert page.more and len(page.rows) == 5
     assert all(row.id < 100 and (row.role, row.kind) == ("solve", "induction") for row in page.rows)
@@ -183,7 +183,7 @@ def test_the_writer_does_not_wait_for_the_feed(full_run: Any, started: Any) -> N
         feed.ask(AskSample(number), lambda answer: inbox.post(answer))  # each from a widget of its own
     for step in range(43, 53):
         run.step(step)  # the writer raises LedgerBroken if a reader locks it out
-    assert inbox.wait(SampleRead, 199).detail is not None
+    assert inbox.wait(SampleRead, 199).dossier is not None
 
 
 def test_the_pulse_is_none_without_a_supervisor_and_its_status_with_one(full_run: Any, supervise: Any) -> None:

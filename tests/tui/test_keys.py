@@ -12,14 +12,17 @@ from azr_tui import keys
 from azr_tui.app import AzrApp
 from azr_tui.screens.alerts import AlertsPane
 from azr_tui.screens.confirm import ConfirmScreen
+from azr_tui.screens.family import FamilyScreen
 from azr_tui.screens.help import HelpScreen, help_lines
 from azr_tui.screens.log import LogPane
 from azr_tui.screens.main import MainScreen
 from azr_tui.screens.overview import OverviewPane
 from azr_tui.screens.plot import PlotScreen
+from azr_tui.screens.review import ReviewPane
 from azr_tui.screens.rollback import RollbackScreen
 from azr_tui.screens.sample import SampleScreen
 from azr_tui.screens.samples import SamplesPane
+from azr_tui.screens.tasks import TasksPane
 from azr_tui.screens.training import TrainingPane
 
 ALL = [binding for group in keys.GROUPS.values() for binding in group]
@@ -32,6 +35,9 @@ OWNERS: dict[type[Any], list[Binding]] = {
     SamplesPane: keys.SAMPLES,
     AlertsPane: keys.ALERTS,
     LogPane: keys.LOG,
+    ReviewPane: keys.REVIEW,
+    TasksPane: keys.TASKS,
+    FamilyScreen: keys.FAMILY,
     SampleScreen: keys.SAMPLE,
     ConfirmScreen: keys.DIALOG,
     RollbackScreen: keys.DIALOG,
@@ -56,10 +62,11 @@ def test_no_pane_hides_a_key_of_the_run() -> None:
     run = {key for binding in keys.RUN for key in binding.key.split(",")}
     panes = {key for binding in keys.PANES for key in binding.key.split(",")}
     assert not run & panes
-    for bindings in (keys.OVERVIEW, keys.SAMPLES, keys.ALERTS, keys.SAMPLE):
+    own = (keys.SAMPLE, keys.FAMILY)
+    for bindings in (keys.OVERVIEW, keys.SAMPLES, keys.ALERTS, keys.REVIEW, keys.TASKS, *own):
         here = {key for binding in bindings for key in binding.key.split(",")}
         assert not here & run, here & run
-        assert bindings is keys.SAMPLE or not here & panes
+        assert bindings in own or not here & panes
 
 
 def test_the_help_lists_every_key() -> None:

@@ -369,7 +369,7 @@ async def _to_the_queue(app: AzrApp, pilot: Any, until: Any, shown: Any) -> None
     """Open the newest sample that waits for a decision."""
     await _live(app, pilot, until)
     await pilot.press("3", "v", "v", "v")
-    await until(pilot, lambda: "verdict: waiting" in shown(app) and "‖ held" in shown(app), "the queue")
+    await until(pilot, lambda: "verdict:waiting" in shown(app) and "‖ held" in shown(app), "the queue")
     await pilot.press("enter")
     await until(pilot, lambda: isinstance(app.screen, SampleScreen), "the sample")
 

@@ -17,20 +17,24 @@ from azr_tui.dressed import USUAL, DressedApp
 from azr_tui.escape import visible_line
 from azr_tui.feed import Feed, Finder, PulseTaker
 from azr_tui.messages import (
-    AcknowledgeWanted,
+    AlertWanted,
     CommandDone,
     DecisionWanted,
+    FamilyWanted,
     LedgerTrouble,
+    NeighbourWanted,
     PlotWanted,
     Pulse,
     SampleWanted,
     SnapshotTaken,
 )
-from azr_tui.questions import AskSample, SampleRead, Wanted
+from azr_tui.questions import AskSample, AskWorst, SampleRead, Wanted, WorstRead
 from azr_tui.screens.checkpoints import CheckpointsPane
 from azr_tui.screens.confirm import ConfirmScreen
+from azr_tui.screens.family import FamilyScreen
 from azr_tui.screens.live import LiveScreen
 from azr_tui.screens.main import MainScreen
+from azr_tui.screens.paged import PagedPane
 from azr_tui.screens.plot import PlotScreen
 from azr_tui.screens.rollback import RollbackScreen
 from azr_tui.screens.sample import SampleScreen
@@ -47,6 +51,11 @@ _QUESTIONS = {
         "The same text passes; what its program does is judged as ever. As a label, it is benign.",
     ),
 }
+_CLOSING = {
+    Action.RESOLVE: ("Resolve alert", "It is done with, and stays on record.", "Resolve"),
+    Action.FALSE_ALARM: ("A false alarm: alert", "It is done with, and stays on record as a false alarm.", "Close"),
+}
+_LABEL = "Its sample is decided about: a benign label, and the same text passes from the next step on."
 _KEPT = "It counts from the next step on, and is on record; a later decision takes its place."
 
 
@@ -81,6 +90,7 @@ class AzrApp(DressedApp):
         self._pulse = PulseTaker(run, self.post_message, poll)
         self._view = View(run, clock(), read_only=read_only)
         self._newest_alert: int | None = None
+        self._sample = SampleWanted(0)  # what is, or will be, in sight
         self._toasts = Toasts()
 
     @property
@@ -118,14 +128,22 @@ class AzrApp(DressedApp):
         self._tick()
 
     def on_sample_read(self, message: SampleRead) -> None:
-        top = self.top
-        if message.detail is None:
+        top, wanted = self.top, self._sample
+        here = wanted if wanted.number == message.question.number else SampleWanted(message.question.number)
+        if message.dossier is None:
             self.notify(f"There is no sample {message.question.number}.", severity="warning", markup=False)
         elif isinstance(top, SampleScreen):
-            top.replace(message.detail)
-        elif top is self._main or isinstance(top, PlotScreen):
-            self.push_screen(SampleScreen(message.detail))
+            top.replace(message.dossier, here.rule, here.words or None)
+        elif isinstance(top, LiveScreen):
+            self.push_screen(SampleScreen(message.dossier, here.rule, here.words))
             self.call_later(self._tick)
+
+    def on_worst_read(self, message: WorstRead) -> None:
+        alert = message.alert
+        if alert is None or alert.sample is None:
+            self.notify("No alert about a sample is open.", markup=False)
+        else:
+            self.on_sample_wanted(SampleWanted(alert.sample, rule=alert.rule))
 
     def on_command_done(self, message: CommandDone) -> None:
         word = message.command.action.value.capitalize()
@@ -138,7 +156,7 @@ class AzrApp(DressedApp):
             markup=False,
         )
         top = self.top
-        if message.command.action is Action.DECIDE and isinstance(top, SampleScreen):
+        if message.command.action in (Action.DECIDE, Action.FALSE_ALARM) and isinstance(top, SampleScreen):
             self._feed.ask(AskSample(top.number), self.post_message)
 
     def _show(self, *, snapshot: Snapshot | None = None, trouble: str | None = None) -> None:
@@ -184,25 +202,49 @@ class AzrApp(DressedApp):
         (self._finder if message.question.searches else self._feed).ask(message.question, message.reply)
 
     def on_sample_wanted(self, message: SampleWanted) -> None:
+        self._sample = message
         self._feed.ask(AskSample(message.number), self.post_message)
 
     def on_plot_wanted(self, message: PlotWanted) -> None:
         self.push_screen(PlotScreen(message.metric))
         self.call_later(self._tick)
 
-    def on_acknowledge_wanted(self, message: AcknowledgeWanted) -> None:
-        if not self._may_steer():
+    def on_family_wanted(self, message: FamilyWanted) -> None:
+        self.push_screen(FamilyScreen(message.task))
+        self.call_later(self._tick)
+
+    def on_neighbour_wanted(self, message: NeighbourWanted) -> None:
+        pane, sample = self._main.pane, self._sample
+        if not (sample.listed and isinstance(pane, PagedPane)):
+            self.on_sample_wanted(SampleWanted(sample.number + message.direction))
+        elif not pane.neighbour(message.direction):
+            self.notify("The list has no further sample.", markup=False)
+
+    def on_alert_wanted(self, message: AlertWanted) -> None:
+        alert, action = message.alert, message.action
+        if not self._may_steer("To see to alerts: azr-platform acknowledge or resolve"):
             return
-        if message.alert:
-            self._give(Command(action=Action.ACKNOWLEDGE, who=steer.me(), alert=message.alert))
-            return
-        self._confirm(Action.ACKNOWLEDGE, "Acknowledge all open alerts?", "They stay on record.", verb="Acknowledge")
+        if alert is None:
+            self._confirm(action, "Acknowledge all open alerts?", "They stay on record.", verb="Acknowledge")
+        elif action is Action.ACKNOWLEDGE:
+            self._give(Command(action=action, who=steer.me(), alert=alert.id))
+        else:
+            title, text, verb = _CLOSING[action]
+            about = visible_line(
+                f"{alert.rule}: {alert.message}", 300
+            )  # on one line: it may not pass for our own words
+            effect = _LABEL if action is Action.FALSE_ALARM and alert.sample is not None else text
+            self._confirm(action, f"{title} {alert.id}?", f"{about}\n{effect}", verb=verb, details={"alert": alert.id})
 
     def on_decision_wanted(self, message: DecisionWanted) -> None:
         if not self._may_steer("To decide: azr-platform review"):
             return
         title, text = _QUESTIONS[message.decision]
-        details = {"sample": message.sample, "decision": message.decision}
+        sample, decision = message.sample, message.decision
+        if message.at_once:
+            self._give(Command(action=Action.DECIDE, who=steer.me(), sample=sample, decision=decision))
+            return
+        details = {"sample": sample, "decision": decision}
         self._confirm(
             Action.DECIDE, f"{title} sample {message.sample}?", f"{text} {_KEPT}", verb="Decide", details=details
         )
@@ -245,6 +287,9 @@ class AzrApp(DressedApp):
                 self._give(Command(action=Action.ROLLBACK, who=steer.me(), **choice._asdict()))
 
         self.push_screen(RollbackScreen(snapshot, self._clock(), before=step, at=at), chosen)
+
+    def action_worst(self) -> None:
+        self._feed.ask(AskWorst(), self.post_message)
 
     def action_leave(self) -> None:
         going_on = self._view.status is not None and self._view.state not in ("stopped", "finished", "failed")

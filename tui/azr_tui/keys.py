@@ -29,6 +29,7 @@ RUN = [
         name="run.rollback",
     ),
     _key("s", "stop", "Stop", "Save a checkpoint and end the run (asks first)", name="run.stop"),
+    _key("w", "worst", "Worst", "To the very words of the worst open alert", name="run.worst"),
     HELP,
     JUMP,
     _key("T", "next_theme", "Theme", "The next theme: dark, light, high contrast, ASCII", name="app.theme", show=False),
@@ -47,6 +48,8 @@ PANES = [
     _key("2", "pane('training')", "Training", "Every metric with its range", name="pane.training", show=False),
     _key("3", "pane('samples')", "Samples", "Every sample with its verdict", name="pane.samples", show=False),
     _key("4,a", "pane('alerts')", "Alerts", "What the supervisor raised", name="pane.alerts", show=False),
+    _key("5", "pane('review')", "Review", "What waits for a person's decision", name="pane.review", show=False),
+    _key("6", "pane('tasks')", "Tasks", "Buffers, and every task with its family", name="pane.tasks", show=False),
     _key(
         "7,c",
         "pane('checkpoints')",
@@ -101,6 +104,8 @@ PLOT = [
 ]
 SAMPLES = [
     _key("enter", "open", "Open", "Show the sample under the cursor", name="samples.open", show=False),
+    _key("slash", "filter", "Filter", "Narrow the list: words, and key:value terms", name="samples.filter"),
+    _key("escape", "clear", "Clear", "Away with the filter", name="samples.clear", show=False),
     _key("o", "role", "Role", "Show all roles, proposers or solvers", name="samples.role", show=False),
     _key("k", "kind", "Kind", "Show all kinds or one of the three", name="samples.kind", show=False),
     _key(
@@ -111,20 +116,17 @@ SAMPLES = [
         name="samples.verdict",
         show=False,
     ),
-    _key("n", "page(1)", "Older", "Next page: older samples", name="samples.older", show=False),
-    _key("N", "page(-1)", "Newer", "Previous page: newer samples", name="samples.newer", show=False),
+    _key("n", "page(1)", "Next page", "The next page", name="samples.older", show=False),
+    _key("N", "page(-1)", "Page before", "The page before", name="samples.newer", show=False),
     _key("g", "newest", "Newest", "Back to the newest samples, and follow them", name="samples.newest", show=False),
 ]
 ALERTS = [
-    _key(
-        "enter",
-        "open",
-        "Open",
-        "Show the sample that raised the alert, its words marked",
-        name="alerts.open",
-        show=False,
-    ),
+    _key("enter", "open", "Open", "Show the very words that raised the alert", name="alerts.open", show=False),
+    _key("slash", "filter", "Filter", "Narrow the list: words, and key:value terms", name="alerts.filter"),
+    _key("escape", "clear", "Clear", "Away with the filter", name="alerts.clear", show=False),
     _key("x", "acknowledge", "Seen", "Acknowledge the alert under the cursor", name="alerts.acknowledge"),
+    _key("d", "resolve", "Done", "Resolve it: what it was about is done with (takes a note)", name="alerts.resolve"),
+    _key("F", "false_alarm", "False alarm", "Nothing to find: decide so about its sample", name="alerts.false_alarm"),
     _key(
         "X",
         "acknowledge_all",
@@ -134,6 +136,46 @@ ALERTS = [
         show=False,
     ),
     _key("v", "open_only", "Open only", "Show all alerts or only open ones", name="alerts.open_only"),
+    _key("o", "order", "Order", "The oldest first, or the newest", name="alerts.order", show=False),
+    _key("n", "page(1)", "Next page", "The next page", name="alerts.older", show=False),
+    _key("N", "page(-1)", "Page before", "The page before", name="alerts.newer", show=False),
+    _key("g", "newest", "First", "Back to the first page, and follow it", name="alerts.newest", show=False),
+]
+REVIEW = [
+    _key("enter", "open", "Open", "Show the sample under the cursor whole", name="review.open", show=False),
+    _key("A", "decide('allow')", "Allow", "Let the same text pass from the next step on", name="review.allow"),
+    _key("B", "decide('block')", "Block", "Block the same text from the next step on", name="review.block"),
+    _key(
+        "F",
+        "decide('false-alarm')",
+        "False alarm",
+        "As allow, and say that there was nothing to find",
+        name="review.false_alarm",
+    ),
+    _key("v", "list", "List", "What is held, all that waits, or what was decided", name="review.list"),
+    _key("slash", "filter", "Filter", "Narrow the list by key:value terms", name="review.filter", show=False),
+    _key("escape", "clear", "Clear", "Away with the filter", name="review.clear", show=False),
+    _key("n", "page(1)", "Next page", "The next page", name="review.older", show=False),
+    _key("N", "page(-1)", "Page before", "The page before", name="review.newer", show=False),
+    _key("g", "newest", "First", "Back to the first page", name="review.newest", show=False),
+]
+TASKS = [
+    _key("enter", "open", "Family", "Show the task whole, and walk among its relatives", name="tasks.open"),
+    _key("y", "sample", "Sample", "Show the sample that proposed it", name="tasks.sample"),
+    _key("slash", "filter", "Filter", "Narrow the list: words, and key:value terms", name="tasks.filter"),
+    _key("escape", "clear", "Clear", "Away with the filter", name="tasks.clear", show=False),
+    _key("k", "kind", "Kind", "Show all kinds or one of them", name="tasks.kind", show=False),
+    _key("o", "order", "Order", "Newest, oldest, hardest, easiest or most used first", name="tasks.order"),
+    _key("n", "page(1)", "Next page", "The next page", name="tasks.older", show=False),
+    _key("N", "page(-1)", "Page before", "The page before", name="tasks.newer", show=False),
+    _key("g", "newest", "First", "Back to the first page", name="tasks.newest", show=False),
+]
+FAMILY = [
+    _key("escape", "back", "Back", "Back to the task before, or to where you came from", name="family.back"),
+    _key("enter", "walk", "Walk", "Go to that task, or open that answer", name="family.walk", show=False),
+    _key("y", "sample", "Sample", "Show the sample under the cursor", name="family.sample"),
+    _key("u", "up", "Reference", "To a task that this one's proposer was shown", name="family.up"),
+    _key("d", "down", "Descendant", "To a task whose proposer was shown this one", name="family.down"),
 ]
 LOG = [
     _key("enter", "open", "In full", "Show the entry under the cursor in full", name="log.open"),
@@ -170,8 +212,31 @@ SAMPLE = [
         name="sample.false_alarm",
         show=False,
     ),
-    _key("right_square_bracket", "neighbour(1)", "Newer", "The next newer sample", name="sample.newer", show=False),
-    _key("left_square_bracket", "neighbour(-1)", "Older", "The next older sample", name="sample.older", show=False),
+    _key("right_square_bracket", "neighbour(1)", "Next", "The next sample of the list", name="sample.next", show=False),
+    _key(
+        "left_square_bracket",
+        "neighbour(-1)",
+        "Previous",
+        "The sample before it in the list",
+        name="sample.previous",
+        show=False,
+    ),
+    _key("f", "section('found')", "Found", "To what was found in it", name="sample.found", show=False),
+    _key("t", "section('trace')", "Trace", "To the reasoning", name="sample.trace", show=False),
+    _key("c", "section('code')", "Code", "To the program", name="sample.code", show=False),
+    _key("e", "section('runs')", "Execs", "To the executions", name="sample.runs", show=False),
+    _key("i", "section('input')", "Input", "To input, message and answer", name="sample.input", show=False),
+    _key("u", "section('attempts')", "Attempts", "To the answers to its task", name="sample.attempts", show=False),
+    _key("m", "section('reward')", "Reward", "To how its reward came about", name="sample.reward", show=False),
+    _key("o", "section('prompt')", "Prompt", "To prompt and response as they were", name="sample.prompt", show=False),
+    _key("k", "kin", "Kin", "Walk among the tasks it comes from and led to", name="sample.kin"),
+    _key("slash", "find", "Find", "Find words in this sample", name="sample.find"),
+    _key("y", "copy", "Copy", "Copy the page to the terminal's clipboard", name="sample.copy", show=False),
+    _key("S", "save", "Save", "Write the page to a file where the dashboard began", name="sample.save", show=False),
+]
+FILTER_LINE = [
+    _key("tab", "complete", "Complete", "Take what is proposed", name="filter.complete"),
+    _key("escape", "give_up", "Leave it", "Leave the filter as it was", name="filter.give_up"),
 ]
 CHECKPOINTS = [
     _key("enter", "details", "Details", "All about the branch or checkpoint under the cursor", name="checkpoints.open"),
@@ -192,15 +257,19 @@ GROUPS = {
     "Plots": PLOT,
     "Samples": SAMPLES,
     "Alerts": ALERTS,
+    "Review": REVIEW,
+    "Tasks": TASKS,
+    "The family of a task": FAMILY,
     "Log": LOG,
     "One sample": SAMPLE,
     "Checkpoints": CHECKPOINTS,
     "What goes into quarantine": SUSPECTS,
+    "Filter lines": FILTER_LINE,
     "Dialogs": DIALOG,
 }
-DIALOGS = ("Dialogs", "What goes into quarantine")
+DIALOGS = ("Dialogs", "What goes into quarantine", "Filter lines")
 """Groups whose keys count in a dialog, where nothing else does."""
-SCREENS = ("One sample", "One metric")
+SCREENS = ("One sample", "One metric", "The family of a task")
 """Groups whose keys count on a screen of their own, where those of the panes do not."""
 WITH_PLOTS = ("Overview", "Training", "One metric")
 """Groups beside which the keys of plots count."""

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from textual.message import Message
 
-from azr_platform.channel.messages import Command, Decision, Outcome, Status
+from azr_platform.channel.messages import Action, Command, Decision, Outcome, Status
+from azr_platform.ledger.records import AlertRow
 from azr_tui.view import Snapshot
 
 
@@ -41,9 +42,13 @@ class CommandDone(Message):
 
 @dataclass
 class SampleWanted(Message):
-    """A widget asks the app to show a sample."""
+    """A widget asks the app to show a sample, at the place that ``rule`` marks, with ``words`` marked too. ``listed``:
+    it stands in a list, whose next and previous ones can be gone to."""
 
     number: int
+    rule: str = ""
+    words: tuple[str, ...] = ()
+    listed: bool = False
 
 
 @dataclass
@@ -54,15 +59,32 @@ class PlotWanted(Message):
 
 
 @dataclass
-class AcknowledgeWanted(Message):
-    """A widget asks the app to acknowledge an alert; 0 means all."""
+class AlertWanted(Message):
+    """A widget asks the app to have an alert acknowledged, resolved or called a false alarm. Without an alert, all of
+    them are to be acknowledged."""
 
-    alert: int
+    action: Action
+    alert: AlertRow | None
 
 
 @dataclass
 class DecisionWanted(Message):
-    """A widget asks the app to have a person decide about a sample."""
+    """A widget asks the app to have a person decide about a sample; ``at_once``: without a question first."""
 
     sample: int
     decision: Decision
+    at_once: bool = False
+
+
+@dataclass
+class NeighbourWanted(Message):
+    """The sample in sight asks for the next one (1) or the one before (-1) of the list that it was opened from."""
+
+    direction: int
+
+
+@dataclass
+class FamilyWanted(Message):
+    """A widget asks the app to show the family of a task."""
+
+    task: str

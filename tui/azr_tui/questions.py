@@ -10,8 +10,9 @@ the same widget before its turn came takes the place of the earlier one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from textual.message import Message
 
@@ -22,16 +23,19 @@ from azr_platform.ledger.records import (
     BranchFacts,
     CheckpointFacts,
     ControlRow,
+    DecisionRow,
     MetricSpan,
     NoticeRow,
     RuleHits,
-    SampleDetail,
     SampleRow,
     TaskDetail,
     TaskRow,
     Undone,
 )
 from azr_platform.ledger.search import SearchIndex, Snippet
+from azr_platform.tasks.canonical import program_key
+from azr_tui.sample import dossier
+from azr_tui.sample.dossier import Dossier
 
 
 @dataclass(frozen=True)
@@ -44,8 +48,11 @@ class Sources:
     behind: int = 0
 
 
-class Answer(Message, bubble=False):
+class Answer(Message):
     """What was read; it goes to whoever asked, and no further."""
+
+    def __init_subclass__(cls, **given: Any) -> None:
+        super().__init_subclass__(bubble=False, **given)  # Textual's classes of messages do not inherit it
 
 
 @dataclass(frozen=True)
@@ -115,17 +122,17 @@ class SampleRead(Answer):
     """A sample, None when it does not exist."""
 
     question: AskSample
-    detail: SampleDetail | None
+    dossier: Dossier | None
 
 
 @dataclass(frozen=True)
 class AskSample(Question):
-    """One sample by its id in the ledger."""
+    """One sample by its id in the ledger, with what surrounds it."""
 
     number: int
 
     def read(self, sources: Sources) -> SampleRead:
-        return SampleRead(self, sources.reader.sample(self.number))
+        return SampleRead(self, dossier.read(sources.reader, self.number))
 
 
 # -- alerts ------------------------------------------------------------------------------------------------
@@ -154,17 +161,71 @@ class AskAlerts(Question):
         return AlertsRead(self, rows[: self.size], len(rows) > self.size, sources.reader.alert_counts(self.filter))
 
 
+@dataclass
+class QueueRead(Answer):
+    """A page of what waits for a person; of what was decided, the last word on each sample too."""
+
+    question: AskQueue
+    rows: list[SampleRow]
+    more: bool
+    decisions: dict[int, DecisionRow] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class AskQueue(Question):
+    """A page of the samples that are ``held``, that are ``waiting`` (the held ones among them), or that were
+    ``decided`` about, beyond a sample or, of these, a decision."""
+
+    filter: SampleFilter
+    list: str
+    beyond: int | None
+    size: int
+
+    def read(self, sources: Sources) -> QueueRead:
+        reader, most = sources.reader, self.size + 1
+        if self.list != "decided":
+            held = self.list == "held"
+            rows = reader.waiting_page(self.filter, held_only=held, limit=most, beyond=self.beyond)
+            return QueueRead(self, rows[: self.size], len(rows) > self.size)
+        said: dict[int, DecisionRow] = {}
+
+        def decided() -> Iterator[int]:
+            for row in reader.last_decisions(beyond=self.beyond):
+                said[row.sample] = row
+                yield row.sample
+
+        rows = reader.samples_page(self.filter, limit=most, among=decided())
+        return QueueRead(self, rows[: self.size], len(rows) > self.size, {row.id: said[row.id] for row in rows})
+
+
+@dataclass
+class WorstRead(Answer):
+    """The worst alert about a sample that nobody has seen; None when there is none."""
+
+    question: AskWorst
+    alert: AlertRow | None
+
+
+@dataclass(frozen=True)
+class AskWorst(Question):
+    """Which alert to look at first."""
+
+    def read(self, sources: Sources) -> WorstRead:
+        return WorstRead(self, sources.reader.worst_open_alert())
+
+
 # -- tasks -------------------------------------------------------------------------------------------------
 
 
 @dataclass
 class TasksRead(Answer):
-    """A page of tasks, and how many there are of each kind."""
+    """A page of tasks, how many there are of each kind, and the ids of those in quarantine by themselves."""
 
     question: AskTasks
     rows: list[TaskRow]
     more: bool
     counts: dict[str, int]
+    barred: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -176,13 +237,16 @@ class AskTasks(Question):
     size: int
 
     def read(self, sources: Sources) -> TasksRead:
-        rows = sources.reader.tasks_page(self.filter, limit=self.size + 1, beyond=self.beyond)
-        return TasksRead(self, rows[: self.size], len(rows) > self.size, sources.reader.task_counts())
+        reader = sources.reader
+        rows = reader.tasks_page(self.filter, limit=self.size + 1, beyond=self.beyond)
+        barred = frozenset(change.value for change in reader.changes() if change.what == "task")
+        return TasksRead(self, rows[: self.size], len(rows) > self.size, reader.task_counts(), barred)
 
 
 @dataclass
 class FamilyRead(Answer):
-    """A task with what it came from, what it led to, and the answers to it; ``task`` is None when it does not exist."""
+    """A task with what it came from, what it led to, and the answers to it; ``task`` is None when it does not exist.
+    ``barred``: why it is in quarantine, empty when it is not."""
 
     question: AskFamily
     task: TaskDetail | None
@@ -190,6 +254,7 @@ class FamilyRead(Answer):
     descendants: list[SampleRow]
     attempts: list[SampleRow]
     behind: int = 0
+    barred: str = ""
 
 
 @dataclass(frozen=True)
@@ -215,7 +280,16 @@ class AskFamily(Question):
             index.descendants(self.task, limit=self.size),
             reader.attempts(self.task, limit=self.size),
             sources.behind,
+            "" if found is None else _why_barred(reader, found),
         )
+
+
+def _why_barred(reader: LedgerReader, found: TaskDetail) -> str:
+    """Why a task, or its program under any names, is drawn no more."""
+    changes = reader.changes()
+    own = program_key(found.program) if any(change.what == "program" for change in changes) else ""
+    named = {"task": found.task.task, "program": own}
+    return next((change.why or "yes" for change in changes if named.get(change.what) == change.value), "")
 
 
 # -- oversight, checkpoints, log ---------------------------------------------------------------------------

@@ -80,18 +80,20 @@ def _show(run: Path, sample: int, as_json: bool) -> None:
     """One sample, as the dashboard shows it."""
     from azr_platform.cli.input import BadInput
     from azr_platform.ledger.reader import LedgerReader
-    from azr_tui.sample_page import sample_lines
+    from azr_tui.sample.dossier import read
+    from azr_tui.sample.page import sample_lines
 
     with LedgerReader(run) as reader:
-        detail = reader.sample(sample)
-    if detail is None:
+        dossier = read(reader, sample)
+    if dossier is None:
         raise BadInput(f"there is no sample {sample} in {run}")
+    detail = dossier.detail
     if as_json:
         if detail.verdict is None:
             raise BadInput(f"sample {sample} has no verdict on record: it was used for nothing")
         typer.echo(json.dumps(_row(detail)))
         return
-    for line in sample_lines(detail, keys=False):
+    for line in sample_lines(dossier, keys=False):
         typer.echo(f"{line.gutter}{line.text}")
     typer.echo(f"\ndecide: azr-platform review {run} --sample {sample} --decide allow|block|false-alarm")
 

@@ -70,11 +70,22 @@ class AlertFilter(msgspec.Struct, frozen=True):
     with_sample: bool | None = None
     first_step: int | None = None
     last_step: int | None = None
+    text: str = ""
+    """What its message holds, blanks and all; letters of either case."""
     oldest_first: bool = False
 
 
 class TaskFilter(msgspec.Struct, frozen=True):
-    """Which tasks a list shows, and in which order."""
+    """Which tasks a list shows, and in which order. Steps, shares of right answers, and how many answers there are, are
+    ranges with both ends included; a task that nobody has tried has no share."""
 
     kind: str | None = None
+    first_step: int | None = None
+    last_step: int | None = None
+    least_rate: float | None = None
+    most_rate: float | None = None
+    least_used: int | None = None
+    most_used: int | None = None
+    text: str = ""
+    """What its program, its message or its id holds, blanks and all."""
     order: TaskOrder = TaskOrder.NEWEST

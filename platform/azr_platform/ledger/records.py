@@ -158,6 +158,18 @@ class SampleDetail(msgspec.Struct, frozen=True):
     """What people decided about it, oldest first; the last one counts."""
 
 
+class RewardedRow(msgspec.Struct, frozen=True):
+    """What an update made of one sample; without ``trained`` it was left out, and its other numbers mean nothing."""
+
+    sample: int
+    role: str
+    kind: str
+    same_prompt: int
+    reward: float
+    advantage: float
+    trained: int
+
+
 class GroupTotals(msgspec.Struct, frozen=True):
     """Counts over one role and kind. ``good``: right answers, or valid proposals."""
 

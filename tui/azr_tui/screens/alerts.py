@@ -2,131 +2,197 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 from rich.text import Text
-from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.widgets import DataTable, Static
+from textual.widget import Widget
 
+from azr_platform.channel.messages import Action
+from azr_platform.ledger.filters import AlertFilter, AlertState
 from azr_platform.ledger.records import AlertRow
-from azr_tui import keys, wording
+from azr_tui import keys, query, wording
 from azr_tui.escape import visible_line
-from azr_tui.messages import AcknowledgeWanted, SampleWanted
-from azr_tui.screens.live import Pane
+from azr_tui.messages import AlertWanted, SampleWanted
+from azr_tui.query import Key, Query, with_term
+from azr_tui.questions import AlertsRead, AskAlerts
+from azr_tui.screens.paged import PAGE, PagedPane
 from azr_tui.view import View
+from azr_tui.widgets.listing import Column
 from azr_tui.widgets.plain import Plain
 
-_FIXED = (("severity", 10), ("age", 4), ("step", 5), ("sample", 7), ("state", 6))
+_WORDS = {
+    AlertState.OPEN: "open",
+    AlertState.ACKNOWLEDGED: "seen",
+    AlertState.RESOLVED: "resolved",
+    AlertState.FALSE_ALARM: "false alarm",
+}
+_SHORT = {**_WORDS, AlertState.FALSE_ALARM: "false"}
 
 
-class AlertsPane(Pane):
-    """Newest first; ``v`` shows only open ones, ``x`` acknowledges."""
+class AlertsPane(PagedPane[AlertRow]):
+    """What came while the dashboard watched is marked until the cursor has been on it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.ALERTS]
+    KEYS: ClassVar[Sequence[Key]] = query.ALERT_KEYS
+    WORDS: ClassVar[str] = "words of the message"
 
     def __init__(self) -> None:
-        super().__init__(id="alerts")
-        self._head = Plain(id="alerts-head")
-        self._table: DataTable[Text] = DataTable(cursor_type="row", zebra_stripes=True)
-        self._message = Static("", id="alert-message", markup=False)
-        self._alerts: list[AlertRow] = []
-        self._open_only = False
-        self._view: View | None = None
+        super().__init__("alerts")
+        self._counts: dict[AlertState, int] = {}
+        self._known: int | None = None
+        self._looked_at: set[int] = set()
+        self._message = Plain(id="alert-message")
 
-    def compose(self) -> ComposeResult:
-        yield self._head
-        yield self._table
-        yield self._message
+    def parse(self, text: str) -> Query[AlertFilter]:
+        return query.alerts(text)
 
-    def on_mount(self) -> None:
-        for label, width in _FIXED:
-            self._table.add_column(Text(label), width=width)
-        self._table.add_column(Text("rule"), width=30)
-        self._table.add_column(Text("message"), width=80)
+    @property
+    def wanted(self) -> AlertFilter:
+        """The filter in force."""
+        return self.query_.filter  # type: ignore[no-any-return]
 
-    def enter(self) -> None:
-        self._table.focus()
+    def columns(self) -> list[Column]:
+        return [
+            Column("", 1, self._new_cell),
+            Column("severity", 10, lambda row: _severity(row.severity)),
+            Column("age", 4, lambda row: Text(wording.age(row.time, self._now)), right=True),
+            Column("step", 5, lambda row: Text(str(row.step)), right=True),
+            Column("sample", 7, lambda row: Text("-" if row.sample is None else str(row.sample)), right=True),
+            Column("state", 8, lambda row: Text(_SHORT[state_of(row)], style=_state_style(row))),
+            Column("alert", 6, lambda row: Text(str(row.id)), 1, right=True),
+            Column("rule", 16, lambda row: Text(visible_line(row.rule, 60))),
+            Column("branch", 6, lambda row: Text(str(row.branch)), 2, right=True),
+            Column("message", 24, lambda row: Text(visible_line(row.message, 300))),
+        ]
 
-    def show(self, view: View) -> None:
-        self._view = view
-        if view.snapshot is None:
-            return
-        alerts = view.open_alerts if self._open_only else list(view.snapshot.alerts)
-        if alerts != self._alerts or not self._table.row_count:
-            self._fill(alerts, view.now)
-        self._draw_head(view)
-        self._draw_message()
+    @property
+    def suspect(self) -> tuple[int, int] | None:
+        row = self.listing.chosen
+        return None if row is None or row.sample is None else (row.sample, row.step)
 
-    def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
-        event.stop()
-        self.action_open()
+    def key(self, row: AlertRow) -> int:
+        return row.id
 
-    def on_data_table_row_highlighted(self, event: DataTable.RowHighlighted) -> None:
-        event.stop()
-        self._draw_message()
+    def question(self, beyond: Any) -> AskAlerts:
+        return AskAlerts(self.wanted, beyond, PAGE)
 
-    def action_open(self) -> None:
-        alert = self._chosen()
-        if alert is None:
-            return
-        if alert.sample is None:
+    def beyond(self, row: AlertRow) -> int:
+        return row.id
+
+    def held_at(self) -> int | None:
+        rows = self.listing.records
+        return None if self.wanted.oldest_first or not rows else rows[0].id + 1
+
+    def below(self) -> Sequence[Widget]:
+        return [self._message]
+
+    def begin(self, view: View) -> None:
+        """What is on record when the run is first read is not new."""
+        if self._known is None and view.snapshot is not None:
+            self._known = newest_alert(view)
+
+    def on_alerts_read(self, page: AlertsRead) -> None:
+        """A page that was asked for, and how many there are of each state."""
+        if self.take(page.question, page.rows, page.more):
+            self._counts = page.counts
+            self.draw_head()
+            self.looked_at(self.listing.chosen)
+
+    def open(self, row: AlertRow) -> None:
+        if row.sample is None:
             self.notify("This alert is about the run as a whole; it has no sample.", markup=False)
             return
-        self.post_message(SampleWanted(alert.sample))
+        self.post_message(SampleWanted(row.sample, rule=row.rule, listed=True))
+
+    def looked_at(self, row: AlertRow | None) -> None:
+        self._message.put(
+            Text("" if row is None else f"{visible_line(row.rule, 100)}: {visible_line(row.message, 1200)}")
+        )
+        if row is not None and self.has_focus_within:
+            self._looked_at.add(row.id)
+
+    def unseen(self, row: AlertRow) -> bool:
+        """Whether an alert came while the dashboard watched, and nobody here has looked at it."""
+        return self._known is not None and row.id > self._known and row.id not in self._looked_at
+
+    def said(self) -> Text:
+        text = Text()
+        if not self.read:
+            return text.append("reading …", style="dim")
+        for state in AlertState:
+            if count := self._counts.get(state, 0):
+                text.append(f"{count:,} {_WORDS[state]}  ", style="bold" if state is AlertState.OPEN else "dim")
+        rows = self.listing.records
+        if not rows:
+            return text.append("● nothing to show" if self.query_.text else "● no alerts so far", style="green")
+        if self.page > 1:
+            text.append(f"page {self.page}  ")
+        newest = newest_alert(self.view)
+        if not self.following and not self.wanted.oldest_first and newest > rows[0].id and self.page == 1:
+            text.append(f"{newest - rows[0].id:,} newer: g  ", style="bold")
+        return text.append("n: next page" if self.more else "end", style="dim")
+
+    # -- keys --------------------------------------------------------------------------------------------
 
     def action_acknowledge(self) -> None:
-        alert = self._chosen()
+        alert = self.listing.chosen
         if alert is not None and not alert.acknowledged:
-            self.post_message(AcknowledgeWanted(alert.id))
+            self.post_message(AlertWanted(Action.ACKNOWLEDGE, alert))
 
     def action_acknowledge_all(self) -> None:
-        if self._view is not None and self._view.open_alerts:
-            self.post_message(AcknowledgeWanted(0))
+        if self.view is not None and self.view.snapshot is not None and self.view.snapshot.summary.alerts_open:
+            self.post_message(AlertWanted(Action.ACKNOWLEDGE, None))
+
+    def action_resolve(self) -> None:
+        self._close(Action.RESOLVE)
+
+    def action_false_alarm(self) -> None:
+        self._close(Action.FALSE_ALARM)
 
     def action_open_only(self) -> None:
-        self._open_only = not self._open_only
-        if self._view is not None:
-            self.show(self._view)
+        now = None if self.wanted.state is AlertState.OPEN else AlertState.OPEN.value
+        self.narrow(with_term(self.query_.text, "state", now))
 
-    def _fill(self, alerts: list[AlertRow], now: float) -> None:
-        chosen = self._chosen()
-        followed = self._table.cursor_row == 0
-        self._alerts = alerts
-        self._table.clear()
-        for alert in alerts:
-            self._table.add_row(*_cells(alert, now), key=str(alert.id))
-        numbers = [alert.id for alert in alerts]
-        if chosen is not None and not followed and chosen.id in numbers:
-            self._table.move_cursor(row=numbers.index(chosen.id))
+    def action_order(self) -> None:
+        self.narrow(with_term(self.query_.text, "order", None if self.wanted.oldest_first else "oldest"))
 
-    def _chosen(self) -> AlertRow | None:
-        row = self._table.cursor_row
-        return self._alerts[row] if 0 <= row < len(self._alerts) else None
+    # -- inside ------------------------------------------------------------------------------------------
 
-    def _draw_head(self, view: View) -> None:
-        assert view.snapshot is not None
-        text = Text(no_wrap=True, overflow="ellipsis")
-        text.append("showing ", style="dim").append("open" if self._open_only else "all", style="bold")
-        text.append(f"   {wording.count(view.snapshot.summary.alerts_open, 'open alert')}", style="bold")
-        if view.snapshot.alerts and view.snapshot.alerts[-1].id > 1:
-            text.append(f"   the newest {len(view.snapshot.alerts)} are listed", style="dim")
-        if not self._alerts:
-            text.append("   ● nothing to show", style="green")
-        self._head.put(text)
+    def _close(self, action: Action) -> None:
+        alert = self.listing.chosen
+        if alert is None:
+            return
+        if alert.outcome:
+            self.notify(f"Alert {alert.id} is closed already: {_WORDS[state_of(alert)]}.", markup=False)
+            return
+        self.post_message(AlertWanted(action, alert))
 
-    def _draw_message(self) -> None:
-        alert = self._chosen()
-        self._message.update(Text("" if alert is None else visible_line(alert.message, 1200)))
+    @property
+    def _now(self) -> float:
+        return self.view.now if self.view is not None else 0.0
+
+    def _new_cell(self, row: AlertRow) -> Text:
+        return Text("•" if self.unseen(row) else " ", style="bold yellow")
 
 
-def _cells(alert: AlertRow, now: float) -> list[Text]:
-    return [
-        Text(wording.severity_label(alert.severity), style=wording.severity_style(alert.severity)),
-        Text(wording.age(alert.time, now), justify="right"),
-        Text(str(alert.step), justify="right"),
-        Text("-" if alert.sample is None else str(alert.sample), justify="right"),
-        Text("seen" if alert.acknowledged else "open", style="dim" if alert.acknowledged else "bold"),
-        Text(visible_line(alert.rule, 60)),
-        Text(visible_line(alert.message, 120)),
-    ]
+def newest_alert(view: View | None) -> int:
+    """The id of the newest alert on record; they are counted without gaps."""
+    alerts = view.snapshot.alerts if view is not None and view.snapshot is not None else ()
+    return max((alert.id for alert in alerts), default=0)
+
+
+def state_of(row: AlertRow) -> AlertState:
+    """What people made of an alert."""
+    if row.outcome:
+        return AlertState.FALSE_ALARM if row.outcome == AlertState.FALSE_ALARM.value else AlertState.RESOLVED
+    return AlertState.ACKNOWLEDGED if row.acknowledged else AlertState.OPEN
+
+
+def _state_style(row: AlertRow) -> str:
+    return "bold" if state_of(row) is AlertState.OPEN else "dim"
+
+
+def _severity(severity: int) -> Text:
+    return Text(wording.severity_label(severity), style=wording.severity_style(severity))

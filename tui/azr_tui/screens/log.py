@@ -93,7 +93,7 @@ class LogPane(Pane):
 
     def on_rows_highlighted(self, event: Rows.Highlighted) -> None:
         event.stop()
-        if event.row >= len(self._listed) - 1:
+        if self._listed and event.row >= len(self._listed) - 1:  # not in the place of the first page
             self._ask_older()
 
     def on_rows_selected(self, event: Rows.Selected) -> None:

@@ -14,7 +14,9 @@ from azr_tui.screens.checkpoints import CheckpointsPane
 from azr_tui.screens.live import LiveScreen, Pane
 from azr_tui.screens.log import LogPane
 from azr_tui.screens.overview import OverviewPane
+from azr_tui.screens.review import ReviewPane
 from azr_tui.screens.samples import SamplesPane
+from azr_tui.screens.tasks import TasksPane
 from azr_tui.screens.training import TrainingPane
 from azr_tui.view import View
 from azr_tui.widgets.pane_line import PaneLine
@@ -30,12 +32,14 @@ class MainScreen(LiveScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self.samples = SamplesPane()
+        self._alerts = AlertsPane()
         self._panes: list[Pane] = [
             OverviewPane(),
             TrainingPane(),
-            self.samples,
-            AlertsPane(),
+            SamplesPane(),
+            self._alerts,
+            ReviewPane(),
+            TasksPane(),
             CheckpointsPane(),
             LogPane(),
         ]
@@ -67,6 +71,7 @@ class MainScreen(LiveScreen):
     def show(self, view: View) -> None:
         super().show(view)
         last, self._view = self._view, view
+        self._alerts.begin(view)
         if last is None or view.snapshot is not last.snapshot or view.now - self._drawn >= _AGES_GO_STALE:
             self._drawn = view.now
             self.pane.show(view)
@@ -89,5 +94,5 @@ class MainScreen(LiveScreen):
 
     def _draw_line(self) -> None:
         snapshot = self._view.snapshot if self._view else None
-        badges = {"alerts": snapshot.summary.alerts_open} if snapshot else {}
+        badges = {"alerts": snapshot.summary.alerts_open, "review": snapshot.summary.held} if snapshot else {}
         self._line.show(str(self._switcher.current), badges)

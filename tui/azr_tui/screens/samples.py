@@ -1,174 +1,139 @@
-"""Pane 3: every sample ever, a page at a time, newest first."""
+"""Pane 3: every sample ever, a page at a time, narrowed by whatever is on record of it."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
-import msgspec
 from rich.text import Text
-from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.widgets import DataTable
 
 from azr_monitor.records import Action
 from azr_platform.ledger.filters import Judged, SampleFilter
 from azr_platform.ledger.records import SampleRow
+from azr_platform.ledger.search import Snippet, words_of
 from azr_platform.records import Kind, Role
-from azr_tui import keys, wording
-from azr_tui.escape import visible_line
+from azr_tui import keys, query, wording
+from azr_tui.escape import visible, visible_line
 from azr_tui.messages import SampleWanted
-from azr_tui.questions import AskSamples, SamplesRead, Wanted
-from azr_tui.screens.live import Pane
-from azr_tui.view import Snapshot, View
-from azr_tui.widgets.plain import Plain
+from azr_tui.query import Key, Query
+from azr_tui.questions import AskSamples, SamplesRead
+from azr_tui.screens.paged import PAGE, PagedPane
+from azr_tui.widgets.listing import Column
 
-PAGE = 100
-_VERDICTS = (None, Judged.BLOCKED, Judged.FLAGGED, Judged.WAITING)
-_COLUMNS = (
-    ("sample", 6),
-    ("step", 5),
-    ("role", 7),
-    ("kind", 9),
-    ("verdict", 9),
-    ("result", 10),
-    ("reward", 6),
-    ("severity", 10),
-    ("tokens", 6),
-    ("reason", 70),
-)
+_VERDICTS = (Judged.BLOCKED, Judged.FLAGGED, Judged.WAITING)
+_PROGRESS_SECONDS = 1.0
 
 
-class SamplesPane(Pane):
-    """The first page follows the run; older pages stand still."""
+class SamplesPane(PagedPane[SampleRow]):
+    """Rows with their verdicts; while words are searched for, with the text around them."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.SAMPLES]
+    KEYS: ClassVar[Sequence[Key]] = query.SAMPLE_KEYS
+    WORDS: ClassVar[str] = "words that the response holds"
 
     def __init__(self) -> None:
-        super().__init__(id="samples")
-        self._head = Plain(id="samples-head")
-        self._table: DataTable[Text] = DataTable(cursor_type="row", zebra_stripes=True)
-        self._filter = SampleFilter()
-        self._starts: list[int | None] = [None]
-        self._rows: list[SampleRow] = []
-        self._more = False
-        self._total = -1
-        self._snapshot: Snapshot | None = None
-        self._cursor_to = 0
+        super().__init__("samples")
+        self._snippets: dict[int, Snippet] = {}
+        self._behind = 0
+        self._total = 0
 
-    def compose(self) -> ComposeResult:
-        yield self._head
-        yield self._table
+    def parse(self, text: str) -> Query[SampleFilter]:
+        return query.samples(text)
 
-    def on_mount(self) -> None:
-        for label, width in _COLUMNS:
-            self._table.add_column(Text(label), width=width)
+    @property
+    def wanted(self) -> SampleFilter:
+        """The filter in force."""
+        return self.query_.filter  # type: ignore[no-any-return]
 
-    def enter(self) -> None:
-        self._table.focus()
-        self._ask()
+    @property
+    def words(self) -> list[str]:
+        """What is searched for."""
+        return words_of(self.wanted.text)
 
-    def show(self, view: View) -> None:
-        """New samples: read the first page again when it is the one in sight. Whatever is new may be a decision."""
-        last, self._snapshot = self._snapshot, view.snapshot
-        decided = self._filter.judged is Judged.WAITING and view.snapshot is not last
-        if view.snapshot is None or (view.snapshot.summary.samples == self._total and not decided):
-            return
-        self._total = view.snapshot.summary.samples
-        if len(self._starts) == 1:
-            self._ask()
-        self._draw_head()
+    def columns(self) -> list[Column]:
+        return [*FIXED, Column("text" if self.words else "reason", 36, self._last_cell)]
+
+    @property
+    def suspect(self) -> tuple[int, int] | None:
+        row = self.listing.chosen
+        return None if row is None else (row.id, row.step)
+
+    def key(self, row: SampleRow) -> int:
+        return row.id
+
+    def question(self, beyond: Any) -> AskSamples:
+        return AskSamples(self.wanted, beyond, PAGE)
+
+    def beyond(self, row: SampleRow) -> int:
+        return row.id
+
+    def held_at(self) -> int | None:
+        rows = self.listing.records
+        return None if self.wanted.oldest_first or not rows else rows[0].id + 1
 
     def on_samples_read(self, page: SamplesRead) -> None:
-        """Show a page that was asked for, unless another one has been asked for since."""
-        if page.question != self._request():
+        """A page that was asked for. While the index is being made, ask again: it says how far it is."""
+        if page.question != self._asked:
             return
-        chosen = self._chosen()
-        at_top = self._table.cursor_row == 0
-        self._rows, self._more = page.rows, page.more
-        self._table.clear()
-        for row in page.rows:
-            self._table.add_row(*cells(row), key=str(row.id))
-        numbers = [row.id for row in page.rows]
-        if chosen in numbers and not (at_top and len(self._starts) == 1):
-            self._table.move_cursor(row=numbers.index(chosen))
-        elif self._cursor_to:
-            self._table.move_cursor(row=len(numbers) - 1)
-        self._cursor_to = 0
-        self._draw_head()
+        self._snippets, self._behind = page.snippets, page.behind
+        if self.view is not None and self.view.snapshot is not None:
+            self._total = self.view.snapshot.summary.samples
+        self.take(page.question, page.rows, page.more)
+        if page.behind:
+            self.set_timer(_PROGRESS_SECONDS, self.ask)
 
-    # -- keys --------------------------------------------------------------------------------------------
+    def open(self, row: SampleRow) -> None:
+        self.post_message(SampleWanted(row.id, rule=self.wanted.rule or "", words=tuple(self.words), listed=True))
 
-    def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
-        event.stop()
-        self.action_open()
+    def narrow(self, text: str) -> None:
+        searched = bool(self.words)
+        self._behind = 0
+        super().narrow(text)
+        if bool(self.words) != searched:
+            self.listing.columns_changed(self.columns())
 
-    def action_open(self) -> None:
-        chosen = self._chosen()
-        if chosen is not None:
-            self.post_message(SampleWanted(chosen))
+    def said(self) -> Text:
+        rows, text = self.listing.records, Text()
+        if self._behind:
+            done = 1 - self._behind / max(1, self._total)
+            text.append(f"indexing {wording.percent(done)}: newer samples are still to come  ", style="bold yellow")
+        if not self.read:
+            return text.append("reading …", style="dim")
+        if not rows:
+            return text.append(self._nothing())
+        text.append(f"{rows[0].id}-{rows[-1].id}", style="bold")
+        if self.page > 1:
+            text.append(f"  page {self.page}")
+        elif self.following and not self.wanted.oldest_first:
+            text.append("  following")
+        elif newer := self._newer(rows):
+            text.append(f"  {newer:,} newer: g", style="bold")
+        return text.append("  n: next page" if self.more else "  end", style="dim")
 
     def action_role(self) -> None:
-        choices = [None, *Role]
-        self._narrow(role=choices[(choices.index(self._filter.role) + 1) % len(choices)])
+        self.cycle("role", [role.value for role in Role], self.wanted.role)
 
     def action_kind(self) -> None:
-        choices = [None, *Kind]
-        self._narrow(kind=choices[(choices.index(self._filter.kind) + 1) % len(choices)])
+        self.cycle("kind", [kind.value for kind in Kind], self.wanted.kind)
 
     def action_verdict(self) -> None:
-        here = _VERDICTS.index(self._filter.judged)
-        self._narrow(judged=_VERDICTS[(here + 1) % len(_VERDICTS)])
+        self.cycle("verdict", [judged.value for judged in _VERDICTS], self.wanted.judged)
 
-    def action_page(self, direction: int) -> None:
-        if direction > 0 and self._more and self._rows:
-            self._starts.append(self._rows[-1].id)
-        elif direction < 0 and len(self._starts) > 1:
-            self._starts.pop()
-            self._cursor_to = -1
-        else:
-            return
-        self._ask()
+    def _nothing(self) -> str:
+        if self.wanted.judged is Judged.WAITING:
+            return "nothing waits for a decision"
+        return "no such sample" if self.query_.text else "no sample yet"
 
-    def action_newest(self) -> None:
-        self._starts = [None]
-        self._table.move_cursor(row=0)
-        self._ask()
+    def _newer(self, rows: Sequence[SampleRow]) -> int:
+        """How many samples were recorded since the page that is held; ids are counted without gaps."""
+        if self.view is None or self.view.snapshot is None or self.wanted.oldest_first or self.query_.text:
+            return 0
+        return max(0, self.view.snapshot.summary.samples - rows[0].id)
 
-    # -- inside ------------------------------------------------------------------------------------------
-
-    def _narrow(self, **chosen: str | Judged | None) -> None:
-        self._filter = msgspec.structs.replace(self._filter, **chosen)
-        self._starts = [None]
-        self._draw_head()
-        self._ask()
-
-    def _request(self) -> AskSamples:
-        return AskSamples(self._filter, self._starts[-1], PAGE)
-
-    def _ask(self) -> None:
-        self.post_message(Wanted(self._request(), self.post_message))
-
-    def _chosen(self) -> int | None:
-        row = self._table.cursor_row
-        return self._rows[row].id if 0 <= row < len(self._rows) else None
-
-    def _draw_head(self) -> None:
-        text = Text(no_wrap=True, overflow="ellipsis")
-        for key, label, value in (
-            ("o", "role", self._filter.role or "all"),
-            ("k", "kind", self._filter.kind or "all"),
-            ("v", "verdict", self._filter.judged or "all"),
-        ):
-            text.append(f"{key} ", style="bold").append(f"{label}: ", style="dim").append(f"{value}   ", style="bold")
-        if not self._rows and self._filter.judged is Judged.WAITING:
-            text.append("nothing waits for a decision")
-        elif not self._rows:
-            text.append("no such sample" if self._total else "no sample yet")
-        else:
-            text.append(f"{self._rows[0].id}-{self._rows[-1].id}", style="bold")
-            text.append("  following" if len(self._starts) == 1 else f"  page {len(self._starts)}")
-            text.append("  n: older" if self._more else "  end", style="dim")
-        self._head.put(text)
+    def _last_cell(self, row: SampleRow) -> Text:
+        found = self._snippets.get(row.id)
+        return Text(visible_line(row.reason or row.problem, 200)) if found is None else snippet_cell(found)
 
 
 def verdict_cell(row: SampleRow) -> Text:
@@ -191,21 +156,35 @@ def result_of(row: SampleRow) -> str:
     return visible_line(row.outcome or row.problem or "-", 10)
 
 
-def cells(row: SampleRow) -> list[Text]:
-    """One table row; every cell is plain text, never markup."""
-    severity = row.severity or 0
-    return [
-        Text(str(row.id), justify="right"),
-        Text(str(row.step), justify="right"),
-        Text(visible_line(row.role, 8)),
-        Text(visible_line(row.kind, 10)),
-        verdict_cell(row),
-        Text(result_of(row)),
-        Text("-" if row.reward is None else f"{row.reward:+.2f}", justify="right"),
-        Text(
-            wording.severity_label(severity) if severity else "-",
-            style=wording.severity_style(severity) if severity else "dim",
-        ),
-        Text(str(row.tokens), justify="right"),
-        Text(visible_line(row.reason or row.problem, 120)),
-    ]
+def snippet_cell(found: Snippet) -> Text:
+    """A part of a model's text on one line, the words that were searched for marked."""
+    text = Text(visible(found.text).replace("\n", "␊"))
+    for start, end in found.spans:
+        text.stylize("bold reverse", start, end)
+    first = found.spans[0][0] if found.spans else 0
+    return text[max(0, first - 12) :] if first > 12 else text
+
+
+def _severity(row: SampleRow) -> Text:
+    if not row.severity:
+        return Text("-", style="dim")
+    return Text(wording.severity_label(row.severity), style=wording.severity_style(row.severity))
+
+
+FIXED = (
+    Column("sample", 7, lambda row: Text(str(row.id)), right=True),
+    Column("step", 5, lambda row: Text(str(row.step)), right=True),
+    Column("role", 7, lambda row: Text(visible_line(row.role, 8))),
+    Column("kind", 9, lambda row: Text(visible_line(row.kind, 10))),
+    Column("verdict", 9, verdict_cell),
+    Column("score", 5, lambda row: Text("-" if row.score is None else f"{row.score:.2f}"), right=True),
+    Column("result", 10, lambda row: Text(result_of(row)), 1),
+    Column("reward", 6, lambda row: Text("-" if row.reward is None else f"{row.reward:+.2f}"), 2, right=True),
+    Column("severity", 10, _severity, 3),
+    Column("tokens", 6, lambda row: Text(f"{row.tokens:,}"), 4, right=True),
+    Column("advant.", 7, lambda row: Text("-" if row.advantage is None else f"{row.advantage:+.2f}"), 5, right=True),
+    Column("branch", 6, lambda row: Text(str(row.branch)), 6, right=True),
+    Column("phase", 12, lambda row: Text(visible_line(row.phase, 12)), 7),
+    Column("task", 16, lambda row: Text(visible_line(row.task or "-", 17)), 8),
+)
+"""The columns but the last; those without a rank are there in any terminal."""

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
+from textual import events
 from textual.geometry import Size
+from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from azr_tui.document import Line, Row, Span, wrap
 
-STYLES = ("heading", "dim", "good", "bad", "mark", "keyword", "string", "number", "comment", "name")
+STYLES = ("heading", "dim", "good", "bad", "mark", "found", "keyword", "string", "number", "comment", "name")
 
 
 class MarkedText(ScrollView, can_focus=True):
@@ -32,6 +35,7 @@ class MarkedText(ScrollView, can_focus=True):
         & .marked-text--good { color: $success; text-style: bold; }
         & .marked-text--bad { color: $error; text-style: bold; }
         & .marked-text--mark { text-style: bold reverse underline; color: $warning; }
+        & .marked-text--found { text-style: bold reverse; color: $accent; }
         & .marked-text--keyword { color: $accent; text-style: bold; }
         & .marked-text--string { color: $success; }
         & .marked-text--number { color: $warning; }
@@ -39,6 +43,15 @@ class MarkedText(ScrollView, can_focus=True):
         & .marked-text--name { color: $primary; }
     }
     """
+
+    class Moved(Message):
+        """Another part of the document is in sight."""
+
+    @dataclass
+    class Clicked(Message):
+        """A line was clicked on."""
+
+        line: Line
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 Textual's own name for it
         super().__init__(id=id)
@@ -75,7 +88,7 @@ class MarkedText(ScrollView, can_focus=True):
 
     def jump(self, direction: int) -> bool:
         """Scroll to the next (+1) or previous (-1) marked place; False when there is none."""
-        stops = [index for index, row in enumerate(self._rows) if self._lines[row.line].stop and self._begins_mark(row)]
+        stops = self._stops()
         here = self.scroll_offset.y + self._lead
         if direction > 0:
             target = next((stop for stop in stops if stop > here), None)
@@ -85,6 +98,36 @@ class MarkedText(ScrollView, can_focus=True):
             return False
         self.scroll_to(y=max(0, target - self._lead), animate=False)
         return True
+
+    def go_to(self, number: int, *, lead: bool = False) -> None:
+        """Scroll so that a line is the first in sight; with ``lead`` a few before it are too."""
+        row = next((place for place, row in enumerate(self._rows) if row.line == number), 0)
+        self.scroll_to(y=max(0, row - (self._lead if lead else 0)), animate=False, force=True)
+
+    @property
+    def line_in_sight(self) -> int:
+        """The number of the first line in sight."""
+        place = self.scroll_offset.y
+        return self._rows[place].line if place < len(self._rows) else max(0, len(self._lines) - 1)
+
+    def marks(self) -> tuple[int, int]:
+        """(how many marked places begin above or in the first third of the window, how many there are)."""
+        stops = self._stops()
+        here = self.scroll_offset.y + self._lead
+        return sum(1 for stop in stops if stop <= here), len(stops)
+
+    def watch_scroll_y(self, old: float, new: float) -> None:
+        super().watch_scroll_y(old, new)
+        if round(old) != round(new):
+            self.post_message(self.Moved())
+
+    def on_click(self, event: events.Click) -> None:
+        place = event.y + self.scroll_offset.y
+        if place < len(self._rows):
+            self.post_message(self.Clicked(self._lines[self._rows[place].line]))
+
+    def _stops(self) -> list[int]:
+        return [index for index, row in enumerate(self._rows) if self._lines[row.line].stop and self._begins_mark(row)]
 
     @property
     def _lead(self) -> int:

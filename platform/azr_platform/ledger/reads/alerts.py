@@ -92,6 +92,9 @@ def _narrowed(wanted: AlertFilter) -> tuple[str, list[object]]:
     if wanted.rule is not None:
         where.append("a.rule GLOB ?" if any(sign in wanted.rule for sign in "*?[") else "a.rule = ?")
         found.append(wanted.rule)
+    if wanted.text:
+        where.append("instr(lower(a.message), lower(?))")
+        found.append(wanted.text)
     if wanted.with_sample is not None:
         where.append(f"a.sample IS {'NOT ' * wanted.with_sample}NULL")
     return f"WHERE {' AND '.join(where)}", found

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, islice
 from typing import Final, NamedTuple
 
+import msgspec
+
 from azr_platform.ledger.filters import Judged, SampleFilter
 from azr_platform.ledger.reads.run import RunReads
 from azr_platform.ledger.records import SampleRow
@@ -115,6 +117,14 @@ class PageReads(RunReads):
         The filter's text is the search index's to answer (search.py): ``among`` are the samples it found, in order.
         """
         return self.sample_rows(list(islice(self._chosen(wanted, beyond, among), limit)))
+
+    def waiting_page(
+        self, wanted: SampleFilter, *, held_only: bool, limit: int = 200, beyond: int | None = None
+    ) -> list[SampleRow]:
+        """A page of the samples that a person's decision is waited for, or of the held ones among them."""
+        wanted = msgspec.structs.replace(wanted, judged=Judged.HELD if held_only else Judged.WAITING)
+        also = [_Condition(_JUDGED[Judged.WAITING])] if held_only else []
+        return self.sample_rows(list(islice(self._chosen(wanted, beyond, None, also), limit)))
 
     def samples_count(self, wanted: SampleFilter, most: int = 1000) -> int:
         """How many samples a filter lets pass, counted no further than ``most``."""

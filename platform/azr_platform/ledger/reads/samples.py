@@ -10,6 +10,7 @@ from azr_platform.ledger.records import (
     ExecutionRow,
     FindingRow,
     GroupTotals,
+    RewardedRow,
     SampleDetail,
     SampleRow,
     ScoreRow,
@@ -65,6 +66,18 @@ class SampleReads(PageReads):
             decisions=self.decisions(number),
         )
 
+    def rewarded(self, sample: int, *, prompts: bool = False) -> list[RewardedRow]:
+        """What the update made of every sample of the same step and branch as this one; with ``prompts`` also which of
+        them answer the same prompt."""
+        same = "s.prompt = o.prompt" if prompts else "0"
+        return self._rows(
+            RewardedRow,
+            f"SELECT s.id, s.role, s.kind, {same}, r.reward, r.advantage, r.trained FROM samples o "
+            "JOIN samples s ON s.branch = o.branch AND s.step = o.step JOIN rewards r ON r.sample = s.id "
+            "WHERE o.id = ? ORDER BY s.id",
+            sample,
+        )
+
     def newest_sample(self) -> int:
         """Its id; 0 while there is none."""
         return int(self._value("SELECT coalesce(max(id), 0) FROM samples"))
@@ -79,6 +92,16 @@ class SampleReads(PageReads):
         if sample is None:
             return self._rows(DecisionRow, f"{query} ORDER BY id")
         return self._rows(DecisionRow, f"{query} WHERE sample = ? ORDER BY id", sample)
+
+    def last_decisions(self, *, beyond: int | None = None) -> Iterator[DecisionRow]:
+        """The last word on each sample that somebody decided about, newest first, from below an id on."""
+        later = "SELECT 1 FROM decisions l WHERE l.sample = d.sample AND l.id > d.id"
+        query = (
+            "SELECT id, time, branch, step, sample, decision, who, note, digest FROM decisions d "
+            f"WHERE id < ? AND NOT EXISTS ({later}) ORDER BY id DESC"
+        )
+        for row in self._query(query, 2**62 if beyond is None else beyond):
+            yield DecisionRow(*row)
 
     def sample_numbers(self) -> Iterator[int]:
         """Ids of all samples, oldest first."""

@@ -40,6 +40,9 @@ _BY: Final = {
 }
 
 
+_TEXTS: Final = "t.program || ' ' || coalesce(t.message, '') || ' ' || t.task"
+
+
 class TaskReads(SampleReads):
     """Tasks, their attempts and their family."""
 
@@ -78,17 +81,19 @@ class TaskReads(SampleReads):
 
     def tasks_page(self, wanted: TaskFilter, *, limit: int = 200, beyond: TaskRow | None = None) -> list[TaskRow]:
         """A page of tasks; pass the last row as ``beyond`` for the next page."""
-        where, values = ("t.kind = ?", [wanted.kind]) if wanted.kind is not None else ("1", [])
+        where, values = _narrowed(wanted)
         if wanted.order in _BY:
             return self._tasks_by(wanted.order, where, values, limit, beyond)
         oldest = wanted.order is TaskOrder.OLDEST
         side, order = (">", "") if oldest else ("<", "DESC")
         start = (0 if oldest else 2**62) if beyond is None else beyond.id
-        query = f"{_TASK} {_EACH} WHERE {where} AND t.id {side} ? ORDER BY t.id {order} LIMIT ?"
+        # Figures of all tasks at once where they are asked about; else of each task of the page.
+        figures = _ALL if _asks_for_figures(wanted) else _EACH
+        query = f"{_TASK} {figures} WHERE {where} AND t.id {side} ? ORDER BY t.id {order} LIMIT ?"
         return self._rows(TaskRow, query, *values, start, limit)
 
     def _tasks_by(
-        self, order: TaskOrder, where: str, values: list[str], limit: int, beyond: TaskRow | None
+        self, order: TaskOrder, where: str, values: list[object], limit: int, beyond: TaskRow | None
     ) -> list[TaskRow]:
         measure, direction = _BY[order]
         after: list[object] = []
@@ -125,6 +130,13 @@ class TaskReads(SampleReads):
         query = "SELECT id FROM samples WHERE task = ? AND role = 'solve' AND id > ? ORDER BY id LIMIT ?"
         return self.sample_rows([row[0] for row in self._query(query, task, start, limit)])
 
+    def attempts_of_step(self, task: str, branch: int, step: int, *, limit: int = 64) -> list[SampleRow]:
+        """The answers to a task in one step, oldest first."""
+        query = (
+            "SELECT id FROM samples WHERE task = ? AND role = 'solve' AND branch = ? AND step = ? ORDER BY id LIMIT ?"
+        )
+        return self.sample_rows([row[0] for row in self._query(query, task, branch, step, limit)])
+
     def references(self, sample: int) -> list[TaskRow]:
         """The tasks whose programs a sample's prompt showed, in its order; a text that is no task's is left out."""
         row = self._first("SELECT coalesce(prompt, '') FROM samples WHERE id = ?", sample)
@@ -150,6 +162,32 @@ class TaskReads(SampleReads):
         query = "SELECT task FROM tasks WHERE length(program) = length(?) AND program = ? ORDER BY id LIMIT 1"
         row = self._first(query, program, program)
         return None if row is None else str(row[0])
+
+
+def _asks_for_figures(wanted: TaskFilter) -> bool:
+    return any(end is not None for end in (wanted.least_rate, wanted.most_rate, wanted.least_used, wanted.most_used))
+
+
+def _narrowed(wanted: TaskFilter) -> tuple[str, list[object]]:
+    """A filter as a condition on a task ``t``, with its values; ``u`` are the figures of the answers to it."""
+    parts = [
+        (sql, value)
+        for sql, value in (
+            ("t.kind = ?", wanted.kind),
+            ("t.step >= ?", wanted.first_step),
+            ("t.step <= ?", wanted.last_step),
+            (f"{_RATE} >= ?", wanted.least_rate),
+            (f"{_RATE} <= ?", wanted.most_rate),
+            ("coalesce(u.attempts, 0) >= ?", wanted.least_used),
+            ("coalesce(u.attempts, 0) <= ?", wanted.most_used),
+            (
+                "instr(lower(t.program || ' ' || coalesce(t.message, '') || ' ' || t.task), lower(?))",
+                wanted.text or None,
+            ),
+        )
+        if value is not None
+    ]
+    return " AND ".join(["1", *(sql for sql, _ in parts)]), [value for _, value in parts]
 
 
 def shown_programs(prompt: str) -> list[str]:

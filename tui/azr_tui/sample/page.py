@@ -1,8 +1,9 @@
-"""One sample as a document: verdict, findings with the words they quote, then every text with the findings marked."""
+"""One sample as a document in sections: its verdict, what was found, each text with that marked and explained."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from pygments.lexers.python import PythonLexer  # type: ignore[import-untyped]
 from pygments.token import Token  # type: ignore[import-untyped]
@@ -12,6 +13,10 @@ from azr_platform.ledger.records import ExecutionRow, FindingRow, SampleDetail
 from azr_tui import wording
 from azr_tui.document import Line, Span, split
 from azr_tui.escape import visible, visible_line
+from azr_tui.sample.attempts import attempt_lines
+from azr_tui.sample.dossier import Dossier
+from azr_tui.sample.kin import kin_lines
+from azr_tui.sample.reward import reward_lines
 
 LONGEST_COLOURED = 20_000
 """Programs above this many characters are shown without syntax colours."""
@@ -31,8 +36,21 @@ _TOKEN_STYLES = (
 )
 
 
-def sample_lines(detail: SampleDetail, *, keys: bool = True) -> list[Line]:
+class Page(NamedTuple):
+    """The document, and on which of its lines each section begins."""
+
+    lines: list[Line]
+    sections: dict[str, int]
+
+
+def sample_lines(dossier: Dossier, *, width: int = 100, keys: bool = True) -> list[Line]:
     """The whole page, top to bottom; without the ``keys`` that decide where there are none."""
+    return sample_page(dossier, width=width, keys=keys).lines
+
+
+def sample_page(dossier: Dossier, *, width: int, keys: bool = True) -> Page:
+    """The page for a window of that many cells, with its sections by name."""
+    detail = dossier.detail
     texts = {
         "reasoning": detail.reasoning,
         "program": detail.program,
@@ -40,14 +58,43 @@ def sample_lines(detail: SampleDetail, *, keys: bool = True) -> list[Line]:
         "message": detail.message,
         "answer": detail.answer,
     }
-    lines = [*_head(detail, keys), *_findings(detail.findings, texts), *_scores(detail)]
+    lines = list(_head(detail, keys))
+    sections: dict[str, int] = {}
+
+    def add(name: str, new: Sequence[Line]) -> None:
+        if new:
+            sections.setdefault(name, len(lines) + 1)  # the title, below the blank line before it
+            lines.extend(new)
+
+    add("found", [*_findings(detail.findings, texts), *_alerts(dossier), *_scores(detail)])
     for part, text in texts.items():
         if text:
-            lines += _section(part, text, detail.findings)
+            add({"reasoning": "trace", "program": "code"}.get(part, "input"), _section(part, text, detail.findings))
         if part == "program":
-            lines += _executions(detail.executions)
+            add("runs", _executions(detail.executions))
+    add("attempts", _titled(attempt_lines(dossier, width)))
+    add("reward", [*_title("Reward"), *reward_lines(dossier)])
+    add("kin", _titled(kin_lines(dossier)))
     for part, text in (("prompt", detail.prompt), ("response", detail.response)):
-        lines += _section(part, text, detail.findings)
+        add("prompt", _section(part, text, detail.findings))
+    return Page(lines, sections)
+
+
+def _titled(lines: list[Line]) -> list[Line]:
+    """Lines of which the first is a title."""
+    return [*_title(lines[0].text), *lines[1:]] if lines else []
+
+
+def _alerts(dossier: Dossier) -> list[Line]:
+    """What was raised about the sample, and what people made of it."""
+    if not dossier.alerts:
+        return []
+    lines = _title(wording.count(len(dossier.alerts), "alert"))
+    for alert in dossier.alerts:
+        state = alert.outcome or ("seen" if alert.acknowledged else "open")
+        label = wording.severity_label(alert.severity)
+        said = f"{label}  {visible_line(alert.rule, 60)}  alert {alert.id}: {visible_line(state, 20)}"
+        lines.append(Line(said, colours=(Span(0, len(label), _severity_style(alert.severity)),)))
     return lines
 
 
@@ -102,7 +149,8 @@ def _findings(findings: list[FindingRow], texts: dict[str, str]) -> list[Line]:
     for finding in sorted(findings, key=lambda each: -each.severity):
         label = wording.severity_label(finding.severity)
         head = f"{label}  {visible_line(finding.rule, 60)}"
-        lines.append(Line(head, colours=(Span(0, len(label), _severity_style(finding.severity)),)))
+        style = _severity_style(finding.severity)
+        lines.append(Line(head, colours=(Span(0, len(label), style),), name=f"to {_name(finding)}"))
         lines.append(Line(f"{visible_line(finding.why, 600)} (in the {visible_line(finding.part, 20)})", "    "))
         quote = _quoted(finding, texts)
         if quote:
@@ -138,11 +186,12 @@ def _scores(detail: SampleDetail) -> list[Line]:
 
 
 def _section(part: str, text: str, findings: list[FindingRow]) -> list[Line]:
-    marks = [
-        Span(*span, "mark")
+    found = [
+        (span, finding)
         for finding in findings
         if _PARTS.get(finding.part, finding.part) == part and (span := _span(finding, text))
     ]
+    marks = [Span(*span, "mark") for span, _ in found]
     title = _title(part.capitalize())
     if not text:
         return [*title, Line("empty", style="dim")]
@@ -150,10 +199,38 @@ def _section(part: str, text: str, findings: list[FindingRow]) -> list[Line]:
     shown = visible(text[:cut])
     numbered = part == "program"
     colours = python_colours(shown) if numbered else []
-    lines = [*title, *split(shown, colours=colours, marks=marks, numbered=numbered)]
+    lines = [*title, *_explained(split(shown, colours=colours, marks=marks, numbered=numbered), found)]
     if len(text) > cut:
         lines.append(Line(f"… {len(text) - cut:,} more characters are in the ledger", style="bad"))
     return lines
+
+
+def _explained(lines: list[Line], found: list[tuple[tuple[int, int], FindingRow]]) -> list[Line]:
+    """The lines, and below the row in which a marked place ends why it is marked."""
+    if not found:
+        return lines
+    waiting = sorted(found, key=lambda pair: pair[0][1])
+    explained: list[Line] = []
+    start = 0
+    for line in lines:
+        explained.append(line)
+        end = start + len(line.text) + 1
+        while waiting and waiting[0][0][1] <= end:
+            (_, last), finding = waiting.pop(0)
+            explained.append(_note(finding, max(0, last - 1 - start), " " * len(line.gutter)))
+        start = end
+    return explained
+
+
+def _note(finding: FindingRow, at: int, gutter: str) -> Line:
+    label = wording.severity_label(finding.severity)
+    text = f"└ {label}  {visible_line(finding.rule, 60)}: {visible_line(finding.why, 300)}"
+    colours = (Span(2, 2 + len(label), _severity_style(finding.severity)),)
+    return Line(text, gutter, "dim", colours, note_at=at, name=_name(finding))
+
+
+def _name(finding: FindingRow) -> str:
+    return f"{finding.rule} {finding.part} {finding.span_start}"
 
 
 def python_colours(program: str) -> list[Span]:

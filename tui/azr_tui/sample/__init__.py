@@ -1,0 +1,1 @@
+"""One sample: what is read of it, and how it is laid out as a document."""
