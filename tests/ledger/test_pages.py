@@ -30,7 +30,7 @@ NEW_INDEXES = (
     "metrics_curve",
     "rewards_reward",
     "tasks_kind",
-    "tasks_program_length",
+    "tasks_program",
     "tasks_step",
     "alert_acks_alert",
     "verdicts_score",
@@ -540,3 +540,13 @@ def test_a_metric_is_told_in_spans_that_keep_its_bounds(
     writer.append("metrics", {"branch": 2, "step": 200, "name": "loss", "value": 1.5})
     assert reader.metrics_after(newest) == [(newest + 1, 2, 200, "loss", 1.5)]
     assert reader.metrics_after(newest + 1) == []
+
+
+def test_a_program_is_found_by_its_length_and_its_middle(written: tuple[Path, list[Truth]]) -> None:
+    with LedgerReader(written[0]) as reader:
+        asked: list[str] = []
+        reader._connection.set_trace_callback(asked.append)
+        assert reader._task_named_by("def f(x):\n    return x") is None
+        reader._connection.set_trace_callback(None)
+        (plan,) = (row[3] for row in reader._query(f"EXPLAIN QUERY PLAN {asked[0]}") if "tasks" in row[3])
+        assert "INDEX tasks_program (<expr>=? AND <expr>=?)" in plan

@@ -142,7 +142,7 @@ def test_its_writer_gives_an_older_ledger_the_indexes_of_its_lists(run_folder: P
     with closing(sqlite3.connect(run_folder / "ledger.db")) as connection:
         for index in ("samples_narrow", "samples_attempts", "findings_rule_sample", "metrics_curve"):
             connection.execute(f"DROP INDEX {index}")
-        for index in ("rewards_reward", "tasks_kind", "tasks_program_length", "tasks_step", "alert_acks_alert"):
+        for index in ("rewards_reward", "tasks_kind", "tasks_program", "tasks_step", "alert_acks_alert"):
             connection.execute(f"DROP INDEX {index}")
         connection.execute("CREATE INDEX idx_samples_task ON samples(task)")
         connection.execute("DELETE FROM _sqlite_migrations WHERE name = 'm009_pages'")
