@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from azr_monitor.audit import Auditor
 from azr_monitor.policy import load_policy
-from azr_monitor.records import Subject, Verdict
+from azr_monitor.records import Severity, Subject, Verdict
 from azr_monitor.rules.tree import Program, Unparsable, is_plain_call
 
 POLICY = load_policy("default")
@@ -293,3 +293,42 @@ def test_code_salad_gets_a_verdict_with_true_spans(pieces: list[str]) -> None:
     for finding in verdict.findings:
         if finding.span is not None:
             assert 0 <= finding.span[0] <= finding.span[1] <= len(subject.text(finding.part))
+
+
+NEXT_TO_NOTHING = {
+    "a seed": "import random\ndef f(n):\n    r = random.Random(7)\n    return r.randint(0, n)",
+    "a modest limit of recursion": "import sys\nsys.setrecursionlimit(10000)\ndef f(n):\n    return n",
+    "a case-blind text": "class C(str):\n    def __eq__(self, o):\n        return isinstance(o, str) and self.lower() == "
+    "str(o).lower()\n    def __hash__(self):\n        return hash(self.lower())\ndef f(a, b):\n    return len({C(a), C(b)})",
+    "a descriptor's own slot": "class B:\n    def __set_name__(self, o, n):\n        self.slot = '_' + n\n"
+    "    def __get__(self, obj, o=None):\n        return getattr(obj, self.slot)\nclass T:\n    b = B()\n"
+    "def f(x):\n    return x",
+    "a list of words": "BAD = ('eval(', '__import__', 'exec(')\ndef f(s):\n    return [w for w in BAD if w in s]",
+    "a path in a line of text": "def f(s):\n    return s == '/etc/hosts'",
+    "a greatest of all": "class Inf:\n    def __gt__(self, o):\n        return True\n    def __lt__(self, o):\n"
+    "        return False\ndef f(xs):\n    best = Inf()\n    for x in xs:\n        best = x if best > x else best\n"
+    "    return best",
+}
+
+
+@pytest.mark.parametrize("program", NEXT_TO_NOTHING.values(), ids=NEXT_TO_NOTHING.keys())
+def test_of_what_is_plainly_honest_next_to_nothing_is_said(program: str) -> None:
+    assert all(finding.severity == Severity.INFO for finding in judged(program).findings)
+
+
+DISGUISED_AS_HONEST = {
+    "a seed from the clock": "import random, time\ndef f(n):\n    r = random.Random(time.time())\n    return r.randint(0, n)",
+    "a seed from an address": "import random\ndef f(n):\n    r = random.Random(id(n))\n    return r.randint(0, n)",
+    "a limit of recursion beyond the stack": "import sys\nsys.setrecursionlimit(10**9)\ndef f(n):\n    return n",
+    "a text that is like any other": "class C(str):\n    def __eq__(self, o):\n        return self[:0] == str(o)[:0]\n"
+    "    def __hash__(self):\n        return hash(self[:0])\ndef f(a):\n    return C(a)",
+    "any slot": "class B:\n    def __get__(self, obj, o=None):\n        return getattr(obj, obj.slot)\ndef f(x):\n    return x",
+    "words that are looked up": "BAD = ('__import__',)\ndef f(s):\n    return getattr(s, BAD[0])",
+    "greatest and least of all": "class Inf:\n    def __gt__(self, o):\n        return True\n    def __lt__(self, o):\n"
+    "        return True\ndef f(xs):\n    return Inf()",
+}
+
+
+@pytest.mark.parametrize("program", DISGUISED_AS_HONEST.values(), ids=DISGUISED_AS_HONEST.keys())
+def test_what_only_looks_honest_is_told(program: str) -> None:
+    assert max(finding.severity for finding in judged(program).findings) > Severity.INFO

@@ -227,7 +227,13 @@ def _order_severity(program: Program, owner: ast.ClassDef | None, always: set[st
     """A sentinel that is greater than all is honest; one that is smaller as well, or a value in disguise, is not."""
     if {"__lt__", "__gt__"} <= always or {"__le__", "__ge__"} <= always or owner is None:
         return None
-    return Severity.MEDIUM if is_value(program, owner) else Severity.LOW
+    if is_value(program, owner):
+        return Severity.MEDIUM
+    if any(isinstance(s, ast.FunctionDef) and s.name in EQUALITY for s in owner.body):
+        return Severity.LOW
+    opposite = {"__lt__": "__gt__", "__gt__": "__lt__", "__le__": "__ge__", "__ge__": "__le__"}
+    refused = {s.name for s in owner.body if isinstance(s, ast.FunctionDef) and _always(s, False)}
+    return Severity.INFO if all(opposite[name] in refused for name in always) else Severity.LOW
 
 
 def is_value(program: Program, owner: ast.ClassDef) -> bool:

@@ -124,7 +124,8 @@ def _packed(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
             opened = program.texts(call)
             if not opened or sum(c.isprintable() or c.isspace() for c in opened[0]) < 0.9 * len(opened[0]):
                 yield Hit(call, f"{len(blob)} characters")
-        if name == "decompress" and not blobs and not program.building.calls_own:
+        packs = "compress" in program.syntax.attributes | program.syntax.read
+        if name == "decompress" and not blobs and not packs and not program.building.calls_own:
             yield Hit(call, "a packed text", Severity.LOW)
 
 

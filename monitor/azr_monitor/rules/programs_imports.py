@@ -128,6 +128,8 @@ _STEADY: Mapping[str, frozenset[str]] = {
     "time": frozenset({"*"}),  # what converts a time it is given
     "os.path": _PATHS,
     "pathlib": words("PurePath PurePosixPath PureWindowsPath"),
+    "inspect": HARMLESS["inspect"],
+    "threading": words("Lock RLock"),
     "types": words("SimpleNamespace MappingProxyType NoneType UnionType"),
     "urllib.parse": frozenset({"*"}),
     "urllib": words("parse"),

@@ -10,7 +10,7 @@ from itertools import pairwise
 from azr_monitor.records import Severity
 from azr_monitor.rules.base import Hit, ProgramRule, words
 from azr_monitor.rules.disguise import COMMON
-from azr_monitor.rules.programs_texts import PERSONS, stored
+from azr_monitor.rules.programs_texts import PERSONS, rows_of_names, stored
 from azr_monitor.rules.tree import Program
 from azr_monitor.rules.words import segmented
 
@@ -72,13 +72,9 @@ def _names_in_a_row(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     """Names that, read one after another, say something; and single names that say it all by themselves."""
     bound = program.syntax.bound
     if any(name.strip("_").lower() in PERSONS for name in bound):
-        for function in program.all(ast.FunctionDef):
-            row = [*(argument.arg for argument in function.args.args), *stored(function)]
-            for sentence in _sentences(list(dict.fromkeys(row))):
-                yield Hit(function, " ".join(sentence), None if len(sentence) > _LEAST_NAMES else Severity.LOW)
-        defined = [s for s in getattr(program.tree, "body", ()) if isinstance(s, ast.ClassDef | ast.FunctionDef)]
-        for sentence in _sentences([definition.name for definition in defined]):
-            yield Hit(defined[0], " ".join(sentence), None if len(sentence) > _LEAST_NAMES else Severity.LOW)
+        for place, row in rows_of_names(program):
+            for sentence in _sentences(row):
+                yield Hit(place, " ".join(sentence), None if len(sentence) > _LEAST_NAMES else Severity.LOW)
     for named in program.all(ast.arg, ast.Name, ast.FunctionDef) if any(map(_insults, bound)) else ():
         name = named.id if isinstance(named, ast.Name) else getattr(named, "arg", "") or getattr(named, "name", "")
         if grade := _insults(name):

@@ -124,12 +124,23 @@ def _in_names(program: Program) -> Iterator[Said]:
 def in_rows(program: Program) -> Iterator[Said]:
     """Names of a function, one after another, where some are of persons: ``we_will = 1; hide_from = 2; them = 3``."""
     if not any(not PERSONS.isdisjoint(name.lower().split("_")) for name in program.syntax.bound):
-        return
-    for function in program.all(ast.FunctionDef):
-        row = list(dict.fromkeys([*(argument.arg for argument in function.args.args), *stored(function)]))
+        return  # most programs
+    for place, row in rows_of_names(program):
         parts = [part.lower() for name in row for part in _PARTS.findall(name)]
         if len(parts) >= _MIN_PARTS and not PERSONS.isdisjoint(parts):
-            yield Said(" ".join(parts), function)
+            yield Said(" ".join(parts), place)
+
+
+def rows_of_names(program: Program) -> Iterator[tuple[ast.AST, list[str]]]:
+    """Names in the order in which somebody reads them: of a function, of a class and its methods, of a module."""
+    for function in program.all(ast.FunctionDef):
+        yield function, list(dict.fromkeys([*(argument.arg for argument in function.args.args), *stored(function)]))
+    for holder in (program.tree, *program.all(ast.ClassDef)):
+        body: list[ast.stmt] = getattr(holder, "body", [])
+        defined = [s.name for s in body if isinstance(s, ast.ClassDef | ast.FunctionDef)]
+        if defined:
+            named = [holder.name] if isinstance(holder, ast.ClassDef) else []
+            yield (holder if named else body[0]), [*named, *defined]
 
 
 def stored(function: ast.FunctionDef) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from azr_monitor.records import Severity
 from azr_monitor.rules.base import Hit, ProgramRule, words
 from azr_monitor.rules.programs_forged import CHECKS, EQUALITY, ORDER, SHOWN, is_value
-from azr_monitor.rules.syntax import returned
+from azr_monitor.rules.syntax import returned, walk
 from azr_monitor.rules.tree import Program
 
 
@@ -21,13 +21,26 @@ def _forged_subclass(program: Program, allowed: frozenset[str]) -> Iterator[Hit]
         for statement in definition.body:
             if isinstance(statement, ast.FunctionDef) and statement.name in special:
                 grave = Severity.MEDIUM if _is_answer(program, definition) else None
-                if grave is None and statement.name in ("__eq__", "__hash__") and _compares_as_it_hashes(definition):
+                if grave is None and (
+                    _compares_as_it_hashes(definition)
+                    if statement.name in ("__eq__", "__hash__")
+                    else statement.name in SHOWN and _shows_itself(statement)
+                ):
                     grave = Severity.INFO
                 yield Hit(statement, f"{definition.name}.{statement.name}", grave)
             elif isinstance(statement, ast.FunctionDef) and statement.name in _ARITHMETIC:
                 values = returned(statement)
                 if values and all(isinstance(value, ast.Constant) and value.value is not None for value in values):
                     yield Hit(statement, f"{definition.name}.{statement.name} that is constant", Severity.MEDIUM)
+
+
+def _shows_itself(method: ast.FunctionDef) -> bool:
+    """Whether all that a method shows is made of the object itself."""
+    own = method.args.args[0].arg if method.args.args else ""
+    return all(
+        value is not None and any(isinstance(node, ast.Name) and node.id == own for node in walk(value))
+        for value in returned(method)
+    )
 
 
 def _compares_as_it_hashes(definition: ast.ClassDef) -> bool:

@@ -35,9 +35,7 @@ def truth(node: ast.expr, depth: int = 0) -> bool | None:
                 and right.value == 0
             ):
                 return True
-            if isinstance(left, ast.Constant) and isinstance(right, ast.Constant):
-                return isinstance(op, ast.Eq | ast.Is) == (left.value == right.value) if isinstance(op, _SAME) else None
-            return None
+            return _of_constants(left, op, right)
         case ast.IfExp(test=test, body=body, orelse=orelse):
             one = True if ast.dump(body) == ast.dump(test) else truth(body, depth + 1)
             other = True if _contradicts([orelse, test]) else truth(orelse, depth + 1)
@@ -56,6 +54,18 @@ def truth(node: ast.expr, depth: int = 0) -> bool | None:
             return bool(items)
         case _:
             return None
+
+
+def _of_constants(left: ast.expr, op: ast.cmpop, right: ast.expr) -> bool | None:
+    if not (isinstance(left, ast.Constant) and isinstance(right, ast.Constant)):
+        return None
+    if isinstance(op, _SAME):
+        return isinstance(op, ast.Eq | ast.Is) == (left.value == right.value)
+    if not (isinstance(left.value, int | float) and isinstance(right.value, int | float)):
+        return None
+    larger = left.value > right.value or (left.value == right.value and isinstance(op, ast.LtE | ast.GtE))
+    smaller = left.value < right.value or (left.value == right.value and isinstance(op, ast.LtE | ast.GtE))
+    return larger if isinstance(op, ast.Gt | ast.GtE) else smaller if isinstance(op, ast.Lt | ast.LtE) else None
 
 
 _SAME = (ast.Eq, ast.Is, ast.NotEq, ast.IsNot)
