@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from textual.binding import Binding
+from textual.screen import ModalScreen
 
-from azr_tui import keys
+from azr_tui import keys, screens
 from azr_tui.app import AzrApp
 from azr_tui.screens.alerts import AlertsPane
 from azr_tui.screens.confirm import ConfirmScreen
 from azr_tui.screens.family import FamilyScreen
 from azr_tui.screens.help import HelpScreen, help_lines
+from azr_tui.screens.jump import JumpScreen
+from azr_tui.screens.live import Dialog
 from azr_tui.screens.log import LogPane
 from azr_tui.screens.main import MainScreen
 from azr_tui.screens.overview import OverviewPane
@@ -90,3 +95,14 @@ async def test_a_key_can_be_remapped_by_its_id(full_run: Any, make_app: Callable
         await pilot.press("f1")
         await pilot.pause()
         assert isinstance(app.screen, HelpScreen)
+
+
+def test_every_dialog_answers_help_and_jump() -> None:
+    for module in pkgutil.iter_modules(screens.__path__):
+        importlib.import_module(f"{screens.__name__}.{module.name}")
+    dialogs = {each for each in _subclasses(ModalScreen) if each.__module__.startswith("azr_tui.")}
+    assert {each for each in dialogs if not issubclass(each, Dialog)} == {JumpScreen}
+
+
+def _subclasses(kind: type[Any]) -> set[type[Any]]:
+    return {each for child in kind.__subclasses__() for each in (child, *_subclasses(child))}
