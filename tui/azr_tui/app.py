@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from azr_monitor.records import Severity
+from azr_monitor.records import Amendment, Severity
 from azr_platform.channel.messages import Action, Command, Decision
 from azr_platform.ledger.records import Undone
 from azr_tui import keymap, steer
@@ -18,6 +18,8 @@ from azr_tui.escape import visible_line
 from azr_tui.feed import Feed, Finder, PulseTaker
 from azr_tui.messages import (
     AlertWanted,
+    AmendWanted,
+    ChangeWanted,
     CommandDone,
     DecisionWanted,
     FamilyWanted,
@@ -27,20 +29,25 @@ from azr_tui.messages import (
     Pulse,
     SampleWanted,
     SnapshotTaken,
+    TrialWanted,
 )
 from azr_tui.questions import AskSample, AskWorst, SampleRead, Wanted, WorstRead
+from azr_tui.screens.change import ChangeScreen
 from azr_tui.screens.checkpoints import CheckpointsPane
 from azr_tui.screens.confirm import ConfirmScreen
 from azr_tui.screens.family import FamilyScreen
 from azr_tui.screens.live import LiveScreen
 from azr_tui.screens.main import MainScreen
 from azr_tui.screens.paged import PagedPane
+from azr_tui.screens.path import PathScreen
 from azr_tui.screens.plot import PlotScreen
 from azr_tui.screens.rollback import RollbackScreen
 from azr_tui.screens.sample import SampleScreen
+from azr_tui.screens.trial import TrialScreen
 from azr_tui.screens.undo import Choice, UndoScreen
 from azr_tui.settings import Settings
 from azr_tui.toasts import MOST, Toasts
+from azr_tui.trial import is_policy, words_of
 from azr_tui.view import SILENT, WATCHING, Snapshot, View
 
 _QUESTIONS = {
@@ -63,6 +70,7 @@ class AzrApp(DressedApp):
     """Run with ``AzrApp(run).run()``. ``clock`` gives seconds since the epoch, ``poll`` the seconds between readings.
 
     The run's folder need not hold a ledger yet; the dashboard waits for it. A ``read_only`` one gives no commands.
+    With ``compare``, another run, it begins with the two side by side.
     """
 
     TITLE = "azr-platform"
@@ -78,13 +86,14 @@ class AzrApp(DressedApp):
         poll: float = 1.0,
         read_only: bool = False,
         settings: Settings = USUAL,
+        compare: Path | None = None,
     ) -> None:
         super().__init__(settings)
         self.animation_level = "none"  # a list that glides is a list that waits, over SSH above all
         self._run_folder = run
         self._clock = clock
         self._poll = poll
-        self._main = MainScreen()
+        self._main = MainScreen(compare)
         self._feed = Feed(run, self.post_message, poll)
         self._finder = Finder(run, self.post_message)
         self._pulse = PulseTaker(run, self.post_message, poll)
@@ -248,6 +257,40 @@ class AzrApp(DressedApp):
         self._confirm(
             Action.DECIDE, f"{title} sample {message.sample}?", f"{text} {_KEPT}", verb="Decide", details=details
         )
+
+    def on_amend_wanted(self, message: AmendWanted) -> None:
+        if self._may_steer("To change the policy: azr-platform policy set"):
+            rule, *said = words_of(message.amendment)
+            text = f"{' '.join(said)}, from the next step on. It is kept when the run is resumed."
+            details = {"amendment": message.amendment}
+            self._confirm(
+                Action.AMEND, f"Change {rule}?", text, verb="Put in force", needs_reason=True, details=details
+            )
+
+    def on_change_wanted(self, message: ChangeWanted) -> None:
+        if not message.to_try and not self._may_steer("To change the policy: azr-platform policy set"):
+            return
+
+        def chosen(amendment: Amendment | None) -> None:
+            if amendment is None:
+                return
+            if message.to_try:
+                given = words_of(amendment)
+                self.push_screen(TrialScreen(self._run_folder, " ".join(given), given, amendment))
+            else:
+                self.on_amend_wanted(AmendWanted(amendment))
+
+        self.push_screen(ChangeScreen(message.entry, message.policy), chosen)
+
+    def on_trial_wanted(self, _: TrialWanted) -> None:
+        def chosen(name: str | None) -> None:
+            if name is not None:
+                of_rules = name.endswith((".yar", ".yara", ".yaml", ".yml")) and not is_policy(Path(name))
+                given = ["--rules", name] if of_rules else ["--policy", name]
+                self.push_screen(TrialScreen(self._run_folder, name, given))
+
+        text = "A file of rules (.yar, .yaml), a policy file, or default, strict or observe:"
+        self.push_screen(PathScreen("Try on past samples", text), chosen)
 
     # -- the keys ----------------------------------------------------------------------------------------
 

@@ -49,7 +49,7 @@ def tree_rows(branches: Sequence[BranchFacts], checkpoints: Sequence[CheckpointF
         yield TreeRow(lead + joint, facts)
         inner = lead + {"": "", "├─": "│ ", "└─": "  "}[joint]
         if depth > _DEEPEST:
-            inner = f"{'│ ' * _DEEPEST}⋯{depth} "
+            inner = f"{'│ ' * _DEEPEST}…{depth} "
         items: list[tuple[int, int, BranchFacts | CheckpointFacts]] = [
             *((one.checkpoint.step, 0, one) for one in own.get(facts.branch.id, [])),
             *((child.branch.from_step, 1, child) for child in children.get(facts.branch.id, [])),
@@ -69,7 +69,7 @@ def label(row: TreeRow) -> str:
     """What stands in the tree: ``● branch 2``, ``○ step 40``; what is gone is crossed."""
     if row.checkpoint is None:
         return f"{row.lead}{'●' if row.branch.on_line else '◌'} branch {row.branch.branch.id}"
-    mark = "○" if row.checkpoint.checkpoint.removed is None else "✕"
+    mark = "○" if row.checkpoint.checkpoint.removed is None else "×"
     return f"{row.lead}{mark} {row.checkpoint.checkpoint.step}"
 
 

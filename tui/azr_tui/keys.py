@@ -58,7 +58,11 @@ PANES = [
         name="pane.checkpoints",
         show=False,
     ),
+    _key(
+        "8", "pane('policies')", "Policies", "Every rule: what it found, and changes", name="pane.policies", show=False
+    ),
     _key("9,l", "pane('log')", "Log", "Commands, states and notices", name="pane.log", show=False),
+    _key("0", "pane('compare')", "Compare", "Two runs or branches side by side", name="pane.compare", show=False),
     _key("tab", "next_pane(1)", "Next pane", "Go to the next pane", name="pane.next", show=False),
     _key("shift+tab", "next_pane(-1)", "Previous pane", "Go to the pane before", name="pane.previous", show=False),
 ]
@@ -241,6 +245,34 @@ FILTER_LINE = [
 CHECKPOINTS = [
     _key("enter", "details", "Details", "All about the branch or checkpoint under the cursor", name="checkpoints.open"),
 ]
+POLICIES = [
+    _key("enter", "open", "Open", "The rule, its examples, and the samples it hit", name="policies.open", show=False),
+    _key("e", "change", "Change", "Turn the rule off or on, change its action or thresholds", name="policies.change"),
+    _key("t", "try", "Try", "Try such a change on past samples first", name="policies.try"),
+    _key("f", "try_file", "Try a file", "Try a file of rules, or another policy", name="policies.file", show=False),
+    _key("slash", "filter", "Filter", "Narrow the list to rules with some words", name="policies.filter"),
+    _key("escape", "clear", "Clear", "Away with the filter", name="policies.clear", show=False),
+    _key("o", "order", "Order", "By name, hits, last hit, severity or false alarms", name="policies.order", show=False),
+    _key("v", "shown", "Show", "All, those that fired, or those changed or off", name="policies.shown", show=False),
+]
+RULE = [
+    _key("escape", "back", "Back", "Back to where you came from", name="rule.back"),
+    _key("enter", "open", "Open", "Show the sample under the cursor", name="rule.open", show=False),
+]
+TRIAL = [
+    _key("escape", "back", "Back", "Back; a trial under way is ended", name="trial.back"),
+    _key("enter", "open", "Open", "Show the sample under the cursor", name="trial.open", show=False),
+    _key("e", "enable", "Put in force", "Make the change in the live run (asks first)", name="trial.enable"),
+    _key("a", "all", "All samples", "Judge all samples, or the newest only", name="trial.all"),
+    _key("x", "cancel", "Cancel", "End the trial; what it found stays in sight", name="trial.cancel"),
+]
+COMPARE = [
+    _key("o", "other", "Other run", "Choose what to compare with", name="compare.other"),
+    _key("v", "branch(False)", "Branch A", "This run's next branch", name="compare.branch"),
+    _key("V", "branch(True)", "Branch B", "The other's next branch", name="compare.other_branch", show=False),
+    _key("m", "figure", "Figures", "Last values, best ones or means, where not all fit", name="compare.figure"),
+    _key("d", "apart", "Differences", "In what configuration and policy differ", name="compare.apart"),
+]
 SUSPECTS = [
     _key("space", "tick", "Tick", "Take it into quarantine, or not", name="suspects.tick", show=False),
     _key("enter", "go_on", "Next", "Leave the list as it is ticked, and go on", name="suspects.next", show=False),
@@ -265,11 +297,15 @@ GROUPS = {
     "Checkpoints": CHECKPOINTS,
     "What goes into quarantine": SUSPECTS,
     "Filter lines": FILTER_LINE,
+    "Policies": POLICIES,
+    "Compare": COMPARE,
+    "One rule": RULE,
+    "A trial": TRIAL,
     "Dialogs": DIALOG,
 }
 DIALOGS = ("Dialogs", "What goes into quarantine", "Filter lines")
 """Groups whose keys count in a dialog, where nothing else does."""
-SCREENS = ("One sample", "One metric", "The family of a task")
+SCREENS = ("One sample", "One metric", "The family of a task", "One rule", "A trial")
 """Groups whose keys count on a screen of their own, where those of the panes do not."""
-WITH_PLOTS = ("Overview", "Training", "One metric")
+WITH_PLOTS = ("Overview", "Training", "One metric", "Compare")
 """Groups beside which the keys of plots count."""

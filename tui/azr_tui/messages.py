@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from textual.message import Message
 
+from azr_monitor.catalogue import Entry
+from azr_monitor.policy import Policy
+from azr_monitor.records import Amendment
 from azr_platform.channel.messages import Action, Command, Decision, Outcome, Status
 from azr_platform.ledger.records import AlertRow
 from azr_tui.view import Snapshot
@@ -88,3 +91,24 @@ class FamilyWanted(Message):
     """A widget asks the app to show the family of a task."""
 
     task: str
+
+
+@dataclass
+class ChangeWanted(Message):
+    """A widget asks the app to have a person say how a rule is to be changed, or what change is to be tried first."""
+
+    entry: Entry
+    policy: Policy
+    to_try: bool
+
+
+@dataclass
+class TrialWanted(Message):
+    """A widget asks the app to try a file of rules or another policy on past samples."""
+
+
+@dataclass
+class AmendWanted(Message):
+    """A widget asks the app to change the policy of the live run."""
+
+    amendment: Amendment

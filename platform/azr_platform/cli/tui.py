@@ -20,6 +20,9 @@ def tui(
         Path | None, typer.Argument(metavar="RUN", help="The run's folder; without it, the newest one in runs/.")
     ] = None,
     read_only: Annotated[bool, typer.Option("--read-only", help="Watch, and give no commands.")] = False,
+    compare: Annotated[
+        Path | None, typer.Option("--compare", metavar="OTHER", help="Begin with this run beside it.")
+    ] = None,
     theme: Annotated[
         str | None, typer.Option("--theme", help="dark, light, high-contrast or ascii, this time; T keeps one.")
     ] = None,
@@ -39,6 +42,7 @@ def tui(
     """Watch a run and steer it; works while it is live and after it ended. Quitting never ends the run."""
     from azr_platform.cli.input import BadInput
     from azr_platform.cli.runs import newest_run
+    from azr_platform.ledger.errors import UnknownRun
     from azr_platform.ledger.reader import LedgerReader
     from azr_tui.settings import load
 
@@ -53,13 +57,17 @@ def tui(
         settings = settings.with_theme(theme)
     if read_only:
         settings = replace(settings, path=None)  # not even a theme is written down
+    if serve and compare is not None:
+        raise BadInput("--compare and --serve exclude each other; in the browser, 0 compares")
+    if compare is not None and not (compare / "ledger.db").is_file():
+        raise UnknownRun(compare)
     if serve:
         _serve(chosen, 8000 if port is None else port, settings.theme, steering=allow_steering)
         return
-    _show(chosen, settings, read_only=read_only)
+    _show(chosen, settings, compare, read_only=read_only)
 
 
-def _show(run: Path, settings: Settings, *, read_only: bool) -> None:
+def _show(run: Path, settings: Settings, compare: Path | None, *, read_only: bool) -> None:
     """Raises BadInput where there is no terminal to show it on."""
     import asyncio
 
@@ -73,7 +81,7 @@ def _show(run: Path, settings: Settings, *, read_only: bool) -> None:
     from azr_tui.app import AzrApp
 
     async def until_it_ends() -> int:
-        app = AzrApp(run, read_only=read_only, settings=settings)
+        app = AzrApp(run, read_only=read_only, settings=settings, compare=compare)
         # Or the terminal would be left without echo, and on the dashboard's screen.
         for number in (signal.SIGTERM, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(number, app.exit, None, 128 + number)

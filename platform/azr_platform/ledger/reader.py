@@ -14,6 +14,7 @@ from azr_platform.ledger.reads.checkpoints import CheckpointReads
 from azr_platform.ledger.reads.control import ControlReads
 from azr_platform.ledger.reads.metrics import MetricReads
 from azr_platform.ledger.reads.oversight import Findings, OversightReads
+from azr_platform.ledger.reads.policies import PolicyReads
 from azr_platform.ledger.reads.tasks import TaskReads
 from azr_platform.ledger.reads.totals import StepTotals, Totals
 from azr_platform.ledger.records import Summary
@@ -22,7 +23,7 @@ from azr_platform.ledger.schema import complete, connect, indexes, newer_than_th
 _HELD = "FROM verdicts v WHERE v.action = 6 AND NOT EXISTS (SELECT 1 FROM decisions d WHERE d.sample = v.sample)"
 
 
-class LedgerReader(MetricReads, TaskReads, AlertReads, OversightReads, CheckpointReads, ControlReads):
+class LedgerReader(MetricReads, TaskReads, AlertReads, OversightReads, CheckpointReads, PolicyReads, ControlReads):
     """Reads ``RUN/ledger.db`` without ever writing; safe beside a live supervisor.
 
     Raises:

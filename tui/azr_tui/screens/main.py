@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -11,9 +12,11 @@ from textual.widgets import ContentSwitcher
 from azr_tui import keys
 from azr_tui.screens.alerts import AlertsPane
 from azr_tui.screens.checkpoints import CheckpointsPane
+from azr_tui.screens.compare import ComparePane
 from azr_tui.screens.live import LiveScreen, Pane
 from azr_tui.screens.log import LogPane
 from azr_tui.screens.overview import OverviewPane
+from azr_tui.screens.policies import PoliciesPane
 from azr_tui.screens.review import ReviewPane
 from azr_tui.screens.samples import SamplesPane
 from azr_tui.screens.tasks import TasksPane
@@ -30,7 +33,7 @@ class MainScreen(LiveScreen):
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.PANES]
 
-    def __init__(self) -> None:
+    def __init__(self, compare: Path | None = None) -> None:
         super().__init__()
         self._alerts = AlertsPane()
         self._panes: list[Pane] = [
@@ -41,22 +44,25 @@ class MainScreen(LiveScreen):
             ReviewPane(),
             TasksPane(),
             CheckpointsPane(),
+            PoliciesPane(),
             LogPane(),
+            ComparePane(compare),
         ]
         self._names = [str(pane.id) for pane in self._panes]
         self._line = PaneLine(self._names)
-        self._switcher = ContentSwitcher(initial=self._names[0])
+        self._first = self._panes[0 if compare is None else -1]
+        self._switcher = ContentSwitcher(initial=self._first.id)
         self._view: View | None = None
         self._drawn = 0.0
 
     def body(self) -> ComposeResult:
         yield self._line
         with self._switcher:
-            yield self._panes[0]
+            yield self._first
 
     def on_mount(self) -> None:
         self._draw_line()
-        self._panes[0].enter()
+        self.pane.enter()
 
     @property
     def names(self) -> list[str]:

@@ -1,16 +1,16 @@
-"""What was done to the run: commands, policies, notices."""
+"""What was done to the run: commands, notices."""
 
 from __future__ import annotations
 
 from azr_platform.ledger.reads.run import RunReads
-from azr_platform.ledger.records import ControlRow, NoticeRow, PolicyRow
+from azr_platform.ledger.records import ControlRow, NoticeRow
 
 _CONTROL = "SELECT id, time, who, action, arguments, why, outcome FROM controls"
 _NOTICE = "SELECT time, source, message, id FROM notices"
 
 
 class ControlReads(RunReads):
-    """Controls, policies and notices."""
+    """Controls and notices."""
 
     def controls(self, limit: int = 200) -> list[ControlRow]:
         return self._rows(ControlRow, f"{_CONTROL} ORDER BY id DESC LIMIT ?", limit)
@@ -32,19 +32,6 @@ class ControlReads(RunReads):
         """A page of what the run had to say; pass the last id as ``beyond`` for the next page."""
         rest, values = _paged("source", source, beyond, oldest_first)
         return self._rows(NoticeRow, f"{_NOTICE} {rest}", *values, limit)
-
-    def policies(self) -> list[PolicyRow]:
-        """The policies that the run was taken up with and the changes to them, oldest first."""
-        return self._rows(
-            PolicyRow,
-            "SELECT id, time, branch, step, name, fingerprint, settings, rule, setting, before, after, who, why "
-            "FROM policies ORDER BY id",
-        )
-
-    def policy_name(self) -> str:
-        """The newest policy's name and fingerprint; empty where none is on record."""
-        row = self._first("SELECT name || ' ' || fingerprint FROM policies ORDER BY id DESC LIMIT 1")
-        return str(row[0]) if row is not None else ""
 
 
 def _paged(column: str, value: str | None, beyond: int | None, oldest_first: bool) -> tuple[str, list[object]]:

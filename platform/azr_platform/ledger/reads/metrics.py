@@ -58,21 +58,46 @@ class MetricReads(RunReads):
         found = [(name, value) for *_, name, value in takewhile(lambda row: row[:2] == step, newest)]
         return dict(reversed(found))
 
-    def metric_span(self, name: str, first: int, last: int, points: int = 500) -> list[MetricSpan]:
-        """A metric along the current line between two steps, both included, as at most so many equal spans of steps.
+    def metric_totals(self, branch: int | None = None) -> dict[str, MetricSpan]:
+        """Each metric's finite values along the line that leads to a branch (None: the current one), as one span."""
+        found: dict[str, MetricSpan] = {}
+        for part, until in self.lineage(branch):
+            for name, *values in self._query(
+                "SELECT name, min(step), max(step), min(value), avg(value), max(value), count(value) FROM metrics "
+                "WHERE branch = ? AND step <= ? AND value IS NOT NULL GROUP BY name",
+                part,
+                until,
+            ):
+                span = MetricSpan(*values)
+                found[name] = found[name].joined(span) if name in found else span
+        return found
+
+    def metric_at(self, name: str, branch: int, step: int) -> float | None:
+        """A metric's value at a step of the line that leads to a branch; None where there is none."""
+        for part, until in reversed(self.lineage(branch)):
+            query = "SELECT value FROM metrics WHERE name = ? AND branch = ? AND step = ? LIMIT 1"
+            if step <= until and (row := self._first(query, name, part, step)) is not None:
+                return None if row[0] is None else float(row[0])
+        return None
+
+    def metric_span(
+        self, name: str, first: int, last: int, points: int = 500, branch: int | None = None
+    ) -> list[MetricSpan]:
+        """A metric between two steps, both included, as at most so many equal spans of steps, along the line that leads
+        to a branch (None: the current one).
 
         Spans without a finite value are left out. With no more steps than points each step is a span of its own.
         """
         width = max(1, -(-(last - first + 1) // max(1, points)))
         spans: dict[int, MetricSpan] = {}
-        for branch, until in self.lineage():
+        for part, until in self.lineage(branch):
             for place, *values in self._query(
                 "SELECT (step - ?) / ?, min(step), max(step), min(value), avg(value), max(value), count(value) "
                 "FROM metrics WHERE name = ? AND branch = ? AND step BETWEEN ? AND ? AND value IS NOT NULL GROUP BY 1",
                 first,
                 width,
                 name,
-                branch,
+                part,
                 first,
                 min(last, until),
             ):
