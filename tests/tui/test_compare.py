@@ -78,7 +78,7 @@ async def test_the_metric_under_the_cursor_is_drawn_and_figures_change(beside: A
         await until(pilot, lambda: "B other branch 1" in shown(app), "both", seconds=30)
         assert "solve rate deduction (of answers)" in shown(app)
         await pilot.press("down")
-        await until(pilot, lambda: "solve rate induction (of answers)" in shown(app), "another metric", seconds=30)
+        await until(pilot, lambda: "solve rate abduction (of answers)" in shown(app), "another metric", seconds=30)
         await pilot.press("m")
         assert "best A" in shown(app) and "last A" not in shown(app)
         assert "0.703" in _line(shown(app), "solve rate deduction")

@@ -81,7 +81,6 @@ class ComparePane(Zooming, Pane):
         if answer.question != self._question():
             return
         self._answer = answer
-        self._branch = answer.mine.branch
         self._fill()
         self.redraw()
 
