@@ -90,7 +90,8 @@ class SearchIndex:
         """A page of the samples that hold the filter's words and that the rest of it lets pass; pass the last id as
         ``beyond`` for the next page."""
         words = words_of(wanted.text)
-        numbers = self._numbers(words, beyond, wanted.oldest_first)
+        begin = self._reader.begin_of_steps(wanted) if beyond is None else beyond
+        numbers = self._numbers(words, begin, wanted.oldest_first)
         rows = self._reader.samples_page(wanted, limit=limit, beyond=beyond, among=numbers)
         texts = {row.id: text for row in rows for _, text in self._reader.responses(row.id, row.id)}
         return [Found(row, snippet(texts.get(row.id) or "", words)) for row in rows]

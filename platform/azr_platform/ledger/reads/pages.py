@@ -126,6 +126,16 @@ class PageReads(RunReads):
         also = [_Condition(_JUDGED[Judged.WAITING])] if held_only else []
         return self.sample_rows(list(islice(self._chosen(wanted, beyond, None, also), limit)))
 
+    def begin_of_steps(self, wanted: SampleFilter) -> int | None:
+        """The id beyond which the filter's steps begin, seen from its end; None where they rule nothing out there."""
+        bound, where, order = wanted.last_step, "s.step <= ?", "DESC"
+        if wanted.oldest_first:
+            bound, where, order = wanted.first_step, "s.step >= ?", ""
+        if bound is None:
+            return None
+        found = next(self._ids(f"WHERE {where} ORDER BY s.id {order} LIMIT 1", [_Condition(where, (bound,))]), None)
+        return None if found is None else found - 1 if wanted.oldest_first else found + 1
+
     def samples_count(self, wanted: SampleFilter, most: int = 1000) -> int:
         """How many samples a filter lets pass, counted no further than ``most``."""
         return sum(1 for _ in islice(self._chosen(wanted, None, None), most))
