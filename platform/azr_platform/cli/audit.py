@@ -1,69 +1,110 @@
-"""``azr-platform audit``: judge what is already written, a run's samples or any JSONL file."""
+"""``azr-platform audit``: judge what is already written, a run's samples, another trainer's log, or any JSONL file."""
 
 from __future__ import annotations
 
 import json
 import os
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 if TYPE_CHECKING:
-    from azr_platform.cli.judging import Tally
+    from azr_monitor.records import Severity
     from azr_platform.ledger.heads import Head
 
 
 def audit(
-    run: Annotated[Path | None, typer.Argument(metavar="RUN", help="A run's folder: judge its samples again.")] = None,
-    jsonl: Annotated[Path | None, typer.Option(help="Judge this JSONL file instead; - is standard input.")] = None,
+    path: Annotated[
+        Path | None, typer.Argument(metavar="PATH", help="A run's folder, or another trainer's log.")
+    ] = None,
+    jsonl: Annotated[Path | None, typer.Option(help="Judge our own JSONL instead; - is standard input.")] = None,
     policy: Annotated[str, typer.Option(help="default, strict, observe or a YAML file.")] = "default",
     verify: Annotated[bool, typer.Option("--verify", help="Only walk the run's hash chain.")] = False,
     head: Annotated[str, typer.Option(help="With --verify: a head noted earlier must still be on the chain.")] = "",
     heads: Annotated[
         Path | None, typer.Option(help="With --verify: a copy of the run's heads.jsonl, kept elsewhere.")
     ] = None,
-    no_run: Annotated[bool, typer.Option("--no-run", help="Judge the texts, run nothing.")] = False,
+    form: Annotated[str, typer.Option("--format", metavar="NAME", help="Of a log: read it as this format.")] = "",
+    mapping: Annotated[
+        list[str] | None, typer.Option("--map", metavar="NAME=PATH", help="Of a log: where it stands; repeatable.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=0, help="Of a log: read so many rows and no more.")] = 0,
+    run: Annotated[bool, typer.Option("--run", help="Of a log: run its programs in the jail.")] = False,
+    fail_on: Annotated[str, typer.Option(metavar="SEVERITY", help="Exit with 1 if anything is this bad.")] = "",
+    no_run: Annotated[bool, typer.Option("--no-run", help="With --jsonl: judge the texts, run nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line each instead of tables.")] = False,
-    workers: Annotated[int, typer.Option(min=0, help="With --no-run: processes that judge; 0 means one a core.")] = 1,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that judge texts; 0 means one a core.")] = 1,
 ) -> None:
-    """Judge a run again, verify its record, or judge programs and traces from any source.
+    """Judge a run again, verify its record, or judge what another trainer wrote.
 
-    A JSONL line holds {"id", "trace"} and/or {"id", "program", "input"} ("inputs": a list); "snippet" is read as
+    A log is a file or a folder: JSON lines, JSON, Parquet or Inspect's .eval, as verl, TRL, verifiers, prime-rl,
+    OpenRLHF, the Absolute Zero Reasoner and Inspect write them, or any other with --map.
+
+    A line of --jsonl holds {"id", "trace"} and/or {"id", "program", "input"} ("inputs": a list); "snippet" is read as
     "program", "imports" are put before it, and "output" or "outputs" are compared with what the jail observes.
     """
     from azr_platform.cli.input import BadInput
 
-    if (run is None) == (jsonl is None):
-        raise BadInput("give a run's folder or --jsonl FILE, one of them")
+    if (path is None) == (jsonl is None):
+        raise BadInput("give a run's folder, a log, or --jsonl FILE, one of them")
+    threshold = _severity(fail_on)
+    of_log = path is not None and path.exists() and not (path / "ledger.db").exists()
+    if not of_log and (form or mapping or limit or run):
+        raise BadInput("--format, --map, --limit and --run are for logs of other trainers")
+    if verify and (of_log or jsonl is not None):
+        raise BadInput("--verify walks a run's hash chain; give a run's folder")
+    if (head or heads) and not verify:
+        raise BadInput("--head and --heads go with --verify")
+    processes = workers or len(os.sched_getaffinity(0))
     if jsonl is not None:
-        if verify:
-            raise BadInput("--verify walks a run's hash chain; give a run's folder")
         if workers != 1 and not no_run:
             raise BadInput("--workers goes with --no-run; programs run in one warm jail a core as it is")
-        _audit_file(jsonl, policy, no_run, as_json, workers or len(os.sched_getaffinity(0)))
+        worst = _audit_file(jsonl, policy, no_run, as_json, processes)
+    elif path is not None and of_log:
+        if run and (no_run or workers != 1):
+            raise BadInput(
+                "--run goes with neither --no-run nor --workers; programs run in one warm jail a core as it is"
+            )
+        from azr_platform.cli.audit_log import audit_log
+
+        worst = audit_log(
+            path, policy, form=form, mapping=mapping or [], limit=limit, run=run, as_json=as_json, workers=processes
+        )
     elif workers != 1:
-        raise BadInput("--workers goes with --jsonl")
-    elif (head or heads) and not verify:
-        raise BadInput("--head and --heads go with --verify")
-    elif run is not None and verify:
-        _verify(run, head, heads, as_json)
-    elif run is not None:
-        _audit_run(run, policy, as_json)
+        raise BadInput("--workers goes with --jsonl and with logs")
+    elif path is not None and verify:
+        _verify(path, head, heads, as_json)
+    elif path is not None:
+        worst = _audit_run(path, policy, as_json)
+    if threshold is not None and worst is not None and worst >= threshold:
+        typer.echo(f"the worst that was found is {worst.label}, and --fail-on is {threshold.label}", err=True)
+        raise typer.Exit(1)
+
+
+def _severity(name: str) -> Severity | None:
+    from azr_monitor.records import Severity
+    from azr_platform.cli.input import BadInput
+
+    if not name:
+        return None
+    labels = [severity.label for severity in Severity]
+    if name not in labels:
+        raise BadInput(f"--fail-on {name}: there is no such severity; there are {', '.join(labels)}")
+    return Severity(labels.index(name))
 
 
 # -- a file ----------------------------------------------------------------------------------------------
 
 
-def _audit_file(file: Path, policy: str, no_run: bool, as_json: bool, workers: int) -> None:
+def _audit_file(file: Path, policy: str, no_run: bool, as_json: bool, workers: int) -> Severity | None:
     from azr_monitor.audit import Auditor
     from azr_monitor.policy import load_policy
     from azr_platform.cli.input import BadInput, read_lines
     from azr_platform.cli.judging import Tally, answers, answers_of
+    from azr_platform.cli.tables import progress, show
     from azr_sandbox.pool import JailPool
 
     auditor = Auditor.from_policy(load_policy(policy))
@@ -71,7 +112,11 @@ def _audit_file(file: Path, policy: str, no_run: bool, as_json: bool, workers: i
         typer.echo(f"note: {notice}", err=True)
     tally, bad, why = Tally(), 0, ""
     lines = read_lines(file)
-    with nullcontext() if no_run else JailPool() as jail, _progress(file, as_json) as advance:
+    size = file.stat().st_size if file.is_file() else None
+    with (
+        nullcontext() if no_run else JailPool() as jail,
+        progress(size, as_json) as advance,
+    ):
         for answer in answers(lines, auditor, jail) if workers == 1 else answers_of(lines, policy, workers):
             tally.merge(answer.tally)
             why = why or next(iter(answer.bad), "")
@@ -82,69 +127,17 @@ def _audit_file(file: Path, policy: str, no_run: bool, as_json: bool, workers: i
     if not tally.verdicts:
         typer.echo(f"note: {file} holds no lines, so nothing was judged", err=True)
     if not as_json:
-        _show(tally, ran=not no_run)
+        show(tally, ran=not no_run)
     if bad:
         more = f", and {bad - 1} more such lines" if bad > 1 else ""
         raise BadInput(f"{file}: {why}{more}; each is answered with block")
-
-
-@contextmanager
-def _progress(file: Path, as_json: bool) -> Iterator[Callable[[int], None]]:
-    """A bar with the time that is left, on a terminal that shows nothing else; of a pipe, what was read so far."""
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    shown = console.is_terminal and not (as_json and sys.stdout.isatty())
-    columns = (
-        TextColumn("judging"),
-        BarColumn(bar_width=24),
-        DownloadColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, disable=not shown) as progress:
-        task = progress.add_task("judging", total=file.stat().st_size if file.is_file() else None)
-        yield lambda size: progress.advance(task, size)
-
-
-def _show(tally: Tally, *, ran: bool) -> None:
-    from rich.console import Console
-
-    console = Console()
-    rules = ((f"{rule} ({word})", n) for (rule, word), n in tally.rules.most_common(25))
-    console.print(_table("Verdict", "cases", tally.verdicts.items()))
-    console.print(_table("Rule", "cases", rules, of=tally.verdicts.total()))
-    if ran:
-        console.print(_table("Outcome in the jail", "runs", tally.outcomes.most_common()))
-        console.print(_table("Recorded output", "runs", tally.agreement.most_common()))
-
-
-def _table(title: str, unit: str, rows: Any, *, of: int = 0) -> Any:
-    """A count and a share a row: of all rows together, or ``of`` so many where one case may count in several."""
-    from rich.table import Table
-    from rich.text import Text
-
-    from azr_tui.escape import visible_line
-
-    rows = list(rows)
-    total = of or sum(count for _, count in rows)
-    table = Table("", title=title, title_justify="left", box=None, show_edge=False)
-    table.columns[0].header = title
-    table.title = None
-    table.add_column(unit, justify="right")
-    table.add_column("share", justify="right")
-    for name, count in rows:
-        table.add_row(Text(visible_line(name)), str(count), f"{count / total:.1%}")
-    if not rows:
-        table.add_row(Text("none"), "0", "")
-    return table
+    return tally.worst
 
 
 # -- a run -----------------------------------------------------------------------------------------------
 
 
-def _verify(run: Path, head: str, copy: Path | None, as_json: bool) -> None:
+def _verify(run: Path, head: str, copy: Path | None, as_json: bool) -> NoReturn:
     from azr_platform.ledger.reader import LedgerReader
 
     with LedgerReader(run) as reader:
@@ -180,7 +173,7 @@ def _noted(run: Path, copy: Path | None) -> tuple[list[Head], int]:
         return [], 0
 
 
-def _audit_run(run: Path, policy: str, as_json: bool) -> None:
+def _audit_run(run: Path, policy: str, as_json: bool) -> Severity | None:
     import time
 
     from rich.console import Console
@@ -189,6 +182,7 @@ def _audit_run(run: Path, policy: str, as_json: bool) -> None:
     from azr_monitor.audit import Auditor
     from azr_monitor.policy import load_policy
     from azr_platform.cli.judging import verdict_row
+    from azr_platform.cli.tables import table
     from azr_platform.ledger.errors import LedgerBroken, LedgerBusy
     from azr_platform.ledger.reader import LedgerReader
     from azr_platform.ledger.writer import LedgerWriter
@@ -213,19 +207,20 @@ def _audit_run(run: Path, policy: str, as_json: bool) -> None:
         kept = "not kept: a supervisor is running this run and only it may write"
     except LedgerBroken as error:
         kept = f"not kept: {error}"
+    worst = max((r.verdict.severity for r in results if r.verdict.findings), default=None)
     newly_blocked = [r.sample for r in results if r.before and not r.verdict.allowed]
     newly_allowed = [r for r in results if r.before is False and r.verdict.allowed]
     apart = sum(r.apart for r in newly_allowed)
     if as_json:
         for result in results:
             typer.echo(json.dumps({"id": result.sample, **verdict_row(result.verdict)}))
-        return
+        return worst
     console = Console()
     chain = f"intact ({found.rows} rows)" if found.intact else f"NOT intact: {found.problem}"
     console.print(f"{run}: hash chain {chain}", highlight=False, markup=False)
-    console.print(_table("Verdict", "samples", Counter(r.verdict.word for r in results).items()))
+    console.print(table("Verdict", "samples", Counter(r.verdict.word for r in results).items()))
     rules = Counter((f.rule, f.severity.label) for r in results for f in r.verdict.findings)
-    console.print(_table("Rule", "findings", ((f"{rule} ({word})", n) for (rule, word), n in rules.most_common(25))))
+    console.print(table("Rule", "findings", ((f"{rule} ({word})", n) for (rule, word), n in rules.most_common(25))))
     console.print(
         f"{len(newly_blocked)} samples would now be blocked, {len(newly_allowed)} would now be allowed; {kept}.",
         highlight=False,
@@ -238,3 +233,4 @@ def _audit_run(run: Path, policy: str, as_json: bool) -> None:
         )
     if newly_blocked:
         console.print(f"first of them: samples {', '.join(map(str, newly_blocked[:10]))}", highlight=False)
+    return worst

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import multiprocessing
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from azr_monitor.audit import Auditor
 from azr_monitor.policy import load_policy
-from azr_monitor.records import Verdict
+from azr_monitor.records import Severity, Verdict
 from azr_platform.cli.cases import BadLine, entries_in
 from azr_platform.cli.input import BadInput
 from azr_platform.supervisor.posthoc import CHUNK, Judged, judge_cases
@@ -23,6 +23,8 @@ from azr_sandbox.jail import Jail
 _UNREAD: Final = "audit.unreadable"
 _AHEAD: Final = 3
 """Chunks a process is given before the first of them is answered; no more of a file is held at once."""
+Work = TypeVar("Work")
+Answered = TypeVar("Answered")
 
 
 @dataclass
@@ -49,6 +51,12 @@ class Tally:
         self.verdicts["block"] += 1
         self.rules[_UNREAD, "high"] += 1
 
+    @property
+    def worst(self) -> Severity | None:
+        """The worst finding there was."""
+        labels = {label for _, label in self.rules}
+        return max((severity for severity in Severity if severity.label in labels), default=None)
+
     def merge(self, other: Tally) -> None:
         """Count what another counted."""
         self.verdicts += other.verdicts
@@ -68,21 +76,29 @@ class Answer(NamedTuple):
 
 def answers(lines: Iterable[str], auditor: Auditor, jail: Jail | None) -> Iterator[Answer]:
     """Judge lines in this process."""
-    return (_answer(first, chunk, auditor, jail) for first, chunk in _chunks(lines))
+    return (_answer(chunk, auditor, jail) for chunk in _chunks(lines))
 
 
 def answers_of(lines: Iterable[str], policy: str, workers: int) -> Iterator[Answer]:
-    """Judge lines in so many processes, each with an auditor of its own; nothing is run. The answers are in order.
+    """Judge lines in so many processes; nothing is run. The answers are in order."""
+    return spread(_chunks(lines), _answer, policy, workers)
+
+
+def spread(
+    works: Iterable[Work], judge: Callable[[Work, Auditor, None], Answered], policy: str, workers: int
+) -> Iterator[Answered]:
+    """What ``judge``, a function of a module, makes of each piece of work, in order, in so many processes, each with an
+    auditor of its own.
 
     Raises:
         BadInput: one of the processes ended before its time.
     """
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context, _prepare, (policy,)) as pool:
-        waiting: deque[Future[Answer]] = deque()
+        waiting: deque[Future[Answered]] = deque()
         try:
-            for first, chunk in _chunks(lines):
-                waiting.append(pool.submit(_answer_here, first, chunk))
+            for work in works:
+                waiting.append(pool.submit(_judge_here, judge, work))
                 if len(waiting) >= _AHEAD * workers:
                     yield waiting.popleft().result()
             while waiting:
@@ -102,8 +118,8 @@ def _prepare(policy: str) -> None:
     _auditors[:] = [Auditor.from_policy(load_policy(policy))]
 
 
-def _answer_here(first: int, lines: list[str]) -> Answer:
-    return _answer(first, lines, _auditors[0], None)
+def _judge_here(judge: Callable[[Work, Auditor, None], Answered], work: Work) -> Answered:
+    return judge(work, _auditors[0], None)
 
 
 def _chunks(lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
@@ -114,7 +130,8 @@ def _chunks(lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
         first += len(chunk)
 
 
-def _answer(first: int, lines: list[str], auditor: Auditor, jail: Jail | None) -> Answer:
+def _answer(chunk: tuple[int, list[str]], auditor: Auditor, jail: Jail | None) -> Answer:
+    first, lines = chunk
     entries = list(entries_in(lines, first))
     judged_cases = judge_cases((entry for entry in entries if not isinstance(entry, BadLine)), auditor, jail)
     answer = Answer([], Tally(), [], sum(len(line.encode("utf-8", "surrogateescape")) for line in lines))
@@ -126,7 +143,7 @@ def _answer(first: int, lines: list[str], auditor: Auditor, jail: Jail | None) -
         else:
             judged = next(judged_cases)
             answer.tally.add(judged)
-            row = _row(judged)
+            row = judged_row(judged)
         answer.rows.append(json.dumps(row))
     return answer
 
@@ -134,7 +151,8 @@ def _answer(first: int, lines: list[str], auditor: Auditor, jail: Jail | None) -
 # -- rows ------------------------------------------------------------------------------------------------
 
 
-def _row(judged: Judged) -> dict[str, Any]:
+def judged_row(judged: Judged) -> dict[str, Any]:
+    """A case with its verdict and what the jail saw, as JSON."""
     row = {"id": judged.case.id, **verdict_row(judged.verdict)}
     if judged.executions:
         row["outcome"] = judged.outcome

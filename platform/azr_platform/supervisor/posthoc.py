@@ -27,16 +27,31 @@ T = TypeVar("T")
 CHUNK = 256
 _APART = ("supervisor.", "review.")
 """Rules that no policy has: what they say does not come again when the texts are judged again."""
+_NOTHING = "\n\n\ndef f():\n    return None\n"
+"""What a script ends with, so that the jail has something to call."""
 _IDENTITY = "def f(value):\n    return value"
 
 
 @dataclass(frozen=True)
 class Case:
-    """Something to judge. ``recorded`` holds the outputs that its source claims, one an input, or nothing."""
+    """Something to judge. ``recorded`` holds the outputs that its source claims, one an input, or nothing.
+
+    A ``script`` is run from its first line to its last when it has no inputs to be called with.
+    """
 
     id: object
     subject: Subject
     recorded: tuple[str, ...] = ()
+    script: bool = False
+
+    @property
+    def request(self) -> Request | None:
+        """What the jail is to run, if there is anything."""
+        if self.subject.program and self.subject.calls:
+            return Request(self.subject.program, self.subject.calls)
+        if self.subject.program and self.script:
+            return Request(self.subject.program + _NOTHING, ("",), verify=False)
+        return None
 
 
 @dataclass(frozen=True)
@@ -62,7 +77,7 @@ def judge_cases(cases: Iterable[Case], judge: Judge, jail: Jail | None) -> Itera
     for chunk in _chunks(cases, CHUNK):
         verdicts = judge.inspect([case.subject for case in chunk])
         runnable = [
-            case if jail is not None and verdict.allowed and case.subject.program and case.subject.calls else None
+            case.request if jail is not None and verdict.allowed else None
             for case, verdict in zip(chunk, verdicts, strict=True)
         ]
         executions = _run(runnable, jail)
@@ -77,12 +92,12 @@ def judge_cases(cases: Iterable[Case], judge: Judge, jail: Jail | None) -> Itera
             yield Judged(case, verdict, runs, _agreement(case, runs, expected))
 
 
-def _run(cases: Sequence[Case | None], jail: Jail | None) -> list[tuple[Execution, ...]]:
-    wanted = [case for case in cases if case is not None]
+def _run(requests: Sequence[Request | None], jail: Jail | None) -> list[tuple[Execution, ...]]:
+    wanted = [request for request in requests if request is not None]
     if jail is None or not wanted:
-        return [()] * len(cases)
-    results = iter(jail.run([Request(case.subject.program, case.subject.calls) for case in wanted]))
-    return [next(results) if case is not None else () for case in cases]
+        return [()] * len(requests)
+    results = iter(jail.run(wanted))
+    return [tuple(next(results)) if request is not None else () for request in requests]
 
 
 def _values(texts: Sequence[str], jail: Jail | None) -> dict[str, str | None]:

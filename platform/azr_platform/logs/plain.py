@@ -1,0 +1,114 @@
+"""Plain rows: {prompt, completion}, chat messages, and our own {trace}, {program, input}."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from azr_platform.logs import fields
+from azr_platform.logs.records import Entry
+from azr_platform.logs.text import conversation, is_messages, text_of, written
+
+RESPONSES: Final = ("completion", "response", "generation", "generated_text", "completions", "responses")
+_MESSAGES: Final = ("messages", "conversation", "conversations", "trajectory")
+_PROMPTS: Final = ("prompt", "question", "instruction", "query", "problem")
+_REWARDS: Final = ("reward", "score")
+_KNOWN: Final = frozenset(
+    (
+        *RESPONSES,
+        *_MESSAGES,
+        *_PROMPTS,
+        *_REWARDS,
+        "id",
+        "step",
+        "trace",
+        "program",
+        "input",
+        "inputs",
+        "output",
+        "outputs",
+        "message",
+        "role",
+        "kind",
+        "imports",
+    )
+)
+
+
+class Plain:
+    """Names that most people give to these things."""
+
+    name = "plain"
+
+    def looks(self, row: dict[str, Any]) -> str:
+        for name in ("trace", "program"):
+            if isinstance(row.get(name), str):
+                return f'rows with "{name}"'
+        for name in _MESSAGES:
+            if is_messages(row.get(name)):
+                return f'chat messages in "{name}"'
+        for name in RESPONSES:
+            if _is_response(row.get(name)):
+                return f'rows with "{name}"'
+        return ""
+
+    def entries(self, row: dict[str, Any]) -> list[Entry]:
+        if "trace" in row or "program" in row:
+            return [_own(row)]
+        for name in _MESSAGES:
+            if is_messages(row.get(name)):
+                return [response_entry(row, row[name], None)]
+        prompt = next((row[name] for name in _PROMPTS if name in row), None)
+        for name in RESPONSES:
+            value = row.get(name)
+            if _is_response(value):
+                many = value if isinstance(value, list) and not is_messages(value) else [value]
+                return [response_entry(row, response, prompt) for response in many]
+        raise ValueError(f"none of {', '.join(RESPONSES[:3])}, messages, trace or program")
+
+
+def response_entry(row: dict[str, Any], response: Any, prompt: Any) -> Entry:
+    """A case of a response, a text or messages, with what most rows call its id, step and reward."""
+    context = text_of(prompt)
+    if isinstance(response, str):
+        parts = written(response)
+    else:
+        talk = conversation(response)
+        parts, context = talk.written, "\n\n".join(filter(None, (context, talk.context)))
+    return Entry(
+        id=fields.identity(row.get("id")),
+        prompt=context,
+        trace=parts.trace,
+        program=parts.program,
+        inputs=parts.inputs,
+        outputs=parts.outputs,
+        message=parts.message,
+        reward=next((found for name in _REWARDS if (found := fields.number(row.get(name))) is not None), None),
+        step=fields.step(row.get("step")),
+        extra=fields.rest(row, _KNOWN),
+    )
+
+
+def _own(row: dict[str, Any]) -> Entry:
+    for name in ("trace", "program"):
+        if not isinstance(row.get(name), str | None):
+            raise ValueError(f'"{name}" is not a text')
+    return Entry(
+        id=fields.identity(row.get("id")),
+        prompt=text_of(row.get("prompt")),
+        trace=fields.text(row.get("trace")),
+        program="\n".join((*fields.texts(row.get("imports")), fields.text(row.get("program")))),
+        inputs=fields.texts(row.get("inputs", row.get("input"))),
+        outputs=fields.texts(row.get("outputs", row.get("output"))),
+        message=fields.text(row.get("message")),
+        role=fields.text(row.get("role")),
+        kind=fields.text(row.get("kind")),
+        reward=next((found for name in _REWARDS if (found := fields.number(row.get(name))) is not None), None),
+        step=fields.step(row.get("step")),
+        extra=fields.rest(row, _KNOWN),
+    )
+
+
+def _is_response(value: Any) -> bool:
+    if isinstance(value, str) or is_messages(value):
+        return True
+    return isinstance(value, list) and bool(value) and all(isinstance(item, str) for item in value)

@@ -1,0 +1,73 @@
+"""Words and programs are told apart, and nothing of what a model wrote is lost on the way."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from azr_platform.logs.text import conversation, is_messages, written
+
+
+def test_self_plays_blocks_are_taken_by_their_names() -> None:
+    response = (
+        "<think>I make it hard.</think>\n<answer>\n```python\ndef f(a):\n    return a\n```\n"
+        "```input\n1\n```\n```input\n2\n```\n```output\n1\n```\n```message\nguess it\n```\n</answer>"
+    )
+    parts = written(response)
+    assert parts.trace == "I make it hard."
+    assert parts.program == "def f(a):\n    return a\n"
+    assert (parts.inputs, parts.outputs, parts.message) == (("1", "2"), ("1",), "guess it")
+
+
+def test_one_broken_block_does_not_make_the_others_unreadable() -> None:
+    parts = written("```python\nimport os\n```\nthen\n```python\nthis is ( not python\n```")
+    assert parts.program == "import os\n"
+    assert "this is ( not python" in parts.trace
+
+
+@pytest.mark.parametrize("fence", ["```", "~~~", "````"])
+def test_a_block_that_is_cut_off_is_read_all_the_same(fence: str) -> None:
+    assert written(f"so\n{fence}python\nimport os").program == "import os"
+
+
+def test_shell_and_data_stay_words() -> None:
+    parts = written('```bash\nrm -rf /\n```\n```json\n{"a": 1}\n```\n```\njust words\n```')
+    assert parts.program == ""
+    assert "rm -rf /" in parts.trace
+    assert "just words" in parts.trace
+
+
+def test_reasoning_beside_the_content_is_judged_and_others_turns_are_not() -> None:
+    talk = conversation(
+        [
+            {"role": "system", "content": "rules"},
+            {"role": "assistant", "content": [{"type": "text", "text": "said"}], "reasoning_content": "thought"},
+            {"role": "tool", "content": "tool's"},
+            {"role": "assistant", "content": None, "tool_calls": [{"function": "run", "arguments": {"code": "x = 1"}}]},
+        ]
+    )
+    assert talk.written.trace == "thought\n\nsaid\n\nrun:"
+    assert talk.written.program == "x = 1"
+    assert talk.context == "system: rules\n\ntool: tool's"
+
+
+@given(st.lists(st.sampled_from(["```", "```python", "x = 1", "word", "~~~", "<think>", "</answer>", "\u2028", ""])))
+def test_no_word_is_lost(lines: list[str]) -> None:
+    response = "\n".join(lines)
+    parts = written(response)
+    everything = parts.trace + parts.program + parts.message + "".join(parts.inputs + parts.outputs)
+    for word in ("word", "x = 1"):
+        assert everything.count(word) == response.count(word)
+
+
+@given(
+    st.recursive(
+        st.none() | st.text(max_size=3),
+        lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["role", "content", "text"]), inner),
+        max_leaves=9,
+    )
+)
+def test_any_value_is_messages_or_not(value: object) -> None:
+    if is_messages(value):
+        conversation(value)
