@@ -118,6 +118,10 @@ class RunWriter:
     def state(self, state: str, where: str = "", reason: str = "", time: float = START + 1) -> None:
         self.writer.append("states", {"time": time, "state": state, "where_at": where, "reason": reason})
 
+    def row(self, step: int, role: Role, kind: Kind, **given: object) -> dict[str, object]:
+        """A row of ``samples`` for a test of its own."""
+        return sample_row(step, role, kind, START + step * STEP_SECONDS, **given)
+
     def step(self, step: int, *, per_group: int = 2) -> None:
         time = START + step * STEP_SECONDS
         with self.writer.batch() as batch:
@@ -146,7 +150,7 @@ class RunWriter:
                 answer="" if role is Role.PROPOSE else "[(0, 4), (1, 1)]",
                 correct=correct if role is Role.SOLVE else None,
                 outcome="ok" if role is Role.PROPOSE and correct else ("error" if role is Role.PROPOSE else ""),
-                task=f"task-{step}-{index}",
+                task=f"{kind.value}-{step}-{index}",
                 tokens=180 + 7 * index + step,
             ),
         )
@@ -154,6 +158,10 @@ class RunWriter:
         batch.add("verdicts", verdict)
         if role is Role.PROPOSE:
             batch.add("executions", execution_row(number, "[4, 1, 0, 2], 1", "[(0, 1), (2, 2), (3, 4)]"))
+        if role is Role.PROPOSE and correct:
+            task = {"sample": number, "branch": 1, "step": step, "task": f"{kind.value}-{step}-{index}"}
+            pairs = {"inputs": '["[4, 1, 0, 2], 1"]', "outputs": '["[(0, 1), (2, 2), (3, 4)]"]', "shown": 1}
+            batch.add("tasks", {**task, **pairs, "kind": kind.value, "program": PROGRAM, "message": ""})
         reward = {"sample": number, "branch": 1, "step": step, "reward": 1.0 if correct else -0.5}
         batch.add("rewards", {**reward, "advantage": 0.7 if correct else -1.1, "trained": True})
         return number

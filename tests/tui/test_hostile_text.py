@@ -6,16 +6,21 @@ control character at all, and no segment may carry an action, a link or a style 
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from rich.segment import Segment
+from textual.widgets import Input
 
 from azr_platform.records import Kind, Role
 from azr_tui.app import AzrApp
+from azr_tui.screens.confirm import ConfirmScreen
+from azr_tui.screens.family import FamilyScreen
 from azr_tui.screens.sample import SampleScreen
+from azr_tui.screens.samples import SamplesPane
 from azr_tui.widgets.marked_text import MarkedText
 
 Make = Callable[..., AzrApp]
@@ -48,6 +53,16 @@ def hostile_run(open_run: Any) -> Any:
     writer.append("scores", {"sample": sample, "classifier": ATTACK, "category": ATTACK, "value": 0.5})
     execution = {"sample": sample, "position": 0, "input": ATTACK, "outcome": ATTACK, "value": ATTACK}
     writer.append("executions", {**execution, "detail": ATTACK, "cpu_ms": 1.0, "wall_ms": 1.0, "memory_kb": 1})
+    task = {"sample": sample, "branch": 1, "step": 1, "task": ATTACK, "kind": "deduction", "program": ATTACK}
+    texts = {"inputs": json.dumps([ATTACK]), "outputs": json.dumps([ATTACK]), "shown": 1, "message": ATTACK}
+    writer.append("tasks", {**task, **texts})
+    answer = writer.append("samples", {**row, "role": Role.SOLVE.value})
+    held = {"sample": answer, "allowed": False, "action": 6, "severity": 4, "score": 0.9, "reason": ATTACK}
+    writer.append("verdicts", held)
+    finding = {"sample": answer, "rule": ATTACK, "severity": 4, "part": "trace", "why": ATTACK}
+    writer.append("findings", {**finding, "span_start": 4, "span_end": 40})
+    change = {"branch": 1, "what": "task", "value": ATTACK, "why": ATTACK}
+    writer.append("branch_changes", change)
     alert = {"time": 4.0, "branch": 1, "step": 1, "severity": 4, "rule": ATTACK, "sample": sample}
     writer.append("alerts", {**alert, "message": ATTACK})
     control = {"time": 5.0, "who": ATTACK, "action": ATTACK, "arguments": ATTACK, "why": ATTACK}
@@ -74,7 +89,7 @@ async def test_no_pane_lets_model_text_act(
     app = make_app(hostile_run[0])
     async with app.run_test(size=size) as pilot:
         await until(pilot, lambda: app.view.snapshot is not None, "the run")
-        for key in "12345":
+        for key in "1234569":
             await pilot.press(key)
             await until(pilot, lambda: "␛" in shown(app), f"the attack in pane {key}")
             _assert_inert(app)
@@ -92,6 +107,57 @@ async def test_no_pane_lets_model_text_act(
             await pilot.pause()
 
 
+@pytest.mark.parametrize("size", [(80, 24), (200, 60)])
+async def test_no_list_lets_model_text_act(hostile_run: Any, make_app: Make, until: Any, size: tuple[int, int]) -> None:
+    app = make_app(hostile_run[0])
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: app.view.snapshot is not None, "the run")
+        for key, widget in (("3", "#samples"), ("4", "#alert-message"), ("5", "#review-words"), ("6", "#task-program")):
+            await pilot.press(key)
+            await until(pilot, lambda widget=widget: "␛" in drawn(app, widget), f"the attack in {widget}")
+            _assert_inert(app)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, FamilyScreen), "the family")
+        for widget in ("#family-head", "Listing", "#family-text"):
+            await until(pilot, lambda widget=widget: "␛" in drawn(app, widget), f"the attack in {widget}")
+        _assert_inert(app)
+        await pilot.press("3")
+        pane = app.screen.query_one(SamplesPane)
+        for text in (ATTACK, f"rule:{ATTACK}", f"{ATTACK}:{ATTACK}", "rm"):
+            await pilot.press("slash")
+            field = app.focused
+            assert isinstance(field, Input)
+            field.value = text  # as if it was pasted
+            await pilot.pause()
+            _assert_inert(app)
+            await pilot.press("enter")
+            await until(pilot, lambda: pane.settled, "its page")
+            _assert_inert(app)
+
+
+def drawn(app: AzrApp, selector: str) -> str:
+    """The text of one widget on the screen."""
+    region = app.screen.query_one(selector).region
+    rows = app.screen._compositor.render_strips()[region.y : region.bottom]
+    return "\n".join(row.text[region.x : region.right] for row in rows)
+
+
+async def test_a_megabyte_on_one_line_is_no_burden_in_lists_and_queues(
+    open_run: Any, make_app: Make, until: Any
+) -> None:
+    folder, run = open_run()
+    run.begin()
+    run.state("running")
+    run.held_trace(1, "\x1b[31mA" * 200_000)
+    app = make_app(folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.view.snapshot is not None, "the run")
+        await pilot.press("5")
+        await until(pilot, lambda: "␛[31mA" in drawn(app, "#review-words"), "the beginning of it")
+        assert app.screen.query_one("#review-words", MarkedText).virtual_size.height < 40
+        _assert_inert(app)
+
+
 async def test_toasts_and_dialogs_show_model_text_inert(
     hostile_run: Any, supervise: Any, make_app: Make, until: Any
 ) -> None:
@@ -104,6 +170,9 @@ async def test_toasts_and_dialogs_show_model_text_inert(
         await until(pilot, lambda: list(app._notifications), "a toast")
         _assert_inert(app)
         await pilot.press("b")
+        _assert_inert(app)
+        await pilot.press("escape", "4", "d")
+        assert isinstance(app.screen, ConfirmScreen)
         _assert_inert(app)
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from textual import events
+
 from azr_monitor.records import Amendment, Severity
 from azr_platform.channel.messages import Action, Command, Decision
 from azr_platform.ledger.records import Undone
@@ -291,6 +293,14 @@ class AzrApp(DressedApp):
 
         text = "A file of rules (.yar, .yaml), a policy file, or default, strict or observe:"
         self.push_screen(PathScreen("Try on past samples", text), chosen)
+
+    async def on_key(self, event: events.Key) -> None:
+        """A pane's digit leads there from every screen that lies over the panes."""
+        pane = {key: name for name, key in keymap.pane_digits(keymap.of(self)).items()}.get(event.key)
+        if pane is not None and isinstance(self.top, LiveScreen) and self.top is not self._main:
+            event.stop()
+            self._to_panes()
+            await self._main.action_pane(pane)
 
     # -- the keys ----------------------------------------------------------------------------------------
 

@@ -305,6 +305,15 @@ GROUPS = {
 }
 DIALOGS = ("Dialogs", "What goes into quarantine", "Filter lines")
 """Groups whose keys count in a dialog, where nothing else does."""
+STEERING = frozenset(
+    {
+        *("run.pause", "run.resume", "run.rollback", "run.stop"),
+        *("alerts.acknowledge", "alerts.acknowledge_all", "alerts.resolve", "alerts.false_alarm"),
+        *("review.allow", "review.block", "review.false_alarm"),
+        *("sample.allow", "sample.block", "sample.false_alarm"),
+    }
+)
+"""Acts that do nothing, but say why, while nobody can be steered."""
 SCREENS = ("One sample", "One metric", "The family of a task", "One rule", "A trial")
 """Groups whose keys count on a screen of their own, where those of the panes do not."""
 WITH_PLOTS = ("Overview", "Training", "One metric", "Compare")

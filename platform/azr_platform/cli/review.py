@@ -118,7 +118,7 @@ def _list(run: Path, limit: int, as_json: bool) -> None:
         return
     more = f"; at most {limit} are listed, see --limit" if len(rows) > limit else ""
     typer.echo(f"{count(held, 'sample')} held for a person{more}")
-    typer.echo(f"look: azr-platform review {run} --sample N, or azr-platform tui {run} (3, then v)")
+    typer.echo(f"look: azr-platform review {run} --sample N, or azr-platform tui {run} (5)")
     typer.echo(f"decide: azr-platform review {run} --sample N --decide allow|block|false-alarm")
 
 

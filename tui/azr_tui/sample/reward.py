@@ -38,7 +38,7 @@ def reward_lines(dossier: Dossier) -> list[Line]:
 
 
 def _line(name: str, text: str, style: str = "") -> Line:
-    return Line(text, f"{name:<14}", style)
+    return Line(text, f"{name:<15}", style)
 
 
 def _reward(dossier: Dossier, recorded: float) -> Iterator[Line]:
@@ -66,11 +66,16 @@ def _reward(dossier: Dossier, recorded: float) -> Iterator[Line]:
     if worth is not None and not (terms and worth > 0 and acceptable):
         rewards = config.rewards
         expected = composite(worth, acceptable=acceptable, wrong=rewards.wrong, malformed=rewards.malformed)
-    yield _line(
-        "reward", f"{recorded:+.3f} on record{_against(recorded, expected, worth if terms else None)}", "heading"
-    )
-    if expected is not None and abs(expected - recorded) > _SAME:
-        yield from (_line("", why, "dim") for why in _other_reasons(config, recorded))
+    same = expected is not None and abs(expected - recorded) <= _SAME
+    reasons = [] if same else list(_other_reasons(config, recorded))
+    said = ", as worked out" if same else ""
+    if expected is not None and not same:
+        said = f"; worked out: {expected:+.3f}"
+    elif expected is None and worth and not reasons:
+        product = config.rewards.combine == "product"
+        said = f" = {worth:.3f} {f'x {recorded / worth:.3f}' if product else f'{recorded - worth:+.3f}'} of the terms"
+    yield _line("reward", f"{recorded:+.3f} on record{said}", "heading")
+    yield from (_line("", why, "dim") for why in reasons)
 
 
 def _learnability(dossier: Dossier) -> tuple[float | None, str]:
@@ -101,14 +106,6 @@ def _terms(config: Config) -> list[str]:
         ("answer diversity", rewards.answer_diversity, rewards.answer_diversity_cap),
     )
     return [f"{name} x {weight:g} (at most {cap:g})" for name, weight, cap in named if weight]
-
-
-def _against(recorded: float, expected: float | None, worth: float | None) -> str:
-    if expected is not None:
-        return ", as worked out" if abs(expected - recorded) <= _SAME else f"; worked out: {expected:+.3f}"
-    if worth:
-        return f", {recorded - worth:+.3f} beside learnability"
-    return ""
 
 
 def _other_reasons(config: Config, recorded: float) -> Iterator[str]:

@@ -23,11 +23,12 @@ class LiveScreen(Screen[Any]):
     def __init__(self) -> None:
         super().__init__()
         self._bar = StatusBar()
+        self._key_line = KeyLine()
 
     def compose(self) -> ComposeResult:
         yield self._bar
         yield from self.body()
-        yield KeyLine()
+        yield self._key_line
 
     def body(self) -> ComposeResult:
         """The widgets between the bars."""
@@ -36,6 +37,7 @@ class LiveScreen(Screen[Any]):
     def show(self, view: View) -> None:
         """Take over the newest view; called about once a second while the screen is on top."""
         self._bar.show(view)
+        self._key_line.show(view.steerable)
 
 
 class Pane(Vertical):

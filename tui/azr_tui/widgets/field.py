@@ -7,13 +7,20 @@ from typing import Any
 from textual import events
 from textual.widgets import Input
 
+from azr_tui.escape import visible
+
 
 class Field(Input):
-    """Its cursor does not blink, and while it is empty ``?`` and ``'`` mean what they mean elsewhere: help and jump."""
+    """What is pasted into it is inert, and its cursor does not blink. While it is empty ``?`` and ``'`` mean what they
+    mean elsewhere: help and jump."""
 
     def __init__(self, *args: Any, **given: Any) -> None:
         super().__init__(*args, **given)
         self.cursor_blink = False
+
+    def validate_value(self, value: str) -> str:
+        """Text copied from a model would act on the terminal from here too."""
+        return visible(value).replace("\n", "␊")
 
     def check_consume_key(self, key: str, character: str | None) -> bool:
         return not self._passes(character) and super().check_consume_key(key, character)

@@ -10,7 +10,7 @@ from rich.text import Text
 from textual import events
 from textual.screen import Screen
 
-from azr_tui import keymap
+from azr_tui import keymap, keys
 from azr_tui.widgets.plain import Plain
 
 _ALWAYS = ("run.pause", "dialog.cancel", "app.help")
@@ -41,6 +41,7 @@ class KeyLine(Plain):
 
     def __init__(self) -> None:
         super().__init__()
+        self._steerable = True
         self._places: list[tuple[int, int, str]] = []
 
     def on_mount(self) -> None:
@@ -48,6 +49,12 @@ class KeyLine(Plain):
 
     def on_resize(self) -> None:
         self._draw()
+
+    def show(self, steerable: bool) -> None:
+        """Whether the keys that steer do anything; they stand there dimmed when they do not."""
+        if steerable != self._steerable:
+            self._steerable = steerable
+            self._draw()
 
     def on_click(self, event: events.Click) -> None:
         column = event.x - self.styles.padding.left
@@ -80,7 +87,8 @@ class KeyLine(Plain):
             typed = focused is not None and focused.check_consume_key(binding.key, keymap.character(binding.key))
             if binding.show and binding.id and binding.id not in found and not typed:
                 look = keymap.look(binding.key)
-                found[binding.id] = Key(binding.id, binding.key, look, binding.description, enabled)
+                works = enabled and (self._steerable or binding.id not in keys.STEERING)
+                found[binding.id] = Key(binding.id, binding.key, look, binding.description, works)
         return list(found.values())
 
 
