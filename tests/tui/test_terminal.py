@@ -8,35 +8,37 @@ import os
 import pty
 import re
 import select
+import shlex
 import signal
 import struct
 import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from azr_platform.ledger.reader import LedgerReader
+
 DEADLINE = 120.0
 
 
-class Terminal:
-    """A dashboard on a pseudo-terminal. ``drawn`` is all text since the last key, without control sequences."""
+def dashboard(run: Path) -> list[str]:
+    return [sys.executable, "-P", "-m", "azr_platform", "tui", str(run)]
 
-    def __init__(
-        self, run: Path, *options: str, size: tuple[int, int] = (80, 24), shell: bool = False, **environ: str
-    ) -> None:
+
+class Terminal:
+    """A program on a pseudo-terminal. ``drawn`` is all text since the last key, without control sequences."""
+
+    def __init__(self, command: Sequence[str], size: tuple[int, int] = (80, 24), **environ: str) -> None:
         self._raw = b""
         pid, self.end = pty.fork()
         if pid == 0:
             kept = {name: os.environ[name] for name in ("PATH", "HOME", "VIRTUAL_ENV") if name in os.environ}
             environment = {**kept, "TERM": "xterm-256color", "LANG": "C.UTF-8", **environ}
-            command = [sys.executable, "-P", "-m", "azr_platform", "tui", str(run), *options]
-            if shell:
-                command = ["/bin/bash", "--norc", "--noprofile", "-i"]
             os.execve(command[0], command, {name: value for name, value in environment.items() if value})
         self.pid = pid
         self.resize(*size)
@@ -112,8 +114,8 @@ class Terminal:
 def terminal() -> Iterator[Callable[..., Terminal]]:
     opened: list[Terminal] = []
 
-    def open_(run: Path, *options: str, **given: Any) -> Terminal:
-        opened.append(Terminal(run, *options, **given))
+    def open_(command: Sequence[str], **given: Any) -> Terminal:
+        opened.append(Terminal(command, **given))
         return opened[-1]
 
     yield open_
@@ -135,7 +137,7 @@ POOR = {
 
 @pytest.mark.parametrize("environ", POOR.values(), ids=POOR)
 def test_a_poor_terminal_gets_a_dashboard(full_run: Any, terminal: Any, environ: dict[str, str]) -> None:
-    shown = terminal(full_run[0], **environ)
+    shown = terminal(dashboard(full_run[0]), **environ)
     shown.shows("step 42/60")
     shown.shows("Overview")
     shown.press("4")
@@ -148,7 +150,7 @@ def test_a_poor_terminal_gets_a_dashboard(full_run: Any, terminal: Any, environ:
 
 
 def test_where_the_locale_is_ascii_nothing_else_is_drawn(full_run: Any, terminal: Any) -> None:
-    shown = terminal(full_run[0], LANG="C", LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
+    shown = terminal(dashboard(full_run[0]), LANG="C", LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
     shown.shows("step 42/60")
     for key in "1234567890":
         shown.press(key)
@@ -160,15 +162,27 @@ def test_where_the_locale_is_ascii_nothing_else_is_drawn(full_run: Any, terminal
 
 
 def test_a_terminal_that_goes_away_ends_the_dashboard_quietly(full_run: Any, terminal: Any) -> None:
-    shown = terminal(full_run[0])
+    shown = terminal(dashboard(full_run[0]))
     shown.shows("step 42/60")
     shown.hang_up()  # as a dropped connection does: SIGHUP, then errors
     assert shown.ended() in (128 + signal.SIGHUP, 120)  # 120: Python had words left for a terminal that is no more
 
 
+@pytest.mark.slow
+def test_a_run_whose_terminal_goes_away_is_stopped_and_not_left_hanging(tmp_path: Path, terminal: Any) -> None:
+    run = tmp_path / "run"
+    options = ["--watch", "--preset", "nano", "--run", str(run), "--steps", "500"]
+    shown = terminal([sys.executable, "-P", "-m", "azr_platform", "train", *options], OMP_NUM_THREADS="1")
+    shown.shows("● running")
+    shown.hang_up()
+    shown.ended()
+    with LedgerReader(run) as reader:
+        assert reader.state().state == "stopped" and not reader.supervisor_alive()
+
+
 @pytest.mark.parametrize("how", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_and_gives_the_terminal_back(full_run: Any, terminal: Any, how: signal.Signals) -> None:
-    shown = terminal(full_run[0])
+    shown = terminal(dashboard(full_run[0]))
     before = termios.tcgetattr(shown.end)
     shown.shows("step 42/60")
     assert termios.tcgetattr(shown.end)[3] != before[3]
@@ -179,9 +193,9 @@ def test_a_signal_ends_it_and_gives_the_terminal_back(full_run: Any, terminal: A
 
 
 def test_it_can_be_put_aside_and_taken_up_again(full_run: Any, terminal: Any) -> None:
-    shell = terminal(full_run[0], shell=True, PS1="ready> ")
+    shell = terminal(["/bin/bash", "--norc", "--noprofile", "-i"], PS1="ready> ")
     shell.shows("ready>")
-    shell.press(f"{sys.executable} -P -m azr_platform tui {full_run[0]}\n")
+    shell.press(f"{shlex.join(dashboard(full_run[0]))}\n")
     shell.shows("step 42/60")
     shell.press("\x1a")
     shell.shows("Stopped")
@@ -202,7 +216,7 @@ def test_a_terminal_that_nobody_reads_costs_nothing_and_shows_the_present_when_s
     full_run: Any, terminal: Any
 ) -> None:
     folder, run = full_run
-    shown = terminal(folder, size=(250, 80))
+    shown = terminal(dashboard(folder), size=(250, 80))
     shown.shows("step 42/60")
     started = shown.cpu_seconds()
     for step in range(43, 49):
@@ -218,7 +232,7 @@ def test_a_terminal_that_nobody_reads_costs_nothing_and_shows_the_present_when_s
 
 
 def test_a_storm_of_sizes_is_weathered(full_run: Any, terminal: Any) -> None:
-    shown = terminal(full_run[0])
+    shown = terminal(dashboard(full_run[0]))
     shown.shows("step 42/60")
     for turn in range(120):
         shown.resize(60 + turn * 37 % 191, 18 + turn * 23 % 63)
@@ -233,8 +247,9 @@ def test_a_storm_of_sizes_is_weathered(full_run: Any, terminal: Any) -> None:
 
 
 def test_without_a_terminal_it_says_so(full_run: Any) -> None:
-    command = [sys.executable, "-P", "-m", "azr_platform", "tui", str(full_run[0])]
-    ran = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE)
+    ran = subprocess.run(
+        dashboard(full_run[0]), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE
+    )
     assert ran.returncode == 2 and ran.stdout == ""
     assert ran.stderr.startswith("error: the dashboard needs a terminal") and ran.stderr.count("\n") == 1
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from azr_platform.supervisor.observer import Guarded
     from azr_sandbox.jail import Jail
     from azr_sandbox.pool import JailPool
+    from azr_tui.app import AzrApp
 
 
 def train(
@@ -247,10 +248,13 @@ async def _serve(
     supervisor = Supervisor(run, config, writer, gate, stance=stance, standing=standing, notices=notices, observer=told)
     loop = asyncio.get_running_loop()
     pressed = 0
+    dashboard: AzrApp | None = None
 
     def interrupted(number: signal.Signals) -> None:
         nonlocal pressed
         pressed += 1
+        if dashboard is not None and number != signal.SIGINT:
+            dashboard.exit()  # it would wait for keys from a terminal that may be gone
         if pressed > 1:
             supervisor.kill_trainer()
         else:
@@ -265,7 +269,14 @@ async def _serve(
     from azr_tui.settings import load
 
     supervising = asyncio.create_task(supervisor.run())
-    await AzrApp(run, settings=load()).run_async()
-    observer.speak()
-    observer.notice("the dashboard is closed; the run goes on here; Ctrl-C stops it safely")
+    dashboard = AzrApp(run, settings=load())
+    await dashboard.run_async()
+    dashboard = None
+    with suppress(OSError):  # the terminal may be gone
+        observer.speak()
+        observer.notice(
+            "the dashboard is closed; the run is being stopped safely"
+            if pressed
+            else "the dashboard is closed; the run goes on here; Ctrl-C stops it safely"
+        )
     return await supervising
