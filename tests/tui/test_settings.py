@@ -253,16 +253,15 @@ async def test_in_ascii_no_screen_draws_anything_else(
     app = _app(full_run[0], Settings(theme="ascii"))
     async with app.run_test(size=(width, height)) as pilot:
         await until(pilot, lambda: app.view.snapshot is not None, "the run")
+        panes = keymap.pane_digits().values()
         for pressed in (
-            "1",
+            *panes,
             "2",
             "enter",
             "escape",
-            "3",
             "4",
             "enter",
             "escape",
-            "9",
             "question_mark",
             "escape",
             "apostrophe",
@@ -383,7 +382,7 @@ async def test_every_letter_of_a_jump_is_in_sight(
     app = make_app(full_run[0])
     async with app.run_test(size=(width, height)) as pilot:
         await until(pilot, lambda: app.view.snapshot is not None, "the run")
-        for pane in ("1", "2", "3", "4", "9"):
+        for pane in keymap.pane_digits().values():
             await pilot.press(pane, "apostrophe")
             labels = list(app.screen.query(".jump"))
             assert len(labels) >= len(app.panes.names)
@@ -404,10 +403,11 @@ async def test_the_palette_searches_every_act_of_every_pane(
             stem = "" if name in ("The run", "Panes") else f"{name}: "
             if name.lower() in app.panes.names or not stem:
                 assert {f"{stem}{binding.description}" for binding in bindings} <= set(offered)
+        assert "Plots: Closer" in offered
         assert {f"Theme: {name}" for name in themes.NAMES} <= set(offered)
-        await pilot.press("2", "enter", "ctrl+p", *"open only")
-        await until(pilot, lambda: "Alerts: Open only" in shown(app), "the act of another pane")
+        await pilot.press("2", "enter", "ctrl+p", *"Log: Which")
+        await until(pilot, lambda: "Log: Which" in shown(app), "the act of another pane")
         assert isinstance(app.screen_stack[-2], PlotScreen)
         await pilot.press("enter")
-        await until(pilot, lambda: isinstance(app.screen, MainScreen) and app.screen.pane.id == "alerts", "its pane")
-        await until(pilot, lambda: "showing open" in shown(app), "what the act does")
+        await until(pilot, lambda: isinstance(app.screen, MainScreen) and app.screen.pane.id == "log", "its pane")
+        await until(pilot, lambda: "showing commands" in shown(app), "what the act does")

@@ -12,6 +12,7 @@ from textual.app import App, ScreenStackError, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.filter import LineFilter
 from textual.screen import Screen
+from textual.widget import Widget
 
 from azr_tui import keymap, keys, themes
 from azr_tui.screens.help import HelpScreen
@@ -19,6 +20,7 @@ from azr_tui.screens.jump import JumpScreen, Target, targets
 from azr_tui.screens.main import MainScreen
 from azr_tui.settings import Settings
 from azr_tui.symbols import AsciiOnly, NoDim, terminal_is_ascii
+from azr_tui.widgets.plots import Zooming
 
 USUAL = Settings()
 
@@ -101,6 +103,8 @@ class DressedApp(App[None]):
                 stem, act = "", self._act_of_run if group == "The run" else self._act_of_panes
             elif group.lower() in self.panes.names:
                 stem, act = f"{group}: ", partial(self._act_in, group.lower())
+            elif group == "Plots" and (zooming := self._zooming(screen)) is not None:
+                stem, act = f"{group}: ", partial(self._act_on, zooming)
             elif group in keys.SCREENS and screen.BINDINGS[: len(bindings)] == bindings:
                 stem, act = f"{group}: ", partial(self._act_on, screen)
             else:
@@ -123,8 +127,13 @@ class DressedApp(App[None]):
         await self.panes.action_pane(pane)
         await self.run_action(binding.action, self.panes.pane)
 
-    async def _act_on(self, screen: Screen[Any], binding: Binding) -> None:
-        await self.run_action(binding.action, screen)
+    async def _act_on(self, place: Widget, binding: Binding) -> None:
+        await self.run_action(binding.action, place)
+
+    def _zooming(self, screen: Screen[Any]) -> Zooming | None:
+        """What shows plots on a screen, if anything does."""
+        place = self.panes.pane if screen is self.panes else screen
+        return place if isinstance(place, Zooming) else None
 
     def _to_panes(self) -> None:
         """Close whatever is over the panes."""
