@@ -65,7 +65,11 @@ def together() -> Iterator[tuple[str, list[Binding]]]:
     for name, group in keys.GROUPS.items():
         plots = keys.PLOT if name in keys.WITH_PLOTS else []
         if name in keys.DIALOGS:
-            yield name, [*group, *keys.DIALOG, keys.HELP, keys.JUMP]
+            own = {key for binding in group for key in pressed(binding)}
+            ways_out = [
+                binding for binding in keys.DIALOG if not own.intersection(pressed(binding))
+            ]  # it may have its own
+            yield name, [*group, *ways_out, keys.HELP, keys.JUMP]
         elif name in keys.SCREENS:
             yield name, [*keys.RUN, *group, *plots]
         elif group not in (keys.RUN, keys.PANES, keys.PLOT):
