@@ -46,7 +46,7 @@ def _one_by_one(until: Any, shown: Any, words: str, *keys: str) -> Callable[[Pil
         await until(pilot, lambda: app.view.snapshot is not None and app.view.steerable, "a live run")
         for key in keys:
             await pilot.press(key)
-            expected = {"v": "verdict: ", "enter": "Sample "}.get(key, "")
+            expected = {"5": "Nobody", "enter": "Sample "}.get(key, "")
             await until(pilot, lambda: expected in shown(app), expected)  # noqa: B023 awaited here
             for _ in range(10):
                 await pilot.pause(0.05)
@@ -124,9 +124,9 @@ def test_it_looks_right_once(
 @pytest.mark.parametrize(
     ("keys", "size", "words"),
     [
-        (("3", "v", "v", "v"), SMALL, "waiting"),
-        (("3", "v", "v", "v", "enter"), SMALL, "HELD for a person"),
-        (("3", "v", "v", "v", "enter", "F"), SMALL, "A false alarm:"),
+        (("5",), SMALL, "Nobody needs"),
+        (("5", "enter"), SMALL, "HELD for a person"),
+        (("5", "enter", "F"), SMALL, "A false alarm:"),
     ],
     ids=["queue", "held", "decide"],
 )
