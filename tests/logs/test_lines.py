@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from azr_platform.cli.cases import BadLine, entries_in
+from azr_platform.cli.foreign import Reading
+from azr_platform.cli.input import read_lines
 from azr_platform.logs.lines import Unreadable, lines
 from azr_platform.logs.records import Entry, Reason, Skip
 
@@ -121,3 +124,32 @@ def test_a_small_file_that_unpacks_to_very_much_is_stopped(monkeypatch: pytest.M
             found += 1
     assert caught.value.bomb
     assert 0 < found < 200_000
+
+
+@pytest.mark.parametrize("place", ["first", "later"])
+def test_our_own_lines_are_read_past_too_when_they_are_too_long(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, place: str
+) -> None:
+    monkeypatch.setattr("azr_platform.cli.input.MAX_ROW", 1000)
+    long = b"x" * 5500 + b"\n"
+    rows = [b'{"trace": "one"}\n', b'{"trace": "two"}\n']
+    (tmp_path / "f").write_bytes(long + b"".join(rows) if place == "first" else rows[0] + long + rows[1])
+    read = list(entries_in(read_lines(tmp_path / "f"), 1))
+    assert [entry.why for entry in read if isinstance(entry, BadLine)] == [
+        f"line {1 if place == 'first' else 2} is a line of more than 0 MiB"
+    ]
+    assert [entry.subject.trace for entry in read if not isinstance(entry, BadLine)] == ["one", "two"]
+
+
+def test_a_large_log_takes_no_more_memory_than_a_small_one(tmp_path: Path) -> None:
+    row = json.dumps({"prompt": "p", "completion": "so it is " * 1000}).encode() + b"\n"
+    peaks: list[int] = []
+    for count in (3_000, 12_000):
+        (tmp_path / "f.jsonl").write_bytes(row * count)
+        reading = Reading(tmp_path / "f.jsonl", None, limit=0, run=False)
+        tracemalloc.start()
+        assert sum(len(work.rows) for work in reading.works()) == count
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < peaks[0] * 1.1
+    assert peaks[1] < 40 << 20

@@ -26,6 +26,12 @@ def test_one_broken_block_does_not_make_the_others_unreadable() -> None:
     assert "this is ( not python" in parts.trace
 
 
+def test_a_block_in_a_list_is_a_program_too() -> None:
+    assert (
+        written("1. First\n   ```python\n   import os\n   os.getcwd()\n   ```\n").program == "import os\nos.getcwd()\n"
+    )
+
+
 @pytest.mark.parametrize("fence", ["```", "~~~", "````"])
 def test_a_block_that_is_cut_off_is_read_all_the_same(fence: str) -> None:
     assert written(f"so\n{fence}python\nimport os").program == "import os"

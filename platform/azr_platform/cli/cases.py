@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from azr_monitor.records import Subject
+from azr_platform.cli.input import TooLong
 from azr_platform.records import Kind, Role
 from azr_platform.supervisor.posthoc import Case
 from azr_sandbox.batch import read_object
@@ -22,6 +23,9 @@ def entries_in(lines: Iterable[str], first: int) -> Iterator[Case | BadLine]:
     """Every line as a case to judge, in order; the number of the first is ``first``."""
     for number, line in enumerate(lines, first):
         row: dict[str, Any] = {}
+        if isinstance(line, TooLong):
+            yield BadLine(None, f"line {number} is {line}")
+            continue
         try:
             row = read_object(number, line)
             yield case_of(row, number)

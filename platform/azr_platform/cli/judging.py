@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any, Final, NamedTuple, TypeVar
 
 from azr_monitor.audit import Auditor
@@ -17,6 +16,7 @@ from azr_monitor.policy import load_policy
 from azr_monitor.records import Severity, Verdict
 from azr_platform.cli.cases import BadLine, entries_in
 from azr_platform.cli.input import BadInput
+from azr_platform.logs.limits import MAX_ROW
 from azr_platform.supervisor.posthoc import CHUNK, Judged, judge_cases
 from azr_sandbox.jail import Jail
 
@@ -124,10 +124,15 @@ def _judge_here(judge: Callable[[Work, Auditor, None], Answered], work: Work) ->
 
 def _chunks(lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
     """Lines some at a time, each time with the number of the first."""
-    source, first = iter(lines), 1
-    while chunk := list(islice(source, CHUNK)):
+    first, chunk, size = 1, [], 0
+    for line in lines:
+        chunk.append(line)
+        size += len(line)
+        if len(chunk) == CHUNK or size >= MAX_ROW:
+            yield first, chunk
+            first, chunk, size = first + len(chunk), [], 0
+    if chunk:
         yield first, chunk
-        first += len(chunk)
 
 
 def _answer(chunk: tuple[int, list[str]], auditor: Auditor, jail: Jail | None) -> Answer:

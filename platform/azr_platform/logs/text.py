@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import json
+import textwrap
 import warnings
 from collections.abc import Iterable
 from contextlib import suppress
@@ -59,6 +60,8 @@ def written(response: str) -> Written:
     programs: list[str] = []
     found: dict[str, list[str]] = {"input": [], "output": [], "message": []}
     for name, block, text in _pieces(response):
+        if block is not None and block[:1] in (" ", "\t"):  # a fence in a list stands indented
+            block = textwrap.dedent(block)
         if block is not None and name in found:
             found[name].append(block.strip())
         elif block is not None and _is_program(name, block):
