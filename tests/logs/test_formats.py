@@ -139,6 +139,7 @@ def test_the_generations_of_the_absolute_zero_reasoner(read: Reader, tmp_path: P
         ({"id": 1, "trace": "t", "program": "x = 1", "input": "2"}, "t", "x = 1"),
         ({"messages": [{"role": "user", "content": "u"}, {"role": "assistant", "content": "a"}]}, "a", ""),
         ({"conversations": [{"from": "human", "value": "u"}, {"from": "gpt", "value": "a"}]}, "a", ""),
+        ({"prompt": "p", "completion": "c", "reasoning": "why"}, "why\n\nc", ""),
         ({"question": "q", "response": "r\n```python\nx = 1\n```"}, "r", "x = 1\n"),
     ],
 )

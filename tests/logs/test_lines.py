@@ -15,7 +15,7 @@ from azr_platform.cli.cases import BadLine, entries_in
 from azr_platform.cli.foreign import Reading
 from azr_platform.cli.input import read_lines
 from azr_platform.logs.lines import Unreadable, lines
-from azr_platform.logs.records import Entry, Reason, Skip
+from azr_platform.logs.records import Entry, Reason, Row, Skip
 
 Reader = Callable[..., tuple[str, list[Entry], list[Skip]]]
 ROW = json.dumps({"prompt": "p", "completion": "hé"}, ensure_ascii=False)
@@ -153,3 +153,17 @@ def test_a_large_log_takes_no_more_memory_than_a_small_one(tmp_path: Path) -> No
         tracemalloc.stop()
     assert peaks[1] < peaks[0] * 1.1
     assert peaks[1] < 40 << 20
+
+
+def test_rows_cannot_hide_behind_rows_of_no_format(tmp_path: Path) -> None:
+    junk, row = b'{"loss": 0.5}\n', b'{"completion": "x"}\n'
+    (tmp_path / "f.jsonl").write_bytes(junk * 1000 + row * 3)
+    reading = Reading(tmp_path / "f.jsonl", None, limit=0, run=False)
+    works = list(reading.works())
+    assert sum(isinstance(found, Row) and b"completion" in found.data for work in works for found in work.rows) == 3
+    assert {work.format.name for work in works} == {"plain"}
+    assert reading.found.unread == 1
+    (tmp_path / "f.jsonl").write_bytes(junk * 1000)
+    reading = Reading(tmp_path / "f.jsonl", None, limit=0, run=False)
+    assert list(reading.works()) == []
+    assert (reading.found.unread, reading.found.skipped[Reason.OTHER]) == (0, 1)

@@ -81,7 +81,10 @@ def _complain(path: Path, reading: Reading) -> None:
     from azr_platform.cli.input import BadInput
 
     found = reading.found
-    if found.judged or (reading.files and not found.skipped):
+    if found.judged:
+        return
+    if reading.files and not found.skipped:
+        typer.echo(f"note: {path} holds no rows, so nothing was judged", err=True)
         return
     first = next(iter(next(iter(found.examples.values()))))
     raise BadInput(f"{path}: nothing in it could be judged; {first.place}: {first.reason.value}: {first.why}")

@@ -120,6 +120,14 @@ class Reading:
             return
         self.files += 1
         chosen = choose(row for row in first if isinstance(row, Row))
+        passed = 0
+        # Rows of no format may be there to hide others behind them, so the file is looked at to its end.
+        while not (self._forced or chosen.format) and (more := _some(stream)):
+            later = choose(row for row in more if isinstance(row, Row))
+            if later.format is not None:
+                passed, first, chosen = passed + len(first), more, later
+                break
+            passed += len(more)
         wanted = self._forced or chosen.format
         if len(self.read) < _MOST_FILES:
             why = "as told" if self._forced and self._forced.name != "mapped" else chosen.why
@@ -127,6 +135,9 @@ class Reading:
         if wanted is None:
             self._leave_out(file, first, chosen.why)
             return
+        if passed:
+            why = f"the first {passed} rows are of no format, and those after them are {wanted.name}"
+            self.found.skip(Skip(Place(str(file)), Reason.SHAPE, why))
         held: list[Row | Skip] = []
         size = 0
         for row in chain(first, stream):

@@ -9,12 +9,15 @@ from azr_platform.logs.records import Entry
 from azr_platform.logs.text import conversation, is_messages, text_of, written
 
 RESPONSES: Final = ("completion", "response", "generation", "generated_text", "completions", "responses")
+REASONING: Final = ("reasoning_content", "reasoning", "thinking", "thoughts", "chain_of_thought", "cot")
+"""Where rows keep what a model thought beside what it said."""
 _MESSAGES: Final = ("messages", "conversation", "conversations", "trajectory")
 _PROMPTS: Final = ("prompt", "question", "instruction", "query", "problem")
 _REWARDS: Final = ("reward", "score")
 _KNOWN: Final = frozenset(
     (
         *RESPONSES,
+        *REASONING,
         *_MESSAGES,
         *_PROMPTS,
         *_REWARDS,
@@ -74,10 +77,11 @@ def response_entry(row: dict[str, Any], response: Any, prompt: Any) -> Entry:
     else:
         talk = conversation(response)
         parts, context = talk.written, "\n\n".join(filter(None, (context, talk.context)))
+    thoughts = [row[name] for name in REASONING if isinstance(row.get(name), str)]
     return Entry(
         id=fields.identity(row.get("id")),
         prompt=context,
-        trace=parts.trace,
+        trace="\n\n".join(filter(None, (*thoughts, parts.trace))),
         program=parts.program,
         inputs=parts.inputs,
         outputs=parts.outputs,
