@@ -58,10 +58,9 @@ class Auditor:
         self._today = today
         self._within = lru_cache(maxsize=256)(policy.within)
         self._trace_rules = TraceRules(policy.trace_rules())
-        self._program_rules = policy.program_rules()
+        self._program_rules = programs.ProgramRules(policy.program_rules(), policy.imports.names)
         self._behaviour_rules = policy.behaviour_rules()
         self._engines = EngineReader(policy)
-        self._allowed = policy.imports.names
         self._classifiers = tuple(classifiers)
         known = {entry.name: entry for entry in policy.classifiers}
         missing = [classifier.name for classifier in classifiers if classifier.name not in known]
@@ -203,7 +202,7 @@ class Auditor:
     def _read_program(self, text: str) -> list[Finding]:
         try:
             program = Program(text)
-            return [*programs.examine(program, self._program_rules, self._allowed), *self._heard(program, "program")]
+            return [*self._program_rules.examine(program), *self._heard(program, "program")]
         except Unparsable as error:
             return [programs.unparsable(error, "program"), *self._trace_rules.examine(text, "program")]
 
@@ -224,7 +223,7 @@ class Auditor:
             return []
         try:
             program = Program.call(text)
-            found = [] if plain else programs.examine(program, self._program_rules, self._allowed, "input")
+            found = [] if plain else self._program_rules.examine(program, "input")
             return [*found, *self._heard(program, "input")]
         except Unparsable as error:
             return [programs.unparsable(error, "input"), *self._trace_rules.examine(text, "input")]

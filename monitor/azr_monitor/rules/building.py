@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from functools import cached_property
 from math import inf
 
 from azr_monitor.rules.names import targets
-from azr_monitor.rules.syntax import Syntax, words
+from azr_monitor.rules.syntax import Syntax, once, words
 
 _MATERIAL = 8
 _CODES = 3
+_ROUNDS = 3
 
 
 class Building:
@@ -31,12 +31,12 @@ class Building:
         parents = self.syntax.parents
         for node in (*self.syntax.all(ast.BinOp, ast.JoinedStr), *self.syntax.all(ast.Call, ast.Subscript)):
             inner = isinstance(node, ast.BinOp) and isinstance(parents.get(node), ast.BinOp)
-            if inner or not _may_build(node):
+            if inner or not _may_build(node) or _is_letter(node):
                 continue
             if not self._is_given(node):
                 yield node
 
-    @cached_property
+    @once
     def largest(self) -> float:
         """The largest number written out; infinite where a power or a shift may make any."""
         if any(node.op.__class__ in (ast.Pow, ast.LShift) for node in self.syntax.all(ast.BinOp)):
@@ -48,7 +48,7 @@ class Building:
                 largest = value
         return largest
 
-    @cached_property
+    @once
     def _has_material(self) -> bool:
         """Whether the constants of the program are enough to build a text of any length from."""
         letters = 0
@@ -64,7 +64,7 @@ class Building:
                 return True
         return False
 
-    @cached_property
+    @once
     def hides(self) -> bool:
         """Whether the program decodes, reverses or spells out text: else what it builds is there to be read."""
         return (
@@ -78,12 +78,13 @@ class Building:
             or "::-" in self.text
         )
 
-    def _is_given(self, node: ast.AST) -> bool:
-        """Whether an expression works on what a function is given or has gathered, as far as one look tells."""
+    def _is_given(self, node: ast.AST, surely: bool = False) -> bool:
+        """Whether an expression works on what a function is given or, unless ``surely``, has gathered, as far as one
+        look tells."""
         for _ in range(60):
             match node:
                 case ast.Call(func=ast.Attribute(value=ast.Constant(), attr="join"), args=[inner, *_]):
-                    if isinstance(inner, ast.Name) and not self._spells:
+                    if isinstance(inner, ast.Name) and not self._spells and not surely:
                         return True
                     node = inner
                 case ast.Call(func=ast.Name(id="map" | "reversed" | "sorted" | "filter"), args=[_, *_] as arguments):
@@ -98,6 +99,11 @@ class Building:
                     node = value
                 case ast.Call(func=ast.Name(), args=[inner, *_]):
                     node = inner
+                case ast.BinOp(left=left, right=right):
+                    surely = True
+                    if self._is_given(right, surely):
+                        return True
+                    node = left
                 case ast.ListComp(generators=[first, *_]) | ast.GeneratorExp(generators=[first, *_]):
                     node = first.iter
                 case ast.Name(id=name):
@@ -106,21 +112,55 @@ class Building:
                     return False
         return False
 
-    @cached_property
+    @once
     def _spells(self) -> bool:
         return not self.syntax.read.isdisjoint(("chr", "bytes", "bytearray", "map", "reversed"))
 
-    @cached_property
-    def _only_given(self) -> frozenset[str]:
-        """Parameters and names of loops, unless the program itself calls its functions and assigns them."""
-        if self.calls_own:
-            return frozenset()
-        assigned = {name for a in self.syntax.all(ast.Assign) for target in a.targets for name in targets(target)}
-        return frozenset({parameter.arg for parameter in self.syntax.all(ast.arg)} - assigned)
+    @once
+    def _only_given(self) -> set[str]:
+        """Parameters of what the program does not call itself, and names that stand for nothing but parts of them."""
+        named = self.syntax.read | self.syntax.attributes
+        called = [d for d in self.syntax.all(ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef) if d.name in named]
+        inner = {a.arg for d in (*called, *self.syntax.all(ast.Lambda)) for a in ast.walk(d) if isinstance(a, ast.arg)}
+        given = {parameter.arg for parameter in self.syntax.all(ast.arg)} - inner
+        sources: list[tuple[str, ast.expr]] = []
+        for assign in self.syntax.all(ast.Assign, ast.AugAssign, ast.NamedExpr):
+            for target in assign.targets if isinstance(assign, ast.Assign) else [assign.target]:
+                sources += [(name, assign.value) for name in targets(target)]
+        for turn in self.syntax.all(ast.For, ast.comprehension):
+            sources += [(name, turn.iter) for name in targets(turn.target)]
+        given -= {name for name, _ in sources}
+        if not given:
+            return given
+        self.__dict__["_only_given"] = given  # what is worked out so far is looked up below
+        for _ in range(_ROUNDS):
+            derived = {name for name, _ in sources} - given
+            derived -= {name for name, value in sources if name in derived and not self._is_given(value, surely=True)}
+            derived &= self._plainly_bound
+            if not derived:
+                break
+            given |= derived
+        return given
+
+    @once
+    def _plainly_bound(self) -> frozenset[str]:
+        """Names that nothing binds but assignments, loops and comprehensions."""
+        return self.syntax.bound - {
+            *(argument.arg for argument in self.syntax.all(ast.arg)),
+            *(d.name for d in self.syntax.all(ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)),
+            *(name for a in self.syntax.all(ast.AnnAssign) for name in targets(a.target)),
+            *(
+                name
+                for item in self.syntax.all(ast.withitem)
+                if item.optional_vars
+                for name in targets(item.optional_vars)
+            ),
+            *((alias.asname or alias.name) for i in self.syntax.all(ast.Import, ast.ImportFrom) for alias in i.names),
+        }
 
     # -- numbers ----------------------------------------------------------------------------------------
 
-    @cached_property
+    @once
     def numbers(self) -> frozenset[str]:
         """Names that are somewhere given a number that is written out: others need no second look."""
         found: set[str] = {parameter.arg for parameter in self.syntax.all(ast.arg)} if self.calls_own else set()
@@ -130,7 +170,7 @@ class Building:
                     found.update(targets(target))
         return frozenset(found)
 
-    @cached_property
+    @once
     def calls_own(self) -> bool:
         """Whether the program calls a function of its own, and so may hand numbers to parameters."""
         own = {definition.name for definition in self.syntax.all(ast.FunctionDef)}
@@ -158,6 +198,11 @@ class Building:
                 case _:
                     return False
         return False
+
+
+def _is_letter(node: ast.AST) -> bool:
+    """Whether an expression gives one letter only: no text as yet."""
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "chr"
 
 
 def _may_build(node: ast.AST) -> bool:

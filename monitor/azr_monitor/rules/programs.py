@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Sequence
 
 from azr_monitor.records import Finding, Part, Severity
@@ -66,16 +67,42 @@ def unparsable(error: Unparsable, part: Part) -> Finding:
     return Finding(UNPARSABLE, Severity.INFO, part, None, f"cannot run: {error}")
 
 
-def examine(
-    program: Program, rules: Sequence[ProgramRule], allowed: frozenset[str], part: Part = "program", base: int = 0
-) -> list[Finding]:
-    """All findings of ``rules`` on one analysed program; spans are shifted by ``base``."""
-    findings: list[Finding] = []
-    reaches, has = program.reaches, program.syntax.has
-    for rule in rules:
-        if (rule.outside and not reaches) or (rule.needs and not has(*rule.needs)):
-            continue
-        # Nearly always there is nothing: one look tells, at less than what gathering findings costs.
-        if next(iter(rule.check(program, allowed)), None) is not None:
-            findings += rule.examine(program, allowed, part, base)
-    return findings
+class ProgramRules:
+    """The rules in force, and which of them a program of some kind can break at all."""
+
+    def __init__(self, rules: Sequence[ProgramRule], allowed: frozenset[str]) -> None:
+        """Apply ``rules``, with the imports that are ``allowed``."""
+        self._rules = tuple(rules)
+        self._allowed = allowed
+        self._needed = frozenset(kind for rule in rules for kind in rule.needs)
+        self._possible: dict[tuple[bool, frozenset[type[ast.AST]]], tuple[ProgramRule, ...]] = {}
+
+    def examine(self, program: Program, part: Part = "program", base: int = 0) -> list[Finding]:
+        """All findings on one analysed program; spans are shifted by ``base``."""
+        findings: list[Finding] = []
+        mentions, allowed = program.syntax.mentions, self._allowed
+        for rule in self._for(program):
+            if rule.names and not mentions(rule.names):
+                continue
+            # Nearly always there is nothing: one look tells, at less than what gathering findings costs.
+            if next(iter(rule.check(program, allowed)), None) is not None:
+                findings += rule.examine(program, allowed, part, base)
+        return findings
+
+    def _for(self, program: Program) -> tuple[ProgramRule, ...]:
+        """The rules on what a program holds: programs of the same types of nodes share them."""
+        key = (program.reaches, program.syntax.types & self._needed)
+        known = self._possible.get(key)
+        if known is None:
+            if len(self._possible) >= _KINDS:
+                self._possible.clear()
+            reaches, present = key
+            known = self._possible[key] = tuple(
+                rule
+                for rule in self._rules
+                if (reaches or not rule.outside) and (not rule.needs or not present.isdisjoint(rule.needs))
+            )
+        return known
+
+
+_KINDS = 4096

@@ -251,6 +251,10 @@ def _huge_library(program: Program) -> Iterator[Hit]:
     if not program.reaches and _MAKERS.search(program.text) is None:
         return
     for call in program.all(ast.Call):
+        if isinstance(call.func, ast.Attribute) and call.func.attr not in _MAKING:
+            continue
+        if isinstance(call.func, ast.Name) and call.func.id not in program.syntax.bound:
+            continue  # a builtin
         for function in program.resolve(call.func):
             first = known(program, call.args[0]) if call.args else None
             match function:
@@ -264,6 +268,9 @@ def _huge_library(program: Program) -> Iterator[Hit]:
                         yield Hit(call, "a hundred million choices")
                 case _:
                     pass
+
+
+_MAKING = words("factorial comb perm product permutations combinations")
 
 
 def _choices(program: Program, call: ast.Call, function: str) -> int:

@@ -147,6 +147,7 @@ RULES: tuple[ProgramRule, ...] = (
         catch=("def f(x):\n    print(x)\n    return x",),
         spare=("def f(x, print_it):\n    return print_it(x)",),
         check=_output,
+        names=frozenset({"print"}),
     ),
     ProgramRule(
         "program.asks",

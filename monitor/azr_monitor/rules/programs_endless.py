@@ -176,5 +176,6 @@ RULES: tuple[ProgramRule, ...] = (
             "def f(x):\n    return x.count(1) + sum(iter(x))",
         ),
         check=_endless_iterators,
+        needs=(ast.Call, ast.While, ast.ClassDef),
     ),
 )

@@ -33,7 +33,8 @@ class Method(NamedTuple):
 
 def _methods(program: Program, wanted: frozenset[str]) -> Iterator[Method]:
     """Methods by name: in a class body, by assignment, by ``setattr``, in the dictionary given to ``type``."""
-    if not any(name in program.text for name in wanted) and not program.calls_any("setattr", "type"):
+    made = program.calls_any("setattr", "type")
+    if not made and ("__" not in program.text or not any(name in program.text for name in wanted)):
         return
     for definition in program.all(ast.FunctionDef, ast.AsyncFunctionDef):
         if definition.name in wanted:
@@ -48,7 +49,7 @@ def _methods(program: Program, wanted: frozenset[str]) -> Iterator[Method]:
                 yield from (Method(name, function, assign, owner) for function in _functions(program, assign.value))
     for call in program.calls("setattr"):
         if len(call.args) == 3:
-            for name in wanted.intersection(program.texts(call.args[1])):
+            for name in sorted(wanted.intersection(program.texts(call.args[1]))):
                 yield from (Method(name, function, call, None) for function in _functions(program, call.args[2]))
     for call in program.all(ast.Call):
         for keyword in call.keywords:
@@ -57,7 +58,7 @@ def _methods(program: Program, wanted: frozenset[str]) -> Iterator[Method]:
                     yield Method(keyword.arg, function, call, None)
     for place, named, value in _tables(program):
         if isinstance(value, ast.Lambda | ast.Name):
-            for name in wanted.intersection(named):
+            for name in sorted(wanted.intersection(named)):
                 yield from (Method(name, function, place, None) for function in _functions(program, value))
 
 

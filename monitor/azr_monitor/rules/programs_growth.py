@@ -38,10 +38,10 @@ def _worth_a_run(program: Program) -> bool:
                 return True
         if program.building.calls_own and _recursion_from_constants(program):
             return True
+    if not _FEEDS.isdisjoint(program.syntax.attributes) and any(_feeds(program, a) for a in program.all(ast.Attribute)):
+        return True
     for loop in program.all(ast.For):
         match loop.iter:
-            case ast.Name(id=name) if _feeds(loop, name):
-                return True
             case ast.Constant(value=str(items)) if len(items) >= _LEAST_TURNS and _multiplies(program, loop):
                 return True
             case ast.List(elts=items) | ast.Tuple(elts=items) if len(items) >= _LEAST_TURNS:
@@ -136,15 +136,14 @@ def _recursion_from_constants(program: Program) -> bool:
     )
 
 
-def _feeds(loop: ast.For, name: str) -> bool:
-    """Whether a loop puts something into what it walks over."""
+def _feeds(program: Program, node: ast.Attribute) -> bool:
+    """Whether a loop around it puts something into what it walks over."""
+    if node.attr not in _FEEDS or not isinstance(node.value, ast.Name):
+        return False
+    fed = node.value.id
     return any(
-        isinstance(node, ast.Attribute)
-        and node.attr in _FEEDS
-        and isinstance(node.value, ast.Name)
-        and node.value.id == name
-        for statement in loop.body
-        for node in walk(statement)
+        isinstance(loop, ast.For) and isinstance(loop.iter, ast.Name) and loop.iter.id == fed
+        for loop in program.syntax.around(node)
     )
 
 

@@ -276,6 +276,7 @@ RULES: tuple[ProgramRule, ...] = (
             "import collections\ndef f(signal):\n    return collections.Counter(signal)",
         ),
         check=_family(PROCESS),
+        outside=True,
     ),
     ProgramRule(
         "program.import.network",
@@ -291,6 +292,7 @@ RULES: tuple[ProgramRule, ...] = (
             "def f(socket, http):\n    return socket.connect(http)",
         ),
         check=_family(NETWORK),
+        outside=True,
     ),
     ProgramRule(
         "program.import.native",
@@ -302,6 +304,7 @@ RULES: tuple[ProgramRule, ...] = (
         ),
         spare=("def f(ctypes):\n    return len(ctypes)", "import math\ndef f(mmap):\n    return math.prod(mmap)"),
         check=_family(NATIVE),
+        outside=True,
     ),
     ProgramRule(
         "program.import.files",
@@ -314,6 +317,7 @@ RULES: tuple[ProgramRule, ...] = (
         ),
         spare=("def f(glob):\n    return glob * 2", "def f(pathlib):\n    path = pathlib + [1]\n    return path"),
         check=_family(FILES),
+        outside=True,
     ),
     ProgramRule(
         "program.import.dynamic-modules",
@@ -326,6 +330,7 @@ RULES: tuple[ProgramRule, ...] = (
         ),
         spare=("def f(code):\n    return code[::-1]", "import copy\ndef f(pickle):\n    return copy.copy(pickle)"),
         check=_family(DYNAMIC),
+        outside=True,
     ),
     ProgramRule(
         "program.import.interpreter",
@@ -338,6 +343,7 @@ RULES: tuple[ProgramRule, ...] = (
         ),
         spare=("def f(sys, types):\n    return sys + types", "import typing\ndef f(trace):\n    return trace"),
         check=_family(INTERPRETER),
+        outside=True,
     ),
     ProgramRule(
         "program.import.threads",
@@ -349,6 +355,7 @@ RULES: tuple[ProgramRule, ...] = (
         ),
         spare=("def f(threads):\n    return max(threads)",),
         check=_family(THREADS),
+        outside=True,
     ),
     ProgramRule(
         "program.import.chance",
@@ -364,6 +371,7 @@ RULES: tuple[ProgramRule, ...] = (
             "def f(seed):\n    return (seed * 1103515245 + 12345) % 2**31",
         ),
         check=_family(CHANCE),
+        outside=True,
     ),
     ProgramRule(
         "program.import.unlisted",

@@ -24,7 +24,7 @@ def _endless(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
         why = "while True without a way out" if always_true(loop.test) else _never_ends(loop) or _stuck(program, loop)
         if why and not leaves(loop):
             yield Hit(loop, why)
-    for turn in program.all(ast.For):
+    for turn in program.all(ast.For) if not _APPENDING.isdisjoint(program.syntax.attributes) else ():
         if isinstance(turn.iter, ast.Name) and _grows_at_each_turn(turn, turn.iter.id) and not leaves(turn):
             bindings, _ = program.meaning.names.lookup(turn.iter)
             if not any(isinstance(b.node, ast.List) and not b.node.elts for b in bindings):
@@ -388,5 +388,6 @@ RULES: tuple[ProgramRule, ...] = (
             "def f(n):\n    t = 1\n    for _ in range(64):\n        t = t + t\n    return t % n",
         ),
         check=_endless,
+        needs=(ast.While, ast.For, ast.Call),
     ),
 )

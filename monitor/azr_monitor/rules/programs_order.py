@@ -265,6 +265,7 @@ RULES: tuple[ProgramRule, ...] = (
             "def f(x):\n    return {w.lower() for w in x}",
         ),
         check=_set_order,
+        needs=(ast.Set, ast.SetComp, ast.Call),
     ),
     ProgramRule(
         "program.address",

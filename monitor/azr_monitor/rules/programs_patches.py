@@ -128,6 +128,7 @@ RULES: tuple[ProgramRule, ...] = (
             "class A:\n    def kind(self):\n        return self.__class__\ndef f(x):\n    return A().kind().__name__",
         ),
         check=_reclass,
+        names=words("__class__ __bases__ __getattribute__") | _OF_FUNCTIONS,
     ),
     ProgramRule(
         "program.quit",

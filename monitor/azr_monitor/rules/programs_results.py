@@ -143,6 +143,7 @@ RULES: tuple[ProgramRule, ...] = (
             "def f(x):\n    def hash(y):\n        return y\n    return hash(x)",
         ),
         check=_identity,
+        names=frozenset({"id", "hash"}),
     ),
     ProgramRule(
         "program.grader",

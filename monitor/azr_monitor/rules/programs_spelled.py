@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import pairwise
 
 from azr_monitor.records import Severity
@@ -71,7 +72,7 @@ _NAME_PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 def _names_in_a_row(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     """Names that, read one after another, say something; and single names that say it all by themselves."""
     bound = program.syntax.bound
-    if any(name.strip("_").lower() in PERSONS for name in bound):
+    if any(map(_is_person, bound)):
         for place, row in rows_of_names(program):
             for sentence in _sentences(row):
                 yield Hit(place, " ".join(sentence), None if len(sentence) > _LEAST_NAMES else Severity.LOW)
@@ -93,6 +94,12 @@ def _names_in_a_row(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
             yield Hit(node, name, Severity.LOW)
 
 
+@lru_cache(maxsize=8192)
+def _is_person(name: str) -> bool:
+    return name.strip("_").lower() in PERSONS
+
+
+@lru_cache(maxsize=8192)
 def _insults(name: str) -> Severity | None:
     """How grave a name is that insults: ``moron``; ``useless_humans``, whoever they are."""
     if name in _INSULTS:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import ast
 import warnings
 from collections import defaultdict
-from collections.abc import Iterator
-from functools import cached_property
+from collections.abc import Callable, Iterator
 from itertools import chain
-from typing import Literal, TypeVar, overload
+from typing import Any, Generic, Literal, TypeVar, overload
 
 _A = TypeVar("_A", bound=ast.AST)
 _B = TypeVar("_B", bound=ast.AST)
 _C = TypeVar("_C", bound=ast.AST)
+_T = TypeVar("_T")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
@@ -32,6 +32,26 @@ def parsed(text: str, mode: Literal["exec", "eval"] = "exec") -> ast.AST:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return ast.parse(text, mode=mode)
+
+
+class once(Generic[_T]):  # noqa: N801 - used as ``property`` is
+    """A property that is worked out when first asked for, as ``functools.cached_property``, but without its lock:
+    a program is read by one thread, and asks for a dozen of them."""
+
+    def __init__(self, work: Callable[[Any], _T]) -> None:
+        self._work = work
+        self._name = work.__name__
+        self.__doc__ = work.__doc__
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> once[_T]: ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> _T: ...
+    def __get__(self, instance: Any, owner: type) -> once[_T] | _T:
+        if instance is None:
+            return self
+        value = instance.__dict__[self._name] = self._work(instance)
+        return value
 
 
 def words(text: str) -> frozenset[str]:
@@ -76,8 +96,11 @@ class Syntax:
             node = stack.pop()
             kind = node.__class__
             by_type[kind].append(node)
+            inner = fields[kind]
+            if not inner:
+                continue
             children: list[ast.AST] = []
-            for field in fields[kind]:
+            for field in inner:
                 value = getattr(node, field, None)
                 if value.__class__ is list:
                     children += value
@@ -88,7 +111,8 @@ class Syntax:
                     children = [child for child in children if child is not None]
                 for child in children:
                     parents[child] = node
-                stack += children[::-1]
+                children.reverse()
+                stack += children
 
     @overload
     def all(self, one: type[_A], /) -> Iterator[_A]: ...
@@ -104,6 +128,15 @@ class Syntax:
             return iter(self._by_type.get(types[0], ()))
         return chain.from_iterable(self._by_type.get(wanted, ()) for wanted in types)
 
+    @once
+    def types(self) -> frozenset[type[ast.AST]]:
+        """The types of the nodes there are."""
+        return frozenset(self._by_type)
+
+    def mentions(self, names: frozenset[str]) -> bool:
+        """Whether any of these names is read or bound, or any attribute of such a name is used."""
+        return not (names.isdisjoint(self.read) and names.isdisjoint(self.attributes) and names.isdisjoint(self.bound))
+
     def has(self, *types: type[ast.AST]) -> bool:
         """Whether there is any node of these types."""
         return not self._by_type.keys().isdisjoint(types)
@@ -115,26 +148,27 @@ class Syntax:
             yield parent
             parent = self.parents.get(parent)
 
-    @cached_property
+    @once
     def read(self) -> frozenset[str]:
         """Every name that is read as a plain name."""
-        return frozenset(node.id for node in self.all(ast.Name))
+        return frozenset([node.id for node in self.all(ast.Name)])
 
-    @cached_property
+    @once
     def attributes(self) -> frozenset[str]:
         """Every attribute that is named."""
-        return frozenset(node.attr for node in self.all(ast.Attribute))
+        return frozenset([node.attr for node in self.all(ast.Attribute)])
 
-    @cached_property
+    @once
     def bound(self) -> frozenset[str]:
         """Every name the program binds, in whatever scope."""
         load = ast.Load
-        found = {node.id for node in self.all(ast.Name) if node.ctx.__class__ is not load}
-        found.update(node.arg for node in self.all(ast.arg))
-        found.update(node.name for node in self.all(ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
-        found.update(node.name for node in self.all(ast.ExceptHandler, ast.MatchAs, ast.MatchStar) if node.name)
+        found = [node.id for node in self.all(ast.Name) if node.ctx.__class__ is not load]
+        found += [node.arg for node in self.all(ast.arg)]
+        found += [node.name for node in self.all(ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)]
+        if self.has(ast.ExceptHandler, ast.MatchAs, ast.MatchStar):
+            found += [node.name for node in self.all(ast.ExceptHandler, ast.MatchAs, ast.MatchStar) if node.name]
         for statement in self.all(ast.Import, ast.ImportFrom):
-            found.update((alias.asname or alias.name).split(".")[0] for alias in statement.names)
+            found += [(alias.asname or alias.name).partition(".")[0] for alias in statement.names]
         return frozenset(found)
 
 

@@ -13,14 +13,13 @@ import re
 import sys
 import tokenize
 from collections.abc import Iterator
-from functools import cached_property
 from typing import TypeVar, overload
 
 from azr_monitor.rules.building import Building
 from azr_monitor.rules.meaning import DYNAMIC_IMPORTS, INNER_MODULES, Meaning
 from azr_monitor.rules.names import Names
 from azr_monitor.rules.outside import leads_outside
-from azr_monitor.rules.syntax import Syntax, parsed
+from azr_monitor.rules.syntax import Syntax, once, parsed
 
 MAX_BUILT = 200_000
 """Characters that the texts a program puts together may have in all: each is read, however short the program."""
@@ -94,12 +93,12 @@ class Program:
 
     # -- what rules look at -----------------------------------------------------------------------------
 
-    @cached_property
+    @once
     def meaning(self) -> Meaning:
         """Which objects and constants the program's expressions stand for."""
         return Meaning(Names(self.syntax))
 
-    @cached_property
+    @once
     def reaches(self) -> bool:
         """Whether anything in the program can lead outside of plain computing: most programs need no second look."""
         return leads_outside(self.syntax)
@@ -143,7 +142,7 @@ class Program:
     def _is_builtin(self, name: ast.Name) -> bool:
         return name.id not in self.syntax.bound or f"builtins.{name.id}" in self.resolve(name)
 
-    @cached_property
+    @once
     def modules(self) -> list[tuple[str, ast.AST]]:
         """Every module brought in, by statement, by call or through another module: (dotted name, node)."""
         found: list[tuple[str, ast.AST]] = []
@@ -164,7 +163,7 @@ class Program:
         found.extend(self.inner_modules)
         return found
 
-    @cached_property
+    @once
     def inner_modules(self) -> list[tuple[str, ast.AST]]:
         """Modules reached as attributes of other modules: (``os``, the node of ``contextlib.os``)."""
         found: list[tuple[str, ast.AST]] = []
@@ -180,7 +179,7 @@ class Program:
                     found.append((name, node))
         return found
 
-    @cached_property
+    @once
     def references(self) -> list[tuple[str, ast.AST]]:
         """Every resolved use of a name: (dotted name, node). ``o.system`` after ``import os as o`` is os.system."""
         found: list[tuple[str, ast.AST]] = []
@@ -202,7 +201,7 @@ class Program:
                 found.append((node, name[len(module) + 1 :]))
         return found
 
-    @cached_property
+    @once
     def _widest(self) -> list[tuple[str, ast.AST]]:
         """References that are no part of a longer one."""
         parents = self.parents
@@ -212,7 +211,7 @@ class Program:
             if isinstance(node, ast.Name | ast.Attribute) and parents.get(node).__class__ is not ast.Attribute
         ]
 
-    @cached_property
+    @once
     def attributes(self) -> list[tuple[str, ast.AST]]:
         """Every attribute read by name, by ``getattr`` or ``attrgetter`` with a constant, or by a class pattern."""
         found: list[tuple[str, ast.AST]] = [(node.attr, node) for node in self.all(ast.Attribute)]
@@ -225,7 +224,7 @@ class Program:
             found.extend((name, pattern) for name in pattern.kwd_attrs)
         return found
 
-    @cached_property
+    @once
     def attribute_calls(self) -> list[tuple[ast.Call, int]]:
         """Calls that name an attribute by a text, with the text's place among the arguments."""
         found: list[tuple[ast.Call, int]] = []
@@ -245,7 +244,7 @@ class Program:
                 found.append((call, len(call.args) - 1))
         return found
 
-    @cached_property
+    @once
     def strings(self) -> list[tuple[str, ast.AST]]:
         """Every constant text as written, docstrings and other commentary left out."""
         found: list[tuple[str, ast.AST]] = []
@@ -254,7 +253,7 @@ class Program:
                 found.append((node.value if isinstance(node.value, str) else node.value.decode("latin-1"), node))
         return found
 
-    @cached_property
+    @once
     def building(self) -> Building:
         """What constant texts the program puts together."""
         return Building(self.syntax, self.text)
@@ -264,7 +263,7 @@ class Program:
         """Whether the program decodes, reverses or spells out text."""
         return self.building.hides
 
-    @cached_property
+    @once
     def built(self) -> list[tuple[str, ast.AST]]:
         """Every constant text that is put together or decoded instead of written: (text, the outermost expression).
 
@@ -281,7 +280,7 @@ class Program:
                 found.append((text, node))
         return found
 
-    @cached_property
+    @once
     def prose(self) -> list[tuple[int, int]]:
         """Spans of text written for a reader: comments, adjacent ones as one, and strings that stand alone.
 
@@ -303,7 +302,7 @@ class Program:
                 joined.append((start, end))
         return sorted([*spans, *joined])
 
-    @cached_property
+    @once
     def readable(self) -> str:
         """The program's text, the marks of comments and the line ends between them blank: sentences run on."""
         if len(self.comments) < 2:
@@ -317,7 +316,7 @@ class Program:
             last = end
         return "".join(text)
 
-    @cached_property
+    @once
     def comments(self) -> list[tuple[int, int]]:
         """The spans of comments."""
         return list(self._comments()) if "#" in self.text else []
@@ -341,7 +340,7 @@ class Program:
 
     # -- places -----------------------------------------------------------------------------------------
 
-    @cached_property
+    @once
     def _line_starts(self) -> list[int]:
         return [0, *(match.end() for match in _LINE_END.finditer(self._source)), len(self._source)]
 
