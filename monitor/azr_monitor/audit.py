@@ -22,9 +22,10 @@ from azr_monitor.engines.reader import EngineReader
 from azr_monitor.policy import Policy, PolicyError
 from azr_monitor.records import FAILURE, LIMIT, PARTS, Finding, Part, Score, Severity, Subject, Verdict, failure
 from azr_monitor.rules import behaviour, programs
+from azr_monitor.rules.literals import is_plain_call
 from azr_monitor.rules.programs_texts import said, speaks
 from azr_monitor.rules.traces import TraceRules
-from azr_monitor.rules.tree import Program, Unparsable, is_plain_call
+from azr_monitor.rules.tree import Program, Unparsable
 from azr_monitor.scopes import UNREAD, lift
 from azr_monitor.scoring import Evidence, Scorer
 from azr_sandbox.execution import Execution

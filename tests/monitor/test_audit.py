@@ -158,7 +158,7 @@ def explode(*_: object, **__: object) -> Any:
 
 @pytest.mark.parametrize("name", POLICIES)
 def test_a_failing_program_rule_blocks(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(programs, "examine", explode)
+    monkeypatch.setattr(programs.ProgramRules, "examine", explode)
     verdict = one(Auditor(load_policy(name)), program=KIND)
     assert not verdict.allowed
     assert verdict.findings[0].rule == FAILURE
@@ -176,7 +176,7 @@ def test_a_failing_trace_rule_blocks_only_those_with_prose(name: str, monkeypatc
 def test_a_failure_is_not_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     auditor = Auditor(DEFAULT)
     with monkeypatch.context() as patch:
-        patch.setattr(programs, "examine", explode)
+        patch.setattr(programs.ProgramRules, "examine", explode)
         assert not one(auditor, program=KIND).allowed
     assert one(auditor, program=KIND).allowed
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from azr_monitor.audit import Auditor
 from azr_monitor.policy import load_policy
 from azr_monitor.records import Severity, Subject, Verdict
-from azr_monitor.rules.tree import Program, Unparsable, is_plain_call
+from azr_monitor.rules.literals import is_plain_call
+from azr_monitor.rules.tree import Program, Unparsable
 
 POLICY = load_policy("default")
 AUDITOR = Auditor(POLICY)

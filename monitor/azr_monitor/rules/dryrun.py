@@ -12,19 +12,9 @@ import ast
 from contextlib import suppress
 from typing import Any
 
-from azr_monitor.rules.estimates import (
-    TOO_MANY_BITS,
-    TOO_MANY_TURNS,
-    Env,
-    Estimates,
-    Known,
-    Leave,
-    Return,
-    Spent,
-    Uncertain,
-    is_key,
-)
+from azr_monitor.rules.estimates import TOO_MANY_BITS, TOO_MANY_TURNS, Estimates, is_key
 from azr_monitor.rules.functions import parameters
+from azr_monitor.rules.outcomes import Env, Known, Leave, Return, Spent, Uncertain
 from azr_monitor.rules.syntax import COMPREHENSIONS, walk
 from azr_monitor.rules.volumes import UNKNOWN, bits, count, truth_of
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from azr_monitor.rules.functions import is_generator, is_pure, parameters
-from azr_monitor.rules.syntax import COMPREHENSIONS, Function, walk
+from azr_monitor.rules.outcomes import Env, Excess, Known, Leave, Return, Spent, Uncertain
+from azr_monitor.rules.syntax import COMPREHENSIONS, walk
 from azr_monitor.rules.volumes import (
     UNKNOWN,
     Large,
@@ -31,44 +31,6 @@ TOO_MANY_BITS = 10**8
 TOO_MANY_TURNS = 5 * 10**8
 _MAX_ITEMS = 2_000
 _MAX_INSIDE = 10_000
-
-Env = dict[str, Any]
-
-
-class Excess(NamedTuple):
-    """Where a program makes, or does, too much."""
-
-    node: ast.AST
-    why: str
-    sure: bool = True
-
-
-class Uncertain(Exception):
-    """What comes next hangs on something unknown."""
-
-
-class Spent(Exception):
-    """Enough was looked at."""
-
-
-class Leave(Exception):
-    """``break`` and ``continue``."""
-
-    def __init__(self, whole: bool) -> None:
-        self.whole = whole
-
-
-class Return(Exception):
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Known:
-    """A function of the program's, and the values around it."""
-
-    function: Function
-    env: Env
 
 
 class Estimates:

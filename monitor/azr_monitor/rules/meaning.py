@@ -12,23 +12,28 @@ from __future__ import annotations
 import ast
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from azr_monitor.rules.constants import Constants
 from azr_monitor.rules.flow import Flow
 from azr_monitor.rules.names import MAX_NAMES, Names
+from azr_monitor.rules.objects import (
+    Instance,
+    Items,
+    Object,
+    Partial,
+    Reader,
+    decorated,
+    is_metaclass,
+    is_property,
+    plain_name,
+)
 from azr_monitor.rules.syntax import FUNCTIONS, Function, Syntax, own_nodes, returned, words
 
 MAX_DEPTH = 40
 DYNAMIC_IMPORTS = frozenset(
     {"builtins.__import__", "importlib.import_module", "importlib.__import__", "importlib.reload", "imp.load_module"}
 )
-INNER_MODULES = words(
-    "os sys subprocess builtins importlib inspect gc ctypes socket shutil pathlib tempfile signal threading posix "
-    "marshal pickle linecache traceback types _thread _io _imp _weakref posixpath"
-)
-"""Modules that other modules hold as attributes: whoever reaches them there has them without an import."""
-
 _PASSED_ON = frozenset(
     f"builtins.{name}"
     for name in words("iter list tuple set frozenset sorted reversed enumerate zip filter staticmethod classmethod")
@@ -37,35 +42,6 @@ _ONE_OF = frozenset({"builtins.next", "builtins.max", "builtins.min", "functools
 _TAKES = frozenset({"get", "pop", "setdefault", "__getitem__", "popleft", "popitem", "__next__"})
 _WHOLE = frozenset({"values", "items", "copy", "keys", "__iter__"})
 _LOADERS = ("load_module", "exec_module", "find_module", "find_spec")
-
-
-class Instance(NamedTuple):
-    """An object of a class of the program's."""
-
-    definition: ast.ClassDef
-
-
-class Partial(NamedTuple):
-    """A function with its first arguments given."""
-
-    function: Object
-    arguments: tuple[ast.expr, ...]
-
-
-class Reader(NamedTuple):
-    """``attrgetter``, ``methodcaller`` or ``itemgetter`` with a constant name."""
-
-    kind: str
-    name: str
-
-
-class Items(NamedTuple):
-    """Several expressions that go by one name: the arguments behind ``*args``."""
-
-    nodes: tuple[ast.expr, ...]
-
-
-Object = str | ast.AST | Instance | Partial | Reader | Items
 
 
 class Meaning:
@@ -107,7 +83,7 @@ class Meaning:
         try:
             found: dict[Object, None] = {}
             for one in handler(self, node):
-                found[_normal(one) if isinstance(one, str) else one] = None
+                found[plain_name(one) if isinstance(one, str) else one] = None
                 if len(found) >= MAX_NAMES:
                     break
         finally:
@@ -148,7 +124,7 @@ class Meaning:
                 yield f"{base}.{attr}"
             case Instance(definition) | (ast.ClassDef() as definition):
                 for value in self._members(definition, attr, depth):
-                    if isinstance(base, Instance) and isinstance(value, FUNCTIONS) and _is_property(value):
+                    if isinstance(base, Instance) and isinstance(value, FUNCTIONS) and is_property(value):
                         yield from self._result(value)
                     else:
                         yield value
@@ -378,10 +354,10 @@ class Meaning:
         arguments = function.args
         positional = [p.arg for p in (*arguments.posonlyargs, *arguments.args)]
         owner = self.syntax.parents.get(function)
-        method = isinstance(owner, ast.ClassDef) and not _decorated(function, "staticmethod")
+        method = isinstance(owner, ast.ClassDef) and not decorated(function, "staticmethod")
         if method and positional and positional[0] == name:
             assert isinstance(owner, ast.ClassDef)
-            yield owner if _decorated(function, "classmethod") or _is_metaclass(owner) else Instance(owner)
+            yield owner if decorated(function, "classmethod") or is_metaclass(owner) else Instance(owner)
             return
         shift = 1 if method else 0
         rest = arguments.vararg is not None and arguments.vararg.arg == name
@@ -412,30 +388,3 @@ _HANDLERS: Mapping[type[ast.AST], Callable[[Meaning, Any], Iterator[Object]]] = 
         Meaning._itself,
     ),
 }
-
-
-def _normal(name: str) -> str:
-    """A dotted name with modules inside modules taken for what they are: ``collections._sys.modules``."""
-    if "." not in name or len(name) > 400:
-        return name[:400]
-    parts = name.split(".")
-    for place in range(len(parts) - 1, 0, -1):
-        part = parts[place]
-        plain = part if part in INNER_MODULES else part[1:] if part[:1] == "_" and part[1:] in INNER_MODULES else ""
-        if plain and parts[0] != "builtins" and "()" not in parts[0]:
-            return ".".join([plain, *parts[place + 1 :]])
-    return name
-
-
-def _decorated(function: Function, name: str) -> bool:
-    return not isinstance(function, ast.Lambda) and any(
-        isinstance(decorator, ast.Name) and decorator.id == name for decorator in function.decorator_list
-    )
-
-
-def _is_property(function: Function) -> bool:
-    return _decorated(function, "property") or _decorated(function, "cached_property")
-
-
-def _is_metaclass(definition: ast.ClassDef) -> bool:
-    return any(isinstance(base, ast.Name) and base.id == "type" for base in definition.bases)

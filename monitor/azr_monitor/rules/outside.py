@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import ast
 
-from azr_monitor.rules.meaning import INNER_MODULES
 from azr_monitor.rules.names import BUILTINS
+from azr_monitor.rules.objects import INNER_MODULES
 from azr_monitor.rules.syntax import Syntax, words
 
 PLAIN_MODULES = words(

@@ -9,20 +9,18 @@ from math import comb, perm
 
 from azr_monitor.records import Severity
 from azr_monitor.rules.base import Hit, ProgramRule, words
-from azr_monitor.rules.syntax import children
 from azr_monitor.rules.tree import Program
+from azr_monitor.rules.walked import EAGER, callee, leaves
 
 _HUGE = 10**7
 _HUGE_BITS = 10**7
 _TURNS = 10**8
 _LARGE = 100
 """Without a number of this size, a power or a shift, a program of some length makes nothing enormous."""
-EAGER = words("list sum tuple set sorted max min dict frozenset len any all enumerate")
 _MAKERS = re.compile(r"factorial|comb|perm|product|count|cycle|repeat")
 _PADDING = words("ljust rjust center zfill")
 _WIDE = re.compile(r"\d{9}")
 _WIDE_FIELD = re.compile(r"\{\w{0,20}:[^{}]{0,4}\d{9,}|%[-+ 0#]{0,3}\d{9,}")
-CONSUMERS = words("list sum tuple set sorted max min dict frozenset bytes bytearray deque Counter fsum prod")
 
 
 Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
@@ -240,10 +238,6 @@ def _iterated(program: Program, call: ast.Call) -> bool:
     return isinstance(parent, ast.Call) and callee(parent) in EAGER - {"len", "max", "min"}
 
 
-def callee(call: ast.Call) -> str:
-    return call.func.id if isinstance(call.func, ast.Name) else ""
-
-
 def _huge_library(program: Program) -> Iterator[Hit]:
     """Calls of the libraries that make something enormous out of small arguments."""
     if not program.syntax.has(ast.Import, ast.ImportFrom):
@@ -329,51 +323,6 @@ def _left_early_by(program: Program, generator: ast.GeneratorExp) -> bool:
     """Whether who takes the items of a generator may stop before the last."""
     around = program.parents.get(generator)
     return not (isinstance(around, ast.Call) and callee(around) in EAGER - {"any", "all"})
-
-
-def consumed(program: Program, node: ast.AST, depth: int = 0) -> bool:
-    """Whether all of an iterator is taken at once, it may be through others that only pass its items on."""
-    parent = program.parents.get(node)
-    if isinstance(parent, ast.Call) and node in parent.args:
-        name = parent.func.attr if isinstance(parent.func, ast.Attribute) else callee(parent)
-        if name in _LAZY and depth < 8:
-            return (name not in SHORTEST or len(parent.args) - (name == "map") == 1) and consumed(
-                program, parent, depth + 1
-            )
-        if isinstance(parent.func, ast.Attribute):
-            return name in TAKES_ALL
-        return name in CONSUMERS
-    if isinstance(parent, ast.For) and parent.iter is node:
-        return not leaves(parent)
-    if isinstance(parent, ast.Starred):
-        return isinstance(program.parents.get(parent), ast.List | ast.Tuple | ast.Set | ast.Call)
-    if isinstance(parent, ast.comprehension):
-        owner = program.parents.get(parent)
-        if isinstance(owner, ast.GeneratorExp):
-            return owner.generators[0] is parent and depth < 8 and consumed(program, owner, depth + 1)
-        return isinstance(owner, ast.ListComp | ast.SetComp | ast.DictComp)
-    return False
-
-
-_LAZY = words("map filter enumerate zip chain accumulate starmap filterfalse pairwise iter from_iterable dropwhile")
-SHORTEST = words("zip map")
-TAKES_ALL = words("join extend update deque Counter fsum prod fromkeys")
-
-
-def leaves(loop: ast.For | ast.While) -> bool:
-    """Whether the loop's own body can leave it: a break of its own, or return, raise, yield, await, exit."""
-    stack: list[tuple[ast.AST, bool]] = [(statement, True) for statement in loop.body]
-    while stack:
-        node, own = stack.pop()
-        if isinstance(node, ast.Return | ast.Raise | ast.Yield | ast.YieldFrom | ast.Await | ast.Assert):
-            return True
-        if isinstance(node, ast.Break) and own:
-            return True
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
-            continue
-        inner = own and not isinstance(node, ast.For | ast.While | ast.AsyncFor)
-        stack += [(child, inner) for child in children(node)]
-    return False
 
 
 RULES: tuple[ProgramRule, ...] = (

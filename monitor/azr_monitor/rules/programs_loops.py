@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 from azr_monitor.records import Severity
 from azr_monitor.rules.base import Hit, ProgramRule, words
-from azr_monitor.rules.programs_bombs import EAGER, callee, is_sequence, known, leaves, turns
+from azr_monitor.rules.programs_bombs import is_sequence, known, turns
 from azr_monitor.rules.syntax import walk
 from azr_monitor.rules.tree import Program
+from azr_monitor.rules.walked import EAGER, callee, leaves
 
 _DOUBLINGS = 28
 _MANY = 2 * 10**6

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from azr_monitor.records import Severity
 from azr_monitor.rules.base import Hit, ProgramRule
-from azr_monitor.rules.meaning import Instance
+from azr_monitor.rules.objects import Instance
 from azr_monitor.rules.sets import holds_numbers, holds_texts, is_set, is_text, leaves, name_leaves, walks_set
 from azr_monitor.rules.syntax import walk
 from azr_monitor.rules.tree import Program

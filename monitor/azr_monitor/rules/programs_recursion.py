@@ -8,10 +8,11 @@ from collections.abc import Iterator
 
 from azr_monitor.records import Severity
 from azr_monitor.rules.base import Hit, ProgramRule
-from azr_monitor.rules.programs_bombs import callee, known
+from azr_monitor.rules.programs_bombs import known
 from azr_monitor.rules.surely import surely_evaluated
 from azr_monitor.rules.syntax import own_nodes, returned, walk
 from azr_monitor.rules.tree import Program
+from azr_monitor.rules.walked import callee
 
 # -- recursion ------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from azr_monitor.records import Severity
 from azr_monitor.rules.base import Hit, ProgramRule, words
-from azr_monitor.rules.meaning import Instance
+from azr_monitor.rules.objects import Instance
 from azr_monitor.rules.tree import Program
 
 _EXEC = words(

@@ -16,8 +16,9 @@ from collections.abc import Iterator
 from typing import TypeVar, overload
 
 from azr_monitor.rules.building import Building
-from azr_monitor.rules.meaning import DYNAMIC_IMPORTS, INNER_MODULES, Meaning
+from azr_monitor.rules.meaning import DYNAMIC_IMPORTS, Meaning
 from azr_monitor.rules.names import Names
+from azr_monitor.rules.objects import INNER_MODULES
 from azr_monitor.rules.outside import leads_outside
 from azr_monitor.rules.syntax import Syntax, once, parsed
 
@@ -367,28 +368,6 @@ class Program:
         return max(0, min(offset - self.shift, len(self.text)))
 
 
-def is_plain_call(text: str) -> bool:
-    """Whether the text between the parentheses of ``f(...)`` is literals only: values, with nothing to run.
-
-    False for anything else, also for text that does not parse.
-    """
-    try:
-        tree = parsed(f"f({text}\n)", "eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
-    if not isinstance(tree, ast.Call) or not isinstance(tree.func, ast.Name) or tree.func.id != "f":
-        return False
-    stack: list[ast.AST] = [*tree.args, *(keyword.value for keyword in tree.keywords)]
-    while stack:
-        node = stack.pop()
-        if not isinstance(node, _LITERALS):
-            return False
-        if not isinstance(node, ast.Constant):
-            stack.extend(child for child in ast.iter_child_nodes(node) if not isinstance(child, ast.expr_context))
-    return True
-
-
-_LITERALS = (ast.Constant, ast.List, ast.Tuple, ast.Dict, ast.Set, ast.UnaryOp, ast.USub, ast.UAdd)
 _COMMENT_OR_STRING = re.compile(
     r"#[^\r\n]*"
     r'|\"\"\"(?:[^"\\]|\\.|"(?!""))*\"\"\"'

@@ -1,0 +1,47 @@
+"""How a dry run goes on and ends: what it finds, what it gives up on, how it leaves loops and functions."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from azr_monitor.rules.syntax import Function
+
+Env = dict[str, Any]
+
+
+class Excess(NamedTuple):
+    """Where a program makes, or does, too much."""
+
+    node: ast.AST
+    why: str
+    sure: bool = True
+
+
+class Uncertain(Exception):
+    """What comes next hangs on something unknown."""
+
+
+class Spent(Exception):
+    """Enough was looked at."""
+
+
+class Leave(Exception):
+    """``break`` and ``continue``."""
+
+    def __init__(self, whole: bool) -> None:
+        self.whole = whole
+
+
+class Return(Exception):
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Known:
+    """A function of the program's, and the values around it."""
+
+    function: Function
+    env: Env

@@ -1,0 +1,60 @@
+"""How iterators and loops are walked: to their end at once, or left early."""
+
+from __future__ import annotations
+
+import ast
+
+from azr_monitor.rules.syntax import children, words
+from azr_monitor.rules.tree import Program
+
+EAGER = words("list sum tuple set sorted max min dict frozenset len any all enumerate")
+CONSUMERS = words("list sum tuple set sorted max min dict frozenset bytes bytearray deque Counter fsum prod")
+
+
+def callee(call: ast.Call) -> str:
+    return call.func.id if isinstance(call.func, ast.Name) else ""
+
+
+def consumed(program: Program, node: ast.AST, depth: int = 0) -> bool:
+    """Whether all of an iterator is taken at once, it may be through others that only pass its items on."""
+    parent = program.parents.get(node)
+    if isinstance(parent, ast.Call) and node in parent.args:
+        name = parent.func.attr if isinstance(parent.func, ast.Attribute) else callee(parent)
+        if name in _LAZY and depth < 8:
+            return (name not in SHORTEST or len(parent.args) - (name == "map") == 1) and consumed(
+                program, parent, depth + 1
+            )
+        if isinstance(parent.func, ast.Attribute):
+            return name in TAKES_ALL
+        return name in CONSUMERS
+    if isinstance(parent, ast.For) and parent.iter is node:
+        return not leaves(parent)
+    if isinstance(parent, ast.Starred):
+        return isinstance(program.parents.get(parent), ast.List | ast.Tuple | ast.Set | ast.Call)
+    if isinstance(parent, ast.comprehension):
+        owner = program.parents.get(parent)
+        if isinstance(owner, ast.GeneratorExp):
+            return owner.generators[0] is parent and depth < 8 and consumed(program, owner, depth + 1)
+        return isinstance(owner, ast.ListComp | ast.SetComp | ast.DictComp)
+    return False
+
+
+_LAZY = words("map filter enumerate zip chain accumulate starmap filterfalse pairwise iter from_iterable dropwhile")
+SHORTEST = words("zip map")
+TAKES_ALL = words("join extend update deque Counter fsum prod fromkeys")
+
+
+def leaves(loop: ast.For | ast.While) -> bool:
+    """Whether the loop's own body can leave it: a break of its own, or return, raise, yield, await, exit."""
+    stack: list[tuple[ast.AST, bool]] = [(statement, True) for statement in loop.body]
+    while stack:
+        node, own = stack.pop()
+        if isinstance(node, ast.Return | ast.Raise | ast.Yield | ast.YieldFrom | ast.Await | ast.Assert):
+            return True
+        if isinstance(node, ast.Break) and own:
+            return True
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
+            continue
+        inner = own and not isinstance(node, ast.For | ast.While | ast.AsyncFor)
+        stack += [(child, inner) for child in children(node)]
+    return False
