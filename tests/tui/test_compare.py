@@ -58,14 +58,14 @@ async def test_another_run_is_chosen_and_laid_over_this_one(
     app = make_app(beside[0])
     async with app.run_test(size=(80, 24)) as pilot:
         await _to_pane(app, pilot, until, shown)
-        assert "B choose another run with o" in shown(app)
+        assert "B - - choose another run with o" in shown(app)
         await pilot.press("o")
         assert isinstance(app.screen, PickScreen)
         options = app.screen.query_one(OptionList)
         names = [str(options.get_option_at_index(place).prompt) for place in range(options.option_count)]
         assert set(names) == {"this run, another branch", "other [red]␛", "broken"}
         await pilot.press(*["down"] * names.index("other [red]␛"), "enter")
-        await until(pilot, lambda: "B other branch 1 step 10 finished" in shown(app), "the other", seconds=30)
+        await until(pilot, lambda: "B - - other branch 1 step 10 finished" in shown(app), "the other", seconds=30)
         text = shown(app)
         row = _line(text, "solve rate deduction")
         assert "0.586" in row and "0.250" in row and "-0.336" in row
@@ -75,7 +75,7 @@ async def test_another_run_is_chosen_and_laid_over_this_one(
 async def test_the_metric_under_the_cursor_is_drawn_and_figures_change(beside: Any, until: Any, shown: Any) -> None:
     app = AzrApp(beside[0], poll=0.05, compare=beside[1])
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: "B other branch 1" in shown(app), "both", seconds=30)
+        await until(pilot, lambda: "B - - other branch 1" in shown(app), "both", seconds=30)
         assert "solve rate deduction (of answers)" in shown(app)
         await pilot.press("down")
         await until(pilot, lambda: "solve rate abduction (of answers)" in shown(app), "another metric", seconds=30)
@@ -96,7 +96,7 @@ async def test_wide_screens_show_all_figures(beside: Any, until: Any, shown: Any
 async def test_what_differs_in_settings_is_listed(beside: Any, until: Any, shown: Any) -> None:
     app = AzrApp(beside[0], poll=0.05, compare=beside[1])
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: "B other branch 1" in shown(app), "both", seconds=30)
+        await until(pilot, lambda: "B - - other branch 1" in shown(app), "both", seconds=30)
         await pilot.press("d")
         assert isinstance(app.screen, PageScreen)
         await until(pilot, lambda: "not on record for both" in shown(app), "the page", seconds=30)
@@ -106,7 +106,7 @@ async def test_what_differs_in_settings_is_listed(beside: Any, until: Any, shown
 async def test_a_run_that_cannot_be_read_is_a_line(beside: Any, make_app: Make, until: Any, shown: Any) -> None:
     app = AzrApp(beside[0], poll=0.05, compare=beside[0].parent / "broken")
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: "B broken: ledger.db" in shown(app), "the trouble", seconds=30)
+        await until(pilot, lambda: "B - - broken: ledger.db" in shown(app), "the trouble", seconds=30)
         assert "0.586" in _line(shown(app), "solve rate deduction"), "this run is there all the same"
         assert not app.view.trouble
         await pilot.press("d")
@@ -125,11 +125,11 @@ async def test_two_branches_of_one_run_are_compared(full_run: Any, make_app: Mak
         await pilot.press("0")
         await until(pilot, lambda: "A demo branch 2 step 21" in shown(app), "this branch", seconds=30)
         await pilot.press("o", "enter")
-        await until(pilot, lambda: "B demo branch 1 step 42" in shown(app), "the other branch", seconds=30)
+        await until(pilot, lambda: "B - - demo branch 1 step 42" in shown(app), "the other branch", seconds=30)
         row = _line(shown(app), "entropy")
         assert "9" in row.split() and "-8.03" in row
         await pilot.press("V")
-        await until(pilot, lambda: "B demo branch 2" in shown(app), "the other's next branch", seconds=30)
+        await until(pilot, lambda: "B - - demo branch 2" in shown(app), "the other's next branch", seconds=30)
         await pilot.press("v")
         await until(pilot, lambda: "A demo branch 1" in shown(app), "this run's next branch", seconds=30)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from azr_tui.app import AzrApp
+from azr_tui.keys import PANE_SHORT
 from azr_tui.widgets.key_line import Key, fit
 from azr_tui.widgets.pane_line import pane_labels
 
@@ -25,7 +27,8 @@ def test_ten_panes_fit_and_each_keeps_its_digit(width: int, chosen: str) -> None
     line = _line(chosen, width, {"alerts": 1234, "review": 17})
     assert len(line) <= width
     assert all(digit in line for digit in DIGITS.values())
-    assert f"[{DIGITS[chosen]} {chosen.capitalize()}" in line
+    assert any(f"[{DIGITS[chosen]} {name}" in line for name in (chosen.capitalize(), PANE_SHORT[chosen]))
+    assert not re.search(r"[A-Za-z]\d", line), "no digit is joined to the name before it"
     assert "1,234" in line and "17" in line
 
 

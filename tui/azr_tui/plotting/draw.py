@@ -30,6 +30,7 @@ from azr_tui.plotting.zoom import Extent, Zoom
 from azr_tui.view import EMPTY, Series
 
 _LEAST_COLUMNS, _LEAST_ROWS = 8, 2
+_DASH = 6  # columns of dots that a dash is long, and the gap after it
 _FURTHEST = 1e150
 
 
@@ -43,6 +44,8 @@ class Curve:
     series: Series
     low: Series = EMPTY
     high: Series = EMPTY
+    dashed: bool = False
+    """Drawn with gaps, to be told from another curve without colours."""
 
 
 @dataclass(frozen=True)
@@ -311,11 +314,19 @@ def _curve(canvas: Canvas, curve: Curve, scale: _Scale, first: int, last: int) -
     tops = _columns(canvas, curve.series, scale, first, last, max)
     bottoms = _columns(canvas, curve.series, scale, first, last, min)
     for column, row in means.items():
+        if curve.dashed and _gap(column):
+            continue
         # On a log scale a span may reach below all that can be shown: to the edge.
         canvas.upright(column, tops.get(column, row), bottoms.get(column, canvas.down - 1), curve.style)
         canvas.dot(column, row, curve.style)
-    for (column, row), (next_column, next_row) in pairwise(means.items()):
+    for place, ((column, row), (next_column, next_row)) in enumerate(pairwise(means.items())):
+        if curve.dashed and (place % 2 if next_column - column >= _DASH else _gap(column)):
+            continue
         canvas.line(column, row, next_column, next_row, curve.style)
+
+
+def _gap(column: int) -> bool:
+    return column // _DASH % 2 == 1
 
 
 def _band(canvas: Canvas, curve: Curve, scale: _Scale, first: int, last: int) -> None:

@@ -96,7 +96,7 @@ class ComparePane(Zooming, Pane):
         metric = metric_names.known(self._metric)
         curves = [Curve("A", "A", "bright_blue", answer.mine.curve)]
         if answer.other is not None:
-            curves.append(Curve("B", "B", "bright_yellow", answer.other.curve))
+            curves.append(Curve("B", "B", "bright_yellow", answer.other.curve, dashed=True))
         caption = metric_names.label(self._metric)
         plot = Plot(caption, metric.unit, curves, floor=metric.floor, ceiling=metric.ceiling, share=metric.share)
         self._plot.show(plot, self.zoom)
@@ -105,7 +105,7 @@ class ComparePane(Zooming, Pane):
     def _draw_head(self, answer: ComparisonRead) -> None:
         text = Text(no_wrap=True, overflow="ellipsis")
         text.append("A ", "bold bright_blue").append(_name(answer.mine))
-        text.append("   B ", "bold bright_yellow")
+        text.append("   B - - ", "bold bright_yellow")
         text.append(_name(answer.other) if answer.other is not None else visible_line(answer.trouble, 200))
         self._head.put(text)
 

@@ -22,7 +22,7 @@ from azr_tui.widgets.field import Field
 from azr_tui.widgets.plain import Plain
 
 _FIXED = (("severity", 10), ("action", 8), ("hits", 6), ("over steps", 10), ("last", 5), ("false", 5))
-_NARROWEST = 20
+_NARROWEST, _WIDEST = 20, 36
 _EACH = 2  # the blanks beside a column
 _STALE = 200
 """Samples after whose number the counts are read again."""
@@ -59,9 +59,11 @@ class PoliciesPane(Pane):
             self._width = event.size.width
             self._table.clear(columns=True)
             rest = sum(width + _EACH for _, width in _FIXED) + _EACH + 1
-            self._table.add_column(Text("rule"), width=max(_NARROWEST, min(44, self._width - rest)))
+            name_width = max(_NARROWEST, min(_WIDEST, self._width - rest))
+            self._table.add_column(Text("rule"), width=name_width)
             for name, width in _FIXED:
                 self._table.add_column(Text(name), width=width)
+            self._table.add_column(Text("why"), width=max(0, self._width - rest - name_width - _EACH))
             self._fill()
 
     def enter(self) -> None:
@@ -165,7 +167,7 @@ class PoliciesPane(Pane):
             text.append(f"  {wording.count(answer.changes, 'change')}", style="bold")
         for key, what, value in (("o", "by", self._order), ("v", "show", self._shown)):
             text.append(f"   {key} ", style="bold").append(f"{what}: ", style="dim").append(value, style="bold")
-        text.append(f"   {len(self._rows)}/{len(answer.rules)}", style="dim")
+        text.append(f"   {wording.count(len(self._rows), 'rule')}", style="dim")
         self._head.put(text)
         rule = self._chosen()
         if rule is None:
@@ -193,4 +195,5 @@ def _cells(rule: RuleFacts) -> list[Text]:
         Text(wording.sparkline([float(count) for count in rule.steps], 10) if any(rule.steps) else ""),
         Text("-" if rule.last is None else str(rule.last), justify="right"),
         Text("-" if share is None else wording.percent(share), justify="right"),
+        Text(visible_line(rule.entry.why, 120) if rule.entry is not None else "", style="dim"),
     ]

@@ -66,15 +66,17 @@ def pane_labels(
 ) -> list[tuple[str, str]]:
     """(pane, what the line shows for it) in the longest form that ``width`` cells hold."""
     whole = {pane: pane.capitalize() for pane in panes}
-    forms = [(whole, " "), (keys.PANE_SHORT, " "), (keys.PANE_SHORT, ""), ({}, " "), ({}, "")]
+    short = keys.PANE_SHORT
+    # (names, the chosen one's name, blanks before and after each): a digit is never joined to the name before it.
+    forms = [(whole, whole, " ", " "), (short, whole, " ", " "), (short, whole, " ", ""), (short, short, " ", "")]
     labels: list[tuple[str, str]] = []
-    for names, gap in forms:
+    for names, chosen_name, before, after in [*forms, ({}, whole, " ", " "), ({}, short, " ", "")]:
         labels = []
         for pane in panes:
-            name = whole[pane] if pane == chosen else names.get(pane, "")
+            name = chosen_name[pane] if pane == chosen else names.get(pane, "")
             badge = f"{badges[pane]:,}" if badges.get(pane) else ""
             words = " ".join(filter(None, (digits.get(pane, ""), name, badge)))
-            labels.append((pane, f"[{words}]" if pane == chosen else f"{gap}{words}{gap}"))
+            labels.append((pane, f"[{words}]" if pane == chosen else f"{before}{words}{after}"))
         if sum(cell_len(label) for _, label in labels) <= width:
             break
     return labels
