@@ -63,7 +63,10 @@ VIEWS: Sequence[tuple[str, tuple[str, ...], str]] = [
     ("metric", ("2", "enter", "left"), "at step"),
     ("samples", ("3",), "following"),
     ("alerts", ("4",), "metrics.length"),
+    ("checkpoints", ("7",), "└ ○ 40"),
+    ("policies", ("8", "o"), "program.process"),
     ("log", ("9",), "acknowledge"),
+    ("compare", ("0",), "solve rate"),
     ("sample", ("enter",), "BLOCKED"),
     ("help", ("question_mark",), "Keys and symbols"),
 ]
@@ -72,6 +75,7 @@ ONCE: Sequence[tuple[str, tuple[str, ...], tuple[int, int], str, str]] = [
     ("tiny", (), TINY, "dark", "Solve rate"),
     ("tiny-training", ("2",), TINY, "light", "metrics"),
     ("rollback", ("b",), SMALL, "dark", "leaves behind"),
+    ("undo", ("7", "up", "b", "enter"), SMALL, "dark", "Never to be drawn again"),
     ("stop", ("s",), SMALL, "light", "Stop the run?"),
     ("jump", ("apostrophe",), SMALL, "dark", " a "),
     ("entry", ("9", "enter"), SMALL, "light", "acknowledged"),

@@ -228,6 +228,24 @@ async def test_escape_and_cancel_send_nothing(full_run: Any, supervise: Any, mak
     assert supervisor.commands == []
 
 
+async def test_a_dialog_that_is_left_twice_at_once_is_left_once(
+    full_run: Any, supervise: Any, make_app: Make, until: Any
+) -> None:
+    """A busy machine hands over both keys before the first has taken effect."""
+    supervise(full_run[0])
+    app = make_app(full_run[0])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await _live(app, pilot, until)
+        for key in "psb":
+            await pilot.press(key)
+            dialog = app.screen
+            assert dialog.is_modal
+            for _ in range(3):
+                await dialog.run_action("cancel")
+            await pilot.pause()
+            assert isinstance(app.screen, MainScreen)
+
+
 async def test_keys_typed_into_a_reason_steer_nothing(
     full_run: Any, supervise: Any, make_app: Make, until: Any
 ) -> None:

@@ -15,6 +15,7 @@ from textual.screen import ModalScreen, Screen
 from textual.widgets import Static
 
 from azr_tui import keys
+from azr_tui.screens.live import Leaving
 from azr_tui.widgets.pane_line import PaneLine
 
 _HOME = "asdfghjkl"
@@ -43,7 +44,7 @@ def targets(screen: Screen[Any]) -> list[Target]:
     return found[: len(LETTERS)]
 
 
-class JumpScreen(ModalScreen[Target | None]):
+class JumpScreen(Leaving[Target | None], ModalScreen[Target | None]):
     """Dismisses with the target, or None: any key that is on no place goes back."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.DIALOG]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, TypeVar
 
 from textual.app import ComposeResult
+from textual.await_complete import AwaitComplete
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen, Screen
@@ -17,7 +18,19 @@ from azr_tui.widgets.status_bar import StatusBar
 T = TypeVar("T")
 
 
-class LiveScreen(Screen[Any]):
+class Leaving(Screen[T]):
+    """Leaves once: a second esc or enter that comes before the first took effect is of no account."""
+
+    _left = False
+
+    def dismiss(self, result: T | None = None) -> AwaitComplete:
+        if self._left:
+            return AwaitComplete()
+        self._left = True
+        return super().dismiss(result)
+
+
+class LiveScreen(Leaving[Any]):
     """Status bar above, keys below, ``body`` between."""
 
     def __init__(self) -> None:
@@ -56,7 +69,7 @@ class Pane(Vertical):
         """The pane came into sight: focus what the keys should go to."""
 
 
-class Dialog(ModalScreen[T]):
+class Dialog(Leaving[T], ModalScreen[T]):
     """A question or a page over what was on the screen; help and jump work here as everywhere."""
 
     BINDINGS: ClassVar[list[BindingType]] = [keys.HELP, keys.JUMP]

@@ -24,6 +24,7 @@ from azr_tui.widgets.plain import Plain
 _FIXED = (("severity", 10), ("action", 8), ("hits", 6), ("over steps", 10), ("last", 5), ("false", 5))
 _NARROWEST, _WIDEST = 20, 36
 _EACH = 2  # the blanks beside a column
+_LEAST_WHY = 16
 _STALE = 200
 """Samples after whose number the counts are read again."""
 
@@ -53,6 +54,7 @@ class PoliciesPane(Pane):
 
     def on_mount(self) -> None:
         self._filter.display = False
+        self._head.put(Text("reading the policy …", style="dim"))
 
     def on_resize(self, event: events.Resize) -> None:
         if event.size.width != self._width:
@@ -63,7 +65,8 @@ class PoliciesPane(Pane):
             self._table.add_column(Text("rule"), width=name_width)
             for name, width in _FIXED:
                 self._table.add_column(Text(name), width=width)
-            self._table.add_column(Text("why"), width=max(0, self._width - rest - name_width - _EACH))
+            if (left := self._width - rest - name_width - _EACH) >= _LEAST_WHY:
+                self._table.add_column(Text("why"), width=left)
             self._fill()
 
     def enter(self) -> None:
@@ -151,7 +154,7 @@ class PoliciesPane(Pane):
         self._rows = listed(self._answer.rules, self._filter.value, self._shown, self._order)
         self._table.clear()
         for rule in self._rows:
-            self._table.add_row(*_cells(rule), key=rule.name)
+            self._table.add_row(*_cells(rule)[: len(self._table.columns)], key=rule.name)
         names = [rule.name for rule in self._rows]
         if here is not None and here.name in names:
             self._table.move_cursor(row=names.index(here.name))
