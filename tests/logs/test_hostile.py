@@ -6,6 +6,8 @@ import io
 import json
 import os
 import pickle
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -208,3 +210,60 @@ def test_only_files_with_a_logs_name_are_taken_from_a_folder(tmp_path: Path) -> 
     ):
         (tmp_path / name).touch()
     assert [Path(str(path)).name[0] for path in files(tmp_path)] == ["a", "b", "c", "d", "e", "f"]
+
+
+# -- the process that unpacks ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("act", "error"),
+    [
+        ("open('/etc/passwd')", "Too many open files"),
+        ("__import__('socket').socket()", "Too many open files"),
+        ("__import__('subprocess').run(['true'])", "Too many open files"),
+        ("os.write(3, b'x')", "File too large"),
+        ("bytearray(3 << 30)", "MemoryError"),
+    ],
+)
+def test_the_process_that_unpacks_can_open_write_and_hold_nothing(tmp_path: Path, act: str, error: str) -> None:
+    code = f"import os, socket, subprocess; from azr_platform.logs.unpack import _confine; _confine(); {act}"
+    descriptor = os.open(tmp_path / "out", os.O_WRONLY | os.O_CREAT)
+    command = ["bash", "-c", 'exec "$0" -c "$1" 3>"$2"', sys.executable, code, str(tmp_path / "out")]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    os.close(descriptor)
+    assert ended.returncode != 0
+    assert error in ended.stderr
+    assert (tmp_path / "out").read_bytes() == b""
+
+
+@pytest.mark.parametrize(
+    ("code", "why"),
+    [
+        ("import os; os.abort()", "ended early"),
+        ("import sys; sys.stdout.buffer.write(b'r' + b'\\xff' * 40)", "no frame"),
+        ("import sys; sys.stdout.buffer.write(b'x' + bytes(12))", "no frame"),
+        ("import sys; sys.stdout.buffer.write(b'r' + bytes(8) + b'\\x05\\0\\0\\0ab')", "ended early"),
+    ],
+)
+def test_a_process_that_dies_or_lies_is_one_skip(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: str, why: str
+) -> None:
+    monkeypatch.setattr("azr_platform.logs.files._CHILD", (sys.executable, "-c", code))
+    (skip,) = skips(archive(tmp_path / "a.eval", {"samples/a.json": sample("x")}))
+    assert skip.reason is Reason.DAMAGED
+    assert why in skip.why
+
+
+def test_parquet_without_its_library_says_what_to_install(monkeypatch: pytest.MonkeyPatch, samples: Path) -> None:
+    monkeypatch.setattr("azr_platform.logs.files._has_pyarrow", lambda: False)
+    (skip,) = skips(samples / "trl_completions_00001.parquet")
+    assert "azr-platform[logs]" in skip.why
+    assert skip.reason.unread
+
+
+def test_columns_that_hold_no_text_do_not_stand_in_the_way(read: Reader, tmp_path: Path) -> None:
+    when = pa.array([0], pa.timestamp("us", tz="Europe/Berlin"))
+    table = pa.table({"completion": ["x"], "when": when, "picture": [b"\xff" * 99], "reward": [float("nan")]})
+    pq.write_table(table, tmp_path / "f.parquet")
+    _, cases, left_out = read(tmp_path / "f.parquet")
+    assert ([case.trace for case in cases], cases[0].reward, left_out) == (["x"], None, [])

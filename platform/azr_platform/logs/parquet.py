@@ -59,6 +59,7 @@ def _as_text(value: Any) -> str:
 
 
 def _is_worth_reading(of: pa.DataType) -> bool:
-    """Pictures and tensors hold no text."""
+    """Pictures and tensors hold no text, and times none that matters; zones of time would be read from files."""
     types = pa.types
-    return not (types.is_binary(of) or types.is_large_binary(of) or types.is_fixed_size_binary(of))
+    binary = types.is_binary(of) or types.is_large_binary(of) or types.is_fixed_size_binary(of)
+    return not binary and not types.is_temporal(of)

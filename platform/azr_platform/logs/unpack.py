@@ -5,8 +5,8 @@
       rows, skips, the end             <──         frames on standard output (frames.py)
 
 The libraries for these are native code, or hold a whole document at once. So they run here: with a limit of memory and
-of CPU time, without the right to write or open a file, and with nothing of the environment that is a secret. A file
-that is too much for that ends this process, and is one skip in the report.
+of CPU time, unable to open a file or a socket or to write a file, and with nothing of the environment that is a secret.
+A file that is too much for that ends this process, and is one skip in the report.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from __future__ import annotations
 import os
 import resource
 import sys
-from pathlib import Path
 from typing import IO
 
 from azr_platform.logs import archive, document
@@ -70,12 +69,14 @@ def _load_before() -> None:
 
 
 def _confine() -> None:
+    """From here on no file and no socket can be opened, nothing can be written but to what is open, and memory ends."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (CHILD_MEMORY, CHILD_MEMORY))
     resource.setrlimit(resource.RLIMIT_CPU, (CHILD_SECONDS, CHILD_SECONDS))
-    highest = max(int(entry.name) for entry in Path("/proc/self/fd").iterdir())
-    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, highest + 1))
+    next_free = os.open("/", os.O_RDONLY)
+    os.close(next_free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (next_free, next_free))
 
 
 if __name__ == "__main__":
