@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from textual import events
 from textual.pilot import Pilot
 from textual.widgets import Input
 
@@ -342,3 +343,20 @@ async def test_the_next_sample_is_that_of_the_list(full_run: Any, make_app: Make
         await until(pilot, lambda: list(app._notifications), "a word that there is none")
         await pilot.press("left_square_bracket")
         await until(pilot, lambda: screen.number == 506, "back")
+
+
+async def test_letters_that_come_in_one_piece_with_the_slash_steer_nothing(
+    full_run: Any, supervise: Any, make_app: Make, until: Any
+) -> None:
+    """Over a slow line a filter may come at once with the key that opens its line; none of it may act on the run."""
+    supervisor = supervise(full_run[0])
+    app = make_app(full_run[0])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await ready(app, pilot, until, live=True)
+        for burst in (("3", "slash", *"psbrx"), ("slash", *"psbrx")):
+            for key in burst:
+                app.post_message(events.Key(key, "/" if key == "slash" else key))
+            await until(pilot, lambda: isinstance(app.focused, Input), "the line to type in")
+            assert isinstance(app.screen, MainScreen) and app.screen.pane.id == "samples"
+            await pilot.press("escape")
+    assert supervisor.commands == []

@@ -46,7 +46,7 @@ def _one_by_one(until: Any, shown: Any, words: str, *keys: str) -> Callable[[Pil
         await until(pilot, lambda: app.view.snapshot is not None and app.view.steerable, "a live run")
         for key in keys:
             await pilot.press(key)
-            expected = {"5": "Nobody", "enter": "Sample "}.get(key, "")
+            expected = {"5": "wants something unseen", "enter": "Sample "}.get(key, "")
             await until(pilot, lambda: expected in shown(app), expected)  # noqa: B023 awaited here
             for _ in range(10):
                 await pilot.pause(0.05)
@@ -63,6 +63,8 @@ VIEWS: Sequence[tuple[str, tuple[str, ...], str]] = [
     ("metric", ("2", "enter", "left"), "at step"),
     ("samples", ("3",), "following"),
     ("alerts", ("4",), "metrics.length"),
+    ("tasks", ("6",), "induction-42"),
+    ("family", ("6", "enter"), "= this task"),
     ("checkpoints", ("7",), "└ ○ 40"),
     ("policies", ("8", "o"), "program.process"),
     ("log", ("9",), "acknowledge"),
@@ -74,6 +76,10 @@ VIEWS: Sequence[tuple[str, tuple[str, ...], str]] = [
 ONCE: Sequence[tuple[str, tuple[str, ...], tuple[int, int], str, str]] = [
     ("tiny", (), TINY, "dark", "Solve rate"),
     ("tiny-training", ("2",), TINY, "light", "metrics"),
+    ("tiny-tasks", ("6",), TINY, "dark", "induction-42"),
+    ("filter", ("3", "slash", *"ver"), SMALL, "dark", "completes"),
+    ("filtered", ("3", "slash", *"verdict:blocked", "space", *"rule:trace.*", "enter"), LARGE, "dark", "506-506"),
+    ("found", ("3", "slash", *"outsmart", "enter"), LARGE, "light", "506-506"),
     ("rollback", ("b",), SMALL, "dark", "leaves behind"),
     ("undo", ("7", "up", "b", "enter"), SMALL, "dark", "Never to be drawn again"),
     ("stop", ("s",), SMALL, "light", "Stop the run?"),
@@ -128,11 +134,13 @@ def test_it_looks_right_once(
 @pytest.mark.parametrize(
     ("keys", "size", "words"),
     [
-        (("5",), SMALL, "Nobody needs"),
+        (("5",), SMALL, "wants something unseen"),
+        (("5",), LARGE, "wants something unseen"),
+        (("5",), HUGE, "wants something unseen"),
         (("5", "enter"), SMALL, "HELD for a person"),
         (("5", "enter", "F"), SMALL, "A false alarm:"),
     ],
-    ids=["queue", "held", "decide"],
+    ids=["queue", "queue-large", "queue-huge", "held", "decide"],
 )
 def test_what_waits_for_a_person_looks_right(
     full_run: Any,

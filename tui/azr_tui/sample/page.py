@@ -94,7 +94,7 @@ def _alerts(dossier: Dossier) -> list[Line]:
         state = alert.outcome or ("seen" if alert.acknowledged else "open")
         label = wording.severity_label(alert.severity)
         said = f"{label}  {visible_line(alert.rule, 60)}  alert {alert.id}: {visible_line(state, 20)}"
-        lines.append(Line(said, colours=(Span(0, len(label), _severity_style(alert.severity)),)))
+        lines.append(Line(said, colours=(Span(0, len(label), severity_mark(alert.severity)),)))
     return lines
 
 
@@ -149,7 +149,7 @@ def _findings(findings: list[FindingRow], texts: dict[str, str]) -> list[Line]:
     for finding in sorted(findings, key=lambda each: -each.severity):
         label = wording.severity_label(finding.severity)
         head = f"{label}  {visible_line(finding.rule, 60)}"
-        style = _severity_style(finding.severity)
+        style = severity_mark(finding.severity)
         lines.append(Line(head, colours=(Span(0, len(label), style),), name=f"to {_name(finding)}"))
         lines.append(Line(f"{visible_line(finding.why, 600)} (in the {visible_line(finding.part, 20)})", "    "))
         quote = _quoted(finding, texts)
@@ -158,7 +158,8 @@ def _findings(findings: list[FindingRow], texts: dict[str, str]) -> list[Line]:
     return lines
 
 
-def _severity_style(severity: int) -> str:
+def severity_mark(severity: int) -> str:
+    """The style of a severity's word in a document."""
     if severity >= Severity.HIGH:
         return "bad"
     return "number" if severity == Severity.MEDIUM else "name"
@@ -225,7 +226,7 @@ def _explained(lines: list[Line], found: list[tuple[tuple[int, int], FindingRow]
 def _note(finding: FindingRow, at: int, gutter: str) -> Line:
     label = wording.severity_label(finding.severity)
     text = f"└ {label}  {visible_line(finding.rule, 60)}: {visible_line(finding.why, 300)}"
-    colours = (Span(2, 2 + len(label), _severity_style(finding.severity)),)
+    colours = (Span(2, 2 + len(label), severity_mark(finding.severity)),)
     return Line(text, gutter, "dim", colours, note_at=at, name=_name(finding))
 
 

@@ -94,8 +94,12 @@ class PagedPane(Pane, Generic[R]):
         yield from self.below()
 
     def enter(self) -> None:
-        self.listing.focus()
+        self._to_list()
         self.ask()
+
+    def _to_list(self) -> None:
+        """Keys go to the list, from the very next one on: several may come at once over a slow line."""
+        self.screen.set_focus(self.listing)
 
     def show(self, view: View) -> None:
         """Something may have been recorded: read the page in sight again."""
@@ -213,12 +217,12 @@ class PagedPane(Pane, Generic[R]):
 
     def on_filter_line_changed(self, event: FilterLine.Changed) -> None:
         event.stop()
-        self.listing.focus()
+        self._to_list()
         self.narrow(event.text)
 
     def on_filter_line_given_up(self, event: FilterLine.GivenUp) -> None:
         event.stop()
-        self.listing.focus()
+        self._to_list()
 
     def action_open(self) -> None:
         if (row := self.listing.chosen) is not None:

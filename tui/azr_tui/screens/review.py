@@ -18,6 +18,7 @@ from azr_tui.escape import visible, visible_line
 from azr_tui.messages import DecisionWanted, SampleWanted
 from azr_tui.query import Key, Query
 from azr_tui.questions import AskQueue, AskSample, QueueRead, SampleRead, Wanted
+from azr_tui.sample.page import severity_mark
 from azr_tui.screens.paged import PAGE, PagedPane
 from azr_tui.screens.samples import verdict_cell
 from azr_tui.widgets.listing import Column
@@ -171,9 +172,8 @@ def question_lines(detail: SampleDetail) -> list[Line]:
         part = _PARTS.get(finding.part, finding.part)
         label = wording.severity_label(finding.severity)
         rule, why = visible_line(finding.rule, 60), visible_line(finding.why, 300)
-        lines.append(
-            Line(f"{label}  {rule}: {why} (in the {visible_line(part, 20)})", colours=(Span(0, len(label), "bad"),))
-        )
+        said = f"{label}  {rule}: {why} (in the {visible_line(part, 20)})"
+        lines.append(Line(said, colours=(Span(0, len(label), severity_mark(finding.severity)),)))
         lines += _words_of(finding, texts.get(part, ""))
     if not detail.findings:
         lines.append(

@@ -114,7 +114,7 @@ class SampleScreen(LiveScreen):
     def action_find(self) -> None:
         self._find.display = True
         self._find.value = self._sought
-        self._find.focus()
+        self.set_focus(self._find)
 
     def action_copy(self) -> None:
         text = self._plain()

@@ -88,7 +88,11 @@ class TasksPane(PagedPane[TaskRow]):
             self._draw_buffers()
 
     def show(self, view: View) -> None:
-        super().show(view)
+        if self._costly and self.read:
+            self.view = view  # read again when somebody asks: it takes a look at every answer of the run
+            self.draw_head()
+        else:
+            super().show(view)
         self._draw_buffers()
 
     def looked_at(self, row: TaskRow | None) -> None:
@@ -129,6 +133,13 @@ class TasksPane(PagedPane[TaskRow]):
 
     # -- inside ------------------------------------------------------------------------------------------
 
+    @property
+    def _costly(self) -> bool:
+        """Whether the list needs figures of all tasks at once."""
+        wanted = self.wanted
+        ends = (wanted.least_rate, wanted.most_rate, wanted.least_used, wanted.most_used)
+        return wanted.order not in (TaskOrder.NEWEST, TaskOrder.OLDEST) or any(end is not None for end in ends)
+
     def _age_cell(self, row: TaskRow) -> Text:
         step = self.view.snapshot.summary.step if self.view is not None and self.view.snapshot is not None else row.step
         return Text(f"{max(0, step - row.step):,}")
@@ -151,12 +162,12 @@ def buffer_table(snapshot: Snapshot, counts: dict[str, int]) -> Text:
     metrics = snapshot.summary.metrics
     shown = [kind for kind in Kind if f"buffer/{kind.value}" in metrics or counts.get(kind.value)]
     head = f"{'kind':<11}{'buffer':>8}{'recorded':>10}{'valid':>8}{'solved':>8}{'learnable':>11}"
-    text = Text(head, style="bold underline", no_wrap=True, overflow="ellipsis")
+    text = Text(no_wrap=True, overflow="ellipsis").append(head, style="bold underline")
     for kind in shown:
         recorded = counts.get(kind.value, 0)
         buffer = metrics.get(f"buffer/{kind.value}")
         text.append("\n").append(f"{kind.value:<11}", style="bold")
-        text.append(f"{wording.number(buffer):>8}{recorded:>10,}", style="not bold not underline")
+        text.append(f"{wording.number(buffer):>8}{recorded:>10,}")
         for name in ("valid_rate", "solve_rate"):
             text.append(f"{wording.percent(metrics.get(f'{name}/{kind.value}')):>8}")
         text.append(f"{wording.number(metrics.get(f'learnability/{kind.value}')):>11}")

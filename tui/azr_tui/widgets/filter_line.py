@@ -109,7 +109,7 @@ class FilterLine(Vertical):
         self._typed.value = f"{self._text} " if self._text else ""
         self._typed.cursor_position = len(self._typed.value)
         self._explain(self._typed.value)
-        self._typed.focus()
+        self.screen.set_focus(self._typed)  # at once: what follows may not act as keys of the list
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()

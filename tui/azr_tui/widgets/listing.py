@@ -123,7 +123,8 @@ class Listing(Rows, Generic[R]):
 
     def _cells_of(self, row: int) -> list[Text]:
         record = self._records[row]
-        return [_cut(column.cell(record), column, width) for column, width in self._shown]
+        cells = [_cut(column.cell(record), column, width) for column, width in self._shown]
+        return [_without_colours(cell) for cell in cells] if row == self.cursor_row else cells
 
 
 def _label(column: Column) -> Text:
@@ -135,3 +136,12 @@ def _cut(cell: Text, column: Column, width: int) -> Text:
     cell.truncate(width, overflow="ellipsis")
     cell.justify = "right" if column.right else "left"
     return cell
+
+
+def _without_colours(cell: Text) -> Text:
+    """A cell of the row under the cursor, whose colour no other can be read on; what was searched for stays marked."""
+    plain = Text(cell.plain, justify=cell.justify)
+    for span in cell.spans:
+        if "reverse" in str(span.style):
+            plain.stylize(span.style, span.start, span.end)
+    return plain
