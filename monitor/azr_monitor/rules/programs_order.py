@@ -175,7 +175,6 @@ def _address_shown(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     named = any(definition.name in program.syntax.read for definition in program.all(ast.FunctionDef))
     if not (named or program.syntax.has(ast.ClassDef, ast.Lambda, ast.GeneratorExp) or program.calls_any(*_NAMELESS)):
         return
-    parsed = any(text == "0x" or "object at" in text for text, _ in program.strings)
     shown: list[tuple[ast.AST, ast.AST]] = [
         (call, call.args[0]) for call in program.calls("repr", "str", "format", "ascii") if call.args
     ]
@@ -186,6 +185,9 @@ def _address_shown(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     for call in program.all(ast.Call):
         if isinstance(call.func, ast.Attribute) and call.func.attr == "format":
             shown += [(call, given) for given in call.args]
+    if not shown:
+        return
+    parsed = any(text == "0x" or "object at" in text for text, _ in program.strings)
     for place, value in shown:
         if not isinstance(value, ast.Name | ast.Call | ast.Lambda | ast.GeneratorExp):
             continue
