@@ -118,10 +118,10 @@ def test_a_threshold_that_is_changed_is_on_record_with_all_of_its_category(
     with LedgerReader(tmp_path) as reader:
         change = order(Amendment(rule="embedded.harm", thresholds={"medium": 0.85}))
         assert amend(reader, writer, change, policy, 1, 1).ok
-        assert json.loads(reader.policies()[-1].after) == {"low": 0.68, "medium": 0.85, "high": 0.92}
+        assert json.loads(reader.policies()[-1].after) == {"low": 0.6, "medium": 0.85, "high": 0.92}
         further = order(Amendment(rule="embedded.harm", thresholds={"high": 0.99}))
         assert amend(reader, writer, further, policy, 1, 1).ok, "on top of what was changed before"
-        assert json.loads(reader.policies()[-1].after) == {"low": 0.68, "medium": 0.85, "high": 0.99}
+        assert json.loads(reader.policies()[-1].after) == {"low": 0.6, "medium": 0.85, "high": 0.99}
 
 
 def test_the_policy_is_put_on_record_again_only_when_it_is_another(scene: Scene, rule: str) -> None:
