@@ -17,7 +17,6 @@ from typing import NamedTuple
 import msgspec
 
 from azr_platform.ledger.errors import LedgerError
-from azr_platform.ledger.policies import base_on_record, changes, with_changes
 from azr_platform.ledger.reader import LedgerReader
 from azr_platform.ledger.records import MetricSpan, PolicyRow
 from azr_tui.questions import Answer, Question, Sources
@@ -137,6 +136,8 @@ def _config(text: str) -> dict[str, object]:
 
 def _policy(rows: Sequence[PolicyRow]) -> dict[str, object]:
     """A policy's settings by their paths, with the changes in them; empty for a run that put none on record."""
+    from azr_platform.ledger.policies import base_on_record, changes, with_changes  # with every rule of the monitor
+
     try:
         base = base_on_record(rows)
     except ValueError:

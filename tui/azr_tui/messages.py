@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from textual.message import Message
 
-from azr_monitor.catalogue import Entry
-from azr_monitor.policy import Policy
 from azr_monitor.records import Amendment
 from azr_platform.channel.messages import Action, Command, Decision, Outcome, Status
 from azr_platform.ledger.records import AlertRow
 from azr_tui.view import Snapshot
+
+if TYPE_CHECKING:
+    from azr_monitor.catalogue import Entry
+    from azr_monitor.policy import Policy
 
 
 @dataclass

@@ -18,7 +18,6 @@ from typing import Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from azr_monitor.fields import nearest
 from azr_monitor.records import Severity
 from azr_platform.ledger.filters import AlertFilter, AlertState, Judged, SampleFilter, TaskFilter, TaskOrder
 from azr_platform.records import Kind, Role
@@ -73,6 +72,8 @@ def _chosen(value: str, names: Sequence[str]) -> str:
         return low
     begun = [name for name in names if name.startswith(low)]
     if len(begun) != 1:
+        from azr_monitor.fields import nearest
+
         raise Unreadable(f"{value!r} is not one of {', '.join(names)}{nearest(low, names)}")
     return begun[0]
 
@@ -195,6 +196,8 @@ def parsed(text: str, nothing: F, keys: Sequence[Key]) -> Query[F]:
         if name is None:
             words.append(term[0])
         elif (key := by_name.get(name.lower())) is None:
+            from azr_monitor.fields import nearest
+
             problems.append(f"{name}: is no key{nearest(name.lower(), tuple(by_name))}; there are {', '.join(by_name)}")
         else:
             try:

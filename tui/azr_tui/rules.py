@@ -1,6 +1,7 @@
 """What the policies pane knows: every rule in force or off, what it has found over time, and what people made of that.
 
-Rules' names and reasons may come from a user's own files: they are made visible like any text.
+Rules' names and reasons may come from a user's own files: they are made visible like any text. The monitor's rules are
+imported with the first question, in the thread that answers it: the dashboard is on screen without them.
 """
 
 from __future__ import annotations
@@ -8,15 +9,16 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from azr_monitor.catalogue import Entry, entries
-from azr_monitor.policy import Policy, PolicyError, load_policy
 from azr_monitor.records import Action, Severity
-from azr_platform.ledger.policies import base_on_record, changes, with_changes
 from azr_platform.ledger.reader import LedgerReader
 from azr_platform.ledger.records import PolicyRow, RuleHits
 from azr_tui.questions import Answer, Question, Sources
+
+if TYPE_CHECKING:
+    from azr_monitor.catalogue import Entry
+    from azr_monitor.policy import Policy
 
 ORDERS = ("name", "hits", "last", "severity", "false alarms")
 SHOWN = ("all", "fired", "changed")
@@ -77,6 +79,10 @@ class AskPolicy(Question):
     bins: int = 16
 
     def read(self, sources: Sources) -> PolicyRead:
+        from azr_monitor.catalogue import entries
+        from azr_monitor.policy import PolicyError
+        from azr_platform.ledger.policies import changes
+
         reader = sources.reader
         rows = reader.policies()
         policy, note = _policy(reader, rows)
@@ -93,6 +99,9 @@ class AskPolicy(Question):
 
 def _policy(reader: LedgerReader, rows: Sequence[PolicyRow]) -> tuple[Policy | None, str]:
     """The policy in force from now on, and what is to be said of it."""
+    from azr_monitor.policy import PolicyError, load_policy
+    from azr_platform.ledger.policies import base_on_record, changes, with_changes
+
     note = ""
     try:
         base = base_on_record(rows)

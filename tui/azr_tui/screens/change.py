@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -11,14 +11,15 @@ from textual.containers import Vertical
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from azr_monitor.amend import change_of
-from azr_monitor.catalogue import Entry
-from azr_monitor.policy import Policy, PolicyError
 from azr_monitor.records import Action, Amendment
 from azr_tui import keys
 from azr_tui.escape import visible_line
 from azr_tui.screens.live import Dialog
 from azr_tui.widgets.field import Field
+
+if TYPE_CHECKING:
+    from azr_monitor.catalogue import Entry
+    from azr_monitor.policy import Policy
 
 
 class ChangeScreen(Dialog[Amendment | None]):
@@ -80,6 +81,9 @@ class ChangeScreen(Dialog[Amendment | None]):
         self.dismiss(None)
 
     def _choose(self, amendment: Amendment) -> None:
+        from azr_monitor.amend import change_of
+        from azr_monitor.policy import PolicyError
+
         try:
             change_of(self._policy, amendment)
         except PolicyError as error:
