@@ -316,6 +316,14 @@ def test_help_imports_nothing_heavy() -> None:
     assert not HEAVY & set(loaded)
 
 
+def test_the_dashboard_is_on_screen_without_the_rules_it_may_be_asked_about() -> None:
+    ran = _run("-c", "import sys, azr_tui.app; print(*sys.modules)")
+    assert ran.returncode == 0, ran.stderr
+    loaded = set(ran.stdout.split())
+    assert {"azr_tui.screens.policies", "azr_monitor.records"} <= loaded
+    assert not loaded & {*HEAVY - {"textual"}, "azr_monitor.policy", "azr_monitor.rules", "azr_monitor.amend", "yaml"}
+
+
 def _commands() -> dict[str, set[str]]:
     """Every command of the console script, by its words, with its long options."""
     from typer.main import get_command
