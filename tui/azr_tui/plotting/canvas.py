@@ -6,6 +6,10 @@ from rich.text import Text
 
 _BRAILLE = 0x2800
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
+_UPRIGHTS = [
+    [[sum(dots[side] for dots in _DOTS[start:end]) for end in range(5)] for start in range(4)] for side in range(2)
+]
+"""By side, first dot and the one after the last: a vertical line within a cell."""
 CURSOR = "│"
 
 
@@ -24,11 +28,18 @@ class Canvas:
             self._bits[y // 4][x // 2] |= _DOTS[y % 4][x % 2]
             self._styles[y // 4][x // 2] = style
 
-    def upright(self, x: int, top: int, bottom: int, style: str, every: int = 1) -> None:
-        """A vertical line, both ends included; ``every`` leaves dots out between."""
-        for y in range(max(0, top), min(self.down - 1, bottom) + 1):
-            if (x + y) % every == 0:
-                self.dot(x, y, style)
+    def upright(self, x: int, top: int, bottom: int, style: str) -> None:
+        """A vertical line, both ends included."""
+        top, bottom = max(0, top), min(self.down - 1, bottom)
+        if not 0 <= x < self.across:
+            return
+        column, side = divmod(x, 2)
+        for row in range(top // 4, bottom // 4 + 1):
+            # The first dot in this cell and the one after the last.
+            start, end = max(0, top - row * 4), min(4, bottom - row * 4 + 1)
+            if start < end:
+                self._bits[row][column] |= _UPRIGHTS[side][start][end]
+                self._styles[row][column] = style
 
     def line(self, x: int, y: int, to_x: int, to_y: int, style: str) -> None:
         """A straight line, both ends included."""

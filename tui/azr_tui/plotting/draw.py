@@ -292,6 +292,8 @@ def _columns(
     """For each column of dots that has values the row of dots of what ``merge`` makes of them: ``min`` of a span's
     lows, ``max`` of its highs, ``fmean`` of its means."""
     told = (series.lows if merge is min else series.highs if merge is max else ()) or series.values
+    if told and max(-(series.low or 0.0), series.high or 0.0) > _FURTHEST:
+        told = [_held(value) for value in told]
     found: dict[int, int] = {}
     width = last - first
     place = bisect_left(series.steps, first)
@@ -301,7 +303,7 @@ def _columns(
         # The steps that fall into the same column: up to half a column's width further.
         until = first + (column + 0.5) / max(1, canvas.across - 1) * width
         stop = max(place + 1, bisect_right(series.steps, until, place, end))
-        values = [_held(value) for value in told[place:stop] if scale.shows(value)]
+        values = [value for value in told[place:stop] if value > 0] if scale.log else told[place:stop]
         if values:
             found[column] = round((1 - scale.share(scale.place(merge(values)))) * (canvas.down - 1))
         place = stop
@@ -342,7 +344,8 @@ def _band(canvas: Canvas, curve: Curve, scale: _Scale, first: int, last: int) ->
             canvas.dot(column, top, style)
             canvas.dot(column, bottom, style)
             if column % 8 == 0:
-                canvas.upright(column, top, bottom, style, every=4)
+                for row in range(top + -(column + top) % 4, bottom, 4):
+                    canvas.dot(column, row, style)
 
 
 def _along(rows: dict[int, int], column: int) -> int | None:
