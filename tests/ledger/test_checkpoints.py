@@ -90,3 +90,13 @@ def test_only_what_could_be_drawn_again_is_a_suspect(reader: LedgerReader) -> No
     words = [one.word for one in reader.undone(5).suspects]
     assert len(words) == 2 and words[0].startswith("sample:") and words[1] == "rule:trace.y"
     assert reader.undone(99).suspects == []
+
+
+def test_a_suspect_comes_first_where_there_is_anything_of_it_to_draw(reader: LedgerReader) -> None:
+    rows = [row for row in reader.samples() if (detail := reader.sample(row.id)) and (row.task or detail.program)]
+    bare = [row for row in reader.samples() if row.id not in {each.id for each in rows}]
+    assert rows and bare
+    for row in rows:
+        assert [one.word for one in reader.undone(5, row.id).suspects].index(f"sample:{row.id}") == 0
+    for row in bare:
+        assert reader.undone(5, row.id).suspects == reader.undone(5).suspects

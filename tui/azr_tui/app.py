@@ -339,7 +339,7 @@ class AzrApp(DressedApp):
             if choice is not None:
                 self._give(Command(action=Action.ROLLBACK, who=steer.me(), **choice._asdict()))
 
-        self.push_screen(RollbackScreen(snapshot, self._clock(), before=step, at=at), chosen)
+        self.push_screen(RollbackScreen(snapshot, self._clock(), before=step, at=at, suspect=number), chosen)
 
     def action_worst(self) -> None:
         self._feed.ask(AskWorst(), self.post_message)

@@ -349,9 +349,10 @@ class AskUndone(Question):
     """What a return to a step of the present line leaves behind, and what might be put into quarantine."""
 
     step: int
+    suspect: int | None = None
 
     def read(self, sources: Sources) -> UndoneRead:
-        return UndoneRead(self, sources.reader.undone(self.step))
+        return UndoneRead(self, sources.reader.undone(self.step, self.suspect))
 
 
 @dataclass

@@ -19,7 +19,7 @@ from azr_tui.screens.page import PageScreen
 from azr_tui.view import View
 from azr_tui.widgets.plain import Plain
 
-_COLUMNS = (("tree", 20), ("age", 4), ("solved", 6), ("reward", 6), ("entropy", 7), ("alerts", 6), ("blocked", 7))
+_COLUMNS = (("tree", 17), ("age", 4), ("solved", 6), ("reward", 6), ("entropy", 7), ("alerts", 9), ("blocked", 7))
 _LAST = ("disk", 7)
 
 
@@ -140,12 +140,21 @@ def details(row: TreeRow, now: float) -> list[str]:
     return lines
 
 
+def _short(count: int) -> str:
+    """At most four signs: 9,999 at most as they are, thousands beyond."""
+    return str(count) if count < 10_000 else f"{count / 1000:.0f}k"
+
+
 def _cells(row: TreeRow, now: float) -> list[Text]:
     facts = row.checkpoint
     style = "bold" if facts is None and row.on_line else "" if row.on_line else "dim"
     held = row.branch.held if facts is None else facts.held
     share = held.blocked_share
-    alerts = Text(f"{held.alerts_open}/{held.alerts}", style="bold" if held.alerts_open else "dim", justify="right")
+    alerts = Text(
+        f"{_short(held.alerts_open)}/{_short(held.alerts)}",
+        style="bold" if held.alerts_open else "dim",
+        justify="right",
+    )
     ends = [alerts if held.alerts else Text("-", "dim", justify="right"), Text(wording.percent(share), justify="right")]
     tree = Text(label(row), style=style, no_wrap=True, overflow="ellipsis")
     if facts is None:

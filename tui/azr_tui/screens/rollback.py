@@ -23,20 +23,29 @@ from azr_tui.view import Snapshot, undone
 class RollbackScreen(Dialog[Undone | None]):
     """Dismisses with what the chosen return would undo, or None.
 
-    ``before``: a step to be undone, so that the newest checkpoint before it is proposed; ``at``: that of the checkpoint
-    to propose.
+    ``before``: a step to be undone, so that the newest checkpoint before it is proposed, or else the oldest; ``at``:
+    that of the checkpoint to propose; ``suspect``: a sample by its number, which should not be drawn again.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.DIALOG]
 
-    def __init__(self, snapshot: Snapshot, now: float, before: int | None = None, at: int | None = None) -> None:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        now: float,
+        *,
+        before: int | None = None,
+        at: int | None = None,
+        suspect: int | None = None,
+    ) -> None:
         super().__init__()
+        self._suspect = suspect
         self._removed = snapshot.summary.checkpoints_removed
         self._steps = list(dict.fromkeys(row.step for row in reversed(snapshot.checkpoints)))
         times = {row.step: row.time for row in snapshot.checkpoints}
         self._options = [Option(_line(snapshot, step, wording.age(times[step], now))) for step in self._steps]
-        first = next((place for place, step in enumerate(self._steps) if before is None or step < before), 0)
-        self._first = self._steps.index(at) if at in self._steps else first
+        first = next((place for place, step in enumerate(self._steps) if before is None or step < before), -1)
+        self._first = self._steps.index(at) if at in self._steps else first % max(1, len(self._steps))
         self._known: dict[int, Undone] = {}
         self._chosen: int | None = None
         self._preview = Static("", id="preview", markup=False)
@@ -62,7 +71,7 @@ class RollbackScreen(Dialog[Undone | None]):
         event.stop()
         step = self._steps[event.option_index]
         if step not in self._known:
-            self.post_message(Wanted(AskUndone(step), self.post_message))
+            self.post_message(Wanted(AskUndone(step, self._suspect), self.post_message))
         self._draw(step)
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
@@ -111,4 +120,9 @@ def _buffers(found: Undone) -> str:
 def _line(snapshot: Snapshot, step: int, age: str) -> Text:
     left, alerts = undone(snapshot, step)
     text = Text(f"step {step:<6} {age:>4} ago   ")
-    return text.append(f"leaves behind {wording.count(left, 'step')}, {wording.count(alerts, 'alert')}", style="dim")
+    # Only the newest alerts are on hand; what is said of a checkpoint under the cursor counts all of them.
+    cut = bool(snapshot.alerts) and snapshot.alerts[-1].id > 1 and snapshot.alerts[-1].step > step
+    more = " and more" if cut else ""
+    return text.append(
+        f"leaves behind {wording.count(left, 'step')}, {wording.count(alerts, 'alert')}{more}", style="dim"
+    )

@@ -65,7 +65,7 @@ class Suspects(OptionList):
 class UndoScreen(Dialog[Choice | None]):
     """Dismisses with the choice, or None. The supervisor looks at it again: it alone knows what is on record.
 
-    ``suspect``: a sample by its number, ticked from the beginning.
+    ``suspect``: a sample by its number, ticked from the beginning where it is among those that could be drawn again.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.DIALOG]
@@ -74,10 +74,7 @@ class UndoScreen(Dialog[Choice | None]):
         super().__init__()
         self._undone = undone
         ticked = f"sample:{suspect}" if suspect is not None else ""
-        self._all = [one for one in undone.suspects if one.word != ticked]
-        if ticked:
-            known = next((one for one in undone.suspects if one.word == ticked), None)
-            self._all.insert(0, known or Suspect(ticked, 0, 1, "the sample that you came from"))
+        self._all = undone.suspects
         self._suspects = Suspects(self._all, ticked)
         self._exclude = _field("exclude", "also: task:ID sample:NUMBER rule:ID")
         self._seed = _field("seed", "seed of the new branch (empty: the same)")

@@ -103,8 +103,9 @@ class CheckpointReads(TotalReads):
             found.append(BranchFacts(row, row.id in line, last, done, held, who, why, seed, barred))
         return found
 
-    def undone(self, step: int) -> Undone:
-        """What a return to a step of the present line would leave behind, and who might be to blame."""
+    def undone(self, step: int, suspect: int | None = None) -> Undone:
+        """What a return to a step of the present line would leave behind, and who might be to blame: first of all the
+        ``suspect``, a sample, if there is anything of it that could be drawn again."""
         with self.one_moment():
             line = self.lineage()
             held = self._tallies().held(*((branch, step, last) for branch, last in line))
@@ -132,7 +133,7 @@ class CheckpointReads(TotalReads):
                 checkpoints,
                 seconds,
                 self._buffers(step, now),
-                self._suspects(line, step),
+                self._suspects(line, step, suspect),
             )
 
     # -- inside ------------------------------------------------------------------------------------------
@@ -155,11 +156,11 @@ class CheckpointReads(TotalReads):
             for name in names
         }
 
-    def _suspects(self, line: Sequence[tuple[int, int]], step: int) -> list[Suspect]:
+    def _suspects(self, line: Sequence[tuple[int, int]], step: int, first: int | None) -> list[Suspect]:
         """Rules and samples that alerts since then speak of, and their tasks, worst first. Only those with a task or a
         program: there is nothing else that could be drawn again."""
         alerted = self._worst_alerted(line, step)
-        numbers = json.dumps([number for number, *_ in alerted])
+        numbers = json.dumps([number for number in (first, *(number for number, *_ in alerted)) if number is not None])
         among = "IN (SELECT value FROM json_each(?))"
         query = f"SELECT id, coalesce(task, ''), coalesce(program, '') != '' FROM samples WHERE id {among}"
         drawn = {number: task for number, task, program in self._query(query, numbers) if task or program}
@@ -172,8 +173,12 @@ class CheckpointReads(TotalReads):
                     _count(tasks, f"task:{task}", severity, f"of sample {number}")
         rules: dict[str, Suspect] = {}
         query = f"SELECT rule, max(severity) FROM findings WHERE sample {among} AND severity > 0 GROUP BY rule, sample"
-        for rule, severity in self._query(query, json.dumps(list(drawn))):
+        for rule, severity in self._query(query, json.dumps([number for number, *_ in alerted if number in drawn])):
             _count(rules, f"rule:{rule}", severity, "every sample in which it found something")
+        if first in drawn:
+            own = Suspect(f"sample:{first}", 0, 1, "the sample that you came from")
+            own = next((one for one in samples if one.word == own.word), own)
+            samples = [own, *(one for one in samples if one is not own)]
         return [*samples[:_SUSPECTS], *_by_count(rules.values()), *_by_count(tasks.values())[:_SUSPECTS]]
 
     def _worst_alerted(self, line: Sequence[tuple[int, int]], step: int) -> list[tuple[int, int, str, str]]:
