@@ -68,6 +68,9 @@ def test_what_ends_is_left_alone(program: str) -> None:
         "def f(n):\n    x = 3\n    while x:\n        x = x ** x ** x * x\n    return x",
         "def f(n):\n    q = [0]\n    for i in q:\n        q.extend(q)\n    return q",
         "def f(n):\n    return " + "(" * 60 + "n" + " + 1)" * 60,
+        "def f(n):\n    x = [0]\n    for _ in range(40):\n        y = []\n        y.append(x)\n        y.append(x)\n"
+        "        x = y\n    return len([x])",
+        "def f(n):\n    x = [1]\n    x.append(x)\n    x.append(x)\n    return [x] * 3",
         "def f(n):\n    d = {}\n    while True:\n        d[str(d)] = d\n    return d",
     ],
 )

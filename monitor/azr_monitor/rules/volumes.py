@@ -56,15 +56,23 @@ def _runs(value: range) -> bool:
     return (value.stop > value.start) is (value.step > 0) and value.stop != value.start
 
 
-def cells(value: Any) -> float:
-    """How many plain values a value holds, counted as often as it holds them."""
+def cells(value: Any, seen: dict[int, float] | None = None) -> float:
+    """How many plain values a value holds, counted as often as it holds them.
+
+    ``seen`` are the short sequences counted so far: each is gone through once, however often it is held, so that what
+    holds itself twice over and over costs no more than what it is made of.
+    """
     match value:
         case Many():
             return value.cells
         case str() | bytes():
             return max(1, len(value) // 8)
         case list() | tuple() if len(value) <= 4:
-            return sum(cells(item) for item in value)
+            seen = {} if seen is None else seen
+            if id(value) not in seen:
+                seen[id(value)] = 1.0  # as often as it holds itself
+                seen[id(value)] = min(sum(cells(item, seen) for item in value), _MOST)
+            return seen[id(value)]
         case list() | tuple() | dict() | set():
             return max(1, len(value))
         case _:
