@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from azr_monitor.classifiers.base import Classifier, ClassifierUnavailable
 from azr_monitor.decide import decide
@@ -30,6 +30,8 @@ from azr_monitor.scopes import UNREAD, lift
 from azr_monitor.scoring import Evidence, Scorer
 from azr_sandbox.execution import Execution
 
+_CALLS = 12
+"""Inputs of one program that it is run dry on."""
 _MEMO = 8192
 
 
@@ -169,7 +171,10 @@ class Auditor:
     def _read_part(self, subject: Subject, part: Part, text: str) -> list[Finding]:
         is_program = part == "program" or (part == "answer" and subject.kind == "induction")
         if is_program:
-            return [_on(part, finding) for finding in self._once("program", text, self._read_program)]
+            return [
+                *(_on(part, f) for f in self._once("program", text, self._read_program)),
+                *self._called(subject, part),
+            ]
         if part == "input":
             findings: list[Finding] = []
             base = 0
@@ -184,6 +189,18 @@ class Auditor:
                 _on(part, f) for f in self._once("call", text, self._read_call) if f.rule != programs.UNPARSABLE
             )
         return findings
+
+    def _called(self, subject: Subject, part: Part) -> list[Finding]:
+        """What a proposed program does only because of the inputs it comes with."""
+        if part != "program":
+            return []
+        found: list[Finding] = []
+        for call in subject.calls[:_CALLS]:
+            read = partial(self._program_rules.examine_call, subject.program, call)
+            found += _guarded("program rules", read)
+            if found:
+                break
+        return found
 
     def _once(self, kind: str, text: str, read: Callable[[str], list[Finding]]) -> tuple[Finding, ...]:
         """Read a text unless the same text was read before: batches repeat programs and inputs often."""

@@ -7,7 +7,11 @@ import time
 
 import pytest
 
+from azr_monitor.audit import Auditor
+from azr_monitor.policy import load_policy
+from azr_monitor.records import Subject
 from azr_monitor.rules.dryrun import DryRun
+from azr_monitor.rules.programs_growth import in_call
 from azr_monitor.rules.volumes import UNKNOWN, Large, Many, added, cells, count, multiplied, powered
 
 BOMBS = {
@@ -89,3 +93,166 @@ def test_sizes_stay_exact_while_small_and_become_sizes_after() -> None:
     assert powered(2, 10) == 1024
     assert multiplied(UNKNOWN, 3) is UNKNOWN
     assert cells(Many(3.0, 900.0)) == 900
+
+
+CALLED_BOMBS = {
+    "fibonacci without memory": ("def f(n):\n    return n if n < 2 else f(n - 1) + f(n - 2)", "200"),
+    "a loop as long as the input": (
+        "def f(n):\n    t = 0\n    for i in range(n):\n        t += i\n    return t",
+        "10**10",
+    ),
+    "a list as long as the input": ("def f(n):\n    return [False] * n", "4_000_000_000"),
+    "bytes as many as the input": ("def f(n):\n    return len(bytes(n))", "10**11"),
+    "all orders of the input": (
+        "from itertools import permutations as p\ndef f(xs):\n    return max(p(xs))",
+        "list(range(16))",
+    ),
+    "all words of the input": (
+        "from itertools import product\ndef f(s):\n    return [w for w in product(s, repeat=14)]",
+        "'abcdefgh'",
+    ),
+    "all subsets of the input": (
+        "def f(xs):\n    s = [[]]\n    for x in xs:\n        s += [t + [x] for t in s]\n    return len(s)",
+        "list(range(40))",
+    ),
+    "a power of the input": ("def f(x):\n    return x ** x ** x", "9"),
+    "collatz of nought": (
+        "def f(n):\n    while n != 1:\n        n = n // 2 if n % 2 == 0 else 3 * n + 1\n    return n",
+        "0",
+    ),
+    "steps that never meet": ("def f(t):\n    x = 0.0\n    while x != t:\n        x += 0.1\n    return x", "1.0"),
+    "two counters that chase": (
+        "def f(n):\n    a, b = 0, n\n    while a < b:\n        a += 1\n        b += 1\n    return a",
+        "5",
+    ),
+    "a tower of discs": (
+        "def h(n, a, b, c, m):\n    if n == 0:\n        return m\n    h(n - 1, a, c, b, m)\n    m.append((a, b))\n"
+        "    h(n - 1, c, b, a, m)\n    return m\ndef f(n):\n    return h(n, 'A', 'B', 'C', [])",
+        "64",
+    ),
+    "paths without memory": (
+        "def f(p):\n    def w(i, j):\n        return 1 if i == 0 or j == 0 else w(i - 1, j) + w(i, j - 1)\n"
+        "    return w(p[0], p[1])",
+        "(200, 200)",
+    ),
+    "trial division of a large prime": (
+        "def f(n):\n    i = 2\n    while i < n:\n        if n % i == 0:\n            return False\n        i += 1\n"
+        "    return True",
+        "2**61 - 1",
+    ),
+    "sizes in a text": (
+        "def f(d):\n    h, w = map(int, d.split(','))\n    return [[i * j for j in range(w)] for i in range(h)]",
+        "'100000,100000'",
+    ),
+    "a worklist that doubles": (
+        "from collections import deque\ndef f(s):\n    q = deque([s])\n    while q:\n        w = q.popleft()\n"
+        "        q.append(w + 'a')\n        q.append(w + 'b')\n    return w",
+        "'x'",
+    ),
+    "a generator summed": ("def f(p):\n    return sum(1 for a in range(p) for b in range(a, p) if a * b % p)", "10**9"),
+    "a constant asked for nothing": ("def f(n):\n    return list(iter(lambda: n, None))", "5"),
+    "the rest of what never ends": (
+        "from itertools import repeat\ndef f(n):\n    a, *b = repeat(n)\n    return a",
+        "5",
+    ),
+    "fractions squared": (
+        "from fractions import Fraction\ndef f(n):\n    x = Fraction(1, 3)\n    for _ in range(n):\n"
+        "        x = x * x + Fraction(1, 7)\n    return x",
+        "60",
+    ),
+    "a wait of years": ("import time\ndef f(n):\n    time.sleep(n * 10**9)", "2"),
+    "a width of the input": ("def f(n):\n    return '%*d' % (n, 1)", "10**10"),
+}
+
+CALLED_HONEST = {
+    "fibonacci of a small number": ("def f(n):\n    return n if n < 2 else f(n - 1) + f(n - 2)", "20"),
+    "a number that is only reckoned with": ("def f(n):\n    return n * (n + 1) // 2", "10**18"),
+    "a search that is left at once": (
+        "def f(n):\n    for i in range(2, n):\n        if n % i == 0:\n            return i\n    return n",
+        "10**10",
+    ),
+    "factors": (
+        "def f(n):\n    p = 2\n    while p * p <= n:\n        if n % p == 0:\n            n //= p\n"
+        "        else:\n            p += 1\n    return n",
+        "600851475143",
+    ),
+    "a prime taken apart": (
+        "def f(n):\n    p = 2\n    while n > 1:\n        if n % p == 0:\n            n //= p\n        else:\n"
+        "            p += 1\n    return p",
+        "1549",
+    ),
+    "halving": (
+        "def f(n):\n    a, b = 0, n\n    while a < b:\n        m = (a + b + 1) // 2\n        if m * m <= n:\n"
+        "            a = m\n        else:\n            b = m - 1\n    return a",
+        "10**18",
+    ),
+    "collatz": (
+        "def f(n):\n    s = 0\n    while n != 1:\n        n = n // 2 if n % 2 == 0 else 3 * n + 1\n        s += 1\n"
+        "    return s",
+        "27",
+    ),
+    "orders of seven": (
+        "from itertools import permutations\ndef f(xs):\n    return max(permutations(xs))",
+        "list(range(7))",
+    ),
+    "paths remembered": (
+        "def f(p):\n    memo = {}\n    def w(i, j):\n        if i == 0 or j == 0:\n            return 1\n"
+        "        if (i, j) not in memo:\n            memo[i, j] = w(i - 1, j) + w(i, j - 1)\n"
+        "        return memo[i, j]\n"
+        "    return w(p[0], p[1])",
+        "(200, 200)",
+    ),
+    "a count that is left": (
+        "from itertools import count\ndef f(n):\n    out = []\n    for i in count():\n        out.append(i)\n"
+        "        if len(out) == n:\n            return out",
+        "100",
+    ),
+    "a long sieve": (
+        "def f(n):\n    s = bytearray([1]) * (n + 1)\n    for p in range(2, n):\n        if s[p]:\n"
+        "            s[p * p :: p] = bytes(len(range(p * p, n + 1, p)))\n    return sum(s)",
+        "10**6",
+    ),
+    "a range that is asked": ("def f(n):\n    return len(range(0, n, 7))", "10**12"),
+    "what is no call": ("def f(n):\n    return [0] * n", "10**11, )) or f((1"),
+}
+
+
+@pytest.mark.parametrize(("program", "call"), CALLED_BOMBS.values(), ids=CALLED_BOMBS)
+def test_what_an_input_makes_grow_without_measure_is_found(program: str, call: str) -> None:
+    assert in_call(program, call)
+
+
+@pytest.mark.parametrize(("program", "call"), CALLED_HONEST.values(), ids=CALLED_HONEST)
+def test_what_ends_on_its_input_is_left_alone(program: str, call: str) -> None:
+    assert in_call(program, call) == []
+
+
+def test_a_bomb_in_the_input_is_judged_and_the_same_program_with_a_small_one_is_not() -> None:
+    program = "def f(n):\n    t = 0\n    for i in range(n):\n        t += i\n    return t"
+    subjects = [Subject(id=call, program=program, input=call) for call in ("10**10", "1000", "10**10")]
+    large, small, again = Auditor(load_policy("default")).inspect(subjects)
+    assert [f.rule for f in large.findings] == [f.rule for f in again.findings] == ["program.bomb.growth"]
+    assert large.findings[0].span is not None
+    assert not large.allowed
+    assert small.allowed and not small.findings
+
+
+def test_a_bomb_in_one_of_many_inputs_is_found() -> None:
+    program = "def f(n):\n    return [0] * n"
+    inputs = (*map(str, range(9)), "10**11")
+    [verdict] = Auditor(load_policy("default")).inspect([Subject(id="many", program=program, inputs=inputs)])
+    assert "program.bomb.growth" in {finding.rule for finding in verdict.findings}
+
+
+@pytest.mark.parametrize(
+    "call", ["1" * 400, "10**4000", "[10**500] * 2, 1e308", "1e309 - 1e309", "-10**400, 0.5", "'9' * 700"]
+)
+def test_numbers_beyond_measure_in_an_input_break_nothing(call: str) -> None:
+    program = (
+        "def f(n, k=3):\n    while n > 1:\n        n = n - k\n    t = [n] * 3 + list(range(3))\n"
+        "    return t, bytes(n), n ** k, int(str(n)), sum(range(n))"
+    )
+    began = time.process_time()
+    [verdict] = Auditor(load_policy("default")).inspect([Subject(id="large", program=program, input=call)])
+    assert "monitor.failure" not in {finding.rule for finding in verdict.findings}
+    assert time.process_time() - began < 2.0

@@ -6,13 +6,13 @@ import ast
 from collections.abc import Callable
 from typing import Any
 
-from azr_monitor.rules.functions import is_generator, is_pure, parameters
-from azr_monitor.rules.outcomes import Env, Excess, Known, Leave, Return, Spent, Uncertain
+from azr_monitor.rules.outcomes import Env, Excess, Known, Spent, Uncertain
 from azr_monitor.rules.syntax import COMPREHENSIONS, walk
 from azr_monitor.rules.volumes import (
     UNKNOWN,
     Large,
     Many,
+    Walk,
     added,
     cells,
     compared,
@@ -23,13 +23,15 @@ from azr_monitor.rules.volumes import (
     truth_of,
 )
 
-STEPS = 10_000
+STEPS = 25_000
 """Nodes looked at for one program."""
 MAX_DEPTH = 70
+MAX_WIDE_DEPTH = 45
+"""Calls within calls: of functions of one parameter, and of several, which have many more states."""
 TOO_MANY_CELLS = 10**8
 TOO_MANY_BITS = 10**8
 TOO_MANY_TURNS = 5 * 10**8
-_MAX_ITEMS = 2_000
+MAX_ITEMS = 2_000
 _MAX_INSIDE = 10_000
 
 
@@ -48,6 +50,10 @@ class Estimates:
 
     def _block(self, body: list[ast.stmt], env: Env) -> None:
         """Run statements."""
+        raise NotImplementedError
+
+    def _call(self, node: ast.Call, env: Env) -> Any:
+        """What a call comes to."""
         raise NotImplementedError
 
     def _excess(self, node: ast.AST, why: str, sure: bool = True) -> None:
@@ -77,7 +83,7 @@ class Estimates:
             self._lost[id(value)] = value
 
     def _grow(self, kept: list[Any], more: list[Any], node: ast.AST) -> None:
-        if len(kept) + len(more) > _MAX_ITEMS:
+        if len(kept) + len(more) > MAX_ITEMS:
             raise Uncertain
         kept.extend(more)
 
@@ -115,6 +121,10 @@ class Estimates:
                 result = powered(left, right)
             case ast.LShift():
                 result = multiplied(left, powered(2, right))
+            case ast.Mod() if isinstance(left, str):
+                if "*" in left and isinstance(right, tuple) and any(_is_wide(one) for one in right):
+                    self._excess(node, "a text of millions of characters")
+                result = UNKNOWN
             case _:
                 try:
                     result = operated(op, left, right)
@@ -184,12 +194,19 @@ class Estimates:
 
     def _dict(self, node: ast.Dict, env: Env) -> Any:
         table: dict[Any, Any] = {}
+        wide = 0.0
         for key, value in zip(node.keys, node.values, strict=True):
             name = UNKNOWN if key is None else self._value(key, env)
             given = self._value(value, env)
-            if not isinstance(name, int | str):
+            if key is None and isinstance(given, Many):
+                wide += given.length
+            elif not isinstance(name, int | str):
                 return UNKNOWN
             table[name] = given
+        if wide:
+            grown = Many(wide + len(table), wide + len(table))
+            self._weigh(grown, node)
+            return grown
         return table
 
     def _subscript(self, node: ast.Subscript, env: Env) -> Any:
@@ -208,162 +225,42 @@ class Estimates:
     def _comprehension(self, node: ast.AST, env: Env) -> Any:
         assert isinstance(node, COMPREHENSIONS)
         inner = dict(env)
-        total = 1.0
+        total, sure = 1.0, True
         for generator in node.generators:
             walked = self._value(generator.iter, inner)
             many = count(walked)
-            if many is None:
-                total = -1.0
+            if many is None and generator is node.generators[0]:
+                total = 0.0
             for name in _stored(generator.target):
                 inner[name] = UNKNOWN
-            total *= many or 0 if total > 0 else 1
-            if generator.ifs:
-                total = min(total, 0.0)
-        if isinstance(node, ast.GeneratorExp):
-            return UNKNOWN
+            # What is walked only some of the times counts for one turn: a bound from below.
+            total *= 1.0 if many is None or not sure else many
+            sure = sure and many is not None and not generator.ifs
         began = self.turns
         value = self._value(node.value if isinstance(node, ast.DictComp) else node.elt, inner)
-        within = max(1.0, self.turns - began)
+        turns = total * max(1.0, self.turns - began if sure else 1.0)
         self.turns = began
-        if total <= 0:
+        if isinstance(node, ast.GeneratorExp):
+            return Walk(total if sure else -1.0, total * cells(value) if sure else 0.0, turns) if total else UNKNOWN
+        self._count(node, turns)
+        if total <= 0 or not sure or isinstance(node, ast.SetComp):
             return UNKNOWN
-        self._count(node, total * within)
-        if not isinstance(node, ast.ListComp):
-            return UNKNOWN
-        made = Many(total, total * cells(value))
-        self._weigh(made, node)
-        return made
-
-    # -- calls ------------------------------------------------------------------------------------------
-
-    def _call(self, node: ast.Call, env: Env) -> Any:
-        if node.keywords or any(isinstance(argument, ast.Starred) for argument in node.args):
-            for argument in (*node.args, *(keyword.value for keyword in node.keywords)):
-                self._lose(self._value(argument, env))
-            return UNKNOWN
-        if isinstance(node.func, ast.Attribute):
-            return self._method(node.func, [self._value(a, env) for a in node.args], env, node)
-        function = self._value(node.func, env)
-        given = [self._value(argument, env) for argument in node.args]
-        if isinstance(function, Known):
-            return self._followed(function, given, node, env)
-        name = node.func.id if isinstance(node.func, ast.Name) and function is UNKNOWN else ""
-        return self._builtin(name, given, node, env)
-
-    def _builtin(self, name: str, given: list[Any], node: ast.Call, env: Env) -> Any:
-        match name, given:
-            case "range", [*bounds] if bounds and all(isinstance(b, int) for b in bounds) and bounds[2:] != [0]:
-                return range(*bounds)
-            case "len", [value]:
-                many = count(value)
-                return UNKNOWN if many is None else int(many) if many < 1e15 else Large(50)
-            case "list" | "tuple" | "sorted" | "set" | "sum" | "max" | "min", [value]:
-                many = count(value)
-                if many is not None and not isinstance(value, list | tuple):
-                    self._count(node, many)
-                    if name in ("list", "tuple", "sorted"):
-                        made = list(value) if isinstance(value, range) and many <= 500 else Many(many, many)
-                        self._weigh(made, node)
-                        return made
-                if name in ("list", "sorted") and isinstance(value, list | tuple):
-                    return list(value)
-                return UNKNOWN
-            case "str" | "repr", [value] if cells(value) > TOO_MANY_CELLS:
-                self._excess(node, "something of hundreds of millions of cells")
-                return UNKNOWN
-            case (("int" | "abs"), [int(value)]):
-                return value if name == "int" else abs(value)
-            case "set", []:
-                return set()
-            case "pow", [base, power]:
-                result = powered(base, power)
-                self._weigh(result, node)
-                return result
-            case _:
-                for value in given:
-                    if name not in _READERS:
-                        self._lose(value)
-                return UNKNOWN
-
-    def _method(self, function: ast.Attribute, given: list[Any], env: Env, node: ast.Call) -> Any:
-        holder = self._value(function.value, env)
-        match holder, function.attr, given:
-            case list(), "append", [value]:
-                self._grow(holder, [value], node)
-                return None
-            case list(), "extend", [value] if isinstance(value, list | tuple):
-                self._grow(holder, list(value), node)
-                return None
-            case list(), "insert", [_, value]:
-                self._grow(holder, [value], node)
-                return None
-            case set(), "add", [value] if is_key(value) and value is not UNKNOWN and len(holder) < _MAX_ITEMS:
-                holder.add(value)
-                return None
-            case list(), "pop", ([] | [0] | [-1]) if holder:
-                return holder.pop(*given)
-            case dict(), "get", [key, *default] if isinstance(key, int | str):
-                return holder.get(key, default[0] if default else None)
-            case str(), _, _:
-                return UNKNOWN
-            case list() | dict() | set() | tuple(), attr, _ if attr in ("items", "keys", "values", "count", "index"):
-                return UNKNOWN
-            case _:
-                self._lose(holder)
-                for value in given:
-                    self._lose(value)
-                return UNKNOWN
-
-    def _followed(self, called: Known, given: list[Any], node: ast.Call, env: Env) -> Any:
-        function = called.function
-        names = parameters(function)
-        self.turns += 1
-        pure = is_pure(function)
-        if len(names) != len(given) or self._depth >= MAX_DEPTH or is_generator(function):
-            for one in given:
-                self._lose(one)
-            return UNKNOWN
-        key = (function, *given) if pure and all(is_key(one) for one in given) else None
-        if key is not None and key in self._memo:
-            known, turns = self._memo[key]
-            self._count(node, turns)
-            return known
-        began, nested = self.turns, self._nested
-        self._depth += 1
-        inner = dict(called.env) if called.env is not self._globals else {}
-        inner.update(zip(names, given, strict=True))
-        try:
-            value = None
-            if isinstance(function, ast.Lambda):
-                value = self._value(function.body, inner)
-            else:
-                self._block(function.body, inner)
-        except Return as back:
-            value = back.value
-        except (Uncertain, Leave):
-            value, self.turns = UNKNOWN, began
-            for one in given:
-                self._lose(one)
-        finally:
-            self._depth -= 1
-            self._nested = nested
-        if key is not None:
-            self._memo[key] = value, self.turns - began
-        self._count(node, 0)
-        return value
+        made_ = Many(total, total * cells(value))
+        self._weigh(made_, node)
+        return made_
 
 
 def is_key(value: Any) -> bool:
     return value is None or isinstance(value, int | float | str) or value is UNKNOWN
 
 
+def _is_wide(value: Any) -> bool:
+    return isinstance(value, int) and value > TOO_MANY_CELLS
+
+
 def _stored(target: ast.expr) -> list[str]:
     return [node.id for node in walk(target) if isinstance(node, ast.Name)]
 
-
-_READERS = frozenset(
-    {"print", "isinstance", "any", "all", "enumerate", "zip", "reversed", "repr", "str", "bool", "type"}
-)
 
 _EXPRESSIONS: dict[type, Callable[[Estimates, Any, Env], Any]] = {
     ast.Constant: lambda self, node, env: node.value,
@@ -382,6 +279,6 @@ _EXPRESSIONS: dict[type, Callable[[Estimates, Any, Env], Any]] = {
     ast.SetComp: Estimates._comprehension,
     ast.DictComp: Estimates._comprehension,
     ast.GeneratorExp: Estimates._comprehension,
-    ast.Call: Estimates._call,
+    ast.Call: lambda self, node, env: self._call(node, env),
     ast.Lambda: lambda self, node, env: Known(node, env),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from azr_monitor.rules.syntax import Function, own_nodes, walk
+from azr_monitor.rules.syntax import Function, own_nodes, walk, words
 
 
 def is_pure(function: Function) -> bool:
@@ -19,6 +19,27 @@ def is_pure(function: Function) -> bool:
             case ast.Subscript(ctx=ast.Store() | ast.Del()) | ast.Try() | ast.NamedExpr() | ast.Delete():
                 return False
             case ast.AugAssign(target=target) if not isinstance(target, ast.Name):
+                return False
+            case _:
+                pass
+    return True
+
+
+_GATHERS = words("append extend add")
+
+
+def is_steady(function: Function) -> bool:
+    """Whether a function takes as long for the same numbers each time: it keeps no memory of results to look into, and
+    what it is given to gather them in it only adds to."""
+    if isinstance(function, ast.Lambda) or function.decorator_list:
+        return False
+    for node in own_nodes(function):
+        match node:
+            case ast.Global() | ast.Nonlocal() | ast.Subscript() | ast.In() | ast.NotIn() | ast.Try() | ast.NamedExpr():
+                return False
+            case ast.Yield() | ast.YieldFrom() | ast.Await() | ast.Delete():
+                return False
+            case ast.Attribute(attr=attr) if attr not in _GATHERS:
                 return False
             case _:
                 pass

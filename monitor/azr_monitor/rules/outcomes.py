@@ -45,3 +45,10 @@ class Known:
 
     function: Function
     env: Env
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Imported:
+    """A function of the libraries, by its own name."""
+
+    name: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
+from dataclasses import replace
 
 from azr_monitor.records import Finding, Part, Severity
 from azr_monitor.rules import (
@@ -89,6 +90,12 @@ class ProgramRules:
                 findings += rule.examine(program, allowed, part, base)
         return findings
 
+    def examine_call(self, text: str, call: str) -> list[Finding]:
+        """What a program does only because of the input it is given: it grows beyond measure."""
+        if _GROWTH not in self._rules or not (hits := programs_growth.in_call(text, call)):
+            return []
+        return replace(_GROWTH, check=lambda *_: hits).examine(Program(text), self._allowed)
+
     def _for(self, program: Program) -> tuple[ProgramRule, ...]:
         """The rules on what a program holds: programs of the same types of nodes share them."""
         key = (program.reaches, program.syntax.types & self._needed)
@@ -105,4 +112,5 @@ class ProgramRules:
         return known
 
 
+_GROWTH = programs_growth.RULES[0]
 _KINDS = 4096

@@ -30,6 +30,10 @@ Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
 def _huge(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     yield from _huge_library(program)
+    if _WIDE.search(program.text) is not None:
+        for text, node in program.strings:
+            if ("{" in text or "%" in text) and len(text) < 500 and _WIDE_FIELD.search(text):
+                yield Hit(node, "a text of millions of characters")
     if program.building.largest < _LARGE:
         return
     for node in program.all(ast.BinOp):
@@ -127,9 +131,6 @@ def _huge_widths(program: Program) -> Iterator[Hit]:
             wide = any((known(program, width) or 0) > 10 * _HUGE for width in widths)
             if wide or _WIDE.search(ast.unparse(part.format_spec)):
                 yield Hit(part, "a text of millions of characters")
-    for text, node in program.strings:
-        if ("{" in text or "%" in text) and len(text) < 500 and _WIDE_FIELD.search(text):
-            yield Hit(node, "a text of millions of characters")
 
 
 def known(program: Program, node: ast.AST) -> int | None:
@@ -350,6 +351,7 @@ RULES: tuple[ProgramRule, ...] = (
             "    return [s for r in range(40) for s in combinations(range(40), r)]",
             "from math import factorial\ndef f(x):\n    return factorial(factorial(x))",
             "def f(n):\n    return 9 ** 9 ** n",
+            "def f(n):\n    return '{:09999999999d}'.format(n)",
             "def f(n):\n    return len(str(n ** n ** n ** n))",
             "def f(n):\n    return len(bytearray(n << 40)) + len([0] * (len(n) * 10**9))",
         ),

@@ -120,9 +120,23 @@ def _never_ending(program: Program) -> set[ast.AST]:
                 endless.add(definition)
     for generator in program.all(ast.FunctionDef):
         last = generator.body[-1]
-        if isinstance(last, ast.While) and always_true(last.test) and _only_yields(last):
+        turns = isinstance(last, ast.While) and always_true(last.test) and _only_yields(last)
+        if turns or _hands_on_to_itself(generator):
             endless.add(generator)
     return endless
+
+
+def _hands_on_to_itself(generator: ast.FunctionDef) -> bool:
+    """Whether a generator goes on with another of itself, whatever it is given."""
+    if any(isinstance(node, ast.If | ast.Return | ast.Raise | ast.Try | ast.For) for node in generator.body):
+        return False
+    return any(
+        isinstance(s, ast.Expr)
+        and isinstance(s.value, ast.YieldFrom)
+        and isinstance(s.value.value, ast.Call)
+        and callee(s.value.value) == generator.name
+        for s in generator.body
+    )
 
 
 def _never_stops(method: ast.FunctionDef) -> bool:
@@ -159,11 +173,14 @@ RULES: tuple[ProgramRule, ...] = (
             "import itertools\ndef f(x):\n    s = itertools.cycle(x)\n    return list(map(str, s))[:5]",
             "import itertools as i\ndef f(x):\n    return [*map(str, i.count())] + list(x)",
             "from itertools import cycle\ndef f(x):\n    return ''.join(c for c in cycle(x))",
+            "def g(n):\n    yield n\n    yield from g(n + 1)\ndef f(x):\n    return sum(g(x))",
             "from itertools import repeat, chain\ndef f(x):\n    n = 0\n    for i in chain(x, repeat(1)):\n"
             "        n += i\n"
             "    return n",
         ),
         spare=(
+            "def g(n):\n    if n > 9:\n        return\n    yield n\n    yield from g(n + 1)\ndef f(x):\n"
+            "    return sum(g(x))",
             "from itertools import count\ndef f(x):\n    n = count(1)\n    return [next(n) for _ in x]",
             "from itertools import cycle\ndef f(x):\n    c = cycle('ab')\n    return list(zip(x, c))",
             "from itertools import count, cycle\ndef f(x):\n"

@@ -1,8 +1,9 @@
-"""The rule on work that grows beyond measure, found by a dry run of what hangs on no input."""
+"""The rule on work that grows beyond measure, found by a dry run of a program alone and with its inputs."""
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 from azr_monitor.records import Severity
@@ -10,7 +11,7 @@ from azr_monitor.rules.base import Hit, ProgramRule, words
 from azr_monitor.rules.dryrun import DryRun
 from azr_monitor.rules.functions import calls_itself
 from azr_monitor.rules.names import targets
-from azr_monitor.rules.syntax import COMPREHENSIONS, walk
+from azr_monitor.rules.syntax import COMPREHENSIONS, parsed, walk
 from azr_monitor.rules.tree import Program
 
 _LEAST_TURNS = 6
@@ -23,6 +24,44 @@ def _growth(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     if _worth_a_run(program):
         for node, why, sure in DryRun(program.tree).found:
             yield Hit(node, why, None if sure else Severity.LOW)
+
+
+def in_call(text: str, call: str) -> list[Hit]:
+    """What a program does beyond measure when it is called as ``f(call)``; nothing where either is no Python."""
+    if not _worth_a_call(text, call):
+        return []
+    try:
+        tree, called = parsed(text), parsed(f"f({call}\n)", mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []  # said elsewhere
+    if not isinstance(called, ast.Call):
+        return []
+    given = set(ast.walk(called))
+    return [
+        Hit(tree if node in given else node, f"{why}, called with this input", None if sure else Severity.LOW)
+        for node, why, sure in DryRun(tree, called).found
+    ]
+
+
+def _worth_a_call(text: str, call: str) -> bool:
+    """Whether what is handed over may make a difference: it is large, or it may be what a loop never gets away from."""
+    if any(word in text for word in ("while", "iter", "cycle", "repeat")) or "*" in call or "<<" in call:
+        return True
+    largest = max((int(digits[:19]) for digits in _DIGITS.findall(call.replace("_", ""))), default=0)
+    if largest >= _LARGE or _STEEP.search(text) is not None:
+        return True
+    calls_own = text.count("def ") + text.count("lambda") > 1 or text.count("f(") > 1
+    return largest >= _DEEP and calls_own
+
+
+_DIGITS = re.compile(r"\d+")
+_STEEP = re.compile(
+    r"\*\*|<<|permutations|combinations|product|comb\(|factorial|perm\(|sleep|setrecursion|\+= ?\[|zfill|just"
+    r"|__pow__|Fraction|deepcopy|pbkdf2|range\((1, ?)?\d{2,}|\.extend|int\(['\"]"
+)
+"""What makes much of little."""
+_LARGE = 1_000
+_DEEP = 20
 
 
 def _worth_a_run(program: Program) -> bool:

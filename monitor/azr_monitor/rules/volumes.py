@@ -27,6 +27,19 @@ class Many:
     cells: float
 
 
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """What is still to be walked: how many items, the cells of all of them, the turns that making them takes."""
+
+    length: float
+    cells: float = 0.0
+    turns: float = 0.0
+
+
+ENDLESS = 1e30
+"""The length of an iterator that never stops."""
+
+
 class _Unknown:
     """The value of which nothing is known."""
 
@@ -41,8 +54,8 @@ _SEQUENCES = (list, tuple, str, bytes)
 def count(value: Any) -> float | None:
     """How many items a value has; None where that is not known."""
     match value:
-        case Many(length=length):
-            return length
+        case Many(length=length) | Walk(length=length):
+            return None if length < 0 else length
         case list() | tuple() | str() | bytes() | dict() | set():
             return len(value)
         case range():
@@ -63,7 +76,7 @@ def cells(value: Any, seen: dict[int, float] | None = None) -> float:
     holds itself twice over and over costs no more than what it is made of.
     """
     match value:
-        case Many():
+        case Many() | Walk():
             return value.cells
         case str() | bytes():
             return max(1, len(value) // 8)
