@@ -122,7 +122,5 @@ def _line(snapshot: Snapshot, step: int, age: str) -> Text:
     text = Text(f"step {step:<6} {age:>4} ago   ")
     # Only the newest alerts are on hand; what is said of a checkpoint under the cursor counts all of them.
     cut = bool(snapshot.alerts) and snapshot.alerts[-1].id > 1 and snapshot.alerts[-1].step > step
-    more = " and more" if cut else ""
-    return text.append(
-        f"leaves behind {wording.count(left, 'step')}, {wording.count(alerts, 'alert')}{more}", style="dim"
-    )
+    of_alerts = f"{alerts}+ alerts" if cut else wording.count(alerts, "alert")
+    return text.append(f"leaves behind {wording.count(left, 'step')}, {of_alerts}", style="dim")

@@ -53,7 +53,8 @@ class Suspects(OptionList):
             self.replace_option_prompt_at_index(self.highlighted, self._prompt(one))
 
     def action_go_on(self) -> None:
-        self.screen.focus_next()
+        """To what must be filled in; tab leads to what need not be."""
+        self.screen.query_one("#why").focus()
 
     def _prompt(self, one: Suspect) -> Text:
         text = Text("[x] " if one.word in self.ticked else "[ ] ", no_wrap=True, overflow="ellipsis")
