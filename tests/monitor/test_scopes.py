@@ -110,7 +110,7 @@ def test_what_failed_or_was_not_read_is_never_exempted(tmp_path: Path, monkeypat
     def broken(*_: Any) -> list[Finding]:
         raise RuntimeError("no rules today")
 
-    monkeypatch.setattr(audit.programs, "examine", broken)
+    monkeypatch.setattr(audit.programs.ProgramRules, "examine", broken)
     for pattern in ("program.*", "monitor.*"):
         try:
             judge = auditor(tmp_path, FAMILY.replace("program.*", pattern) % "")
@@ -180,7 +180,7 @@ def test_the_category_of_what_is_unreadable_lifts_no_failure(tmp_path: Path, mon
         "  allow: [{rule: category:unreadable, why: nothing is unreadable}]\n"
     )
     judge = auditor(tmp_path, text)
-    monkeypatch.setattr(audit.programs, "examine", broken)
+    monkeypatch.setattr(audit.programs.ProgramRules, "examine", broken)
     verdict = one(judge, program=KIND)
     assert not verdict.allowed and rules(verdict) == {FAILURE}
 
@@ -231,7 +231,7 @@ def test_a_scope_lifts_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         raise RuntimeError("no rules today")
 
     judge = auditor(tmp_path, "scopes:\n  - {roles: [solve], disabled: ['*'], severities: {'*': info}}\n")
-    monkeypatch.setattr(audit.programs, "examine", broken)
+    monkeypatch.setattr(audit.programs.ProgramRules, "examine", broken)
     verdict = one(judge, program=KIND, role="solve")
     assert not verdict.allowed and rules(verdict) == {FAILURE}
 

@@ -44,7 +44,7 @@ def targets(screen: Screen[Any]) -> list[Target]:
     return found[: len(LETTERS)]
 
 
-class JumpScreen(Leaving[Target | None], ModalScreen[Target | None]):
+class JumpScreen(ModalScreen[Target | None], Leaving[Target | None]):
     """Dismisses with the target, or None: any key that is on no place goes back."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.DIALOG]

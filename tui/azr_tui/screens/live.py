@@ -69,7 +69,7 @@ class Pane(Vertical):
         """The pane came into sight: focus what the keys should go to."""
 
 
-class Dialog(Leaving[T], ModalScreen[T]):
+class Dialog(ModalScreen[T], Leaving[T]):  # the first one gives the looks
     """A question or a page over what was on the screen; help and jump work here as everywhere."""
 
     BINDINGS: ClassVar[list[BindingType]] = [keys.HELP, keys.JUMP]
