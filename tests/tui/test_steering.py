@@ -137,7 +137,7 @@ async def test_rollback_leaves_out_what_it_is_told_and_takes_another_seed(
     async with app.run_test(size=(80, 24)) as pilot:
         await _live(app, pilot, until)
         await _to_the_last_question(app, pilot, until, shown)
-        await pilot.press("enter", *"rule:trace.x, task:seed", "tab", *"7", "enter", *"deceit", "enter", *"30", "enter")
+        await pilot.press("tab", *"rule:trace.x, task:seed", "tab", *"7", "enter", *"deceit", "enter", *"30", "enter")
         await until(pilot, lambda: supervisor.commands, "the command")
         assert supervisor.commands == [
             Command(
@@ -154,10 +154,10 @@ async def test_rollback_leaves_out_what_it_is_told_and_takes_another_seed(
 @pytest.mark.parametrize(
     ("keys", "complaint"),
     [
-        (("enter", *"seed-deduction"), "Leave out task:ID, sample:NUMBER or rule:ID"),
-        (("enter", *"task:"), "Leave out task:ID, sample:NUMBER or rule:ID"),
-        (("enter", "tab", *"-1"), "The seed is a whole number, or empty"),
-        (("enter", "tab", *"1e9"), "The seed is a whole number, or empty"),
+        (("tab", *"seed-deduction"), "Leave out task:ID, sample:NUMBER or rule:ID"),
+        (("tab", *"task:"), "Leave out task:ID, sample:NUMBER or rule:ID"),
+        (("tab", "tab", *"-1"), "The seed is a whole number, or empty"),
+        (("tab", "tab", *"1e9"), "The seed is a whole number, or empty"),
     ],
 )
 @pytest.mark.parametrize("size", [(80, 24), (60, 18)])
