@@ -12,7 +12,7 @@ from azr_platform.ledger.schema import MIGRATION_SET, TABLES
 
 migrations = Migrations(MIGRATION_SET)
 
-_LATER = {"alert_outcomes", "branch_changes", "decisions", "policies", "removals"}
+_LATER = {"alert_outcomes", "audit_ends", "audit_starts", "branch_changes", "decisions", "policies", "removals"}
 """Tables that a migration of their own creates."""
 
 INDEXES = {
@@ -128,6 +128,15 @@ def m011_policies(db: Database) -> None:
     """Create the table of the policies that judge: the one that a run is taken up with, and each change to it."""
     _create_append_only(db, "policies", {"id": int, **TABLES["policies"]})
     _refuse_replace(db, "policies")
+
+
+@migrations()
+def m012_audits(db: Database) -> None:
+    """Create the tables of audits' beginnings and ends; find what an audit made of a sample."""
+    for name in ("audit_starts", "audit_ends"):
+        _create_append_only(db, name, {"id": int, **TABLES[name]})
+        _refuse_replace(db, name)
+    db.execute("CREATE INDEX audits_sample ON audits(audit, sample)")
 
 
 def _create_append_only(db: Database, name: str, columns: dict[str, type]) -> None:

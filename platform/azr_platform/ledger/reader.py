@@ -10,6 +10,7 @@ from azr_platform.ledger import chain
 from azr_platform.ledger.errors import LedgerBroken, LedgerError, LedgerNewer, UnknownRun
 from azr_platform.ledger.heads import Head
 from azr_platform.ledger.reads.alerts import AlertReads
+from azr_platform.ledger.reads.audits import AuditReads
 from azr_platform.ledger.reads.checkpoints import CheckpointReads
 from azr_platform.ledger.reads.control import ControlReads
 from azr_platform.ledger.reads.metrics import MetricReads
@@ -23,7 +24,9 @@ from azr_platform.ledger.schema import complete, connect, indexes, newer_than_th
 _HELD = "FROM verdicts v WHERE v.action = 6 AND NOT EXISTS (SELECT 1 FROM decisions d WHERE d.sample = v.sample)"
 
 
-class LedgerReader(MetricReads, TaskReads, AlertReads, OversightReads, CheckpointReads, PolicyReads, ControlReads):
+class LedgerReader(
+    MetricReads, TaskReads, AlertReads, OversightReads, AuditReads, CheckpointReads, PolicyReads, ControlReads
+):
     """Reads ``RUN/ledger.db`` without ever writing; safe beside a live supervisor.
 
     Raises:

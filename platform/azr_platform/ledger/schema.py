@@ -123,6 +123,19 @@ TABLES: dict[str, dict[str, type]] = {
         "findings": str,
         "reason": str,
     },
+    "audit_starts": {
+        "time": float,
+        "audit": str,
+        "policy": str,
+        "fingerprint": str,
+        "settings": str,
+        "selection": str,
+        "version": str,
+        "head": str,
+        "rows": int,
+        "who": str,
+    },
+    "audit_ends": {"time": float, "audit": str, "left_out": str},
     "branch_changes": {"branch": int, "what": str, "value": str, "why": str},
     "decisions": {
         "time": float,
@@ -162,6 +175,7 @@ KNOWN = frozenset(
         "m009_pages",
         "m010_alert_outcomes",
         "m011_policies",
+        "m012_audits",
     )
 )
 """The migrations (migrations.py) by name: what reads a ledger need not know how it is made."""

@@ -1,0 +1,53 @@
+"""Typed rows of audits: each audit on record, and what one of them, or the run itself, made of each sample."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from azr_platform.ledger.records import FindingRow
+
+LIVE: Final = ""
+"""The name of what was judged while the run went on; audits have names of their own."""
+
+
+class AuditRow(msgspec.Struct, frozen=True):
+    """An audit on record. ``ended_at`` is None while it is not finished. ``selection`` says in words of the command
+    line which samples it was asked for (empty: all). ``head`` and ``rows`` are of the chain as it was verified before
+    the audit began. ``left_out`` counts samples that were not judged, by reason, as JSON."""
+
+    name: str
+    started_at: float
+    ended_at: float | None
+    policy: str
+    fingerprint: str
+    settings: str = ""
+    selection: str = ""
+    version: str = ""
+    head: str = ""
+    rows: int = 0
+    who: str = ""
+    left_out: str = "{}"
+    judged: int = 0
+    blocked: int = 0
+
+
+class Judgement(msgspec.Struct, frozen=True):
+    """What was made of one sample. ``severity`` means something only where something was found; ``reward`` is None and
+    ``trained`` false for what no update used."""
+
+    sample: int
+    branch: int
+    step: int
+    phase: str
+    role: str
+    kind: str
+    task: str | None
+    reward: float | None
+    trained: bool
+    allowed: bool
+    severity: int
+    score: float
+    reason: str
+    findings: tuple[FindingRow, ...]

@@ -1,0 +1,116 @@
+"""Audits on record, and what each of them, or the run itself, made of the samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+from typing import Any, Final
+
+import msgspec
+
+from azr_platform.ledger.errors import LedgerBroken
+from azr_platform.ledger.judgements import LIVE, AuditRow, Judgement
+from azr_platform.ledger.reads.run import RunReads
+from azr_platform.ledger.records import FindingRow
+
+_SAMPLE: Final = "s.id, s.branch, s.step, s.phase, s.role, s.kind, s.task, r.reward, r.trained"
+_FOUND: Final = msgspec.json.Decoder(list[tuple[str, int, str, tuple[int, int] | None, str]])
+
+
+class AuditReads(RunReads):
+    """Audits, whole ones and sample by sample."""
+
+    def audits(self) -> list[AuditRow]:
+        """Every audit on record, oldest first. One by a version that kept no beginnings has its rows alone."""
+        judged = {
+            name: (first, policy, count, blocked)
+            for name, first, policy, count, blocked in self._query(
+                "SELECT audit, min(time), min(policy), count(DISTINCT sample), coalesce(sum(allowed = 0), 0) "
+                "FROM audits GROUP BY audit"
+            )
+        }
+        begun = self._rows(
+            AuditRow,
+            "SELECT b.audit, b.time, e.time, b.policy, b.fingerprint, b.settings, b.selection, b.version, b.head, "
+            "b.rows, b.who, coalesce(e.left_out, '{}') "
+            "FROM audit_starts b LEFT JOIN audit_ends e ON e.audit = b.audit ORDER BY b.id",
+        )
+        known = {row.name: row for row in begun}
+        for name, (time, policy, count, blocked) in judged.items():
+            named, _, fingerprint = policy.rpartition(" ")
+            row = known.get(name) or AuditRow(name, time, time, named or policy, fingerprint if named else "")
+            known[name] = msgspec.structs.replace(row, judged=count, blocked=blocked)
+        return sorted(known.values(), key=lambda row: row.started_at)
+
+    def audit(self, name: str) -> AuditRow | None:
+        """The audit of that name."""
+        return next((row for row in self.audits() if row.name == name), None)
+
+    def judgements(self, audit: str = LIVE, *, beyond: int = 0) -> Iterator[Judgement]:
+        """What an audit, or the run itself, made of each sample above a number, in order, one at a time."""
+        return self._of_run(beyond) if audit == LIVE else self._of_audit(audit, beyond)
+
+    def _of_run(self, beyond: int) -> Iterator[Judgement]:
+        found = groupby(
+            self._query(
+                "SELECT sample, rule, severity, part, span_start, span_end, why FROM findings WHERE sample > ? "
+                "ORDER BY sample, id",
+                beyond,
+            ),
+            key=lambda row: int(row[0]),
+        )
+        number, findings = next(found, (0, iter(())))
+        for row in self._query(
+            f"SELECT {_SAMPLE}, v.allowed, v.severity, v.score, v.reason FROM samples s "
+            "JOIN verdicts v ON v.sample = s.id LEFT JOIN rewards r ON r.sample = s.id WHERE s.id > ? ORDER BY s.id",
+            beyond,
+        ):
+            while number and number < row[0]:
+                number, findings = next(found, (0, iter(())))
+            yield _judgement(row, tuple(FindingRow(*of[1:]) for of in findings) if number == row[0] else ())
+
+    def _of_audit(self, audit: str, beyond: int) -> Iterator[Judgement]:
+        last: tuple[Any, ...] | None = None
+        for row in self._query(
+            f"SELECT {_SAMPLE}, a.allowed, a.severity, a.score, a.reason, a.findings FROM audits a "
+            "JOIN samples s ON s.id = a.sample LEFT JOIN rewards r ON r.sample = s.id "
+            "WHERE a.audit = ? AND a.sample > ? ORDER BY a.sample, a.id",
+            audit,
+            beyond,
+        ):
+            # Two processes may have taken up the same audit: the later row of a sample is the one that counts.
+            if last is not None and last[0] != row[0]:
+                yield _judgement(last, self._findings_in(last))
+            last = row
+        if last is not None:
+            yield _judgement(last, self._findings_in(last))
+
+    def _findings_in(self, row: tuple[Any, ...]) -> tuple[FindingRow, ...]:
+        try:
+            rows = _FOUND.decode(row[-1])
+        except (msgspec.MsgspecError, TypeError) as error:
+            raise LedgerBroken(self.path, f"the findings of an audit in sample {row[0]} cannot be read") from error
+        return tuple(
+            FindingRow(rule, severity, part, span and span[0], span and span[1], why)
+            for rule, severity, part, span, why in rows
+        )
+
+
+def _judgement(row: tuple[Any, ...], findings: tuple[FindingRow, ...]) -> Judgement:
+    number, branch, step, phase, role, kind, task, reward, trained, allowed, severity, score, reason = row[:13]
+    return Judgement(
+        sample=number,
+        branch=branch,
+        step=step,
+        phase=phase,
+        role=role,
+        kind=kind,
+        task=task,
+        reward=reward,
+        trained=bool(trained),
+        allowed=bool(allowed),
+        severity=severity,
+        score=score,
+        reason=reason,
+        findings=findings,
+    )
