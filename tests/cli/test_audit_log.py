@@ -126,7 +126,7 @@ def test_fail_on_says_how_bad_it_was_and_unreadable_rows_count(cli: Cli, policy:
 def test_what_holds_nothing_to_judge_is_an_error_with_a_remedy(cli: Cli, policy: str, tmp_path: Path) -> None:
     for name, text, words in (
         ("a.jsonl", '{"question_text": "q", "reply": "r"}\n', ("question_text", "--map")),
-        ("b.jsonl", "no json\n", ("b.jsonl", "no row of it could be read")),
+        ("b.jsonl", "no json\n", ("b.jsonl:1", "not JSON")),
     ):
         (tmp_path / name).write_text(text)
         result = cli("audit", str(tmp_path / name), "--policy", policy)

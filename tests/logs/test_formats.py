@@ -154,6 +154,50 @@ def test_several_responses_in_a_row_are_several_cases(read: Reader, tmp_path: Pa
     assert [case.trace for case in cases] == ["one", "two"]
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"trace": None, "completion": "evil"},
+        {"program": "", "generation": "evil"},
+        {"messages": [{"role": "user", "content": "u"}], "completion": "evil"},
+        {"messages": [{"role": "user", "content": "u"}], "responses": ["evil"]},
+        {"completion": "fine", "response": "evil"},
+        {"prompt": "p", "thinking": "evil"},
+        {"trace": "fine", "reasoning": "evil"},
+        {"completion": {"role": "assistant", "content": "evil"}},
+        {"completions": [[{"role": "assistant", "content": "fine"}], [{"role": "assistant", "content": "evil"}]]},
+        {"messages": [{"role": "user", "content": "u"}, {"content": "evil"}]},
+    ],
+)
+def test_no_name_in_a_row_hides_what_stands_under_another(read: Reader, tmp_path: Path, row: dict[str, Any]) -> None:
+    format_, cases, skips = read(written(tmp_path / "a.jsonl", row))
+    assert (format_, skips) == ("plain", [])
+    assert "evil" in " ".join(case.trace for case in cases)
+    assert "evil" not in " ".join(case.prompt for case in cases)
+
+
+def test_what_a_row_says_under_two_names_is_one_case(read: Reader, tmp_path: Path) -> None:
+    messages = [{"role": "user", "content": "u"}, {"role": "assistant", "content": "a"}]
+    _, cases, _ = read(written(tmp_path / "a.jsonl", {"messages": messages, "completion": "a"}))
+    assert [(case.prompt, case.trace) for case in cases] == [("user: u", "a")]
+    _, cases, _ = read(written(tmp_path / "a.jsonl", {"completions": ["a", "a"]}))
+    assert len(cases) == 2, "two samples that agree are two"
+
+
+def test_what_a_solver_answered_beside_its_messages_is_judged(read: Reader, tmp_path: Path) -> None:
+    said = [{"role": "user", "content": "u"}, {"role": "assistant", "content": "fine"}]
+    choices = [{"message": message} for message in (said[1], {"role": "assistant", "content": "evil"})]
+    row = {"id": 1, "epoch": 1, "messages": said, "output": {"choices": choices}}
+    _, cases, _ = read(written(tmp_path / "a.jsonl", row))
+    assert [case.trace for case in cases] == ["fine\n\nevil"]
+
+
+def test_a_sampled_node_is_the_models_whatever_its_role(read: Reader, tmp_path: Path) -> None:
+    nodes = [{"message": {"content": "evil"}, "sampled": True}, {"message": {"role": "assistant", "content": "put in"}}]
+    _, cases, _ = read(written(tmp_path / "a.jsonl", {"nodes": nodes, "rewards": {}}))
+    assert [(case.trace, case.prompt) for case in cases] == [("evil", "assistant: put in")]
+
+
 # -- chosen, forced and mapped ---------------------------------------------------------------------------
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from azr_monitor.records import Severity
 from azr_platform.cli.cases import BadLine, entries_in
 from azr_platform.cli.foreign import Reading
 from azr_platform.cli.input import read_lines
@@ -167,3 +168,26 @@ def test_rows_cannot_hide_behind_rows_of_no_format(tmp_path: Path) -> None:
     reading = Reading(tmp_path / "f.jsonl", None, limit=0, run=False)
     assert list(reading.works()) == []
     assert (reading.found.unread, reading.found.skipped[Reason.OTHER]) == (0, 1)
+
+
+def test_rows_nobody_can_read_cannot_hide_behind_rows_of_no_format(tmp_path: Path) -> None:
+    (tmp_path / "f.jsonl").write_bytes(
+        b'{"x": 1}\n' * 20 + b'{"completion": "\xff"}\n' * 50 + b'{"completion": "\n' * 30
+    )
+    reading = Reading(tmp_path / "f.jsonl", None, limit=0, run=False)
+    assert list(reading.works()) == []
+    assert reading.found.skipped == {Reason.OTHER: 1, Reason.ENCODING: 50, Reason.BROKEN: 30}
+    assert reading.found.worst is Severity.HIGH
+    assert str(reading.found.examples[Reason.ENCODING][0].place).endswith("f.jsonl:21")
+
+
+def test_rows_that_grow_when_they_are_read_are_looked_at_one_by_one(tmp_path: Path) -> None:
+    row = b'{"x": [' + b"[]," * 100_000 + b"[]]}\n"
+    peaks: list[int] = []
+    for count in (1, 12):
+        (tmp_path / "f.jsonl").write_bytes(row * count)
+        tracemalloc.start()
+        assert list(Reading(tmp_path / "f.jsonl", None, limit=0, run=False).works()) == []
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < peaks[0] + 13 * len(row), peaks

@@ -58,6 +58,46 @@ def test_reasoning_beside_the_content_is_judged_and_others_turns_are_not() -> No
     assert talk.context == "system: rules\n\ntool: tool's"
 
 
+@pytest.mark.parametrize("role", ["assistant", "Assistant", "ai", "gpt", "chatgpt", "model", "bot", ""])
+def test_whoever_is_not_known_as_another_is_the_model(role: str) -> None:
+    talk = conversation([{"role": "user", "content": "u"}, {"role": role, "content": "evil"}])
+    assert (talk.written.trace, talk.context) == ("evil", "user: u")
+
+
+@pytest.mark.parametrize("role", ["system", "developer", "User", "human", "tool", "function", "observation"])
+def test_others_words_are_context(role: str) -> None:
+    talk = conversation([{"role": role, "content": "theirs"}, {"role": "assistant", "content": "a"}])
+    assert (talk.written.trace, talk.context) == ("a", f"{role}: theirs")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"function_call": {"name": "run", "arguments": '{"command": ["evil", 1]}'}},
+        {"tool_calls": [{"function": {"name": "run", "arguments": {"command": {"evil": [{"deep": 1}]}}}}]},
+        {"tool_calls": [{"name": "run", "arguments": ["evil"]}]},
+        {"tool_calls": {"name": "run", "arguments": "evil"}},
+        {"content": [{"type": "tool_use", "name": "run", "input": {"command": "evil"}}]},
+        {"content": {"type": "text", "text": "evil"}},
+    ],
+)
+def test_whatever_a_model_hands_to_a_tool_is_judged(said: dict[str, object]) -> None:
+    assert "evil" in conversation([{"role": "assistant", **said}]).written.trace
+
+
+def test_programs_deep_in_a_call_are_programs() -> None:
+    arguments = {"steps": [{"code": "import os"}, {"code": "not ( python"}], "script": "x = 1"}
+    talk = conversation([{"role": "assistant", "tool_calls": [{"name": "run", "arguments": arguments}]}])
+    assert talk.written.program == "import os\n\nx = 1"
+    assert talk.written.trace == "run:\nsteps\nnot ( python"
+
+
+def test_arguments_nested_very_deep_are_read_without_recursion() -> None:
+    arguments = '{"a":' * 900 + '"evil"' + "}" * 900
+    talk = conversation([{"role": "assistant", "function_call": {"name": "run", "arguments": arguments}}])
+    assert "evil" in talk.written.trace
+
+
 @given(st.lists(st.sampled_from(["```", "```python", "x = 1", "word", "~~~", "<think>", "</answer>", "\u2028", ""])))
 def test_no_word_is_lost(lines: list[str]) -> None:
     response = "\n".join(lines)

@@ -311,6 +311,7 @@ STEERING = frozenset(
         *("alerts.acknowledge", "alerts.acknowledge_all", "alerts.resolve", "alerts.false_alarm"),
         *("review.allow", "review.block", "review.false_alarm"),
         *("sample.allow", "sample.block", "sample.false_alarm"),
+        *("policies.change", "trial.enable"),
     }
 )
 """Acts that do nothing, but say why, while nobody can be steered."""

@@ -76,7 +76,8 @@ class PoliciesPane(Pane):
         if view.snapshot is None:
             return
         summary = view.snapshot.summary
-        asked = (summary.samples // _STALE, summary.policy_changes, len(view.snapshot.controls))
+        newest = view.snapshot.controls[0].id if view.snapshot.controls else 0
+        asked = (summary.samples // _STALE, summary.policy_changes, newest)
         if asked != self._asked:
             self._asked = asked
             self.post_message(Wanted(AskPolicy(), self.post_message))
@@ -174,7 +175,7 @@ class PoliciesPane(Pane):
         self._head.put(text)
         rule = self._chosen()
         if rule is None:
-            self._told.update(Text(answer.note or "no such rule"))
+            self._told.update(Text(visible_line(answer.note, 600) or "no such rule"))
             return
         reason = rule.entry.why if rule.entry is not None else "a rule that this policy does not have"
         words = f"{rule.name}: {reason}"
