@@ -336,7 +336,8 @@ def _commands() -> dict[str, set[str]]:
         subcommands = getattr(command, "commands", None)
         if subcommands is not None:
             for name, subcommand in subcommands.items():
-                walk(subcommand, f"{words} {name}")
+                # The name of a default command may be left out: its section is the group's.
+                walk(subcommand, words if name == getattr(command, "default", "") else f"{words} {name}")
             return
         options = (option for parameter in command.params for option in parameter.opts)  # type: ignore[attr-defined]
         found[words] = {option for option in options if option.startswith("--")}

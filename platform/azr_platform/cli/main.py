@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from azr_platform import __version__
-from azr_platform.cli.audit import audit
+from azr_platform.cli.audits.group import audit
 from azr_platform.cli.control import acknowledge, pause, resolve, resume, rollback, status, stop
 from azr_platform.cli.doctor import doctor
 from azr_platform.cli.eval import evaluate
@@ -43,13 +43,13 @@ _COMMANDS = (
     resolve,
     review,
     search,
-    audit,
     report,
     doctor,
 )
 for command in _COMMANDS:
     app.command()(command)
 app.command("eval")(evaluate)
+app.add_typer(audit, name="audit")
 app.add_typer(policy, name="policy")
 app.add_typer(sandbox, name="sandbox")
 

@@ -32,6 +32,11 @@ class AuditRow(msgspec.Struct, frozen=True):
     judged: int = 0
     blocked: int = 0
 
+    @property
+    def not_judged(self) -> dict[str, int]:
+        """How many samples were left out, by the reason; the reader has made sure that it can be read."""
+        return msgspec.json.decode(self.left_out, type=dict[str, int])
+
 
 class Judgement(msgspec.Struct, frozen=True):
     """What was made of one sample. ``severity`` means something only where something was found; ``reward`` is None and

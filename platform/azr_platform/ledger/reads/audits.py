@@ -40,6 +40,11 @@ class AuditReads(RunReads):
             named, _, fingerprint = policy.rpartition(" ")
             row = known.get(name) or AuditRow(name, time, time, named or policy, fingerprint if named else "")
             known[name] = msgspec.structs.replace(row, judged=count, blocked=blocked)
+        for row in known.values():
+            try:
+                row.not_judged  # noqa: B018 whoever asks for it later finds it readable
+            except msgspec.MsgspecError as error:
+                raise LedgerBroken(self.path, f"what an audit left out cannot be read ({error})") from error
         return sorted(known.values(), key=lambda row: row.started_at)
 
     def audit(self, name: str) -> AuditRow | None:

@@ -1,0 +1,36 @@
+"""``azr-platform audit`` and its sub-commands: a first word that names none of them is what is to be judged."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import typer
+from typer.core import TyperGroup
+
+from azr_platform.cli.audit import audit as judge
+from azr_platform.cli.audits.list import list_audits
+
+
+class Judging(TyperGroup):
+    """Sub-commands beside a default one, whose name may be left out. Help is the default's, and lists the others."""
+
+    default: Final = "judge"
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        named = bool(args) and (args[0] in self.commands or args[0] in ctx.help_option_names)
+        if not named and (args or not ctx.resilient_parsing):  # nothing typed yet: a shell completes every command
+            args = [self.default, *args]
+        return super().parse_args(ctx, args)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        self.commands[self.default].format_help(ctx, formatter)
+        self.format_commands(ctx, formatter)
+
+
+audit = typer.Typer(
+    cls=Judging,
+    help="Judge a run again, or other trainers' logs, and ask of what was judged.",
+    rich_markup_mode=None,
+)
+audit.command(Judging.default)(judge)
+audit.command("list")(list_audits)
