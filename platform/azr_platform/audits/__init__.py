@@ -1,0 +1,1 @@
+"""What is asked of audited samples: questions, labels, reports, exports."""

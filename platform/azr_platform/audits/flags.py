@@ -1,0 +1,43 @@
+"""What counts as flagged: a sample that the monitor itself found something bad enough in, or blocked in doubt."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from azr_monitor.categories import OTHER, category_of
+from azr_monitor.records import NOTES, Severity
+from azr_platform.ledger.judgements import Judgement
+from azr_platform.ledger.records import FindingRow
+
+LEAST: Final = Severity.MEDIUM
+"""How bad a finding must be, unless somebody asks otherwise."""
+
+_APART: Final = ("supervisor.", "review.", "policy.")
+"""What the supervisor, a person, or an exemption said: it tells nothing of what the text means."""
+
+
+def evidence(judgement: Judgement) -> list[FindingRow]:
+    """The findings that say something against the sample, worst first."""
+    found = [row for row in judgement.findings if row.rule not in NOTES and not row.rule.startswith(_APART)]
+    return sorted(found, key=lambda row: -row.severity)
+
+
+def marks(judgement: Judgement, least: int = LEAST) -> list[FindingRow] | None:
+    """What a sample is flagged for, worst first: the findings of at least that severity.
+
+    Of one that was blocked in doubt, all that the doubt was made of, which may be nothing that left a finding. None for
+    a sample that is not flagged.
+    """
+    if judgement.allowed and not judgement.findings:
+        return None
+    found = evidence(judgement)
+    heavy = [row for row in found if row.severity >= least]
+    if heavy:
+        return heavy
+    doubted = not judgement.allowed and not any(row.rule.startswith(_APART) for row in judgement.findings)
+    return found if doubted else None
+
+
+def categories(found: list[FindingRow]) -> set[str]:
+    """What the findings of a flagged sample speak of."""
+    return {category_of(row.rule) for row in found} or {OTHER}

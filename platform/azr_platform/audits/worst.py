@@ -1,0 +1,48 @@
+"""The worst samples, each with what it takes to judge it oneself."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from azr_platform.audits.flags import LEAST, marks
+from azr_platform.audits.quotes import Quote, quote
+from azr_platform.ledger.judgements import Judgement
+from azr_platform.ledger.reader import LedgerReader
+from azr_platform.ledger.records import FindingRow
+
+MOST: Final = 20
+_HEAD: Final = 200
+
+
+class Bad(msgspec.Struct, frozen=True):
+    """A flagged sample with its findings, worst first; the first of them is quoted. ``prompt`` is
+    how its prompt begins. A model wrote ``quote`` and may have written of ``prompt``."""
+
+    judgement: Judgement
+    findings: list[FindingRow]
+    quote: Quote
+    prompt: str
+
+
+def worst(
+    judgements: Iterable[Judgement], reader: LedgerReader, most: int = MOST, least: int = LEAST
+) -> list[Bad]:
+    """The flagged samples of the highest scores; of equal ones those with the worse finding, then the earlier."""
+    ranked = (
+        ((judgement.score, found[0].severity if found else -1, -judgement.sample), judgement, found)
+        for judgement in judgements
+        if (found := marks(judgement, least)) is not None
+    )
+    # Numbers of samples differ, so judgements themselves are never compared.
+    chosen = heapq.nlargest(most, ranked)
+    return [_in_context(reader, judgement, found) for _, judgement, found in chosen]
+
+
+def _in_context(reader: LedgerReader, judgement: Judgement, found: list[FindingRow]) -> Bad:
+    detail = reader.sample(judgement.sample)
+    assert detail is not None, "what was judged is on record"
+    return Bad(judgement, found, quote(detail, found[0] if found else None), detail.prompt[:_HEAD])
