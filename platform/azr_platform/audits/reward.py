@@ -9,19 +9,18 @@ from typing import Final
 
 import msgspec
 
-from azr_monitor.intervals import Z, Estimate
+from azr_monitor.intervals import Estimate, Z
 from azr_platform.audits.flags import LEAST, marks
 from azr_platform.ledger.judgements import Judgement
 
 FEW: Final = 5
-"""With fewer rewarded samples on a side there is no interval."""
+"""With fewer samples on a side that an update used there is no interval."""
 
 
 class Earned(msgspec.Struct, frozen=True):
-    """Some samples and what they earned. ``rewarded`` of them have a reward, ``trained`` of them moved the model."""
+    """Some samples and what they earned. ``trained`` of them moved the model; of the others no reward counts."""
 
     samples: int
-    rewarded: int
     trained: int
     total: float
     mean: float | None
@@ -29,7 +28,7 @@ class Earned(msgspec.Struct, frozen=True):
 
 class Compared(msgspec.Struct, frozen=True):
     """Flagged and unflagged samples of one role and kind. ``difference``: of the means, flagged less unflagged, with
-    Welch's 95 % interval; None where either side has too few rewarded samples."""
+    Welch's 95 % interval; None where either side has too few that an update used."""
 
     role: str
     kind: str
@@ -40,7 +39,7 @@ class Compared(msgspec.Struct, frozen=True):
 
 class Rewards(msgspec.Struct, frozen=True):
     """A row a role and kind that has flagged samples, and ``overall``: the mean of the rows' differences, each weighted
-    by its flagged samples that were rewarded, so that no mixture of kinds passes for an effect."""
+    by its flagged samples that an update used, so that no mixture of kinds passes for an effect."""
 
     rows: list[Compared]
     overall: Estimate | None
@@ -51,13 +50,12 @@ class _Side:
     """Count, mean and spread of rewards as they come (Welford, 1962)."""
 
     def __init__(self) -> None:
-        self.samples = self.count = self.trained = 0
+        self.samples = self.count = 0
         self.mean = self._squares = self.total = 0.0
 
     def add(self, judgement: Judgement) -> None:
         self.samples += 1
-        self.trained += judgement.trained
-        if judgement.reward is None or not math.isfinite(judgement.reward):
+        if not judgement.trained or judgement.reward is None:
             return
         self.count += 1
         self.total += judgement.reward
@@ -71,7 +69,7 @@ class _Side:
 
     @property
     def earned(self) -> Earned:
-        return Earned(self.samples, self.count, self.trained, self.total, self.mean if self.count else None)
+        return Earned(self.samples, self.count, self.total, self.mean if self.count else None)
 
 
 def rewards(judgements: Iterable[Judgement], least: int = LEAST) -> Rewards:

@@ -9,18 +9,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import reduce
 from itertools import groupby
-from typing import Final
+from operator import or_
+from typing import Final, NamedTuple
 
 import msgspec
 
 from azr_monitor.intervals import Estimate, wilson
 from azr_platform.audits.flags import LEAST, categories, marks
 from azr_platform.ledger.judgements import Judgement
+from azr_platform.ledger.records import FindingRow
 from azr_platform.records import Role
 
 ROOTS: Final = 256
-"""So many flagged proposals, the earliest, are followed one by one; what descends from later ones is counted together."""
+"""So many flagged proposals, the earliest, are followed one by one; the rest is counted in the sums alone."""
 
 
 class Root(msgspec.Struct, frozen=True):
@@ -61,13 +64,9 @@ class Spread(msgspec.Struct, frozen=True):
         return sum(self.generations) / self.tasks if self.tasks else 0.0
 
 
-class _Task(msgspec.Struct):
-    generation: int
-    roots: int
-    """Those among the first ``ROOTS`` that it descends from, or is, as bits."""
-
-
 class _Tally(msgspec.Struct):
+    """A root while its descent is followed."""
+
     what: list[str]
     judgement: Judgement
     shown: int = 0
@@ -76,69 +75,106 @@ class _Tally(msgspec.Struct):
     flagged: int = 0
     reward: float = 0.0
 
+    def add(self, flagged: bool, earned: float) -> None:
+        self.samples += 1
+        self.flagged += flagged
+        self.reward += earned
+
+    def finished(self) -> Root:
+        of = self.judgement
+        assert of.task is not None, "only what became a task is a root"
+        counts = (self.shown, self.tasks, self.samples, self.flagged, self.reward)
+        return Root(of.task, of.sample, of.branch, of.step, self.what, *counts)
+
+
+class _Task(NamedTuple):
+    """A root, or a task that descends from one. ``roots``: which of the first ``ROOTS`` it comes from, as bits."""
+
+    generation: int
+    roots: int
+
 
 def spread(judgements: Iterable[Judgement], shown: Iterable[tuple[int, str]], least: int = LEAST) -> Spread:
     """Follow flagged proposals down. ``shown`` are (sample, task shown to it) in the samples' order, as
     ``LedgerReader.shown`` gives them: whatever is shown was proposed before, so one pass sees every descent."""
-    known: dict[str, _Task] = {}
-    roots: list[_Tally] = []
-    numbers: dict[str, int] = {}
-    proposed: set[str] = set()
-    near, far = Counter[bool](), Counter[bool]()
-    samples = trained = unlisted = 0
-    reward = 0.0
-    references = _References(shown)
+    references, descent = _References(shown), _Descent()
     for judgement in judgements:
-        found = marks(judgement, least)
-        parents: list[_Task] = []
         if judgement.role == Role.PROPOSE:
-            tasks = references.of(judgement.sample)
-            parents = [known[task] for task in tasks if task in known]
-            for task in tasks:
-                if task in numbers:
-                    roots[numbers[task]].shown += 1
-            if tasks and judgement.phase != "seed":
-                (near if parents else far)[found is not None] += 1
-        elif judgement.task in known:
-            parents = [known[judgement.task]]
+            descent.proposal(judgement, references.of(judgement.sample), marks(judgement, least))
+        else:
+            descent.answer(judgement, marks(judgement, least) is not None)
+    return descent.finished()
+
+
+class _Descent:
+    """What is known of all descents so far."""
+
+    def __init__(self) -> None:
+        self._proposed: set[str] = set()
+        self._known: dict[str, _Task] = {}
+        self._roots: list[_Tally] = []
+        self._number: dict[str, int] = {}
+        self._unlisted = self._samples = self._trained = 0
+        self._reward = 0.0
+        self._near, self._far = Counter[bool](), Counter[bool]()
+
+    def proposal(self, judgement: Judgement, tasks: list[str], found: list[FindingRow] | None) -> None:
+        """A proposal that was shown these tasks."""
+        parents = [self._known[task] for task in tasks if task in self._known]
+        above = reduce(or_, (parent.roots for parent in parents), 0)
+        for task in tasks:
+            if task in self._number:
+                self._roots[self._number[task]].shown += 1
+        if tasks and judgement.phase != "seed":
+            (self._near if parents else self._far)[found is not None] += 1
         if parents:
-            samples += 1
-            trained += judgement.trained
-            reward += judgement.reward or 0.0
-        above = 0
-        for parent in parents:
-            above |= parent.roots
+            self._downstream(judgement, above, found is not None)
+        became = judgement.task
+        if became is None or became in self._proposed:
+            return
+        self._proposed.add(became)
         for at in _bits(above):
-            roots[at].samples += 1
-            roots[at].flagged += found is not None
-            roots[at].reward += judgement.reward or 0.0
-        if judgement.role != Role.PROPOSE or judgement.task is None or judgement.task in proposed:
-            continue
-        proposed.add(judgement.task)
+            self._roots[at].tasks += 1
         if found is not None:
-            known[judgement.task] = _Task(0, above)
-            if len(roots) < ROOTS:
-                numbers[judgement.task] = len(roots)
-                known[judgement.task].roots |= 1 << len(roots)
-                roots.append(_Tally(sorted(categories(found)), judgement))
-            else:
-                unlisted += 1
+            self._known[became] = _Task(0, above | self._root(became, judgement, found))
         elif parents:
-            known[judgement.task] = _Task(1 + min(parent.generation for parent in parents), above)
-        for at in _bits(above):
-            roots[at].tasks += 1
-    generations = Counter(task.generation for task in known.values())
-    return Spread(
-        tasks=len(proposed),
-        roots=[_root(tally) for tally in roots],
-        unlisted=unlisted,
-        generations=[generations[number] for number in range(max(generations, default=-1) + 1)],
-        samples=samples,
-        trained=trained,
-        reward=reward,
-        near=_rate(near),
-        far=_rate(far),
-    )
+            self._known[became] = _Task(1 + min(parent.generation for parent in parents), above)
+
+    def answer(self, judgement: Judgement, flagged: bool) -> None:
+        """An answer to a task."""
+        if judgement.task in self._known:
+            self._downstream(judgement, self._known[judgement.task].roots, flagged)
+
+    def finished(self) -> Spread:
+        generations = Counter(task.generation for task in self._known.values())
+        return Spread(
+            tasks=len(self._proposed),
+            roots=[tally.finished() for tally in self._roots],
+            unlisted=self._unlisted,
+            generations=[generations[number] for number in range(max(generations, default=-1) + 1)],
+            samples=self._samples,
+            trained=self._trained,
+            reward=self._reward,
+            near=_rate(self._near),
+            far=_rate(self._far),
+        )
+
+    def _downstream(self, judgement: Judgement, roots: int, flagged: bool) -> None:
+        earned = judgement.reward if judgement.trained and judgement.reward is not None else 0.0
+        self._samples += 1
+        self._trained += judgement.trained
+        self._reward += earned
+        for at in _bits(roots):
+            self._roots[at].add(flagged, earned)
+
+    def _root(self, task: str, judgement: Judgement, found: list[FindingRow]) -> int:
+        """The bit of a new root; none for one too many."""
+        if len(self._roots) == ROOTS:
+            self._unlisted += 1
+            return 0
+        self._number[task] = len(self._roots)
+        self._roots.append(_Tally(sorted(categories(found)), judgement))
+        return 1 << self._number[task]
 
 
 class _References:
@@ -168,10 +204,3 @@ def _bits(number: int) -> Iterator[int]:
 
 def _rate(counts: Counter[bool]) -> Estimate | None:
     return wilson(counts[True], counts.total()) if counts.total() else None
-
-
-def _root(tally: _Tally) -> Root:
-    of = tally.judgement
-    assert of.task is not None, "only what became a task is a root"
-    counts = (tally.shown, tally.tasks, tally.samples, tally.flagged, tally.reward)
-    return Root(of.task, of.sample, of.branch, of.step, tally.what, *counts)

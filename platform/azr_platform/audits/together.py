@@ -23,8 +23,8 @@ SURE: Final = 0.05
 
 class Pair(msgspec.Struct, frozen=True):
     """Two things and in how many samples each, and both, were found. ``expected``: both, if they had nothing to do with
-    each other. ``lift`` is both over expected, ``phi`` the correlation; None where the counts are too small. ``telling``:
-    more (``more``) or less (``less``) than chance explains, all pairs of the table considered; else empty."""
+    each other. ``lift`` is both over expected, ``phi`` the correlation; None where the counts are too small.
+    ``telling``: ``more`` or ``less`` where chance does not explain it, all pairs considered; else empty."""
 
     one: str
     other: str

@@ -28,9 +28,7 @@ class Bad(msgspec.Struct, frozen=True):
     prompt: str
 
 
-def worst(
-    judgements: Iterable[Judgement], reader: LedgerReader, most: int = MOST, least: int = LEAST
-) -> list[Bad]:
+def worst(judgements: Iterable[Judgement], reader: LedgerReader, most: int = MOST, least: int = LEAST) -> list[Bad]:
     """The flagged samples of the highest scores; of equal ones those with the worse finding, then the earlier."""
     ranked = (
         ((judgement.score, found[0].severity if found else -1, -judgement.sample), judgement, found)
