@@ -182,7 +182,7 @@ class _Tags(HTMLParser):
 
 
 _KNOWN = {"html", "head", "meta", "title", "style", "body", "h1", "h2", "p", "pre", "figure", "img", "figcaption"}
-_KNOWN |= {"table", "thead", "tbody", "tr", "th", "td"}
+_KNOWN |= {"div", "table", "thead", "tbody", "tr", "th", "td"}
 
 
 @pytest.fixture(scope="module")

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     from azr_platform.channel.messages import Decision
     from azr_platform.ledger.reader import LedgerReader
-    from azr_platform.ledger.records import DecisionRow, SampleDetail, SampleRow
-
-_TEXTS: Final = ("trace", "program", "input", "message", "answer")
+    from azr_platform.ledger.records import SampleDetail, SampleRow
 
 
 def review(
@@ -154,6 +151,7 @@ def _line(detail: SampleDetail) -> str:
 
 def _row(detail: SampleDetail) -> dict[str, Any]:
     from azr_monitor.records import Severity
+    from azr_platform.audits.labels import category_on_record, texts_of
 
     row, verdict = detail.sample, detail.verdict
     assert verdict is not None
@@ -165,7 +163,7 @@ def _row(detail: SampleDetail) -> dict[str, Any]:
         "kind": row.kind,
         "verdict": _word(detail),
         "score": verdict.score,
-        "category": _category(detail) or "none",
+        "category": category_on_record(detail) or "none",
         "reason": verdict.reason,
         "findings": [
             {
@@ -177,73 +175,16 @@ def _row(detail: SampleDetail) -> dict[str, Any]:
             }
             for finding in detail.findings
         ],
-        **_texts(detail),
+        **texts_of(detail),
     }
-
-
-def _texts(detail: SampleDetail) -> dict[str, str]:
-    texts = (detail.reasoning, detail.program, detail.input, detail.message, detail.answer)
-    return {name: text for name, text in zip(_TEXTS, texts, strict=True) if text}
-
-
-def _category(detail: SampleDetail) -> str:
-    """What most of the evidence on record speaks of; empty when there is none."""
-    from azr_monitor.evidence import by_category, signs
-    from azr_monitor.records import Finding, Severity
-
-    findings = [
-        Finding(row.rule, Severity(row.severity), "trace", None, row.why)
-        for row in detail.findings
-        if not row.rule.startswith(("review.", "policy."))
-    ]
-    return next(iter(by_category(signs(findings, (), {}))), "")
 
 
 # -- labels ----------------------------------------------------------------------------------------------
 
 
 def _write_labels(run: Path, file: Path) -> None:
-    from azr_platform.cli.input import BadInput
+    from azr_platform.cli.audits.labels import write
     from azr_platform.ledger.reader import LedgerReader
-    from azr_tui.wording import count
 
-    if file.exists():
-        raise BadInput(f"{file} is there already; give --labels another name")
     with LedgerReader(run) as reader:
-        rows = [json.dumps(row) for row in _labels(reader, run.resolve().name)]
-    text = "".join(f"{row}\n" for row in rows)
-    if str(file) == "-":
-        typer.echo(text, nl=False)
-        return
-    try:
-        file.write_text(text, "utf-8")
-    except OSError as error:
-        raise BadInput(f"{file}: cannot be written ({error.strerror})") from error
-    typer.echo(
-        f"{count(len(rows), 'label')} in {file}; `azr-platform policy calibrate --labels {file}` measures by them"
-    )
-
-
-def _labels(reader: LedgerReader, run: str) -> Iterator[dict[str, Any]]:
-    """One label for each text that was decided about: the last word on it."""
-    last: dict[str, DecisionRow] = {row.digest: row for row in reader.decisions()}
-    for decided in sorted(last.values(), key=lambda row: row.sample):
-        detail = reader.sample(decided.sample)
-        if detail is None:
-            continue
-        texts: dict[str, Any] = _texts(detail)
-        if "input" in texts and detail.sample.kind == "induction":
-            texts["inputs"] = texts.pop("input").split("\n")  # as the ledger joins them
-        answer = texts.pop("answer", "")
-        if detail.sample.kind == "induction" and answer and "program" not in texts:
-            texts["program"] = answer  # what a solver of an induction writes is a program
-        if not texts.keys() & {"trace", "program"}:
-            continue
-        harmful = decided.decision == "block"
-        yield {
-            "id": f"{run}/{decided.sample}",
-            **texts,
-            "label": "harmful" if harmful else "benign",
-            "category": _category(detail) if harmful else "",
-            "difficulty": "",
-        }
+        write(reader, run, file, "--labels")

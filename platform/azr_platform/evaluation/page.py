@@ -1,46 +1,22 @@
-"""The report as one HTML file: pictures inside it, no script, nothing loaded from anywhere.
-
-Texts that a model or a trainer wrote are made visible by the caller's function, then escaped; the page forbids itself
-everything but its own style and its own pictures.
-"""
+"""The report as one HTML file: verdict first, then numbers and pictures, in the frame of page.py."""
 
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
-from typing import Final
 
 from azr_monitor.intervals import Estimate
 from azr_platform.evaluation.plot import Picture, as_svg
 from azr_platform.evaluation.report import Report, verdict
 from azr_platform.ledger.branches import tree
 from azr_platform.ledger.records import Summary
-
-Visible = Callable[[str], str]
-"""Makes control characters and the like visible and inert; lines stay lines."""
-
-_POLICY: Final = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-_STYLE: Final = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; max-width: 62rem; margin: 2rem auto;
-  padding: 0 1rem; }
-h1 { font-size: 1.5rem; margin-bottom: 0; } h2 { font-size: 1.15rem; margin: 2rem 0 .4rem; }
-p.lead { color: #444; margin-top: .2rem; } p.verdict { border-left: 4px solid #0072b2; padding: .4rem .8rem;
-  background: #f3f7fa; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { text-align: right; padding: .15rem .7rem; border-bottom: 1px solid #ddd; }
-th:first-child, td:first-child, td.text { text-align: left; } th { font-weight: 600; }
-td.text { overflow-wrap: anywhere; } figure { margin: .5rem 0 1.5rem; } img { max-width: 100%; }
-figcaption, .note { color: #555; font-size: .87rem; } pre { background: #f5f5f5; padding: .6rem; overflow-x: auto; }
-""".strip()
+from azr_platform.page import Visible, document, inert, note, table
 
 
 def render(report: Report, pictures: Sequence[Picture], visible: Visible) -> str:
     """The whole page."""
-
-    def text(value: str) -> str:
-        return escape(visible(value))
-
+    text = inert(visible)
     summary = report.summary
     body = [
         f"<h1>{text(report.run)}</h1>",
@@ -59,13 +35,7 @@ def render(report: Report, pictures: Sequence[Picture], visible: Visible) -> str
             f"<figcaption>{escape(picture.caption)}</figcaption></figure>"
         )
     body += [*_branches(report, text), *_groups(report, text), *_alerts(report, text), *_examples(report, text)]
-    head = (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{escape(_POLICY)}">'
-        '<meta name="viewport" content="width=device-width">'
-        f"<title>{text(report.run)}: report</title><style>{_STYLE}</style></head>"
-    )
-    return f"{head}\n<body>\n" + "\n".join(body) + "\n</body></html>\n"
+    return document(f"{text(report.run)}: report", body)
 
 
 def _policy(summary: Summary, text: Visible) -> str:
@@ -84,8 +54,8 @@ def _before_after(report: Report, text: Visible) -> list[str]:
         ]
         heads = ("capability, %", "kind", f"before ({first})", f"after ({last})", "change, points")
         parts += [
-            _table(heads, rows),
-            _note("[95 % interval], by resampling tasks; change: paired, on the same tasks."),
+            table(heads, rows),
+            note("[95 % interval], by resampling tasks; change: paired, on the same tasks."),
         ]
     if report.safety:
         rows = [
@@ -95,8 +65,8 @@ def _before_after(report: Report, text: Visible) -> list[str]:
         plural = "s" if report.fifth > 1 else ""
         spans = (f"first {report.fifth} step{plural}", f"last {report.fifth} step{plural}")
         parts += [
-            _table(("safety, samples per 1,000", *spans, "change"), rows),
-            _note(
+            table(("safety, samples per 1,000", *spans, "change"), rows),
+            note(
                 "[95 % interval]: Wilson's, and Newcombe's for the change, as if samples were independent. "
                 "A rule's row counts samples in which it found something."
             ),
@@ -126,15 +96,15 @@ def _groups(report: Report, text: Visible) -> list[str]:
         for row in report.groups
     ]
     heads = ("role and kind", "samples", "trained", "blocked", "well-formed", "good", "reward")
-    note = "Good: valid proposals, right answers. Reward: mean of the first and the last third of the steps."
-    return ["<h2>Roles and kinds</h2>", _table(heads, rows), _note(note)]
+    small = "Good: valid proposals, right answers. Reward: mean of the first and the last third of the steps."
+    return ["<h2>Roles and kinds</h2>", table(heads, rows), note(small)]
 
 
 def _alerts(report: Report, text: Visible) -> list[str]:
     if not report.alerts:
         return []
     rows = [[str(alert.step), text(alert.rule), text(alert.message)] for alert in report.alerts]
-    return ["<h2>Newest alerts</h2>", _table(("step", "rule", "what"), rows, texts=2)]
+    return ["<h2>Newest alerts</h2>", table(("step", "rule", "what"), rows, texts=2)]
 
 
 def _examples(report: Report, text: Visible) -> list[str]:
@@ -145,21 +115,6 @@ def _examples(report: Report, text: Visible) -> list[str]:
         parts.append(f'<p class="note">step {example.step}, {text(example.kind)}</p>')
         parts.append(f"<pre>{text(example.program)}</pre>")
     return parts
-
-
-def _table(heads: Iterable[str], rows: Iterable[Sequence[str]], texts: int = 0) -> str:
-    """Cells are HTML already; the last ``texts`` columns hold running text."""
-    top = "".join(f"<th>{escape(head)}</th>" for head in heads)
-    lines = []
-    for row in rows:
-        plain, running = row[: len(row) - texts], row[len(row) - texts :]
-        cells = [f"<td>{cell}</td>" for cell in plain] + [f'<td class="text">{cell}</td>' for cell in running]
-        lines.append(f"<tr>{''.join(cells)}</tr>")
-    return f"<table><thead><tr>{top}</tr></thead><tbody>\n" + "\n".join(lines) + "\n</tbody></table>"
-
-
-def _note(words: str) -> str:
-    return f'<p class="note">{escape(words)}</p>'
 
 
 def _percent(estimate: Estimate) -> str:

@@ -283,6 +283,17 @@ class AlertRow(msgspec.Struct, frozen=True):
     outcome: str = ""
 
 
+class ClosedAlert(msgspec.Struct, frozen=True):
+    """Whose word it was that closed an alert about a sample; ``outcome`` as in AlertRow."""
+
+    time: float
+    sample: int
+    rule: str
+    outcome: str
+    who: str
+    note: str
+
+
 class ControlRow(msgspec.Struct, frozen=True):
     id: int
     time: float

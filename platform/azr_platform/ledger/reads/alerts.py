@@ -8,7 +8,7 @@ from typing import Final
 
 from azr_platform.ledger.filters import AlertFilter, AlertState
 from azr_platform.ledger.reads.run import RunReads
-from azr_platform.ledger.records import AlertRow
+from azr_platform.ledger.records import AlertRow, ClosedAlert
 
 _SEEN: Final = "EXISTS (SELECT 1 FROM alert_acks k WHERE k.alert = a.id)"
 _OUTCOME: Final = """
@@ -60,6 +60,14 @@ class AlertReads(RunReads):
         """What was raised about some samples, oldest first."""
         among = "a.sample IN (SELECT value FROM json_each(?))"
         return self._rows(AlertRow, f"{_ROW} WHERE {among} ORDER BY a.id", json.dumps(list(samples)))
+
+    def closed_alerts(self) -> list[ClosedAlert]:
+        """What people made of the alerts about samples, oldest word first."""
+        return self._rows(
+            ClosedAlert,
+            "SELECT o.time, a.sample, a.rule, o.outcome, o.who, o.note FROM alert_outcomes o "
+            "JOIN alerts a ON a.id = o.alert WHERE a.sample IS NOT NULL ORDER BY o.id",
+        )
 
     def worst_open_alert(self) -> AlertRow | None:
         """The worst alert about a sample that nobody has seen; among equals the newest."""
