@@ -75,6 +75,24 @@ def test_each_branch_has_who_asked_for_it_and_what_it_changes(reader: LedgerRead
     assert second.held == Held(5, 2, 2, 1) and second.last_step == 15
 
 
+def test_a_rollback_of_an_ended_run_is_its_own_person_s(run_folder: Path) -> None:
+    """An ended run's command is recorded after the branch that it opened, a live run's before."""
+    control = {"action": "rollback", "arguments": "{}", "why": ""}
+    branch = {"parent": 1, "from_step": 10, "reason": "rollback"}
+    with LedgerWriter(run_folder) as writer, writer.batch() as batch:
+        batch.add("run", {"name": "r", "created_at": 1.0, "version": "0", "seed": 0, "steps": 99, "config": ""})
+        batch.add("branches", {**branch, "created_at": 1.0, "parent": None, "from_step": 0, "reason": "start"})
+        batch.add("branches", {**branch, "created_at": 2.0})
+        batch.add("controls", {**control, "time": 2.1, "who": "ada", "outcome": "done: rolled back to step 10"})
+        batch.add("controls", {**control, "time": 3.0, "who": "eve", "outcome": "done: rolling back to step 10"})
+        batch.add("branches", {**branch, "created_at": 4.0})
+        batch.add("controls", {**control, "time": 4.5, "who": "mallory", "outcome": "refused: no such checkpoint"})
+        batch.add("branches", {**branch, "created_at": 5.0})
+        batch.add("controls", {**control, "time": 5.1, "who": "grace", "outcome": "done: rolled back to step 10"})
+    with LedgerReader(run_folder) as reader:
+        assert [row.who for row in reader.branch_facts()] == ["", "ada", "eve", "grace"]
+
+
 def test_what_a_return_would_undo_is_counted_along_the_line(reader: LedgerReader) -> None:
     found = reader.undone(13)
     assert (found.now, found.branch, found.held) == (15, 2, Held(2, 2, 2, 1))

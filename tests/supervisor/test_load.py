@@ -10,9 +10,13 @@ from typing import Any
 import pytest
 
 from azr_platform.channel.messages import Review, Submission
+from azr_platform.ledger.errors import LedgerBroken
 from azr_platform.records import Kind, Phase, Role
+from azr_platform.supervisor import process
 from azr_platform.supervisor.gate import Judged
 from azr_platform.supervisor.load import LoadMeter
+from azr_platform.supervisor.warden import Warden
+from azr_platform.supervisor.watch import Recorded
 
 
 def _proc(folder: Path, stat: str = "cpu  100 0 50 800 50 0 0 0 0 0", available: int = 250) -> Path:
@@ -68,6 +72,31 @@ def test_a_real_process_holds_memory() -> None:
     found = LoadMeter().metrics(os.getpid())
     assert found["load/memory/trainer"] == found["load/memory/supervisor"] > 1.0
     assert 0.0 < found["load/memory"] < 1.0
+
+
+def test_a_ledger_that_fails_once_costs_a_step_none_of_its_figures(
+    supervise: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = [LedgerBroken(Path("run"), "disk full")]
+    record = Warden.record
+
+    def fails_once(self: Warden, *given: Any) -> Recorded:
+        if failures:
+            raise failures.pop()
+        return record(self, *given)
+
+    monkeypatch.setattr(Warden, "record", fails_once)
+    monkeypatch.setattr(process, "LEDGER_RETRY_SECONDS", 0.01)
+    ended = supervise("""
+link.hello()
+link.safe_point("between steps")
+link.step = 1
+link.review(Phase.SOLVE, [answer("'Hello world'"), answer("[1]"), answer("2")])
+done()
+link.finished()
+""")
+    assert ended.status == 0 and not failures
+    assert ended.rows("SELECT value FROM metrics WHERE name = 'load/waiting/reviews'") == [(3.0,)]
 
 
 def test_each_step_of_a_run_has_its_load_on_record(supervise: Any) -> None:

@@ -157,6 +157,7 @@ def test_an_ended_run_takes_an_exclusion_too_and_refuses_one_that_is_unclear(run
         assert changes_of(reader).seed == 3
         assert '"exclude": ["task:plus"]' in reader.controls()[0].arguments
         assert reader.branch() == 2
+        assert reader.branch_facts()[-1].who == "test"
 
 
 def test_a_preview_counts_what_would_be_left_behind(run: Path, writer: LedgerWriter) -> None:

@@ -107,10 +107,10 @@ class RunWriter:
     writer: LedgerWriter
     steps: int
 
-    def begin(self, name: str = "demo") -> None:
-        row = {"name": name, "created_at": START, "version": "0.1.0", "seed": 7, "steps": self.steps, "config": "{}"}
+    def begin(self, name: str = "demo", config: str = "{}") -> None:
+        row = {"name": name, "created_at": START, "version": "0.1.0", "seed": 7, "steps": self.steps}
         with self.writer.batch() as batch:
-            batch.add("run", row)
+            batch.add("run", {**row, "config": config})
             batch.add("branches", {"created_at": START, "parent": None, "from_step": 0, "reason": "begun"})
             batch.add("states", {"time": START, "state": "starting", "where_at": "", "reason": ""})
             batch.add("notices", {"time": START, "source": "jail", "message": "the self-attack found no way out"})

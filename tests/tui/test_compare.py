@@ -11,6 +11,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import OptionList
 
+from azr_platform.config.load import dump, load
 from azr_platform.ledger.reader import LedgerReader
 from azr_platform.ledger.records import MetricSpan
 from azr_tui.app import AzrApp
@@ -93,14 +94,31 @@ async def test_wide_screens_show_all_figures(beside: Any, until: Any, shown: Any
         assert "last B-A" in shown(app) and "best B-A" in shown(app)
 
 
-async def test_what_differs_in_settings_is_listed(beside: Any, until: Any, shown: Any) -> None:
-    app = AzrApp(beside[0], poll=0.05, compare=beside[1])
+async def test_what_differs_in_settings_is_listed(open_run: Any, until: Any, shown: Any) -> None:
+    folders = []
+    for name, steps in (("one", 77), ("other", 88)):
+        folder, run = open_run(name)
+        run.begin(name, dump(load(overrides=[f"run.steps={steps}"])))
+        run.step(1)
+        folders.append(folder)
+    app = AzrApp(folders[0], poll=0.05, compare=folders[1])
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "B - - other branch 1" in shown(app), "both", seconds=30)
         await pilot.press("d")
         assert isinstance(app.screen, PageScreen)
-        await until(pilot, lambda: "not on record for both" in shown(app), "the page", seconds=30)
+        await until(pilot, lambda: "run.steps: 77 -> 88" in shown(app), "the page", seconds=30)
+        assert "not on record for both" in shown(app), "neither has a policy on record"
         await pilot.press("escape")
+
+
+async def test_a_run_s_state_is_shown_inert(beside: Any, open_run: Any, until: Any, shown: Any) -> None:
+    folder, run = open_run("hostile")
+    run.begin("hostile")
+    run.state("odd\x1b[2J\n" + "x" * 100)
+    app = AzrApp(beside[0], poll=0.05, compare=folder)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "B - - hostile branch 1" in shown(app), "both", seconds=30)
+        assert "odd␛[2J" in shown(app) and "x" * 21 not in shown(app)
 
 
 async def test_a_run_that_cannot_be_read_is_a_line(beside: Any, make_app: Make, until: Any, shown: Any) -> None:

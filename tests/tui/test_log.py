@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
+from azr_platform.config.load import dump, load
 from azr_platform.ledger.records import ControlRow, NoticeRow
 from azr_tui.app import AzrApp
 from azr_tui.log_entries import Loaded, Which, clock, entry_lines, merged, what
@@ -166,9 +167,13 @@ async def test_new_entries_come_by_themselves_and_the_cursor_stays_on_its_own(
         assert "a new one" in shown(app) and rows.row(rows.cursor_row)[2] == here
 
 
-async def test_i_tells_of_the_run_and_its_settings(full_run: Any, make_app: Make, until: Any) -> None:
-    app = make_app(full_run[0])
+async def test_i_tells_of_the_run_and_its_settings(open_run: Any, make_app: Make, until: Any) -> None:
+    folder, run = open_run()
+    run.begin(config=dump(load(overrides=["run.steps=77"])))
+    app = make_app(folder)
     async with app.run_test(size=(80, 24)) as pilot:
         await _log(app, pilot, until)
         await pilot.press("i")
-        assert "demo, seed 7, version 0.1.0" in _page(app) and "Settings" in _page(app)
+        lines = [line.strip() for line in _page(app).splitlines()]
+        assert "demo, seed 7, version 0.1.0" in _page(app) and "Settings" in lines
+        assert lines.index("[run]") < lines.index("steps = 77") < lines.index("[supervisor]")

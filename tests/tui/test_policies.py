@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import DataTable
 
 from azr_monitor.policy import load_policy
 from azr_monitor.records import Amendment
@@ -18,10 +22,12 @@ from azr_tui.app import AzrApp
 from azr_tui.rules import RuleFacts, listed
 from azr_tui.screens.change import ChangeScreen
 from azr_tui.screens.confirm import ConfirmScreen
+from azr_tui.screens.policies import PoliciesPane
 from azr_tui.screens.rule import RuleScreen
 from azr_tui.screens.sample import SampleScreen
 from azr_tui.screens.trial import TrialScreen
-from azr_tui.trial import Found, words_of
+from azr_tui.trial import Found, Trial, words_of
+from azr_tui.widgets.key_line import KeyLine
 
 Make = Callable[..., AzrApp]
 HOSTILE = "studied [red]\x1b[2J\u202e"
@@ -141,9 +147,15 @@ async def test_who_only_watches_and_who_has_no_supervisor_change_nothing(
     app = AzrApp(judged[0], poll=0.05, read_only=True)
     async with app.run_test(size=SMALL) as pilot:
         await _filtered(app, pilot, until, shown, "program.process")
-        await pilot.press("e", "enter")
+        await pilot.press("e")
         assert not isinstance(app.screen, ChangeScreen | ConfirmScreen)
         assert any("azr-platform" in note.message for note in app._notifications)
+        works = {key.id: key.enabled for key in app.screen.query_one(KeyLine)._keys()}
+        assert (works["policies.change"], works["policies.try"]) == (False, True)
+        await pilot.press("t", "enter")
+        await until(pilot, lambda: isinstance(app.screen, TrialScreen), "the trial", seconds=30)
+        works = {key.id: key.enabled for key in app.screen.query_one(KeyLine)._keys()}
+        assert (works["trial.enable"], works["trial.all"]) == (False, True)
     assert supervisor.commands == []
 
 
@@ -208,3 +220,69 @@ def test_what_a_trial_says_is_counted() -> None:
     for line in ({"judged": 64, "of": 100}, {"sample": 1, "before": "allow", "after": "hold"}, {"done": 100}):
         found.take(json.loads(json.dumps(line)))
     assert (found.judged, found.of, found.blocked, found.released) == (64, 100, 1, 0)
+
+
+def test_differences_beyond_those_listed_are_counted() -> None:
+    found = Found()
+    for number in range(2001):
+        found.take({"sample": number, "before": "allow", "after": "block"})
+    assert (len(found.differences), found.unlisted, found.blocked) == (2000, 1, 2001)
+
+
+async def test_a_trial_says_how_many_differences_it_does_not_list(
+    judged: Any, make_app: Make, until: Any, shown: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("azr_tui.trial._ENOUGH", 1)
+    app = make_app(judged[0])
+    async with app.run_test(size=LARGE) as pilot:
+        await _to_pane(app, pilot, until, shown, "f", *"observe", "enter")
+        await until(pilot, lambda: "done" in shown(app), "the trial", seconds=60)
+        assert isinstance(app.screen, TrialScreen)
+        table, trial = app.screen.query_one(DataTable), app.screen._trial
+        assert trial is not None and trial.found.done and table.row_count == 1 and trial.found.unlisted == 1
+        assert "1 more not listed." in " ".join(shown(app).split())
+
+
+def test_a_trial_imports_nothing_from_the_folder_it_is_started_in(
+    judged: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planted = tmp_path / "here"
+    planted.mkdir()
+    (planted / "yaml.py").write_text("raise SystemExit('planted code ran')\n")
+    monkeypatch.chdir(planted)
+    ended = threading.Event()
+    trial = Trial(judged[0], ["--policy", "observe"], 5, lambda _: ended.set() if not trial.running else None)
+    while trial.running:
+        assert ended.wait(60)
+    assert trial.found.done and not trial.found.trouble
+
+
+async def test_what_people_decide_is_counted_at_once_however_much_they_did_before(
+    judged: Any, make_app: Make, until: Any, shown: Any
+) -> None:
+    folder, run = judged
+    control = {"time": 1.0, "who": "ada", "action": "decide", "arguments": "{}", "why": "", "outcome": "done: noted"}
+    with run.writer.batch() as batch:
+        for _ in range(250):
+            batch.add("controls", control)
+    app = make_app(folder)
+    async with app.run_test(size=SMALL) as pilot:
+        await _to_pane(app, pilot, until, shown, "o")
+        row = next(line for line in shown(app).splitlines() if line.startswith(" program.process "))
+        assert row.rstrip(" ▁▂▃▄▅▆▇█▎").endswith("100%")
+        with run.writer.batch() as batch:
+            decision = {"time": 2.0, "branch": 1, "step": 42, "sample": 505, "digest": "d", "who": "ada", "note": ""}
+            batch.add("decisions", {**decision, "decision": "block"})
+            batch.add("controls", control)
+        await until(pilot, lambda: "100%" not in shown(app), "what was decided", seconds=20)
+
+
+async def test_what_a_policy_s_note_says_is_shown_inert(make_app: Make, judged: Any, until: Any, shown: Any) -> None:
+    app = make_app(judged[0])
+    async with app.run_test(size=SMALL) as pilot:
+        await _to_pane(app, pilot, until, shown)
+        pane = app.screen.query_one(PoliciesPane)
+        assert pane._answer is not None
+        pane.on_policy_read(replace(pane._answer, rules=[], note=HOSTILE))
+        await pilot.pause()
+        assert "studied [red]␛[2J⇄" in shown(app)

@@ -225,6 +225,16 @@ async def test_no_more_dashboards_run_than_were_allowed(tmp_path: Path) -> None:
         await read_until(again[0], "here")
 
 
+async def test_plain_requests_for_the_socket_take_no_dashboard_s_place(tmp_path: Path) -> None:
+    async with serving(puppet(tmp_path, ECHO), most=2) as site:
+        for _ in range(5):
+            async with site.get(f"/{TOKEN}/socket", Origin=site.origin) as answer:
+                assert answer.status == 400
+        assert not started(tmp_path)
+        async with site.open() as socket:
+            await read_until(socket, "here")
+
+
 @pytest.mark.parametrize(
     "said",
     [

@@ -116,8 +116,7 @@ def run_lines(snapshot: Snapshot) -> list[Line]:
     branches = snapshot.summary.branches
     if len(branches) > 1:
         lines += [Line(""), Line("Branches", style="heading"), *(Line(visible_line(line)) for line in tree(branches))]
-    settings = json.dumps(_parsed(run.config), indent=2, ensure_ascii=False)
-    return [*lines, Line(""), Line("Settings", style="heading"), *split(visible(settings))]
+    return [*lines, Line(""), Line("Settings", style="heading"), *split(visible(run.config))]
 
 
 def clock(seconds: float, before: float | None = None) -> str:

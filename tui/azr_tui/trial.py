@@ -36,6 +36,7 @@ class Found:
     blocked: int = 0
     released: int = 0
     differences: list[dict[str, Any]] = field(default_factory=list)
+    unlisted: int = 0
     done: bool = False
     trouble: str = ""
 
@@ -47,6 +48,8 @@ class Found:
             self.released += before in blocked and after not in blocked
             if len(self.differences) < _ENOUGH:
                 self.differences.append(line)
+            else:
+                self.unlisted += 1
         elif "judged" in line:
             self.judged, self.of = int(line["judged"]), int(line["of"])
 
@@ -79,7 +82,7 @@ class Trial:
         self.found = Found()
         self._post = post
         self._cancelled = False
-        command = [sys.executable, "-m", "azr_platform", "policy", "try", str(run), *given, "--json"]
+        command = [sys.executable, "-P", "-m", "azr_platform", "policy", "try", str(run), *given, "--json"]
         command += ["--newest", str(newest)] if newest is not None else []
         self._process = subprocess.Popen(  # noqa: S603 our own program
             command,

@@ -16,7 +16,14 @@ from azr_platform.channel.client import NotSupervised
 from azr_platform.channel.server import SocketOccupied
 from azr_platform.cli.input import BadInput
 from azr_platform.config.load import ConfigError
-from azr_platform.ledger.errors import LedgerBroken, LedgerBusy, LedgerNewer, SearchUnavailable, UnknownRun
+from azr_platform.ledger.errors import (
+    LedgerBroken,
+    LedgerBusy,
+    LedgerNewer,
+    SearchUnavailable,
+    UnknownAudit,
+    UnknownRun,
+)
 from azr_platform.supervisor.runfolder import NothingToDo, RunExists
 from azr_platform.tasks.problems import BadProblem
 from azr_sandbox.jail import JailLeaks, JailUnavailable
@@ -30,6 +37,7 @@ _STATUS: dict[type[Exception], int] = {
     ConfigError: 2,
     PolicyError: 2,
     UnknownRun: 2,
+    UnknownAudit: 2,
     BadProblem: 2,
     SettingsError: 2,
     RunExists: 2,

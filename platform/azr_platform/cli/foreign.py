@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 from azr_monitor.audit import Auditor
 from azr_monitor.records import Finding, Severity, Subject, printable
 from azr_platform.cli.judging import Tally, judged_row
-from azr_platform.logs.detect import LOOKED_AT, choose, entries
+from azr_platform.logs.detect import LOOKED_AT, Chosen, choose, entries
 from azr_platform.logs.files import files, rows
 from azr_platform.logs.records import Entry, Format, Place, Reason, Row, Skip
 from azr_platform.records import Kind, Role
@@ -119,24 +119,26 @@ class Reading:
             self.found.skip(Skip(Place(str(file)), Reason.DAMAGED, f"cannot be read: {error.strerror}"))
             return
         self.files += 1
-        chosen = choose(row for row in first if isinstance(row, Row))
-        passed = 0
+        chosen = Chosen(self._forced, "as told") if self._forced else choose(first)
+        others, why = 0, ""
         # Rows of no format may be there to hide others behind them, so the file is looked at to its end.
-        while not (self._forced or chosen.format) and (more := _some(stream)):
-            later = choose(row for row in more if isinstance(row, Row))
-            if later.format is not None:
-                passed, first, chosen = passed + len(first), more, later
+        while chosen.format is None:
+            for fault in chosen.faults:
+                self.found.skip(fault)
+            why = why if others else chosen.why
+            others += chosen.others
+            if not (first := _some(stream)):
                 break
-            passed += len(more)
-        wanted = self._forced or chosen.format
+            chosen = choose(first)
+        wanted = chosen.format
         if len(self.read) < _MOST_FILES:
-            why = "as told" if self._forced and self._forced.name != "mapped" else chosen.why
-            self.read.append(Read(str(file), wanted.name if wanted else "none", why))
+            self.read.append(Read(str(file), wanted.name if wanted else "none", chosen.why if wanted else why))
         if wanted is None:
-            self._leave_out(file, first, chosen.why)
+            if others:
+                self.found.skip(Skip(Place(str(file)), Reason.OTHER, why))
             return
-        if passed:
-            why = f"the first {passed} rows are of no format, and those after them are {wanted.name}"
+        if others:
+            why = f"the first {others} rows are of no format, and those after them are {wanted.name}"
             self.found.skip(Skip(Place(str(file)), Reason.SHAPE, why))
         held: list[Row | Skip] = []
         size = 0
@@ -153,25 +155,17 @@ class Reading:
         if held:
             yield Work(held, wanted, self._run)
 
-    def _leave_out(self, file: Path, first: list[Row | Skip], why: str) -> None:
-        """A file that no format fits: its faults, or that it is something else."""
-        faults = [row for row in first if isinstance(row, Skip)]
-        for fault in faults:
-            self.found.skip(fault)
-        unreadable = [row for row in first if isinstance(row, Row)] and "could be read" in why
-        if not faults and first:
-            reason = Reason.BROKEN if unreadable else Reason.OTHER
-            self.found.skip(Skip(Place(str(file)), reason, why))
-
 
 def _some(stream: Iterator[Row | Skip]) -> list[Row | Skip]:
-    """The first rows, to look at."""
-    first: list[Row | Skip] = []
+    """The next rows, to look at: not many, and of very long ones fewer."""
+    some: list[Row | Skip] = []
+    size = 0
     for row in stream:
-        first.append(row)
-        if len(first) >= LOOKED_AT:
+        some.append(row)
+        size += len(row.data) if isinstance(row, Row) else 0
+        if len(some) >= LOOKED_AT or size >= _CHUNK_BYTES:
             break
-    return first
+    return some
 
 
 def answer(work: Work, auditor: Auditor, jail: Jail | None) -> Answer:

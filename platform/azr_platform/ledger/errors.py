@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -24,6 +25,14 @@ class LedgerBusy(LedgerError):
             f"{run}: another supervisor runs it ({holder}). Watch it with `azr-platform tui {run}` "
             f"or end it with `azr-platform stop {run}`."
         )
+
+
+class UnknownAudit(LedgerError):
+    """No audit of that name is on record."""
+
+    def __init__(self, run: Path, name: str, names: Sequence[str]) -> None:
+        there = f"there are {', '.join(names)}" if names else f"`azr-platform audit {run}` makes one"
+        super().__init__(f"{run}: no audit {name} is on record; {there}")
 
 
 class LedgerNewer(LedgerError):

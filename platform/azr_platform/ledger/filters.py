@@ -58,6 +58,7 @@ class SampleFilter(msgspec.Struct, frozen=True):
     """The id of the task that it became or answers."""
     text: str = ""
     """Words that the response must hold: see search.py."""
+    branch: int | None = None
     oldest_first: bool = False
 
 

@@ -90,11 +90,15 @@ class SearchIndex:
         """A page of the samples that hold the filter's words and that the rest of it lets pass; pass the last id as
         ``beyond`` for the next page."""
         words = words_of(wanted.text)
-        begin = self._reader.begin_of_steps(wanted) if beyond is None else beyond
-        numbers = self._numbers(words, begin, wanted.oldest_first)
-        rows = self._reader.samples_page(wanted, limit=limit, beyond=beyond, among=numbers)
+        rows = self._reader.sample_rows(self.numbers_page(wanted, limit=limit, beyond=beyond))
         texts = {row.id: text for row in rows for _, text in self._reader.responses(row.id, row.id)}
         return [Found(row, snippet(texts.get(row.id) or "", words)) for row in rows]
+
+    def numbers_page(self, wanted: SampleFilter, *, limit: int, beyond: int | None = None) -> list[int]:
+        """As ``page``, and only the ids."""
+        begin = self._reader.begin_of_steps(wanted) if beyond is None else beyond
+        numbers = self._numbers(words_of(wanted.text), begin, wanted.oldest_first)
+        return self._reader.numbers_page(wanted, limit=limit, beyond=beyond, among=numbers)
 
     def descendants(self, task: str, *, limit: int = 200, beyond: int | None = None) -> list[SampleRow]:
         """The proposals whose prompts showed a task, oldest first; pass the last id as ``beyond`` for the next page."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from azr_monitor.records import printable
@@ -24,10 +26,12 @@ LOOKED_AT: Final = 20
 
 
 class Chosen(NamedTuple):
-    """A format and the reason in words; without a format, what was seen instead."""
+    """A format and the reason in words; without a format, what was seen instead: rows unread, and how many others."""
 
     format: Format | None
     why: str
+    faults: tuple[Skip, ...] = ()
+    others: int = 0
 
 
 def format_named(name: str) -> Format:
@@ -42,21 +46,30 @@ def format_named(name: str) -> Format:
     raise ValueError(f"there is no format {name!r}; there are {', '.join(f.name for f in FORMATS)}")
 
 
-def choose(rows: Iterable[Row]) -> Chosen:
-    """The format that most of the rows look like."""
-    objects = [found for row in rows if isinstance(found := decoded(row), dict)]
-    votes: dict[str, list[str]] = {}
-    for found in objects:
+def choose(rows: Iterable[Row | Skip]) -> Chosen:
+    """The format that most of the rows look like. One row is decoded at a time: it may take much more than its text."""
+    votes: Counter[str] = Counter()
+    whys: dict[str, str] = {}
+    faults: list[Skip] = []
+    names: list[str] = []
+    others = 0
+    for row in rows:
+        found = row if isinstance(row, Skip) else decoded(row)
+        if isinstance(found, Skip):
+            faults.append(found)
+            continue
+        others += 1
+        names = names or [printable(name, 30) for name in islice(found, 8)]
         for candidate in FORMATS:
             if why := candidate.looks(found):
-                votes.setdefault(candidate.name, []).append(why)
+                votes[candidate.name] += 1
+                whys.setdefault(candidate.name, why)
+        del found  # else the next is decoded while this one is still held
     if votes:
-        best = max(FORMATS, key=lambda candidate: len(votes.get(candidate.name, ())))
-        return Chosen(best, votes[best.name][0])
-    if not objects:
-        return Chosen(None, "no row of it could be read")
-    names = ", ".join(printable(name, 30) for name in list(objects[0])[:8])
-    return Chosen(None, f"no format has rows with {names or 'nothing in them'}; say where things stand with --map")
+        best = max(FORMATS, key=lambda candidate: votes[candidate.name])
+        return Chosen(best, whys[best.name])
+    seen = f"no format has rows with {', '.join(names) or 'nothing in them'}; say where things stand with --map"
+    return Chosen(None, seen if others else "no row of it could be read", tuple(faults), others)
 
 
 def entries(row: Row, of: Format) -> list[Entry] | Skip:

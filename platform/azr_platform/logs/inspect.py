@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from azr_platform.logs import fields
 from azr_platform.logs.records import Entry
-from azr_platform.logs.text import conversation, is_messages, text_of
+from azr_platform.logs.text import content_of, conversation, is_messages, text_of
 
 _ATTACHED: Final = "attachment://"
 _GRADES: Final = {"C": 1.0, "I": 0.0, "P": 0.5, "N": 0.0}
@@ -28,10 +28,8 @@ class Inspect:
 
     def entries(self, row: dict[str, Any]) -> list[Entry]:
         messages = row.get("messages")
-        if not is_messages(messages):
-            messages = [fields.find(row, ("output", "choices", 0, "message"))]
-        if not is_messages(messages):
-            messages = []
+        messages = [*messages] if is_messages(messages) else []
+        messages += _unsaid(row, messages)
         attachments = row.get("attachments")
         if isinstance(attachments, dict) and attachments:
             messages = [_whole(message, attachments) for message in messages]
@@ -52,6 +50,14 @@ class Inspect:
                 extra={"model": model} if (model := fields.text(fields.find(row, ("output", "model")))) else {},
             )
         ]
+
+
+def _unsaid(row: dict[str, Any], messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the model answered that is not among the messages: other choices, or all when a solver kept no messages."""
+    choices = fields.find(row, ("output", "choices"))
+    answers = [fields.find(choice, ("message",)) for choice in choices] if isinstance(choices, list) else []
+    said = [content_of(message) for message in messages]
+    return [answer for answer in answers if isinstance(answer, dict) and content_of(answer) not in said]
 
 
 def _whole(message: dict[str, Any], attachments: dict[str, Any]) -> dict[str, Any]:

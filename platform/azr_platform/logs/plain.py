@@ -49,24 +49,25 @@ class Plain:
         for name in _MESSAGES:
             if is_messages(row.get(name)):
                 return f'chat messages in "{name}"'
-        for name in RESPONSES:
-            if _is_response(row.get(name)):
+        for name in (*RESPONSES, *REASONING):
+            if _responses(row.get(name)):
                 return f'rows with "{name}"'
         return ""
 
     def entries(self, row: dict[str, Any]) -> list[Entry]:
-        if "trace" in row or "program" in row:
-            return [_own(row)]
-        for name in _MESSAGES:
-            if is_messages(row.get(name)):
-                return [response_entry(row, row[name], None)]
-        prompt = next((row[name] for name in _PROMPTS if name in row), None)
+        """A case for whatever a model may have written, under every name: one name says nothing about the others."""
+        cases = [_own(row)] if "trace" in row or "program" in row else []
+        cases += [response_entry(row, row[name], None) for name in _MESSAGES if is_messages(row.get(name))]
+        prompt = next((row[name] for name in (*_PROMPTS, *_MESSAGES) if name in row), None)
         for name in RESPONSES:
-            value = row.get(name)
-            if _is_response(value):
-                many = value if isinstance(value, list) and not is_messages(value) else [value]
-                return [response_entry(row, response, prompt) for response in many]
-        raise ValueError(f"none of {', '.join(RESPONSES[:3])}, messages, trace or program")
+            said = {(case.trace, case.program) for case in cases}  # many rows say the same under two names
+            found = [response_entry(row, response, prompt) for response in _responses(row.get(name))]
+            cases += [case for case in found if (case.trace, case.program) not in said]
+        if not cases and _thoughts(row):
+            cases.append(response_entry(row, "", prompt))
+        if not cases:
+            raise ValueError(f"none of {', '.join(RESPONSES[:3])}, messages, trace or program")
+        return cases
 
 
 def response_entry(row: dict[str, Any], response: Any, prompt: Any) -> Entry:
@@ -77,11 +78,10 @@ def response_entry(row: dict[str, Any], response: Any, prompt: Any) -> Entry:
     else:
         talk = conversation(response)
         parts, context = talk.written, "\n\n".join(filter(None, (context, talk.context)))
-    thoughts = [row[name] for name in REASONING if isinstance(row.get(name), str)]
     return Entry(
         id=fields.identity(row.get("id")),
         prompt=context,
-        trace="\n\n".join(filter(None, (*thoughts, parts.trace))),
+        trace="\n\n".join(filter(None, (*_thoughts(row), parts.trace))),
         program=parts.program,
         inputs=parts.inputs,
         outputs=parts.outputs,
@@ -99,7 +99,7 @@ def _own(row: dict[str, Any]) -> Entry:
     return Entry(
         id=fields.identity(row.get("id")),
         prompt=text_of(row.get("prompt")),
-        trace=fields.text(row.get("trace")),
+        trace="\n\n".join(filter(None, (*_thoughts(row), fields.text(row.get("trace"))))),
         program="\n".join((*fields.texts(row.get("imports")), fields.text(row.get("program")))),
         inputs=fields.texts(row.get("inputs", row.get("input"))),
         outputs=fields.texts(row.get("outputs", row.get("output"))),
@@ -112,7 +112,14 @@ def _own(row: dict[str, Any]) -> Entry:
     )
 
 
-def _is_response(value: Any) -> bool:
+def _thoughts(row: dict[str, Any]) -> list[str]:
+    return [text for name in REASONING for text in fields.texts(row.get(name))]
+
+
+def _responses(value: Any) -> list[Any]:
+    """One response or several, each a text or messages."""
     if isinstance(value, str) or is_messages(value):
-        return True
-    return isinstance(value, list) and bool(value) and all(isinstance(item, str) for item in value)
+        return [value]
+    if is_messages([value]):
+        return [[value]]
+    return [response for item in value for response in _responses(item)] if isinstance(value, list) else []

@@ -28,6 +28,10 @@ _FENCES: Final = ("```", "~~~")
 _PYTHON: Final = frozenset({"python", "py", "python3"})
 _UNNAMED = ""
 _CODE_ARGUMENTS: Final = frozenset({"code", "program", "source", "script"})
+_OTHERS: Final = frozenset(
+    ("system", "developer", "user", "human", "prompter", "tool", "function", "observation", "ipython", "environment")
+)
+"""Roles that are not the model's. Every other is, whatever it is called: assistant, gpt, ai, chatgpt, bot."""
 _MOST_CODE: Final = 200_000
 """Characters of a block that are still tried as Python."""
 
@@ -127,8 +131,8 @@ def _without_tags(text: str) -> str:
 
 
 def is_messages(value: object) -> TypeGuard[list[dict[str, Any]]]:
-    """Whether a value is a list of chat messages."""
-    return isinstance(value, list) and bool(value) and all(isinstance(m, dict) and _role(m) for m in value)
+    """Whether a value is a list of chat messages. Some may lack a role: then they are judged as the model's."""
+    return isinstance(value, list) and all(isinstance(m, dict) for m in value) and any(map(_role, value))
 
 
 def conversation(messages: Iterable[dict[str, Any]]) -> Conversation:
@@ -137,11 +141,11 @@ def conversation(messages: Iterable[dict[str, Any]]) -> Conversation:
     turns: list[str] = []
     programs: list[str] = []
     for message in messages:
-        if _role(message) in ("assistant", "gpt", "model"):
+        if _role(message).strip().lower() not in _OTHERS:
             turns += [part for part in (*_reasoning(message), content_of(message)) if part]
-            for words, program in map(_call, _calls(message)):
+            for words, code in map(_call, _calls(message)):
                 turns.append(words)
-                programs += [program] if program else []
+                programs += code
         elif text := content_of(message):
             context.append(f"{_role(message)}: {text}")
     parts = written("\n\n".join(turns))
@@ -160,18 +164,18 @@ def text_of(value: object) -> str:
 
 def content_of(message: dict[str, Any]) -> str:
     """The text of a message, reasoning in its parts included."""
-    content = message.get("content", message.get("value"))
-    if isinstance(content, str):
-        return content
-    if not isinstance(content, list):
-        return ""
     texts: list[str] = []
-    for part in content:
+    for part in _parts(message):
         if isinstance(part, str):
             texts.append(part)
         elif isinstance(part, dict):
             texts += [part[key] for key in ("reasoning", "thinking", "text") if isinstance(part.get(key), str)]
     return "\n\n".join(texts)
+
+
+def _parts(message: dict[str, Any]) -> list[Any]:
+    content = message.get("content", message.get("value"))
+    return content if isinstance(content, list) else [content]
 
 
 def _role(message: dict[str, Any]) -> str:
@@ -186,28 +190,39 @@ def _reasoning(message: dict[str, Any]) -> list[str]:
 
 
 def _calls(message: dict[str, Any]) -> list[dict[str, Any]]:
+    """Calls of tools, wherever a server puts them: beside the content, in its parts, or as its only call."""
     calls = message.get("tool_calls")
-    return [call for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
+    found = [*calls] if isinstance(calls, list) else [calls]
+    found.append(message.get("function_call"))
+    found += [part for part in _parts(message) if isinstance(part, dict) and part.get("type") == "tool_use"]
+    return [call for call in found if isinstance(call, dict)]
 
 
-def _call(call: dict[str, Any]) -> tuple[str, str]:
-    """A call of a tool: what it says in words, and the program in it, if that is what it hands over."""
+def _call(call: dict[str, Any]) -> tuple[str, list[str]]:
+    """A call of a tool: what it says in words, and the programs that it hands over."""
     inner = call.get("function")
-    name, arguments = (
-        (inner.get("name"), inner.get("arguments"))
-        if isinstance(inner, dict)
-        else (
-            inner or call.get("name"),
-            call.get("arguments"),
-        )
-    )
+    about = inner if isinstance(inner, dict) else call
+    name = about.get("name") if inner is about or not inner else inner
+    arguments = about.get("arguments", about.get("input"))
     if isinstance(arguments, str) and arguments.lstrip().startswith("{"):
         with suppress(ValueError, RecursionError):
             arguments = json.loads(arguments)
-    if isinstance(arguments, dict):
-        code = [text for key, text in arguments.items() if key in _CODE_ARGUMENTS and isinstance(text, str)]
-        program = next((text for text in code if _is_program("python", text)), "")
-        rest = [str(text) for text in arguments.values() if isinstance(text, str | int | float) and text != program]
-    else:
-        program, rest = "", [arguments] if isinstance(arguments, str) else []
-    return "\n".join([f"{name or 'tool'}:", *rest]), program
+    words: list[str] = []
+    programs: list[str] = []
+    for key, text in _leaves(arguments):
+        (programs if key in _CODE_ARGUMENTS and _is_program("python", text) else words).append(text)
+    return "\n".join([f"{name if isinstance(name, str) else 'tool'}:", *words]), programs
+
+
+def _leaves(value: Any) -> Iterable[tuple[str, str]]:
+    """Every name, text and number in a value, in order, beside the name that it stands under; without recursion."""
+    waiting: list[tuple[str, Any]] = [("", value)]
+    while waiting:
+        key, value = waiting.pop()
+        if isinstance(value, dict):
+            for name, inner in reversed(value.items()):
+                waiting += [(name, inner)] if name in _CODE_ARGUMENTS else [(name, inner), ("", name)]
+        elif isinstance(value, list):
+            waiting += [(key, inner) for inner in reversed(value)]
+        elif isinstance(value, str | int | float):
+            yield key, str(value)

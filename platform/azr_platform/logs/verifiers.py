@@ -51,13 +51,13 @@ def _trace(trace: dict[str, Any], step: int | None) -> Entry:
     context: list[str] = []
     nodes = trace.get("nodes")
     for node in nodes if isinstance(nodes, list) else ():
-        one = [node.get("message")] if isinstance(node, dict) else []
-        if not is_messages(one):
+        message = node.get("message") if isinstance(node, dict) else None
+        if not isinstance(message, dict):
             continue
         if node.get("sampled") is True:
-            said.append({**one[0], "role": "assistant"})
-        elif content_of(one[0]):
-            context.append(text_of(one))
+            said.append({**message, "role": "assistant"})
+        elif content_of(message):
+            context.append(text_of([message]))
     parts = conversation(said).written
     return Entry(
         id=fields.identity(trace.get("id")),

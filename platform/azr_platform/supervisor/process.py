@@ -311,7 +311,10 @@ class Supervisor:
             case SafePoint():
                 return await self._safe_point(message)
             case StepDone():
-                recorded = await self._write(lambda: self._record_step(message))
+                # Once, as asking begins the counts anew: a ledger that fails has the step recorded again.
+                load = self._load.metrics(self._child.pid if self._child is not None else None)
+                done = msgspec.structs.replace(message, metrics={**message.metrics, **load})
+                recorded = await self._write(lambda: self._record_step(done))
                 self._observer.step(message.step, self._config.run.steps, message.seconds, recorded.metrics)
                 for alert in recorded.alerts:
                     self._observer.alert(alert.severity, alert.rule, alert.message)
@@ -417,8 +420,6 @@ class Supervisor:
     def _record_step(self, done: StepDone) -> Recorded:
         if self._standing is not None:
             self._warden.stand(Stance.of(self._standing.at(done.step)))
-        load = self._load.metrics(self._child.pid if self._child is not None else None)
-        done = msgspec.structs.replace(done, metrics={**done.metrics, **load})
         return self._warden.record(done, self._writer, self._at.branch)
 
     # -- the operator ------------------------------------------------------------------------------------

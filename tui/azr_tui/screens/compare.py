@@ -204,7 +204,7 @@ class ComparePane(Zooming, Pane):
 
 
 def _name(side: Side) -> str:
-    return f"{visible_line(side.run, 24)} branch {side.branch} step {side.step} {side.state}"
+    return f"{visible_line(side.run, 24)} branch {side.branch} step {side.step} {visible_line(side.state, 20)}"
 
 
 def apart_lines(mine: Side, other: Side) -> Iterator[Line]:

@@ -102,8 +102,7 @@ class TrialScreen(LiveScreen):
         for one in found.differences[self._table.row_count :]:
             self._table.add_row(*_cells(one))
         words = f"{found.blocked:,} would be blocked that are not, {found.released:,} no longer."
-        more = len(found.differences) - self._table.row_count
-        words += f" {more} more are not listed." if more > 0 else ""
+        words += f" {found.unlisted:,} more not listed." if found.unlisted else ""
         words += " Nothing was written." if not self._trial.running else ""
         self._told.update(Text(words))
 

@@ -75,8 +75,9 @@ class PageServer:
             if words:
                 self._tell(f"a dashboard ended with: {visible_line(words.strip().rpartition(chr(10))[2], 300)}")
         finally:
-            await socket.close()
             self._sockets.discard(socket)
+            if socket.prepared:  # a plain request's handshake fails, and there is nothing to close
+                await socket.close()
         return socket
 
     async def _close(self, _: web.Application) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from azr_platform.ledger.reads.totals import TotalReads
-from azr_platform.ledger.records import BranchFacts, CheckpointFacts, CheckpointRow, Held, Suspect, Undone
+from azr_platform.ledger.records import BranchFacts, BranchRow, CheckpointFacts, CheckpointRow, Held, Suspect, Undone
 
 _END: Final = 2**62
 _SUSPECTS: Final = 200
@@ -95,7 +95,7 @@ class CheckpointReads(TotalReads):
         found = []
         for row in self.branches():
             last, done = steps.get(row.id, (row.from_step, 0))
-            who, why = self._asked(row.created_at) if row.reason == "rollback" else ("", "")
+            who, why = self._asked(row) if row.reason == "rollback" else ("", "")
             held = tallies.held((row.id, -1, _END))
             own = [change for change in changes if change.branch == row.id]
             seed = next((change.value for change in own if change.what == "seed"), "")
@@ -138,13 +138,18 @@ class CheckpointReads(TotalReads):
 
     # -- inside ------------------------------------------------------------------------------------------
 
-    def _asked(self, time: float) -> tuple[str, str]:
-        """Who asked for the rollback that a branch began with, and why."""
+    def _asked(self, branch: BranchRow) -> tuple[str, str]:
+        """Who asked for the rollback that a branch began with, and why.
+
+        A live run opens the branch at the safe point after the command; an ended one at once, and records it then.
+        """
+        begins, query = branch.created_at, "SELECT who, why FROM controls WHERE action = 'rollback' AND outcome LIKE"
         row = self._first(
-            "SELECT who, why FROM controls WHERE action = 'rollback' AND outcome LIKE 'done%' AND time <= ? "
-            "ORDER BY id DESC LIMIT 1",
-            time,
-        )
+            f"{query} 'done: rolled back%' AND time >= ? AND time < "
+            "coalesce((SELECT created_at FROM branches WHERE id > ? ORDER BY id LIMIT 1), 9e999) ORDER BY id LIMIT 1",
+            begins,
+            branch.id,
+        ) or self._first(f"{query} 'done%' AND time <= ? ORDER BY id DESC LIMIT 1", begins)
         return (str(row[0]), str(row[1] or "")) if row is not None else ("", "")
 
     def _buffers(self, step: int, now: int) -> dict[str, tuple[float | None, float | None]]:

@@ -116,7 +116,18 @@ class PageReads(RunReads):
 
         The filter's text is the search index's to answer (search.py): ``among`` are the samples it found, in order.
         """
-        return self.sample_rows(list(islice(self._chosen(wanted, beyond, among), limit)))
+        return self.sample_rows(self.numbers_page(wanted, limit=limit, beyond=beyond, among=among))
+
+    def numbers_page(
+        self,
+        wanted: SampleFilter,
+        *,
+        limit: int,
+        beyond: int | None = None,
+        among: Iterable[int] | None = None,
+    ) -> list[int]:
+        """As ``samples_page``, and only the ids."""
+        return list(islice(self._chosen(wanted, beyond, among), limit))
 
     def waiting_page(
         self, wanted: SampleFilter, *, held_only: bool, limit: int = 200, beyond: int | None = None
@@ -233,6 +244,7 @@ def _conditions(wanted: SampleFilter, rules: Sequence[str]) -> list[_Condition]:
     for sql, value in (
         ("s.role = ?", wanted.role),
         ("s.kind = ?", wanted.kind),
+        ("s.branch = ?", wanted.branch),
         ("s.id IN (SELECT id FROM samples WHERE task = ?)", wanted.task),
         ("s.step >= ?", wanted.first_step),
         ("s.step <= ?", wanted.last_step),
