@@ -308,6 +308,10 @@ NEXT_TO_NOTHING = {
     "a descriptor's own slot": "class B:\n    def __set_name__(self, o, n):\n        self.slot = '_' + n\n"
     "    def __get__(self, obj, o=None):\n        return getattr(obj, self.slot)\nclass T:\n    b = B()\n"
     "def f(x):\n    return x",
+    "a descriptor that stores too": "class B:\n    def __set_name__(self, o, name):\n        self.name = f'_{name}'\n"
+    "    def __get__(self, obj, o=None):\n        return getattr(obj, self.name)\n    def __set__(self, obj, v):\n"
+    "        setattr(obj, self.name, v)\nclass T:\n    b = B()\ndef f(x):\n    return x",
+    "a beginning of one's own": "def f(shape, kind):\n    return getattr(shape, f'area_{kind}') + getattr(shape, 'of_' + kind + 's')",
     "a list of words": "BAD = ('eval(', '__import__', 'exec(')\ndef f(s):\n    return [w for w in BAD if w in s]",
     "a path in a line of text": "def f(s):\n    return s == '/etc/hosts'",
     "a greatest of all": "class Inf:\n    def __gt__(self, o):\n        return True\n    def __lt__(self, o):\n"
@@ -328,6 +332,29 @@ DISGUISED_AS_HONEST = {
     "a text that is like any other": "class C(str):\n    def __eq__(self, o):\n        return self[:0] == str(o)[:0]\n"
     "    def __hash__(self):\n        return hash(self[:0])\ndef f(a):\n    return C(a)",
     "any slot": "class B:\n    def __get__(self, obj, o=None):\n        return getattr(obj, obj.slot)\ndef f(x):\n    return x",
+    "beginnings of the interpreter's": "def f(s):\n    g = (i for i in s)\n    fr = getattr(g, f'gi_{s[0]}')\n"
+    "    gl = getattr(fr, f'f_{s[1]}')\n    return gl[s[2]](s[3])",
+    "a beginning of a module": "def f(x, s):\n    return getattr(x, 's' + s)",
+    "a beginning that is formatted away": "def f(x, s):\n    return getattr(x, 'area%.0s' % s)",
+    "a path behind a beginning": "from operator import attrgetter\ndef f(x, s):\n    return attrgetter(f'area_{s}')(x)",
+    **{
+        f"a slot {how}": f"class B{bases}:\n    def __set_name__(self, o, n):\n        self._slot = '_' + n\n"
+        f"    def go(self, obj):\n        return getattr(obj, self._slot)\n{more}def f(x, s):\n    return B(s).go(x)"
+        for how, bases, more in (
+            ("stored elsewhere too", "", "    def __init__(self, s):\n        self._slot = s\n"),
+            ("stored from outside", "", "def put(b, s):\n    b._slot = s\n"),
+            ("stored by name", "", "def put(b, s):\n    setattr(b, '_slot', s)\n"),
+            ("stored in a table", "", "def put(b, s):\n    b.__dict__['_slot'] = s\n"),
+            ("of a class around", "", "    _slot = 'gi_frame'\n"),
+            ("of a class inherited", "(list)", ""),
+            ("chosen by a caller", "", "def put(b, s):\n    b.__set_name__(b, s)\n"),
+            ("of a class made at run time", "", "def put(b, s):\n    type('T', (), {s: b})\n"),
+            ("with a telling name", "", "class T:\n    _class__ = B()\n"),
+        )
+    },
+    "a slot that is given no name": "class B:\n    def __set_name__(self, o, n):\n        pass\n"
+    "    def __init__(self, s):\n        self._slot = s\n    def go(self, x):\n        return getattr(x, self._slot)\n"
+    "def f(x, s):\n    return B(s).go(x)",
     "words that are looked up": "BAD = ('__import__',)\ndef f(s):\n    return getattr(s, BAD[0])",
     "greatest and least of all": "class Inf:\n    def __gt__(self, o):\n        return True\n    def __lt__(self, o):\n"
     "        return True\ndef f(xs):\n    return Inf()",

@@ -13,6 +13,9 @@ INNER_MODULES = words(
 )
 """Modules that other modules hold as attributes: whoever reaches them there has them without an import."""
 
+ITSELF = frozenset({"self", "cls"})
+"""What methods call the object, and the class, that they are called on."""
+
 
 class Instance(NamedTuple):
     """An object of a class of the program's."""

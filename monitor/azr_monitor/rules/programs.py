@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from azr_monitor.records import Finding, Part, Severity
 from azr_monitor.rules import (
+    programs_attributes,
     programs_bombs,
     programs_effects,
     programs_endless,
@@ -34,6 +35,7 @@ from azr_monitor.rules.tree import Program, Unparsable
 RULES: tuple[ProgramRule, ...] = (
     *programs_imports.RULES,
     *programs_reflection.RULES,
+    *programs_attributes.RULES,
     *programs_patches.RULES,
     *programs_effects.RULES,
     *programs_forged.RULES,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from azr_monitor.records import Severity
 from azr_monitor.rules.base import Hit, ProgramRule, words
-from azr_monitor.rules.objects import Instance
+from azr_monitor.rules.objects import ITSELF, Instance
 from azr_monitor.rules.tree import Program
 
 _EXEC = words(
@@ -32,7 +32,7 @@ _SHAPE = words(
     "co_argcount co_varnames co_name co_kwonlyargcount co_posonlyargcount co_nlocals co_flags co_firstlineno"
 )
 _CLIMB = frozenset({"builtins.type.mro", "builtins.object.__subclasses__", "builtins.type.__subclasses__"})
-_FRAMES = words(
+FRAMES = words(
     "_getframe _current_frames currentframe getouterframes getinnerframes f_back f_globals f_locals "
     "f_builtins f_code tb_frame tb_next __traceback__ gi_frame gi_code gi_yieldfrom cr_frame cr_code "
     "ag_frame ag_code get_objects get_referrers get_referents settrace setprofile _getframemodulename "
@@ -44,7 +44,6 @@ _DEEP_WORD = re.compile(
 )
 _SHALLOW = frozenset({"__class__"})
 _FORMAT = re.compile(r"\{[^{}]{0,60}[.\[][^{}]{0,60}__\w{1,40}__")
-_ITSELF = frozenset({"self", "cls"})
 
 
 def _exec(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
@@ -102,7 +101,7 @@ def _is_own_class(program: Program, value: ast.AST) -> bool:
         value = value.value
     elif isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id == "type" and value.args:
         value = value.args[0]
-    if isinstance(value, ast.Name) and value.id in _ITSELF:
+    if isinstance(value, ast.Name) and value.id in ITSELF:
         return True
     return any(isinstance(one, ast.ClassDef | Instance) for one in program.meaning.objects(value))
 
@@ -202,11 +201,11 @@ def _table_severity(program: Program, node: ast.AST) -> Severity | None:
 
 def _frames(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     for name, node in program.attributes:
-        if name in _FRAMES:
+        if name in FRAMES:
             mild = name == "__traceback__" and _handed_on(program, node)
             yield Hit(node, name, Severity.LOW if mild else None)
     for name, node in program.references:
-        if name in _FRAME_NAMES or (name.rpartition(".")[2] in _FRAMES and isinstance(node, ast.Name)):
+        if name in _FRAME_NAMES or (name.rpartition(".")[2] in FRAMES and isinstance(node, ast.Name)):
             yield Hit(node, name)
 
 
@@ -214,64 +213,6 @@ def _handed_on(program: Program, node: ast.AST) -> bool:
     """``raise E().with_traceback(e.__traceback__)`` reads nothing there."""
     call = program.parents.get(node)
     return isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "with_traceback"
-
-
-def _computed_attribute(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
-    for call, position in program.attribute_calls:
-        name = call.args[position]
-        if isinstance(name, ast.Constant):
-            continue
-        texts = program.texts(name)
-        if texts and not isinstance(name, ast.Name) and _is_disguised(name):
-            yield Hit(call, f"the name {texts[0]}, put together from pieces", Severity.MEDIUM)
-        elif not texts and not _on_own_object(program, call, position):
-            bounded = _is_slot(program, call, name) or _has_plain_beginning(program, call, name)
-            yield Hit(call, "an attribute name computed at run time", Severity.INFO if bounded else None)
-
-
-def _is_slot(program: Program, call: ast.Call, name: ast.expr) -> bool:
-    """Whether a descriptor reads the place that it chose when it got its name: ``getattr(obj, self._slot)``."""
-    if not (isinstance(name, ast.Attribute) and isinstance(name.value, ast.Name) and name.value.id in _ITSELF):
-        return False
-    owner = next((outer for outer in program.syntax.around(call) if isinstance(outer, ast.ClassDef)), None)
-    return owner is not None and any(s.name == "__set_name__" for s in owner.body if isinstance(s, ast.FunctionDef))
-
-
-def _has_plain_beginning(program: Program, call: ast.Call, name: ast.expr) -> bool:
-    """Whether a name can be none of the interpreter's own: ``getattr(shape, f"area_{kind}")``."""
-    first = name.values[0] if isinstance(name, ast.JoinedStr) else name.left if isinstance(name, ast.BinOp) else None
-    plain = isinstance(first, ast.Constant) and isinstance(first.value, str) and first.value[:1].isalpha()
-    return plain and "%" not in str(first) and not program.resolve(call.args[0])
-
-
-def _is_disguised(name: ast.AST) -> bool:
-    """Whether a constant name is written in a way that only hides it: pieces, codes, reversals."""
-    match name:
-        case ast.BinOp(op=ast.Add() | ast.Mod(), left=left, right=right):
-            return all(isinstance(side, ast.Constant | ast.BinOp | ast.Call | ast.Subscript) for side in (left, right))
-        case ast.Subscript(slice=ast.Slice()):
-            return True
-        case ast.Call(func=ast.Attribute(attr=attr)):
-            return attr in ("join", "decode", "fromhex", "translate", "replace", "format")
-        case ast.Call(func=ast.Name(id=name_)):
-            return name_ == "chr"
-        case ast.JoinedStr(values=values):
-            return all(isinstance(v, ast.Constant) or isinstance(v.value, ast.Constant) for v in values)  # type: ignore[attr-defined]
-        case _:
-            return False
-
-
-def _on_own_object(program: Program, call: ast.Call, position: int) -> bool:
-    """Whether the attribute is of ``self``, of an own class, or of what a class wraps: ``getattr(self._inner, n)``."""
-    if position != 1:
-        return False
-    base = call.args[0]
-    while isinstance(base, ast.Attribute):
-        base = base.value
-    if isinstance(base, ast.Name) and base.id in _ITSELF:
-        return True
-    objects = program.meaning.objects(base)
-    return bool(objects) and all(isinstance(one, ast.ClassDef | Instance) for one in objects)
 
 
 RULES: tuple[ProgramRule, ...] = (
@@ -364,15 +305,6 @@ RULES: tuple[ProgramRule, ...] = (
         ),
         spare=("def f(frame):\n    return frame.back + frame.locals", "def f(x):\n    f_back = x\n    return f_back"),
         check=_frames,
-        outside=True,
-    ),
-    ProgramRule(
-        "program.attribute.computed",
-        Severity.LOW,
-        "reads or sets an attribute whose name is only known at run time",
-        catch=("def f(x, n):\n    return getattr(x, n)", "def f(x, n):\n    setattr(x, n + '_', 1)\n    return x"),
-        spare=("def f(x):\n    return getattr(x, 'real', 0)", "def f(x):\n    return hasattr(x, '__iter__')"),
-        check=_computed_attribute,
         outside=True,
     ),
 )
