@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import time
+import tracemalloc
 
 import pytest
 
@@ -256,3 +257,159 @@ def test_numbers_beyond_measure_in_an_input_break_nothing(call: str) -> None:
     [verdict] = Auditor(load_policy("default")).inspect([Subject(id="large", program=program, input=call)])
     assert "monitor.failure" not in {finding.rule for finding in verdict.findings}
     assert time.process_time() - began < 2.0
+
+
+ENDLESS = "    i = 0\n    while i < 10 ** 12:\n        i += 1\n    return i"
+PRELUDES = {
+    "lists within lists": "    a = 0\n" + "    for i in range(48):\n        a = [a]\n" * 12,
+    "a sum of hundreds": "    a = " + " + ".join("1" * 500) + "\n",
+    "a number that is turned round hundreds of times": "    a = "
+    + "-" * 90
+    + "("
+    + "-" * 90
+    + "("
+    + "-" * 90
+    + "n))\n",
+    "a sum that fails": f"    if hash(n) == 5:\n        a = 1.0 + {2**1100}\n",
+    "a loop of hundreds of statements": "    for j in range(90):\n" + "        n = n + 1\n" * 300,
+    "many loops of many turns": "    for j in range(90):\n        for k in range(90):\n            n = n + j + k\n"
+    * 40,
+    "a recursion that branches": "    def g(k):\n        return g(k + 1) + g(k + 2) + g(k + 3)\n    g(n)\n",
+    "hundreds of names in the loop": "    x = [0] * 1900\n",
+}
+
+
+@pytest.mark.parametrize("prelude", PRELUDES.values(), ids=PRELUDES)
+def test_nothing_in_front_of_a_bomb_hides_it(prelude: str) -> None:
+    program = f"def f(n):\n{prelude}{ENDLESS}"
+    assert [one for one in DryRun(ast.parse(program)).found if one.sure]
+    assert [hit for hit in in_call(program, "1") if hit.severity is None]
+
+
+def test_a_bomb_with_a_long_body_is_found() -> None:
+    assert in_call("def f(n):\n    while n > 0:\n        n += 1\n        " + ", ".join(["n"] * 300), "5")
+    assert in_call("def f(n):\n    for i in range(n):\n        " + ", ".join(["n"] * 600), "10**12")
+
+
+def test_a_bomb_in_the_last_of_many_functions_is_found() -> None:
+    busy = (
+        "    for a in range(99):\n        for b in range(99):\n            for c in range(9):\n                n += a\n"
+    )
+    program = "".join(f"def g{k}(n):\n{busy * 9}" for k in range(12)) + f"def f(n):\n{ENDLESS}"
+    assert "a loop that would turn for hours" in {one.why for one in DryRun(ast.parse(program)).found}
+
+
+def test_a_bomb_beside_a_long_list_is_found() -> None:
+    program = "def f(xs, n):\n    for i in range(n):\n        xs = i\n    return xs"
+    assert in_call(program, "[" + "0, " * 16_000 + "], 10**12")
+    assert in_call(program, "[" + "[0, 1], " * 6_000 + "], 10**12")
+
+
+def test_what_is_too_much_to_be_looked_at_is_told() -> None:
+    program = "def f(n):\n    for i in range(90):\n" + "        n = n + n.x\n" * 400 + "    return n"
+    assert [(one.why, one.sure) for one in DryRun(ast.parse(program)).found] == [("more than can be looked at", False)]
+
+
+GREAT = {
+    "10**12": "10**12",
+    "10**200": "10**200",
+    "10**400": "10**400",
+    "10**10**6": "10**10**6",
+    "400 digits": "9" * 400,
+    "a text of 900 digits": f"int('{'7' * 900}')",
+}
+
+
+@pytest.mark.parametrize("call", GREAT.values(), ids=GREAT)
+@pytest.mark.parametrize(
+    "program",
+    [
+        "def f(n):\n    t = 0\n    for i in range(n):\n        t += i\n    return t",
+        "def f(n):\n    return sum(i * i for i in range(3, n))",
+        "def f(n):\n    i = 0\n    while i < n:\n        i += 1\n    return i",
+        "def f(n):\n    while n > 1:\n        n = n - 3\n    return n",
+        "def f(n):\n    while n:\n        n -= 1\n    return n",
+        "def f(n):\n    n = -n\n    while n < 0:\n        n += 2\n    return n",
+        "def f(n):\n    return len(bytes(n))",
+        "def f(n):\n    return [0] * n",
+        "from math import factorial\ndef f(n):\n    return factorial(n)",
+        "import time\ndef f(n):\n    time.sleep(n)",
+        "def f(n):\n    return 'a'.rjust(n)",
+    ],
+)
+def test_the_larger_an_input_the_surer_it_is_found(program: str, call: str) -> None:
+    assert in_call(program, call)
+
+
+@pytest.mark.parametrize("call", ["10**30", "10**100", *GREAT.values()], ids=["10**30", "10**100", *GREAT])
+@pytest.mark.parametrize(
+    "program",
+    [
+        "def f(n):\n    p = 1\n    while p < n:\n        p *= 2\n    return p",
+        "def f(n):\n    d = 0\n    while n > 0:\n        n //= 10\n        d += 1\n    return d",
+        "def f(n):\n    a, b = 0, n\n    while a < b:\n        m = (a + b + 1) // 2\n        if m * m <= n:\n"
+        "            a = m\n        else:\n            b = m - 1\n    return a",
+        "def f(n):\n    a, b = n, n // 3 + 1\n    while b:\n        a, b = b, a % b\n    return a",
+        "def f(n):\n    return n * (n + 1) // 2 - n % 7 if n > 0 else -n",
+        "def f(n):\n    for i in range(2, n):\n        if n % i <= 1:\n            return i\n    return n",
+    ],
+)
+def test_large_numbers_that_are_soon_done_with_are_left_alone(program: str, call: str) -> None:
+    assert in_call(program, call) == []
+
+
+def test_a_long_text_taken_apart_again_and_again_costs_little() -> None:
+    program = "def f(s):\n    return [" + ", ".join(["list(s)"] * 1_500) + "]"
+    began = time.process_time()
+    tracemalloc.start()
+    in_call(program, "'" + "a" * 49_000 + "', 2**9")
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 60 * 2**20
+    assert time.process_time() - began < 1.5
+
+
+EXPENSIVE = {
+    "a long list in every call": "def g(a):\n    a.b\n    if a:\n        assert a\n        ["
+    + ", ".join(f"n{i}" for i in range(1_500))
+    + "]\ndef f(n):\n    "
+    + "; ".join(["g(n)"] * 1_000)
+    + "\n    while n > 0:\n        n += 1",
+    "a long list under many names": "def f(n):\n    x = [0] * 1999\n"
+    + "".join(f"    x{i} = x\n" for i in range(250))
+    + "    while n > 0:\n        n += 1\n        "
+    + ", ".join(f"x{i}" for i in range(250)),
+    "lists that hold each other": "def f(n):\n    a = b = c = d = []\n    while n:\n        "
+    + "; ".join(["a = [b, c, d, a]; b = [a, c, d, b]; c = [a, b, d, c]"] * 300),
+    "a list copied in loops": "def f(n):\n    x = [0] * 600\n    for i in range(48):\n        for j in range(48):\n"
+    + "            "
+    + "; ".join(["x[:]"] * 2_000),
+    "many names in many loops": "def f(n):\n    "
+    + " = ".join(f"n{i}" for i in range(1_500))
+    + " = []\n    for i in range(40):\n        for j in range(3):\n            "
+    + "; ".join(["[i for i in n]"] * 400),
+}
+
+
+@pytest.mark.parametrize("program", EXPENSIVE.values(), ids=EXPENSIVE)
+def test_what_is_made_to_cost_much_costs_little(program: str) -> None:
+    tree = ast.parse(program)
+    began = time.process_time()
+    DryRun(tree)
+    in_call(program, "3")
+    assert time.process_time() - began < 1.5
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        f"def f(n):\n    a = list(map(int, ['{'1' * 5000}']))\n    while n:\n        n += 1",
+        "from itertools import combinations\ndef f(n):\n    a = list(combinations([1, 2], n))\n    return a",
+        "def f(n):\n    while n != 0.5:\n        n = n - 0.25",
+    ],
+    ids=["a text of digits", "a choice", "a fraction"],
+)
+@pytest.mark.parametrize("call", ["1e999 - 1e999", "1e999", "-1e999", GREAT["400 digits"], "10**400", "2"])
+def test_no_number_makes_the_rules_fail(program: str, call: str) -> None:
+    [verdict] = Auditor(load_policy("default")).inspect([Subject(id="odd", program=program, input=call)])
+    assert "monitor.failure" not in {finding.rule for finding in verdict.findings}

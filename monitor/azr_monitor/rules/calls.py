@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ast
+import math
 from typing import Any
 
 from azr_monitor.rules.estimates import MAX_DEPTH, MAX_ITEMS, MAX_WIDE_DEPTH, TOO_MANY_CELLS, Estimates, is_key
-from azr_monitor.rules.functions import is_generator, is_pure, is_steady, parameters
 from azr_monitor.rules.outcomes import Env, Imported, Known, Leave, Return, Uncertain
-from azr_monitor.rules.sizes import made, of_text, takes_all, waits
-from azr_monitor.rules.volumes import ENDLESS, UNKNOWN, Large, Many, Walk, cells, compared, count, powered
+from azr_monitor.rules.sizes import made, of_text, takes_all, waits, whole
+from azr_monitor.rules.volumes import ENDLESS, UNKNOWN, Large, Many, Walk, capped, cells, compared, count, powered
 
 
 class Calls(Estimates):
@@ -29,7 +29,7 @@ class Calls(Estimates):
         function = self._value(node.func, env)
         given = [self._value(argument, env) for argument in node.args]
         if isinstance(function, Known):
-            names = parameters(function.function)[len(given) :]
+            names = self._nature(function.function).names[len(given) :]
             if set(names) == set(options):
                 return self._followed(function, [*given, *(options[name] for name in names)], node, env)
             for one in (*given, *options.values()):
@@ -46,12 +46,13 @@ class Calls(Estimates):
         if waits(name, given):
             self._excess(node, "a wait of hours")
         match name, given:
-            case "range", [*bounds] if bounds and all(isinstance(b, int) for b in bounds) and bounds[2:] != [0]:
-                return range(*bounds)
+            case "range", [*bounds] if (sizes := _bounds(bounds)) is not None:
+                return range(*sizes)
             case "len", [value]:
                 many = count(value)
-                return UNKNOWN if many is None else int(many) if many < 1e15 else Large(50)
-            case "list" | "tuple" | "sorted" | "deque", [list() | tuple() | str() as value]:
+                return UNKNOWN if many is None else int(many) if many < 1e15 else Large(math.log2(many), 1)
+            case "list" | "tuple" | "sorted" | "deque", [list() | tuple() | str() as value] if len(value) <= MAX_ITEMS:
+                self._charge(len(value))
                 return list(value)
             case "list" | "tuple" | "sorted" | "set" | "sum" | "max" | "min" | "deque", [value]:
                 return self._gathered(name, value, node)
@@ -68,7 +69,8 @@ class Calls(Estimates):
                 value = self._followed(always, [], node, {})
                 return Walk(ENDLESS) if compared(ast.NotEq(), value, end) is True else UNKNOWN
             case "map", [_, list() as values] if _all_numbers(node, values):
-                return [int(value) for value in values]
+                self._charge(len(values))
+                return [whole(value) for value in values]
             case "pow", [base, power]:
                 result = powered(base, power)
                 self._weigh(result, node)
@@ -147,16 +149,15 @@ class Calls(Estimates):
 
     def _followed(self, called: Known, given: list[Any], node: ast.Call, env: Env) -> Any:
         function = called.function
-        names = parameters(function)
+        names, pure, steady, generator = self._nature(function)
         self.turns += 1
-        pure = is_pure(function)
         deepest = MAX_DEPTH if len(names) < 2 else MAX_WIDE_DEPTH
-        if len(names) != len(given) or self._depth >= deepest or is_generator(function):
+        if len(names) != len(given) or self._depth >= deepest or generator:
             for one in given:
                 self._lose(one)
             return UNKNOWN
         key = None
-        if (pure or is_steady(function)) and all(is_key(one) or isinstance(one, list) for one in given):
+        if (pure or steady) and all(is_key(one) or isinstance(one, list) for one in given):
             key = (function, *(("list", id(one)) if isinstance(one, list) else one for one in given))
             pure = pure and all(is_key(one) for one in given)
         if key is not None and key in self._memo:
@@ -168,7 +169,7 @@ class Calls(Estimates):
             return known if pure else UNKNOWN
         began, nested = self.turns, self._nested
         self._depth += 1
-        inner = dict(called.env) if called.env is not self._globals else {}
+        inner = self._copied(called.env) if called.env is not self._globals else {}
         inner.update(zip(names, given, strict=True))
         try:
             value = None
@@ -178,7 +179,7 @@ class Calls(Estimates):
                 self._block(function.body, inner)
         except Return as back:
             value = back.value
-        except (Uncertain, Leave):
+        except (Uncertain, Leave, RecursionError):
             value, self.turns = UNKNOWN, began
             for one in given:
                 self._lose(one)
@@ -189,6 +190,14 @@ class Calls(Estimates):
             self._memo[key] = value, self.turns - began
         self._count(node, 0)
         return value
+
+
+def _bounds(given: list[Any]) -> list[int] | None:
+    """What a range is given: of numbers beyond all sizes one at most, or what lies between them is not known."""
+    sizes = [capped(bound) if isinstance(bound, Large) else bound for bound in given]
+    beyond = sum(isinstance(bound, Large) for bound in given)
+    known = all(isinstance(size, int) for size in sizes) and 0 < len(sizes) <= 3 and sizes[2:] != [0]
+    return sizes if known and beyond <= 1 else None
 
 
 def _all_numbers(node: ast.Call, values: list[Any]) -> bool:

@@ -9,15 +9,17 @@ Whatever hangs on an unknown value is unknown; whatever may end early counts for
 from __future__ import annotations
 
 import ast
-import math
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 from azr_monitor.rules.calls import Calls
-from azr_monitor.rules.estimates import TOO_MANY_BITS, TOO_MANY_TURNS, is_key
+from azr_monitor.rules.estimates import MAX_ITEMS, STEPS, TOO_MANY_BITS, TOO_MANY_TURNS, is_key
 from azr_monitor.rules.functions import parameters
+from azr_monitor.rules.inside import BUILDS, LEAVES, LOOPS
+from azr_monitor.rules.nearing import apart, turns_to_go
 from azr_monitor.rules.outcomes import Env, Imported, Known, Leave, Return, Spent, Uncertain
-from azr_monitor.rules.syntax import COMPREHENSIONS, walk
+from azr_monitor.rules.syntax import walk
 from azr_monitor.rules.volumes import ENDLESS, UNKNOWN, Walk, bits, count, truth_of
 from azr_monitor.rules.walked import leaves
 
@@ -27,41 +29,50 @@ _INNER_TURNS = 3
 _FEW = 8
 """Turns of a loop that are really looked at: of one that stands alone, of one with others inside, of those inside."""
 _KEPT = 500
-_FARTHEST = 10**300
 _WIDE = 128
 """Bits that no number has after some turns of adding up."""
 _WHILE_TURNS = 64
+_LEAST_TURNS = 32
+"""Turns of a ``while`` that are really looked at, and that are enough to judge it where more are too many steps."""
+_FUNCTIONS = 8
+"""Functions of one program that are each looked at with all the steps there are; more share those of so many."""
+_LEAST_STEPS = 1_000
+"""Steps that a statement outside of all loops has, whatever those in front of it took."""
 
 
 class DryRun(Calls):
     """One program's functions, run dry one after the other; ``found`` is what came out.
 
-    Given a ``call`` of ``f``, that is run alone, with what it hands over.
+    Given a ``call`` of ``f``, that is run alone, with what it hands over, for so many ``steps``.
     """
 
-    def __init__(self, tree: ast.AST, call: ast.Call | None = None) -> None:
+    def __init__(self, tree: ast.AST, call: ast.Call | None = None, steps: int = STEPS) -> None:
         super().__init__()
         body = getattr(tree, "body", [])
-        try:
-            if call is not None:
-                self._called(body, call)
-                return
-            self._attempt(body, self._globals)
-            called = {n.func.id for n in walk(tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
-            for function in body:
-                if isinstance(function, ast.FunctionDef) and function.name not in called - {"f"}:
-                    self.turns = 0.0
-                    self._attempt(function.body, dict.fromkeys(parameters(function), UNKNOWN))
-        except (Spent, RecursionError, OverflowError):
-            pass  # what was found until then stays found
+        self._alone(tree, steps, lambda: self._attempt(body, self._globals))
+        if call is not None:
+            self.found.clear()
+            self._globals.setdefault("f", UNKNOWN)
+            # What is written out in the call costs nothing, however long.
+            self._alone(call, steps + len(walk(call)), lambda: self._value(call, {}))
+            return
+        called = {n.func.id for n in walk(tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)} - {"f"}
+        functions = [one for one in body if isinstance(one, ast.FunctionDef) and one.name not in called]
+        for one in functions:
+            given = dict.fromkeys(parameters(one), UNKNOWN)
+            each = min(steps, steps * _FUNCTIONS // len(functions))
+            self._alone(one, each, lambda body=one.body, given=given: self._attempt(body, given))  # type: ignore[misc]
 
-    def _called(self, body: list[ast.stmt], call: ast.Call) -> None:
-        self._attempt(body, self._globals)
-        self.found.clear()
+    def _alone(self, node: ast.AST, steps: int, run: Callable[[], Any]) -> None:
+        """Look at something by itself; what was found stays found, however it ends."""
         self.turns = 0.0
-        self._globals.setdefault("f", UNKNOWN)
-        with suppress(Uncertain):
-            self._value(call, {})
+        self._steps = steps
+        try:
+            run()
+        except Uncertain:
+            pass
+        except (Spent, RecursionError, OverflowError) as error:
+            self._given_up(node, error)
 
     def _attempt(self, body: list[ast.stmt], env: Env) -> None:
         with suppress(Uncertain, Return, Leave):
@@ -71,7 +82,39 @@ class DryRun(Calls):
 
     def _block(self, body: list[ast.stmt], env: Env) -> None:
         for statement in body:
-            self._statement(statement, env)
+            if (self._depth <= 1 and not self._nested) or isinstance(statement, ast.For | ast.While):
+                self._apart(statement, env)
+            else:
+                self._statement(statement, env)
+
+    def _apart(self, node: ast.stmt, env: Env) -> None:
+        """A loop, or a statement outside of all loops, takes half of the steps there are at most. Where these are not
+        enough, or Python itself gives up on it, what it may have changed is unknown, and what follows is looked at."""
+        floor = self._floor
+        share = max(self._steps - max(floor, 0), 0) // 2
+        if not self._nested:
+            share = max(share, _LEAST_STEPS)
+        self._floor = max(floor, self._steps - share)
+        try:
+            self._statement(node, env)
+            return
+        except (Spent, RecursionError, OverflowError) as error:
+            if isinstance(error, Spent) and self._steps <= floor:
+                raise
+            self._given_up(node, error)
+        finally:
+            self._floor = floor
+        self._forget([node], env)
+        if not LEAVES.isdisjoint(self._inside(node).kinds):
+            raise Uncertain
+
+    def _given_up(self, node: ast.AST, error: Exception) -> None:
+        """What is too much to be looked at is told: but for a recursion, of which that is common, and a number that
+        Python itself finds too large, which is the program's own mistake."""
+        if isinstance(error, RecursionError):
+            self._excess(node, "nested too deeply to be looked at", sure=False)
+        elif isinstance(error, Spent) and error.depth <= 1:
+            self._excess(node, "more than can be looked at", sure=False)
 
     def _statement(self, node: ast.stmt, env: Env) -> None:
         self._step()
@@ -118,7 +161,7 @@ class DryRun(Calls):
                 raise Uncertain
             case _:
                 self._forget([node], env)
-                if any(isinstance(n, ast.Return | ast.Break | ast.Continue | ast.Raise) for n in walk(node)):
+                if not LEAVES.isdisjoint(self._inside(node).kinds):
                     raise Uncertain
 
     def _store(self, target: ast.expr, given: Any, env: Env) -> None:
@@ -147,13 +190,9 @@ class DryRun(Calls):
             return
         self._forget([node], env)
         for body in (node.body, node.orelse):
-            self._attempt(body, dict(env))
+            self._attempt(body, self._copied(env))
         self._forget([node], env)
-        if any(
-            isinstance(inner, ast.Return | ast.Break | ast.Continue | ast.Raise | ast.Yield)
-            for statement in (*node.body, *node.orelse)
-            for inner in walk(statement)
-        ):
+        if not (LEAVES | {ast.Yield}).isdisjoint(self._inside(node).kinds):
             raise Uncertain
 
     def _for(self, node: ast.For, env: Env) -> None:
@@ -181,6 +220,10 @@ class DryRun(Calls):
             self._forget([node], env)
             self.turns = began
             return
+        except Spent:
+            if seen and not leaves(node):
+                self._count(node, (self.turns - began) / seen * ((count(walked) or 0) - seen))
+            raise
         finally:
             self._nested -= 1
         total = count(walked) or 0
@@ -195,35 +238,32 @@ class DryRun(Calls):
 
     def _project(self, node: ast.For, env: Env, times: float) -> None:
         """Numbers that have grown with each turn go on growing in those that are not looked at."""
-        for inner in walk(node):
-            if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store):
-                wide = bits(env.get(inner.id)) or 0
-                if wide > _WIDE and wide * times > TOO_MANY_BITS / 10:
-                    self._excess(node, "a number of millions of digits")
+        for name in env.keys() & self._inside(node).stored:
+            wide = bits(env[name]) or 0
+            if wide > _WIDE and wide * times > TOO_MANY_BITS / 10:
+                self._excess(node, "a number of millions of digits")
 
     def _limit(self, node: ast.For, many: float) -> int:
         if self._nested:
             return _INNER_TURNS if many > _FEW else _FEW
-        inside = any(isinstance(n, ast.For | ast.While) for s in node.body for n in walk(s))
-        if not inside and many > _TURNS:
-            inside = any(isinstance(n, COMPREHENSIONS) for s in node.body for n in walk(s))
-        return _OUTER_TURNS if inside else _TURNS
+        kinds = self._inside(node).body
+        holds_others = not LOOPS.isdisjoint(kinds) or (many > _TURNS and not BUILDS.isdisjoint(kinds))
+        return _OUTER_TURNS if holds_others else _TURNS
 
     def _unknown_turns(self, node: ast.For | ast.While, env: Env) -> None:
         """A loop of which nothing is known: what one turn does is looked at, what it leaves is unknown."""
         self._forget([node], env)
         began = self.turns
-        self._attempt(node.body, dict(env))
+        self._attempt(node.body, self._copied(env))
         self.turns = began
         self._forget([node], env)
-        if any(isinstance(inner, ast.Return) for inner in walk(node)):
+        if ast.Return in self._inside(node).kinds:
             raise Uncertain
 
     def _while(self, node: ast.While, env: Env) -> None:
         gaps: list[tuple[float, bool]] = []
         states: set[object] = set()
-        read = {inner.id for inner in walk(node) if isinstance(inner, ast.Name)}
-        asked = _asked(node)
+        read, asked = self._inside(node).mentioned, self._inside(node).asked
         before: list[Any] = []
         limit = _INNER_TURNS if self._nested else _WHILE_TURNS
         began = self.turns
@@ -235,7 +275,7 @@ class DryRun(Calls):
                     raise Uncertain
                 if not truth:
                     return
-                state = _state(env, read)
+                state = self._state(env, read)
                 if state in states:
                     self._excess(node, "a loop that comes back to where it was")
                     raise Uncertain
@@ -254,13 +294,40 @@ class DryRun(Calls):
             self.turns = began
             self._unknown_turns(node, env)
             return
+        except Spent:
+            if len(gaps) >= _LEAST_TURNS:
+                self._judge(node, gaps, False)
+            raise
         finally:
             self._nested -= 1
         if limit == _WHILE_TURNS:
             self._judge(node, gaps, before == _standing(env, asked))
         self._forget([node], env)
-        if any(isinstance(inner, ast.Return) for inner in walk(node)):
+        if ast.Return in self._inside(node).kinds:
             raise Uncertain
+
+    def _state(self, env: Env, read: frozenset[str]) -> tuple[object, ...] | None:
+        """All that a loop reads, where it begins anew; None where something is not known, or cannot be compared, or is
+        too long for that."""
+        state: list[object] = []
+        length = 0
+        self._charge(len(read))
+        for name in sorted(env.keys() & read):
+            value = env[name]
+            if isinstance(value, Known):
+                continue
+            if isinstance(value, list | set):
+                length += len(value)
+                if length > MAX_ITEMS:
+                    return None
+                self._charge(len(value))
+                if not all(map(is_key, value)):
+                    return None
+                value = tuple(value)
+            elif value is UNKNOWN or not (is_key(value) or (isinstance(value, tuple) and all(map(is_key, value)))):
+                return None
+            state.append((name, value))
+        return tuple(state)
 
     def _judge(self, node: ast.While, gaps: list[tuple[float, bool]], settled: bool) -> None:
         """Whether a loop that goes on nears its end: how far off it was half way and is now; where what it asks on its
@@ -274,7 +341,7 @@ class DryRun(Calls):
             self._excess(node, "a loop that gets no nearer to its end")
         elif settled and now == half and len(set(later)) == 1:
             self._excess(node, "a loop that seems to get no nearer to its end", sure=False)
-        elif now < half and _turns_to_go([gap for gap, _ in gaps]) > TOO_MANY_TURNS:
+        elif now < half and turns_to_go([gap for gap, _ in gaps]) > TOO_MANY_TURNS:
             self._excess(node, "a loop that would turn for hours")
 
     def _gap(self, test: ast.expr, env: Env) -> tuple[float, bool]:
@@ -285,46 +352,16 @@ class DryRun(Calls):
                 return (float(len(held)), True) if isinstance(held, list | dict | set) else (0.0, False)
             case ast.Compare(left=left, ops=[_], comparators=[right]):
                 one, other = self._value(left, env), self._value(right, env)
-                if isinstance(one, int | float) and isinstance(other, int | float):
-                    gap = abs(other - one) + 1  # exact, however large the numbers
-                    return (gap, True) if gap < _FARTHEST else (0.0, False)
+                return apart(one, other)
             case _:
                 value = self._value(test, env)
                 if isinstance(value, list | dict | set):
                     return float(len(value)), True
+                if isinstance(test, ast.Name) and not isinstance(value, bool):
+                    return apart(value, 0)
         return 0.0, False
 
 
-def _asked(loop: ast.While) -> list[str]:
-    """The names that the conditions inside a loop read."""
-    tests = [n.test for s in loop.body for n in walk(s) if isinstance(n, ast.If | ast.IfExp)]
-    return sorted({n.id for test in tests for n in walk(test) if isinstance(n, ast.Name)})
-
-
-def _standing(env: Env, names: list[str]) -> list[Any]:
+def _standing(env: Env, names: tuple[str, ...]) -> list[Any]:
     """What names stand for: plain values as they are, objects by which they are."""
     return [value if is_key(value) else id(value) for value in map(env.get, names)]
-
-
-def _turns_to_go(gaps: list[float]) -> float:
-    """How many turns a loop takes from here on, by how fast it has come nearer, and by how much faster of late."""
-    middle = len(gaps) // 2
-    early = (gaps[0] - gaps[middle]) / middle
-    late = (gaps[middle] - gaps[-1]) / (len(gaps) - 1 - middle)
-    faster = (late - early) / middle
-    if faster > 0.01 * late:
-        return math.sqrt(2 * gaps[-1] / faster)
-    return gaps[-1] / late
-
-
-def _state(env: Env, read: set[str]) -> tuple[object, ...] | None:
-    """All that a loop reads, where it begins anew; None where something is not known, or cannot be compared."""
-    state: list[object] = []
-    for name, value in env.items():
-        if name not in read or isinstance(value, Known):
-            continue
-        held = tuple(value) if isinstance(value, list | set) else value
-        if held is UNKNOWN or not (is_key(held) or (isinstance(held, tuple) and all(map(is_key, held)))):
-            return None
-        state.append((name, held))
-    return tuple(state)

@@ -6,25 +6,32 @@ import ast
 from collections.abc import Callable
 from typing import Any
 
+from azr_monitor.rules.functions import Nature, nature
+from azr_monitor.rules.inside import Inside, inside
 from azr_monitor.rules.outcomes import Env, Excess, Known, Spent, Uncertain
-from azr_monitor.rules.syntax import COMPREHENSIONS, walk
+from azr_monitor.rules.syntax import COMPREHENSIONS, Function
 from azr_monitor.rules.volumes import (
+    ENDLESS,
     UNKNOWN,
     Large,
     Many,
     Walk,
     added,
+    capped,
     cells,
     compared,
     count,
     multiplied,
+    negated,
     operated,
     powered,
     truth_of,
 )
 
 STEPS = 25_000
-"""Nodes looked at for one program."""
+"""Nodes looked at for one function, or one call."""
+RESERVE = STEPS
+"""Nodes looked at beyond those, for statements behind others that took all there were."""
 MAX_DEPTH = 70
 MAX_WIDE_DEPTH = 45
 """Calls within calls: of functions of one parameter, and of several, which have many more states."""
@@ -33,6 +40,9 @@ TOO_MANY_BITS = 10**8
 TOO_MANY_TURNS = 5 * 10**8
 MAX_ITEMS = 2_000
 _MAX_INSIDE = 10_000
+_MOST_FOUND = 5
+_CHEAPER = 4
+"""What goes through items at one go is so many times doubled as fast as what looks at nodes."""
 
 
 class Estimates:
@@ -42,11 +52,14 @@ class Estimates:
         self.found: list[Excess] = []
         self.turns = 0.0
         self._steps = STEPS
+        self._floor = -RESERVE
         self._nested = 0
         self._depth = 0
         self._memo: dict[tuple[Any, ...], tuple[Any, float]] = {}
         self._globals: Env = {}
         self._lost: dict[int, Any] = {}
+        self._insides: dict[ast.AST, Inside] = {}
+        self._natures: dict[Function, Nature] = {}
 
     def _block(self, body: list[ast.stmt], env: Env) -> None:
         """Run statements."""
@@ -57,7 +70,8 @@ class Estimates:
         raise NotImplementedError
 
     def _excess(self, node: ast.AST, why: str, sure: bool = True) -> None:
-        if len(self.found) < 5 and all(one.node is not node for one in self.found):
+        known = [one for one in self.found if one.sure or not sure]
+        if len(known) < _MOST_FOUND and all(one.node is not node for one in known):
             self.found.append(Excess(node, why, sure))
 
     def _count(self, node: ast.AST, turns: float) -> None:
@@ -71,11 +85,11 @@ class Estimates:
     def _forget(self, nodes: list[ast.stmt], env: Env) -> None:
         """What statements may have changed is unknown: names they store, containers they mention."""
         for node in nodes:
-            for inner in walk(node):
-                if isinstance(inner, ast.Name) and inner.id in env:
-                    value = env[inner.id]
-                    if isinstance(inner.ctx, ast.Store | ast.Del) or isinstance(value, list | dict | set):
-                        env[inner.id] = UNKNOWN
+            held = self._inside(node)
+            self._charge(len(held.mentioned))
+            for name in env.keys() & held.mentioned:
+                if name in held.stored or isinstance(env[name], list | dict | set):
+                    env[name] = UNKNOWN
 
     def _lose(self, value: Any) -> None:
         """An object went where it cannot be followed: whoever holds it, it is unknown."""
@@ -91,16 +105,39 @@ class Estimates:
 
     def _step(self) -> None:
         self._steps -= 1
-        if self._steps < 0:
-            raise Spent
+        if self._steps < self._floor:
+            raise Spent(self._depth)
+
+    def _charge(self, size: int) -> None:
+        """Going through so many items costs as much as some steps."""
+        self._steps -= size >> _CHEAPER
+        if self._steps < self._floor:
+            raise Spent(self._depth)
+
+    def _copied(self, env: Env) -> Env:
+        self._charge(len(env))
+        return dict(env)
+
+    def _inside(self, node: ast.AST) -> Inside:
+        known = self._insides.get(node)
+        if known is None:
+            known = self._insides[node] = inside(node)
+        return known
+
+    def _nature(self, function: Function) -> Nature:
+        known = self._natures.get(function)
+        if known is None:
+            known = self._natures[function] = nature(function)
+        return known
 
     def _value(self, node: ast.AST, env: Env) -> Any:
         self._step()
         handler = _EXPRESSIONS.get(node.__class__)
         if handler is None:
-            for inner in walk(node):
-                if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Load):
-                    self._lose(env.get(inner.id))
+            loaded = self._inside(node).loaded
+            self._charge(len(loaded))
+            for name in loaded:
+                self._lose(env.get(name))
             return UNKNOWN
         return handler(self, node, env)
 
@@ -109,27 +146,34 @@ class Estimates:
         return UNKNOWN if id(value) in self._lost else value
 
     def _binary(self, node: ast.BinOp, env: Env) -> Any:
-        return self._operation(node.op, self._value(node.left, env), self._value(node.right, env), node)
+        chain = [node]
+        while isinstance(chain[-1].left, ast.BinOp):
+            chain.append(chain[-1].left)  # however long the sum, it goes no deeper
+        value = self._value(chain[-1].left, env)
+        for one in reversed(chain):
+            self._step()
+            value = self._operation(one.op, value, self._value(one.right, env), one)
+        return value
 
     def _operation(self, op: ast.operator, left: Any, right: Any, node: ast.AST) -> Any:
-        match op:
-            case ast.Add():
-                result = added(left, right)
-            case ast.Mult():
-                result = multiplied(left, right)
-            case ast.Pow():
-                result = powered(left, right)
-            case ast.LShift():
-                result = multiplied(left, powered(2, right))
-            case ast.Mod() if isinstance(left, str):
-                if "*" in left and isinstance(right, tuple) and any(_is_wide(one) for one in right):
-                    self._excess(node, "a text of millions of characters")
-                result = UNKNOWN
-            case _:
-                try:
+        if isinstance(op, ast.Mod) and isinstance(left, str):
+            if "*" in left and isinstance(right, tuple) and any(_is_wide(one) for one in right):
+                self._excess(node, "a text of millions of characters")
+            return UNKNOWN
+        try:
+            match op:
+                case ast.Add():
+                    result = added(left, right)
+                case ast.Mult():
+                    result = multiplied(left, right)
+                case ast.Pow():
+                    result = powered(left, right)
+                case ast.LShift():
+                    result = multiplied(left, powered(2, right))
+                case _:
                     result = operated(op, left, right)
-                except (ArithmeticError, ValueError):
-                    raise Uncertain from None
+        except (ArithmeticError, ValueError):
+            raise Uncertain from None  # the program's own mistake
         self._weigh(result, node)
         return result
 
@@ -144,15 +188,19 @@ class Estimates:
         if isinstance(node.op, ast.Not):
             truth = truth_of(value)
             return UNKNOWN if truth is None else not truth
-        if isinstance(value, int | float):
-            return -value if isinstance(node.op, ast.USub) else value if isinstance(node.op, ast.UAdd) else UNKNOWN
-        return value if isinstance(value, Large) else UNKNOWN
+        if isinstance(value, int | float | Large):
+            return (
+                negated(value) if isinstance(node.op, ast.USub) else value if isinstance(node.op, ast.UAdd) else UNKNOWN
+            )
+        return UNKNOWN
 
     def _compare(self, node: ast.Compare, env: Env) -> Any:
         left = self._value(node.left, env)
         outcome: Any = True
         for op, comparator in zip(node.ops, node.comparators, strict=True):
             right = self._value(comparator, env)
+            if isinstance(op, ast.In | ast.NotIn) and isinstance(right, list | tuple | str):
+                self._charge(len(right))
             one = compared(op, left, right)
             if one is False:
                 return False
@@ -182,12 +230,14 @@ class Estimates:
         return self._value(node.body if truth else node.orelse, env)
 
     def _sequence(self, node: ast.List | ast.Tuple | ast.Set, env: Env) -> Any:
-        values = [self._value(part, env) for part in node.elts]
+        self._charge(len(node.elts))
+        values = [part.value if isinstance(part, ast.Constant) else self._value(part, env) for part in node.elts]
         if any(isinstance(part, ast.Starred) for part in node.elts):
             return UNKNOWN
-        inside = sum(cells(value) for value in values)
-        if inside > _MAX_INSIDE:
-            made = Many(len(values), inside)
+        seen: dict[int, float] = {}
+        held = sum(cells(value, seen) for value in values)
+        if held > _MAX_INSIDE:
+            made = Many(len(values), held)
             self._weigh(made, node)
             return made
         return values if isinstance(node, ast.List) else tuple(values) if isinstance(node, ast.Tuple) else UNKNOWN
@@ -213,7 +263,10 @@ class Estimates:
         holder = self._value(node.value, env)
         if isinstance(node.slice, ast.Slice):
             whole = node.slice.lower is None and node.slice.upper is None
-            return (list(holder) if isinstance(holder, list) else holder) if whole else UNKNOWN
+            if whole and isinstance(holder, list):
+                self._charge(len(holder))
+                return list(holder)
+            return holder if whole else UNKNOWN
         key = self._value(node.slice, env)
         if isinstance(holder, list | tuple | dict | str) and isinstance(key, int | str):
             try:
@@ -224,17 +277,16 @@ class Estimates:
 
     def _comprehension(self, node: ast.AST, env: Env) -> Any:
         assert isinstance(node, COMPREHENSIONS)
-        inner = dict(env)
+        inner = self._copied(env)
         total, sure = 1.0, True
         for generator in node.generators:
             walked = self._value(generator.iter, inner)
             many = count(walked)
             if many is None and generator is node.generators[0]:
                 total = 0.0
-            for name in _stored(generator.target):
-                inner[name] = UNKNOWN
+            inner.update(dict.fromkeys(self._inside(generator.target).mentioned, UNKNOWN))
             # What is walked only some of the times counts for one turn: a bound from below.
-            total *= 1.0 if many is None or not sure else many
+            total = min(total * (1.0 if many is None or not sure else many), ENDLESS)
             sure = sure and many is not None and not generator.ifs
         began = self.turns
         value = self._value(node.value if isinstance(node, ast.DictComp) else node.elt, inner)
@@ -255,11 +307,7 @@ def is_key(value: Any) -> bool:
 
 
 def _is_wide(value: Any) -> bool:
-    return isinstance(value, int) and value > TOO_MANY_CELLS
-
-
-def _stored(target: ast.expr) -> list[str]:
-    return [node.id for node in walk(target) if isinstance(node, ast.Name)]
+    return isinstance(size := capped(value), int) and size > TOO_MANY_CELLS
 
 
 _EXPRESSIONS: dict[type, Callable[[Estimates, Any, Env], Any]] = {

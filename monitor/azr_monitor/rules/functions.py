@@ -3,8 +3,23 @@
 from __future__ import annotations
 
 import ast
+from typing import NamedTuple
 
 from azr_monitor.rules.syntax import Function, own_nodes, walk, words
+
+
+class Nature(NamedTuple):
+    """What a function is, told once."""
+
+    names: list[str]
+    pure: bool
+    steady: bool
+    generator: bool
+
+
+def nature(function: Function) -> Nature:
+    """All that can be told of a function at a glance."""
+    return Nature(parameters(function), is_pure(function), is_steady(function), is_generator(function))
 
 
 def is_pure(function: Function) -> bool:

@@ -24,7 +24,10 @@ class Uncertain(Exception):
 
 
 class Spent(Exception):
-    """Enough was looked at."""
+    """Enough was looked at, of the loop or the statement at hand; so many calls deep."""
+
+    def __init__(self, depth: int) -> None:
+        self.depth = depth
 
 
 class Leave(Exception):

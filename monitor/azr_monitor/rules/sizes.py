@@ -7,7 +7,7 @@ from math import factorial, log2
 from typing import Any
 
 from azr_monitor.rules.syntax import words
-from azr_monitor.rules.volumes import ENDLESS, UNKNOWN, Large, Many, Walk, cells, count
+from azr_monitor.rules.volumes import ENDLESS, UNKNOWN, Large, Many, Walk, capped, cells, count
 
 _SHORT = 600
 _SMALL = 10**6
@@ -22,6 +22,10 @@ TAKERS = words(
 )
 """What an iterator is given to; most take all of it."""
 _EARLY = words("any all next len")
+_SIZED = words(
+    "bytes bytearray permutations combinations combinations_with_replacement product repeat factorial comb perm"
+)
+"""What makes of a number something of that size: a number beyond all sizes is as good as any."""
 _WAIT = 3_600
 _ROUNDS = 10**8
 
@@ -33,6 +37,9 @@ def takes_all(name: str) -> bool:
 
 def made(name: str, given: list[Any], options: Mapping[str, Any]) -> Any:
     """What a builtin or a function of the libraries gives back, as far as sizes go; ``UNKNOWN`` otherwise."""
+    if name in _SIZED:
+        given = [capped(value) for value in given]
+        options = {option: capped(value) for option, value in options.items()}
     match name, given:
         case "bytes" | "bytearray", [int(size)] if size > _SHORT:
             return Many(float(size), size / 8)
@@ -48,30 +55,30 @@ def made(name: str, given: list[Any], options: Mapping[str, Any]) -> Any:
             many = [count(value) for value in values[name == "map" :]]
             return UNKNOWN if None in many else _walk(min(one for one in many if one is not None))
         case "factorial", [int(n)] if n >= 0:
-            return factorial(n) if n < 60 else Large(n * log2(n))
+            return factorial(n) if n < 60 else Large(n * log2(n), 1)
         case "factorial", [Large() as wide]:
-            return Large(ENDLESS if wide.bits > 60 else 2**wide.bits)
+            return Large(ENDLESS if wide.bits > 60 else 2**wide.bits, 1)
         case "comb", [int(n), int(k)] if 0 <= k <= n and n > _SHORT:
-            return Large(max(64.0, min(k, n - k) * log2(n / max(1, min(k, n - k)))))
+            return Large(max(64.0, min(k, n - k) * log2(n / max(1, min(k, n - k)))), 1)
         case "perm", [int(n), int(k)] if 0 <= k <= n and n > _SHORT:
-            return Large(max(64.0, k * log2(n)))
+            return Large(max(64.0, k * log2(n)), 1)
         case "Fraction" | "Decimal", [_, *_]:
             return Large(64)
         case "deepcopy" | "copy", [value]:
             return Many(float(len(value)), cells(value)) if isinstance(value, list) else value
-        case "int", [str(text)] if len(text) <= _SHORT:
-            return _number(text)
+        case "int", [str(text)]:
+            return whole(text)
+        case "int", [Large() as wide]:
+            return wide
         case "str", [int(number)] if abs(number) < 10**300:
             return str(number)
-        case "chr" | "ord" | "hex" | "bin" | "float", [_]:
-            return UNKNOWN
         case _:
             return UNKNOWN
 
 
 def waits(name: str, given: list[Any]) -> bool:
     """Whether a call of the libraries alone takes hours: a sleep, the rounds of a key derivation."""
-    match name, given:
+    match name, [capped(value) for value in given]:
         case "sleep", [int(seconds) | float(seconds)]:
             return seconds > _WAIT
         case "pbkdf2_hmac", [_, _, _, int(rounds), *_]:
@@ -84,7 +91,10 @@ def _walk(many: float | None) -> Any:
     return UNKNOWN if many is None else Walk(many)
 
 
-def _number(text: str) -> Any:
+def whole(text: str) -> Any:
+    """The whole number that a text stands for."""
+    if len(text) > _SHORT:
+        return Large(len(text.strip()) * log2(10), 1) if text.strip().isdecimal() else UNKNOWN
     try:
         return int(text)
     except ValueError:
@@ -105,7 +115,7 @@ def _choices(name: str, given: list[Any], options: Mapping[str, Any]) -> Any:
         return _walk(min(total ** min(max(repeat, 0), 40), ENDLESS) if total < 10**6 or repeat <= 1 else ENDLESS)
     size = count(given[0])
     taken = given[1] if len(given) > 1 else size if name == "permutations" else None
-    if size is None or not isinstance(taken, int | float) or taken < 0:
+    if size is None or taken is None or (len(given) > 1 and not isinstance(taken, int)) or taken < 0:
         return UNKNOWN
     total = 1.0
     for place in range(min(int(taken), 60)):
@@ -117,8 +127,8 @@ def _choices(name: str, given: list[Any], options: Mapping[str, Any]) -> Any:
 
 def of_text(text: str, name: str, given: list[Any]) -> Any:
     """What a method of a short text gives back."""
-    if name in _PADS and given and isinstance(given[0], int) and given[0] > _SHORT:
-        return Many(float(given[0]), given[0] / 8)
+    if name in _PADS and given and isinstance(wide := capped(given[0]), int) and wide > _SHORT:
+        return Many(float(wide), wide / 8)
     if name == "join" and len(given) == 1:
         return _joined(text, given[0])
     if name not in _TEXT or len(text) > _SHORT or not all(isinstance(one, int | str) for one in given):

@@ -10,13 +10,23 @@ _BITS = 512
 """Numbers of so many bits are still kept."""
 _LENGTH = 600
 _MOST = 1e30
+_FAR = 10**30
+_LONGEST = 10**29
+"""The most items that what ends is counted for: fewer than ``ENDLESS``."""
+_APART = 64
+"""Bits by which a number is so much wider than another that the other makes no difference."""
+_DEEPEST = 50
+_MOST_SEEN = 200
+"""Sequences within sequences that are gone through to count what they hold."""
 
 
 @dataclass(frozen=True, slots=True)
 class Large:
-    """A number of which only the bits are known."""
+    """A number of which only the bits are known, and whether it is above nought or below: 1, -1; 0 where it may be a
+    fraction, which is as wide but not as large."""
 
     bits: float
+    sign: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +70,8 @@ def count(value: Any) -> float | None:
             return len(value)
         case range():
             step = abs(value.step)
-            return max(0, (abs(value.stop - value.start) + step - 1) // step) if _runs(value) else 0
+            many = (abs(value.stop - value.start) + step - 1) // step
+            return min(many, _LONGEST) if _runs(value) else 0
         case _:
             return None
 
@@ -69,11 +80,11 @@ def _runs(value: range) -> bool:
     return (value.stop > value.start) is (value.step > 0) and value.stop != value.start
 
 
-def cells(value: Any, seen: dict[int, float] | None = None) -> float:
-    """How many plain values a value holds, counted as often as it holds them.
+def cells(value: Any, seen: dict[int, float] | None = None, depth: int = 0) -> float:
+    """How many plain values a value holds at least, counted as often as it holds them.
 
     ``seen`` are the short sequences counted so far: each is gone through once, however often it is held, so that what
-    holds itself twice over and over costs no more than what it is made of.
+    holds itself twice over and over costs no more than what it is made of. What lies too deep counts as one.
     """
     match value:
         case Many() | Walk():
@@ -83,8 +94,10 @@ def cells(value: Any, seen: dict[int, float] | None = None) -> float:
         case list() | tuple() if len(value) <= 4:
             seen = {} if seen is None else seen
             if id(value) not in seen:
+                if depth >= _DEEPEST or len(seen) >= _MOST_SEEN:
+                    return 1.0
                 seen[id(value)] = 1.0  # as often as it holds itself
-                seen[id(value)] = min(sum(cells(item, seen) for item in value), _MOST)
+                seen[id(value)] = min(sum(cells(item, seen, depth + 1) for item in value), _MOST)
             return seen[id(value)]
         case list() | tuple() | dict() | set():
             return max(1, len(value))
@@ -105,6 +118,25 @@ def bits(value: Any) -> float | None:
             return None
 
 
+def sign(value: Any) -> int:
+    """Whether a whole number is above nought or below; 0 where neither is known."""
+    return value.sign if isinstance(value, Large) else (value > 0) - (value < 0) if isinstance(value, int) else 0
+
+
+def capped(value: Any) -> Any:
+    """A number that is no larger than any size needs to be: what is larger makes no difference."""
+    if isinstance(value, Large) and value.sign:
+        return value.sign * _FAR
+    return max(-_FAR, min(value, _FAR)) if isinstance(value, int) else value
+
+
+def negated(value: Any) -> Any:
+    """``-value``."""
+    if isinstance(value, Large):
+        return Large(value.bits, -value.sign)
+    return -value if isinstance(value, int | float) else UNKNOWN
+
+
 def added(left: Any, right: Any) -> Any:
     """``left + right``."""
     if isinstance(left, int | float) and isinstance(right, int | float):
@@ -114,8 +146,19 @@ def added(left: Any, right: Any) -> Any:
     many, more = _many(left), _many(right)
     if many is not None and more is not None:
         return Many(min(many.length + more.length, _MOST), min(many.cells + more.cells, _MOST))
+    return _summed(left, right)
+
+
+def _summed(left: Any, right: Any) -> Any:
+    """The sum of two whole numbers of which one is no longer kept."""
     one, other = bits(left), bits(right)
-    return Large(max(one, other) + 1) if one is not None and other is not None else UNKNOWN
+    if one is None or other is None:
+        return UNKNOWN
+    if abs(one - other) > _APART:
+        return Large(max(one, other), sign(left if one > other else right))
+    if sign(left) * sign(right) < 0:
+        return UNKNOWN
+    return Large(max(one, other) + 1, sign(left) if sign(left) == sign(right) else 0)
 
 
 def _many(value: Any) -> Many | None:
@@ -130,20 +173,20 @@ def multiplied(left: Any, right: Any) -> Any:
         left, right = right, left
     if isinstance(left, Many | list | tuple | str | bytes):
         if isinstance(right, Large):
-            return Many(_MOST, _MOST)
+            return UNKNOWN if right.sign < 0 else Many(_MOST, _MOST)
         if not isinstance(right, int):
             return UNKNOWN
         if not isinstance(left, Many) and len(left) * right <= _LENGTH:
             return left * right
         many = _many(left)
         assert many is not None
-        times = max(0, right)
+        times = max(0, capped(right))
         return Many(min(many.length * times, _MOST), min(many.cells * times, _MOST))
     one, other = bits(left), bits(right)
     if one is not None and other is not None:
         if isinstance(left, int) and isinstance(right, int) and one + other <= _BITS:
             return left * right
-        return Large(min(one + other, _MOST)) if left and right else 0
+        return Large(min(one + other, _MOST), sign(left) * sign(right)) if left and right else 0
     return (
         left * right
         if isinstance(left, int | float) and isinstance(right, int | float) and _small(left, right)
@@ -161,12 +204,13 @@ def powered(base: Any, power: Any) -> Any:
     if wide is None or (isinstance(base, int) and abs(base) < 2):
         return base if isinstance(base, int) and not isinstance(base, bool) and power != 0 else UNKNOWN
     if isinstance(power, Large):
-        return Large(_MOST)
+        return UNKNOWN if power.sign < 0 else Large(_MOST, max(0, sign(base)))
     if not isinstance(power, int) or power < 0:
         return UNKNOWN
     if isinstance(base, int) and wide * power <= _BITS:
         return base**power
-    return Large(min((wide - 1 if isinstance(base, int) else wide) * float(min(power, 10**15)), _MOST))
+    wide = (wide - 1 if isinstance(base, int) else wide) * float(min(power, 10**15))
+    return Large(min(wide, _MOST), abs(sign(base)) if power % 2 == 0 else sign(base))
 
 
 def operated(op: ast.operator, left: Any, right: Any) -> Any:
@@ -175,6 +219,8 @@ def operated(op: ast.operator, left: Any, right: Any) -> Any:
     Raises:
         ArithmeticError, ValueError: the program's own mistake.
     """
+    if isinstance(op, ast.Sub) and (isinstance(left, Large) or isinstance(right, Large)):
+        return _summed(left, negated(right))
     if not (isinstance(left, int | float) and isinstance(right, int | float)):
         return UNKNOWN
     match op:
@@ -217,8 +263,10 @@ def compared(op: ast.cmpop, left: Any, right: Any) -> Any:
         return UNKNOWN
     if left is UNKNOWN or right is UNKNOWN:
         return UNKNOWN
-    if isinstance(left, Large | Many) or isinstance(right, Large | Many):
-        return _against_large(op, left, right)
+    if isinstance(left, Large) or isinstance(right, Large):
+        if isinstance(op, ast.Eq | ast.NotEq) and (isinstance(left, int) or isinstance(right, int)):
+            return isinstance(op, ast.NotEq)
+        left, right = _on_a_line(left, right)
     if not (isinstance(left, int | float | str | None) and isinstance(right, int | float | str | None)):
         return UNKNOWN
     try:
@@ -244,11 +292,22 @@ def compared(op: ast.cmpop, left: Any, right: Any) -> Any:
     return UNKNOWN
 
 
-def _against_large(op: ast.cmpop, left: Any, right: Any) -> Any:
-    """A number too large to be kept against a small one: its sign is not kept, so that only equality is told."""
-    if (isinstance(left, Large) and isinstance(right, int)) or (isinstance(right, Large) and isinstance(left, int)):
-        return False if isinstance(op, ast.Eq) else True if isinstance(op, ast.NotEq) else UNKNOWN
-    return UNKNOWN
+def _on_a_line(left: Any, right: Any) -> tuple[Any, Any]:
+    """Two numbers that lie as one that is no longer kept and another lie: far apart, or where nothing is told."""
+    one, other = _width(left), _width(right)
+    if one > 2 * other + _APART and sign(left):
+        return sign(left), 0
+    return (0, sign(right)) if other > 2 * one + _APART and sign(right) else (UNKNOWN, UNKNOWN)
+
+
+def _width(value: Any) -> float:
+    """The bits of a number that compares; without end of what does not."""
+    if isinstance(value, bool):
+        return 1.0
+    if isinstance(value, float):
+        return 1024.0 if abs(value) > 1e100 else 333.0
+    wide = bits(value)
+    return float("inf") if wide is None else wide
 
 
 def truth_of(value: Any) -> bool | None:
