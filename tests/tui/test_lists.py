@@ -118,6 +118,28 @@ async def test_tab_completes_keys_and_values(full_run: Any, make_app: Make, unti
         await until(pilot, lambda: [row.id for row in pane_of(app).listing.records] == [506, 505], "the blocked ones")
 
 
+@pytest.mark.parametrize(
+    ("pane", "begun", "whole"), [("3", "rule:program.p", "program.process"), ("4", "rule:d", "drift.length")]
+)
+async def test_tab_completes_the_rules_that_the_run_knows(
+    full_run: Any, make_app: Make, until: Any, pane: str, begun: str, whole: str
+) -> None:
+    folder, run = full_run
+    run.alert(42, 2, "drift.a\x1b[2J", "a name that cannot be typed")
+    run.alert(42, 2, "drift.length", "answers grow longer")
+    app = make_app(folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await ready(app, pilot, until)
+        await opened(app, pilot, until, pane)
+        await pilot.press("slash")
+        line = pane_of(app).filter_line
+        await until(pilot, lambda: line._rules, "the names of rules")
+        await pilot.press(*begun)
+        await until(pilot, lambda: line._typed._suggestion, "a suggestion")
+        await pilot.press("tab")
+        assert line._typed.value == f"rule:{whole}"
+
+
 async def test_words_are_marked_in_the_list_and_in_the_sample(
     full_run: Any, make_app: Make, until: Any, shown: Any
 ) -> None:

@@ -56,7 +56,7 @@ class Query(NamedTuple, Generic[F]):
 # -- values ------------------------------------------------------------------------------------------------
 
 
-def _one_of(field: str, choices: Iterable[StrEnum], **also: object) -> Callable[[str], Mapping[str, object]]:
+def _one_of(field: str, choices: Iterable[StrEnum]) -> Callable[[str], Mapping[str, object]]:
     by_name = {choice.value: choice for choice in choices}
 
     def read(value: str) -> Mapping[str, object]:

@@ -26,7 +26,6 @@ from azr_platform.ledger.records import (
     DecisionRow,
     MetricSpan,
     NoticeRow,
-    RuleHits,
     SampleRow,
     TaskDetail,
     TaskRow,
@@ -296,24 +295,19 @@ def _why_barred(reader: LedgerReader, found: TaskDetail) -> str:
 
 
 @dataclass
-class RulesRead(Answer):
-    """What each rule found, and over which spans of steps (each of ``span`` steps)."""
+class RuleNamesRead(Answer):
+    """The rules that found something or raised an alert."""
 
-    question: AskRules
-    rules: list[RuleHits]
-    steps: dict[str, list[int]]
-    span: int
+    question: AskRuleNames
+    names: list[str]
 
 
 @dataclass(frozen=True)
-class AskRules(Question):
-    """What every rule has found, over so many spans of steps."""
+class AskRuleNames(Question):
+    """Which rules there are to look for."""
 
-    bins: int = 40
-
-    def read(self, sources: Sources) -> RulesRead:
-        reader = sources.reader
-        return RulesRead(self, reader.rule_hits(), reader.rule_steps(self.bins), reader.rule_span(self.bins))
+    def read(self, sources: Sources) -> RuleNamesRead:
+        return RuleNamesRead(self, sources.reader.rule_names())
 
 
 @dataclass

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from azr_monitor.records import Action, Severity
+from azr_monitor.records import Severity
 from azr_platform.ledger.reader import LedgerReader
 from azr_platform.ledger.records import PolicyRow, RuleHits
 from azr_tui.questions import Answer, Question, Sources
@@ -171,6 +171,3 @@ def action_of(rule: RuleFacts) -> str:
     if rule.entry is None:
         return "-"
     return rule.entry.action.label if rule.entry.enabled else "off"
-
-
-ACTIONS = tuple(action.label for action in Action)

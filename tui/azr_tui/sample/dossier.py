@@ -37,11 +37,6 @@ class Dossier:
     config: Config | None
 
 
-def bare(detail: SampleDetail) -> Dossier:
-    """A sample with nothing around it."""
-    return Dossier(detail, [], None, [], [], [], [], None)
-
-
 def read(reader: LedgerReader, number: int) -> Dossier | None:
     """The dossier of a sample; None when there is no such sample."""
     detail = reader.sample(number)

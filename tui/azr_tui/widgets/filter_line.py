@@ -17,6 +17,7 @@ from textual.widgets import Input
 from azr_tui import keys
 from azr_tui.escape import visible_line
 from azr_tui.query import Key, Query, completion, hint
+from azr_tui.questions import AskRuleNames, RuleNamesRead, Wanted
 from azr_tui.widgets.field import Field
 from azr_tui.widgets.plain import Plain
 
@@ -77,11 +78,10 @@ class FilterLine(Vertical):
         self._words = words
         self._said = Plain(classes="filter-said")
         self._help = Plain(classes="filter-typing")
-        self._typed = _Typed(suggester=_Completed(known, lambda: self.rules), placeholder=f"{words}, or key:value …")
+        self._typed = _Typed(suggester=_Completed(known, lambda: self._rules), placeholder=f"{words}, or key:value …")
         self._text = ""
         self._rest = Text()
-        self.rules: Sequence[str] = ()
-        """Names of rules that may follow ``rule:``."""
+        self._rules: Sequence[str] = ()  # what may follow ``rule:``
 
     def compose(self) -> ComposeResult:
         yield self._said
@@ -110,6 +110,11 @@ class FilterLine(Vertical):
         self._typed.cursor_position = len(self._typed.value)
         self._explain(self._typed.value)
         self.screen.set_focus(self._typed)  # at once: what follows may not act as keys of the list
+        if any(key.name == "rule" for key in self._keys):
+            self.post_message(Wanted(AskRuleNames(), self.post_message))
+
+    def on_rule_names_read(self, answer: RuleNamesRead) -> None:
+        self._rules = [name for name in answer.names if visible_line(name, 200) == name]  # no other can be typed
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()

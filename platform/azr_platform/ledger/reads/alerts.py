@@ -74,10 +74,6 @@ class AlertReads(RunReads):
         order = "ORDER BY a.severity DESC, a.id DESC LIMIT 1"
         return next(iter(self._rows(AlertRow, f"{_ROW} WHERE a.sample IS NOT NULL AND NOT {_SEEN} {order}")), None)
 
-    def alert_rules(self) -> list[tuple[str, int]]:
-        """(rule, alerts), most frequent first."""
-        return list(self._query("SELECT rule, count(*) FROM alerts GROUP BY rule ORDER BY 2 DESC, 1"))
-
     def alerted(self, severity: int) -> list[tuple[int, int]]:
         """(branch, step) of every alert of at least a severity."""
         return list(

@@ -28,6 +28,16 @@ class OversightReads(RunReads):
         query = "SELECT rule, max(severity), count(*) FROM findings GROUP BY rule ORDER BY 3 DESC, 1"
         return [(rule, severity, count) for rule, severity, count in self._query(query)]
 
+    def rule_names(self) -> list[str]:
+        """Every rule that found something or raised an alert, in the order of their names."""
+        # From one name to the next through the index: there may be millions of findings.
+        query = (
+            "WITH RECURSIVE each(rule) AS (SELECT min(rule) FROM findings UNION ALL "
+            "SELECT (SELECT min(f.rule) FROM findings f WHERE f.rule > each.rule) FROM each WHERE rule IS NOT NULL) "
+            "SELECT rule FROM each WHERE rule IS NOT NULL UNION SELECT rule FROM alerts ORDER BY 1"
+        )
+        return [row[0] for row in self._query(query)]
+
     def oversight(self) -> list[OversightRow]:
         """What was found at each step of the current line, seeding left out, oldest first."""
         rows: list[OversightRow] = []

@@ -147,10 +147,6 @@ class PageReads(RunReads):
         found = next(self._ids(f"WHERE {where} ORDER BY s.id {order} LIMIT 1", [_Condition(where, (bound,))]), None)
         return None if found is None else found - 1 if wanted.oldest_first else found + 1
 
-    def samples_count(self, wanted: SampleFilter, most: int = 1000) -> int:
-        """How many samples a filter lets pass, counted no further than ``most``."""
-        return sum(1 for _ in islice(self._chosen(wanted, None, None), most))
-
     def sample_rows(self, numbers: Sequence[int]) -> list[SampleRow]:
         """These samples, in this order; unknown ones are left out."""
         query = f"SELECT {COLUMNS} {FROM} WHERE s.id IN (SELECT value FROM json_each(?))"

@@ -40,9 +40,6 @@ _BY: Final = {
 }
 
 
-_TEXTS: Final = "t.program || ' ' || coalesce(t.message, '') || ' ' || t.task"
-
-
 class TaskReads(SampleReads):
     """Tasks, their attempts and their family."""
 
