@@ -14,11 +14,12 @@ from textual.widgets import OptionList
 from azr_platform.config.load import dump, load
 from azr_platform.ledger.reader import LedgerReader
 from azr_platform.ledger.records import MetricSpan
+from azr_tui import comparison
 from azr_tui.app import AzrApp
-from azr_tui.comparison import Side, difference, rows, runs_beside, settings_apart, side
+from azr_tui.comparison import AskCurves, Side, difference, rows, runs_beside, settings_apart, side
+from azr_tui.questions import Sources
 from azr_tui.screens.page import PageScreen
 from azr_tui.screens.pick import PickScreen
-from azr_tui.view import EMPTY
 
 Make = Callable[..., AzrApp]
 
@@ -85,6 +86,28 @@ async def test_the_metric_under_the_cursor_is_drawn_and_figures_change(beside: A
         assert "0.703" in _line(shown(app), "solve rate deduction")
         await pilot.press("m", "plus", "right", "z")
         assert "mean A" in shown(app)
+
+
+async def test_both_runs_are_counted_once_a_step_and_by_the_same_readers(
+    full_run: Any, beside: Any, until: Any, shown: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[tuple[str, LedgerReader]] = []
+
+    def noted(reader: LedgerReader, branch: int) -> Side:
+        counted.append((reader.run_folder.name, reader))
+        return side(reader, branch)
+
+    monkeypatch.setattr(comparison, "side", noted)
+    app = AzrApp(beside[0], poll=0.05, compare=beside[1])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "B - - other branch 1" in shown(app), "both", seconds=30)
+        await until(pilot, lambda: "solve rate deduction (of answers)" in shown(app), "the first metric", seconds=30)
+        await pilot.press("down", "down")
+        await until(pilot, lambda: "solve rate induction (of answers)" in shown(app), "another metric", seconds=30)
+        assert len(counted) == 2, "one metric alone is read where the cursor goes"
+        full_run[1].step(43)
+        await until(pilot, lambda: "A demo branch 1 step 43" in shown(app), "the next step", seconds=30)
+        assert len(counted) == 4 and len(set(counted)) == 2, "what a reader counted before it need not count again"
 
 
 async def test_wide_screens_show_all_figures(beside: Any, until: Any, shown: Any) -> None:
@@ -162,18 +185,21 @@ def test_a_side_follows_the_line_of_its_branch_and_an_older_ledger_is_read(full_
     connection.commit()
     connection.close()
     with LedgerReader(folder) as reader:
-        on_second, on_first = side(reader, 2, "entropy"), side(reader, 1, "entropy")
-        unknown = side(reader, 77, "nothing")
+        on_second, on_first, unknown = side(reader, 2), side(reader, 1), side(reader, 77)
+        curves = AskCurves("entropy", (2, on_second.step), (1, on_first.step), None).read(Sources(reader))
+        nothing = AskCurves("nothing", (2, 20), None, None).read(Sources(reader))
     assert (on_second.step, on_first.step, unknown.branch) == (20, 42, 2)
-    assert on_second.curve.steps[-1] == 20 and unknown.curve == EMPTY and on_second.policy == {}
+    assert (curves.mine[-1].last_step, curves.other[-1].last_step) == (20, 42) and on_second.policy == {}
+    assert (nothing.mine, nothing.other) == ([], [])
     assert on_first.totals["entropy"].count == 42
 
 
 def test_the_best_of_a_loss_is_its_smallest() -> None:
     span = MetricSpan(1, 2, 0.1, 0.2, 0.3, 2)
-    one = Side("r", 1, (1,), "running", 2, 0, 0, 0, {"loss": span, "reward/x": span}, {"loss": 0.2}, EMPTY, {}, {})
-    loss, reward, missing = rows(one, None, ["loss", "reward/x", "nothing"])
-    assert loss.best == (0.1, None) and reward.best == (0.3, None) and missing.mean == (None, None)
+    totals = {"loss": span, "oversight/blocked": span, "reward/x": span}
+    one = Side("r", 1, (1,), "running", 2, 0, 0, 0, totals, {"loss": 0.2}, {}, {})
+    loss, blocked, reward, missing = rows(one, None, ["loss", "oversight/blocked", "reward/x", "nothing"])
+    assert loss.best == blocked.best == (0.1, None) and reward.best == (0.3, None) and missing.mean == (None, None)
     assert difference((1.0, 3.0)) == 2.0 and difference((None, 3.0)) is None
 
 

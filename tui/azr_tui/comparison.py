@@ -20,7 +20,6 @@ from azr_platform.ledger.errors import LedgerError
 from azr_platform.ledger.reader import LedgerReader
 from azr_platform.ledger.records import MetricSpan, PolicyRow
 from azr_tui.questions import Answer, Question, Sources
-from azr_tui.view import EMPTY, Series
 
 _UNREADABLE = (LedgerError, sqlite3.Error, OSError, ValueError, TypeError, msgspec.MsgspecError)
 _POINTS = 512
@@ -33,7 +32,7 @@ _LOW_IS_BEST = (
     "blocked",
     "repeats",
     "seconds/*",
-    "found/*",
+    "oversight/*",
 )
 """Metrics of which the smallest value is the best; of all others the largest."""
 
@@ -51,7 +50,6 @@ class Side(NamedTuple):
     alerts: int
     totals: Mapping[str, MetricSpan]
     lasts: Mapping[str, float | None]
-    curve: Series
     config: Mapping[str, object]
     policy: Mapping[str, object]
 
@@ -69,27 +67,64 @@ class ComparisonRead(Answer):
 
 @dataclass(frozen=True)
 class AskComparison(Question):
-    """This run's branch (0: the newest) beside another run's, or beside another of its own (``other`` None). ``metric``
-    is the one to draw."""
+    """This run's branch (0: the newest) beside another run's, or beside another of its own (``other`` None)."""
 
     run: Path
     branch: int
     other: Path | None
     other_branch: int
-    metric: str
 
     def read(self, sources: Sources) -> ComparisonRead:
-        mine = side(sources.reader, self.branch, self.metric)
+        mine = side(sources.reader, self.branch)
         runs = runs_beside(self.run)
         try:
             if self.other is None:
-                other = side(sources.reader, self.other_branch, self.metric) if len(mine.branches) > 1 else None
+                other = side(sources.reader, self.other_branch) if len(mine.branches) > 1 else None
                 return ComparisonRead(self, mine, other, "" if other else "choose another run with o", runs)
-            with LedgerReader(self.other) as reader:
-                return ComparisonRead(self, mine, side(reader, self.other_branch, self.metric), "", runs)
+            with sources.beside(self.other) as reader:
+                return ComparisonRead(self, mine, side(reader, self.other_branch), "", runs)
         except _UNREADABLE as error:
             told = str(error).replace(f"{self.other}/", "").replace(str(self.other), "it")
             return ComparisonRead(self, mine, None, f"{self.other.name}: {told}" if self.other else told, runs)
+
+
+@dataclass
+class CurvesRead(Answer):
+    """A metric on both sides, each in so many spans of steps at most; nothing of a side that cannot be read."""
+
+    question: AskCurves
+    mine: list[MetricSpan]
+    other: list[MetricSpan]
+
+
+@dataclass(frozen=True)
+class AskCurves(Question):
+    """A metric up to a step of each side's branch, as they were read; ``run`` is the other's, None for this one."""
+
+    metric: str
+    mine: tuple[int, int]
+    other: tuple[int, int] | None
+    run: Path | None
+
+    @classmethod
+    def of(cls, metric: str, read: ComparisonRead) -> AskCurves:
+        other = (read.other.branch, read.other.step) if read.other is not None else None
+        return cls(metric, (read.mine.branch, read.mine.step), other, read.question.other)
+
+    def read(self, sources: Sources) -> CurvesRead:
+        def spans(reader: LedgerReader, branch: int, last: int) -> list[MetricSpan]:
+            return reader.metric_span(self.metric, 0, last, _POINTS, branch)
+
+        mine = spans(sources.reader, *self.mine)
+        if self.other is None:
+            return CurvesRead(self, mine, [])
+        if self.run is None:
+            return CurvesRead(self, mine, spans(sources.reader, *self.other))
+        try:
+            with sources.beside(self.run) as reader:
+                return CurvesRead(self, mine, spans(reader, *self.other))
+        except _UNREADABLE:  # since its side was read; the next reading of it says why
+            return CurvesRead(self, mine, [])
 
 
 def runs_beside(run: Path, most: int = 200) -> list[Path]:
@@ -100,7 +135,7 @@ def runs_beside(run: Path, most: int = 200) -> list[Path]:
     return [ledger.parent for ledger in sorted(times, key=lambda ledger: -times[ledger])[:most]]
 
 
-def side(reader: LedgerReader, branch: int, metric: str) -> Side:
+def side(reader: LedgerReader, branch: int) -> Side:
     """What there is to compare of a run. An unknown branch is the newest."""
     with reader.one_moment():
         known = tuple(row.id for row in reader.branches())
@@ -109,7 +144,6 @@ def side(reader: LedgerReader, branch: int, metric: str) -> Side:
         run, facts = reader.run(), {row.branch.id: row for row in reader.branch_facts()}
         last = max((span.last_step for span in totals.values()), default=0)
         held = facts[on].held if on in facts else None
-        spans = reader.metric_span(metric, 0, last, _POINTS, on)
         return Side(
             run=run.name,
             branch=on,
@@ -121,7 +155,6 @@ def side(reader: LedgerReader, branch: int, metric: str) -> Side:
             alerts=held.alerts if held is not None else 0,
             totals=totals,
             lasts={name: reader.metric_at(name, on, span.last_step) for name, span in totals.items()},
-            curve=Series([span.last_step for span in spans], [span.mean for span in spans]) if spans else EMPTY,
             config=_config(run.config),
             policy=_policy(reader.policies()),
         )

@@ -16,8 +16,8 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -133,6 +133,7 @@ class Feed(_Reading):
         self._poll = poll
         self._seen: tuple[int, bool] | None = None
         self._curves = Curves()
+        self._other: LedgerReader | None = None
 
     def work(self) -> None:
         """Poll and answer until ``stop``."""
@@ -150,11 +151,30 @@ class Feed(_Reading):
 
     def _close(self) -> None:
         super()._close()
+        self._close_other()
         self._seen = None
         self._curves = Curves()
 
     def _answer(self, question: Question, reply: Reply) -> None:
-        reply(question.read(Sources(self._open())))
+        reply(question.read(Sources(self._open(), beside=self._beside)))
+
+    @contextmanager
+    def _beside(self, run: Path) -> Iterator[LedgerReader]:
+        """A reader of another run, kept until yet another is asked for: what it has counted it need not count again."""
+        if self._other is not None and not (self._other.run_folder == run and self._other.in_place()):
+            self._close_other()
+        if self._other is None:
+            self._other = LedgerReader(run)
+        try:
+            yield self._other
+        except Exception:  # whatever it was, the next who asks begins with a new one
+            self._close_other()
+            raise
+
+    def _close_other(self) -> None:
+        if self._other is not None:
+            self._other.close()
+            self._other = None
 
     def _take_snapshot(self) -> None:
         reader = self._open()

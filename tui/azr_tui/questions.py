@@ -11,7 +11,9 @@ the same widget before its turn came takes the place of the earlier one.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from textual.message import Message
@@ -40,11 +42,12 @@ from azr_tui.sample.dossier import Dossier
 @dataclass(frozen=True)
 class Sources:
     """What a question is read from. ``index`` is there for the questions that need it; ``behind`` says how many of the
-    newest samples it does not hold yet."""
+    newest samples it does not hold yet. ``beside`` opens another run."""
 
     reader: LedgerReader
     index: SearchIndex | None = None
     behind: int = 0
+    beside: Callable[[Path], AbstractContextManager[LedgerReader]] = LedgerReader
 
 
 class Answer(Message):

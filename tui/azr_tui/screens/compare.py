@@ -15,7 +15,17 @@ from textual.coordinate import Coordinate
 from textual.widgets import DataTable
 
 from azr_tui import keys, metric_names, wording
-from azr_tui.comparison import AskComparison, ComparisonRead, Row, Side, difference, rows, settings_apart
+from azr_tui.comparison import (
+    AskComparison,
+    AskCurves,
+    ComparisonRead,
+    CurvesRead,
+    Row,
+    Side,
+    difference,
+    rows,
+    settings_apart,
+)
 from azr_tui.document import Line
 from azr_tui.escape import visible_line
 from azr_tui.plotting.draw import Curve, Plot
@@ -26,7 +36,7 @@ from azr_tui.screens.page import PageScreen
 from azr_tui.screens.pick import PickScreen
 from azr_tui.view import View
 from azr_tui.widgets.plain import Plain
-from azr_tui.widgets.plots import PlotView, Zooming
+from azr_tui.widgets.plots import PlotView, Zooming, series_of
 
 _FIGURES = ("last", "best", "mean")
 _NUMBER, _BLANKS = 9, 2
@@ -52,6 +62,7 @@ class ComparePane(Zooming, Pane):
         self._branch, self._other_branch = 0, 0
         self._metric = _FIRST
         self._answer: ComparisonRead | None = None
+        self._curves: CurvesRead | None = None
         self._rows: list[Row] = []
         self._figure = "last"
         self._view: View | None = None
@@ -82,7 +93,13 @@ class ComparePane(Zooming, Pane):
             return
         self._answer = answer
         self._fill()
-        self.redraw()
+        self._draw_head(answer)
+        self._ask_curves()
+
+    def on_curves_read(self, answer: CurvesRead) -> None:
+        if self._answer is not None and answer.question == AskCurves.of(self._metric, self._answer):
+            self._curves = answer
+            self.redraw()
 
     # -- the plot ----------------------------------------------------------------------------------------
 
@@ -90,17 +107,16 @@ class ComparePane(Zooming, Pane):
         return self._plot.extent
 
     def redraw(self) -> None:
-        answer = self._answer
-        if answer is None:
+        read = self._curves
+        if read is None:
             return
-        metric = metric_names.known(self._metric)
-        curves = [Curve("A", "A", "bright_blue", answer.mine.curve)]
-        if answer.other is not None:
-            curves.append(Curve("B", "B", "bright_yellow", answer.other.curve, dashed=True))
-        caption = metric_names.label(self._metric)
+        metric = metric_names.known(read.question.metric)
+        curves = [Curve("A", "A", "bright_blue", series_of(read.mine))]
+        if read.question.other is not None:
+            curves.append(Curve("B", "B", "bright_yellow", series_of(read.other), dashed=True))
+        caption = metric_names.label(read.question.metric)
         plot = Plot(caption, metric.unit, curves, floor=metric.floor, ceiling=metric.ceiling, share=metric.share)
         self._plot.show(plot, self.zoom)
-        self._draw_head(answer)
 
     def _draw_head(self, answer: ComparisonRead) -> None:
         text = Text(no_wrap=True, overflow="ellipsis")
@@ -113,9 +129,10 @@ class ComparePane(Zooming, Pane):
 
     def on_data_table_row_highlighted(self, event: DataTable.RowHighlighted) -> None:
         event.stop()
-        if 0 <= event.cursor_row < len(self._rows) and self._rows[event.cursor_row].name != self._metric:
-            self._metric = self._rows[event.cursor_row].name
-            self._ask()
+        place = self._table.cursor_row  # where it is now: it may have moved on since
+        if 0 <= place < len(self._rows) and self._rows[place].name != self._metric:
+            self._metric = self._rows[place].name
+            self._ask_curves()
 
     def action_other(self) -> None:
         if self._answer is None:
@@ -156,11 +173,15 @@ class ComparePane(Zooming, Pane):
 
     def _question(self) -> AskComparison:
         assert self._view is not None
-        return AskComparison(self._view.run, self._branch, self._other, self._other_branch, self._metric)
+        return AskComparison(self._view.run, self._branch, self._other, self._other_branch)
 
     def _ask(self) -> None:
         if self._view is not None:
             self.post_message(Wanted(self._question(), self.post_message))
+
+    def _ask_curves(self) -> None:
+        if self._answer is not None:
+            self.post_message(Wanted(AskCurves.of(self._metric, self._answer), self.post_message))
 
     @property
     def _shown(self) -> tuple[str, ...]:
