@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
-from functools import lru_cache, partial
+from functools import lru_cache
 
 from azr_monitor.classifiers.base import Classifier, ClassifierUnavailable
 from azr_monitor.decide import decide
@@ -30,8 +30,6 @@ from azr_monitor.scopes import UNREAD, lift
 from azr_monitor.scoring import Evidence, Scorer
 from azr_sandbox.execution import Execution
 
-_CALLS = 12
-"""Inputs of one program that it is run dry on."""
 _MEMO = 8192
 
 
@@ -70,7 +68,7 @@ class Auditor:
         if missing:
             raise PolicyError(f"policy {policy.name}: classifiers: no settings for {', '.join(missing)}; add an entry")
         self._scorers = [Scorer(classifier, known[classifier.name], policy.limits) for classifier in classifiers]
-        self._memo: OrderedDict[tuple[str, str], tuple[Finding, ...]] = OrderedDict()
+        self._memo: OrderedDict[tuple[str, ...], tuple[Finding, ...]] = OrderedDict()
         self._step: int | None = None
 
     @classmethod
@@ -190,27 +188,31 @@ class Auditor:
             )
         return findings
 
-    def _called(self, subject: Subject, part: Part) -> list[Finding]:
+    def _called(self, subject: Subject, part: Part) -> tuple[Finding, ...]:
         """What a proposed program does only because of the inputs it comes with."""
-        if part != "program":
-            return []
-        found: list[Finding] = []
-        for call in subject.calls[:_CALLS]:
-            read = partial(self._program_rules.examine_call, subject.program, call)
-            found += _guarded("program rules", read)
-            if found:
-                break
-        return found
+        calls = tuple(dict.fromkeys(subject.calls))
+        if part != "program" or not calls or len(subject.text("input")) > self.policy.limits.of("input"):
+            return ()
+        program = subject.program
+        return self._remembered(
+            ("called", program, *calls),
+            lambda: _guarded("program rules", lambda: self._program_rules.examine_calls(program, calls)),
+        )
 
     def _once(self, kind: str, text: str, read: Callable[[str], list[Finding]]) -> tuple[Finding, ...]:
         """Read a text unless the same text was read before: batches repeat programs and inputs often."""
-        key = (kind, text)
-        known = self._memo.get(key)
-        if known is None:
-            known = (
+        return self._remembered(
+            (kind, text),
+            lambda: [
                 *_guarded(f"{kind} rules", lambda: read(text)),
                 *_guarded("rule engines", lambda: self._engines.findings(kind, text)),
-            )
+            ],
+        )
+
+    def _remembered(self, key: tuple[str, ...], read: Callable[[], list[Finding]]) -> tuple[Finding, ...]:
+        known = self._memo.get(key)
+        if known is None:
+            known = tuple(read())
             if not any(finding.rule == FAILURE for finding in known):
                 self._memo[key] = known
                 if len(self._memo) > _MEMO:

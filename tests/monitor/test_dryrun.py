@@ -12,9 +12,11 @@ from azr_monitor.audit import Auditor
 from azr_monitor.policy import load_policy
 from azr_monitor.records import Subject
 from azr_monitor.rules.dryrun import DryRun
+from azr_monitor.rules.programs import MAX_CALLS
 from azr_monitor.rules.programs_growth import in_call
 from azr_monitor.rules.volumes import UNKNOWN, Large, Many, added, cells, count, multiplied, powered
 
+ENDLESS = "    i = 0\n    while i < 10 ** 12:\n        i += 1\n    return i"
 BOMBS = {
     "a list that is multiplied": "def f(n):\n    s = [1]\n    for _ in range(30):\n        s = s * 4\n    return s",
     "a tower of powers": "def f(n):\n    a = 9\n    for _ in range(6):\n        a = a ** a\n    return a",
@@ -238,11 +240,63 @@ def test_a_bomb_in_the_input_is_judged_and_the_same_program_with_a_small_one_is_
     assert small.allowed and not small.findings
 
 
-def test_a_bomb_in_one_of_many_inputs_is_found() -> None:
-    program = "def f(n):\n    return [0] * n"
-    inputs = (*map(str, range(9)), "10**11")
-    [verdict] = Auditor(load_policy("default")).inspect([Subject(id="many", program=program, inputs=inputs)])
+RULES_ALONE = load_policy("default").model_copy(update={"classifiers": ()})
+LIST = "def f(n):\n    return [0] * n"
+
+
+@pytest.mark.parametrize("before", [9, 31, 63])
+def test_a_bomb_in_one_of_many_inputs_is_found(before: int) -> None:
+    inputs = (*(str(10**6 + number) for number in range(before)), "10**11")
+    [verdict] = Auditor(RULES_ALONE).inspect([Subject(id="many", program=LIST, inputs=inputs)])
     assert "program.bomb.growth" in {finding.rule for finding in verdict.findings}
+
+
+def test_more_inputs_than_are_tried_are_told() -> None:
+    inputs = tuple(str(10**6 + number) for number in range(MAX_CALLS + 1))
+    many, few = Auditor(RULES_ALONE).inspect(
+        [Subject(id="65", program=LIST, inputs=inputs), Subject(id="64", program=LIST, inputs=inputs[1:])]
+    )
+    assert [(finding.rule, finding.part) for finding in many.findings] == [("monitor.limit", "input")]
+    assert not many.allowed and few.allowed
+
+
+def test_an_input_of_which_little_is_seen_does_not_hide_the_next() -> None:
+    body = "\n".join(["        n = n + n.x"] * 400)
+    program = f"def f(n, m):\n    for i in range(n):\n{body}\n    return [0] * m"
+    [verdict] = Auditor(RULES_ALONE).inspect([Subject(id="two", program=program, inputs=("900, 1", "900, 10**11"))])
+    assert not verdict.allowed
+
+
+def test_inputs_beyond_the_limit_cost_nothing() -> None:
+    program = "def f(n):\n    while n:\n        n -= 1"
+    began = time.process_time()
+    [verdict] = Auditor(RULES_ALONE).inspect([Subject(id="long", program=program, input="[" + "[], " * 700_000 + "]")])
+    assert [finding.rule for finding in verdict.findings] == ["monitor.limit"]
+    assert time.process_time() - began < 0.5
+
+
+def test_a_program_is_parsed_once_and_run_dry_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    parses, runs = [], []
+
+    def parse(text: str, mode: str = "exec") -> ast.AST:
+        parses.append(text)
+        return ast_parse(text, mode=mode)
+
+    class Counted(DryRun):
+        def __init__(self, tree: ast.AST, call: ast.Call | None = None, steps: int = 0) -> None:
+            runs.append(call)
+            super().__init__(tree, call, steps or 25_000)
+
+    ast_parse = ast.parse
+    monkeypatch.setattr("azr_monitor.rules.syntax.ast.parse", parse)
+    monkeypatch.setattr("azr_monitor.rules.programs_growth.DryRun", Counted)
+    program = f"def f(n):\n{ENDLESS}  # once"
+    inputs = tuple(f"{n}**2" for n in range(10))
+    subject = Subject(id="once", program=program, inputs=inputs, role="propose")
+    auditor = Auditor.from_policy(load_policy("default"))
+    assert auditor.inspect([subject]) == auditor.inspect([subject])
+    assert parses.count(program) == 1
+    assert len(runs) == 2  # alone, and with the first input, which is found at once
 
 
 @pytest.mark.parametrize(
@@ -259,7 +313,6 @@ def test_numbers_beyond_measure_in_an_input_break_nothing(call: str) -> None:
     assert time.process_time() - began < 2.0
 
 
-ENDLESS = "    i = 0\n    while i < 10 ** 12:\n        i += 1\n    return i"
 PRELUDES = {
     "lists within lists": "    a = 0\n" + "    for i in range(48):\n        a = [a]\n" * 12,
     "a sum of hundreds": "    a = " + " + ".join("1" * 500) + "\n",

@@ -62,11 +62,12 @@ class ProgramRule:
         """
         if self.needs and not program.syntax.has(*self.needs):
             return []
-        hits = list(islice(self.check(program, allowed), 4 * MAX_HITS))
-        if not hits:
-            return []
+        return self.report(self.check(program, allowed), program, part, base)
+
+    def report(self, hits: Iterable[Hit], program: Program, part: Part = "program", base: int = 0) -> list[Finding]:
+        """The findings on what a check objects to."""
         found: dict[tuple[int, int] | None, Finding] = {}
-        for node, detail, graded in hits:
+        for node, detail, graded in islice(hits, 4 * MAX_HITS):
             severity = self.severity if graded is None else graded
             span = program.span(node)
             if span is not None:

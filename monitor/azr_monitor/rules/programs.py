@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Collection, Sequence
+from itertools import chain
 
-from azr_monitor.records import Finding, Part, Severity
+from azr_monitor.records import LIMIT, Finding, Part, Severity
 from azr_monitor.rules import (
     programs_attributes,
     programs_bombs,
@@ -29,7 +29,7 @@ from azr_monitor.rules import (
     programs_undefined,
     programs_values,
 )
-from azr_monitor.rules.base import ProgramRule
+from azr_monitor.rules.base import Hit, ProgramRule
 from azr_monitor.rules.tree import Program, Unparsable
 
 RULES: tuple[ProgramRule, ...] = (
@@ -58,6 +58,8 @@ RULES: tuple[ProgramRule, ...] = (
 EXAMPLE_IMPORTS = programs_imports.EXAMPLE_IMPORTS
 UNPARSABLE = "program.unparsable"
 TOO_COMPLEX = "program.too-complex"
+MAX_CALLS = 64
+"""Inputs that one program is run dry on."""
 
 
 def unparsable(error: Unparsable, part: Part) -> Finding:
@@ -88,15 +90,29 @@ class ProgramRules:
             if rule.names and not mentions(rule.names):
                 continue
             # Nearly always there is nothing: one look tells, at less than what gathering findings costs.
-            if next(iter(rule.check(program, allowed)), None) is not None:
-                findings += rule.examine(program, allowed, part, base)
+            hits = iter(rule.check(program, allowed))
+            if (first := next(hits, None)) is not None:
+                findings += rule.report(chain((first,), hits), program, part, base)
         return findings
 
-    def examine_call(self, text: str, call: str) -> list[Finding]:
-        """What a program does only because of the input it is given: it grows beyond measure."""
-        if _GROWTH not in self._rules or not (hits := programs_growth.in_call(text, call)):
+    def examine_calls(self, text: str, calls: Collection[str]) -> list[Finding]:
+        """What a program does only because of the inputs it is given: it grows beyond measure.
+
+        Of many inputs each is tried for a while only, and of too many not all; that is told.
+        """
+        if _GROWTH not in self._rules:
             return []
-        return replace(_GROWTH, check=lambda *_: hits).examine(Program(text), self._allowed)
+        tried = [call for call in calls if programs_growth.is_worth_a_call(text, call)]
+        hits: list[Hit] = []
+        for call in tried[:MAX_CALLS]:
+            hits += programs_growth.in_call(text, call, len(tried))
+            if any(hit.severity is None for hit in hits):
+                break
+        found = _GROWTH.report(sorted(hits, key=_grade), Program(text)) if hits else []
+        if len(tried) > MAX_CALLS:
+            why = f"{len(tried)} inputs may be too much for the program, at most {MAX_CALLS} are tried"
+            found.append(Finding(LIMIT, Severity.MEDIUM, "input", None, why))
+        return found
 
     def _for(self, program: Program) -> tuple[ProgramRule, ...]:
         """The rules on what a program holds: programs of the same types of nodes share them."""
@@ -112,6 +128,11 @@ class ProgramRules:
                 if (reaches or not rule.outside) and (not rule.needs or not present.isdisjoint(rule.needs))
             )
         return known
+
+
+def _grade(hit: Hit) -> int:
+    """The graver first."""
+    return -int(_GROWTH.severity if hit.severity is None else hit.severity)
 
 
 _GROWTH = programs_growth.RULES[0]

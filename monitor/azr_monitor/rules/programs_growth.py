@@ -5,18 +5,23 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from azr_monitor.records import Severity
 from azr_monitor.rules.base import Hit, ProgramRule, words
 from azr_monitor.rules.dryrun import DryRun
+from azr_monitor.rules.estimates import STEPS
 from azr_monitor.rules.functions import calls_itself
 from azr_monitor.rules.names import targets
-from azr_monitor.rules.syntax import COMPREHENSIONS, parsed, walk
+from azr_monitor.rules.syntax import COMPREHENSIONS, parsed, walk, walked
 from azr_monitor.rules.tree import Program
 
 _LEAST_TURNS = 6
 """A loop of fewer turns makes nothing enormous of what is small."""
 _LEAST_DEPTH = 20
+_CALLS = 8
+"""Calls that each have all the steps there are; more share those of so many."""
+_LEAST_STEPS = 2_000
 _FEEDS = words("append insert extend")
 
 
@@ -26,12 +31,15 @@ def _growth(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
             yield Hit(node, why, None if sure else Severity.LOW)
 
 
-def in_call(text: str, call: str) -> list[Hit]:
-    """What a program does beyond measure when it is called as ``f(call)``; nothing where either is no Python."""
-    if not _worth_a_call(text, call):
+def in_call(text: str, call: str, of: int = 1) -> list[Hit]:
+    """What a program does beyond measure when it is called as ``f(call)``; nothing where either is no Python.
+
+    The call is one ``of`` so many, which share what time there is.
+    """
+    if not is_worth_a_call(text, call):
         return []
     try:
-        tree, called = parsed(text), parsed(f"f({call}\n)", mode="eval").body
+        tree, called = walked(text).tree, parsed(f"f({call}\n)", mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []  # said elsewhere
     if not isinstance(called, ast.Call):
@@ -39,19 +47,25 @@ def in_call(text: str, call: str) -> list[Hit]:
     given = set(ast.walk(called))
     return [
         Hit(tree if node in given else node, f"{why}, called with this input", None if sure else Severity.LOW)
-        for node, why, sure in DryRun(tree, called).found
+        for node, why, sure in DryRun(tree, called, min(STEPS, max(_LEAST_STEPS, _CALLS * STEPS // of))).found
     ]
 
 
-def _worth_a_call(text: str, call: str) -> bool:
+def is_worth_a_call(text: str, call: str) -> bool:
     """Whether what is handed over may make a difference: it is large, or it may be what a loop never gets away from."""
-    if any(word in text for word in ("while", "iter", "cycle", "repeat")) or "*" in call or "<<" in call:
+    least = _least(text)
+    if least == 0 or "*" in call or "<<" in call:
         return True
-    largest = max((int(digits[:19]) for digits in _DIGITS.findall(call.replace("_", ""))), default=0)
-    if largest >= _LARGE or _STEEP.search(text) is not None:
-        return True
+    return max((int(digits[:19]) for digits in _DIGITS.findall(call.replace("_", ""))), default=0) >= least
+
+
+@lru_cache(maxsize=64)
+def _least(text: str) -> int:
+    """The smallest number that may be too large for a program; nought where any input may be."""
+    if any(word in text for word in ("while", "iter", "cycle", "repeat")) or _STEEP.search(text) is not None:
+        return 0
     calls_own = text.count("def ") + text.count("lambda") > 1 or text.count("f(") > 1
-    return largest >= _DEEP and calls_own
+    return _DEEP if calls_own else _LARGE
 
 
 _DIGITS = re.compile(r"\d+")

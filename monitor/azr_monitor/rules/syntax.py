@@ -6,6 +6,7 @@ import ast
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from itertools import chain
 from typing import Any, Generic, Literal, TypeVar, overload
 
@@ -170,6 +171,25 @@ class Syntax:
         for statement in self.all(ast.Import, ast.ImportFrom):
             found += [(alias.asname or alias.name).partition(".")[0] for alias in statement.names]
         return frozenset(found)
+
+
+def walked(text: str) -> Syntax:
+    """The tree of a text, walked; a program of common length is not parsed again while it is looked at from one side
+    and another. Whoever reads it changes nothing.
+
+    Raises:
+        SyntaxError, ValueError, RecursionError, MemoryError: as ``ast.parse``.
+    """
+    return _walked(text) if len(text) <= _REMEMBERED else Syntax(parsed(text))
+
+
+@lru_cache(maxsize=64)
+def _walked(text: str) -> Syntax:
+    return Syntax(parsed(text))
+
+
+_REMEMBERED = 5_000
+"""Characters of the longest program whose tree is kept for a while: a tree is hundreds of times as large."""
 
 
 def children(node: ast.AST) -> list[ast.AST]:
