@@ -86,6 +86,11 @@ class SampleReads(PageReads):
         """(id, response) of the samples between two ids, both included."""
         return self._query("SELECT id, response FROM samples WHERE id BETWEEN ? AND ? ORDER BY id", first, last)
 
+    def trace(self, sample: int) -> str:
+        """The reasoning of a sample; all of the response where no part of it is marked as reasoning."""
+        row = self._first("SELECT coalesce(nullif(reasoning, ''), response, '') FROM samples WHERE id = ?", sample)
+        return row[0] if row is not None else ""
+
     def decisions(self, sample: int | None = None) -> list[DecisionRow]:
         """Everything that people decided, or what they decided about one sample, oldest first."""
         query = "SELECT id, time, branch, step, sample, decision, who, note, digest FROM decisions"
