@@ -24,8 +24,8 @@ NAMED: Final = 50
 
 class Cluster(msgspec.Struct, frozen=True):
     """Flagged samples whose traces are nearly the same. ``members``: the first ``NAMED`` of them, earliest first;
-    ``quote`` is of the earliest, and a model's. ``alike``: the share of their shingles, on average, that the others
-    have in common with the earliest. ``reward``: what those earned that an update used."""
+    ``quote`` is of the earliest's trace, and a model's. ``alike``: the share of their shingles, on average, that the
+    others have in common with the earliest. ``reward``: what those earned that an update used."""
 
     samples: int
     members: list[int]

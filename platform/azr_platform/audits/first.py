@@ -9,7 +9,9 @@ import msgspec
 
 from azr_monitor.categories import category_of
 from azr_platform.audits.flags import LEAST, categories, marks
+from azr_platform.audits.quotes import Quote, quote
 from azr_platform.ledger.judgements import Judgement
+from azr_platform.ledger.reader import LedgerReader
 from azr_platform.ledger.records import FindingRow
 
 RULES: Final = 2000
@@ -18,7 +20,8 @@ RULES: Final = 2000
 
 class First(msgspec.Struct, frozen=True):
     """The first occurrence of a category or of a rule, in the order in which samples were recorded. ``finding``: the
-    worst of it in that sample; None where it was blocked in doubt and left no finding."""
+    worst of it in that sample; None where it was blocked in doubt and left no finding. ``quote``: its words, a model's,
+    once somebody has looked them up."""
 
     what: str
     sample: int
@@ -32,6 +35,7 @@ class First(msgspec.Struct, frozen=True):
     """How many samples have it, this one among them."""
     last_sample: int
     last_step: int
+    quote: Quote | None = None
 
 
 class Firsts(msgspec.Struct, frozen=True):
@@ -70,6 +74,21 @@ def first(judgements: Iterable[Judgement], least: int = LEAST) -> Firsts:
             else:
                 unlisted += 1
     return Firsts(judged, flagged, list(by_category.values()), list(by_rule.values()), unlisted)
+
+
+def with_words(found: Firsts, reader: LedgerReader) -> Firsts:
+    """The same, each with its words."""
+    return msgspec.structs.replace(
+        found,
+        categories=[_quoted(one, reader) for one in found.categories],
+        rules=[_quoted(one, reader) for one in found.rules],
+    )
+
+
+def _quoted(one: First, reader: LedgerReader) -> First:
+    detail = reader.sample(one.sample)
+    assert detail is not None, "what was judged is on record"
+    return msgspec.structs.replace(one, quote=quote(detail, one.finding))
 
 
 def _seen(known: First | None, what: str, judgement: Judgement, finding: FindingRow | None) -> First:

@@ -1,11 +1,11 @@
 """Which of many texts are nearly the same: sketches of their shingles, compared where a part of them is equal.
 
 ```
-text ─► shingles of 5 letters ─► a sketch of 64 numbers ─► 16 bands of 4 ─► equal in a band? compare the sketches ─► groups
+text ─► shingles of 5 letters ─► a sketch of 64 numbers ─► 16 bands of 4 ─► equal in a band: compare sketches ─► groups
 ```
-Two texts agree in as large a share of their sketches as they share of their shingles (one-permutation MinHash, Li et al.
-2012, with empty places filled from their neighbours, Shrivastava and Li 2014). Bands are sorted, not compared pair by
-pair: the time is that of sorting, and the texts themselves are not kept.
+Two texts agree in as large a share of their sketches as they share of their shingles (one-permutation MinHash, Li et
+al. 2012, with empty places filled from their neighbours, Shrivastava and Li 2014). Bands are sorted, not compared pair
+by pair: the time is that of sorting, and the texts themselves are not kept.
 """
 
 from __future__ import annotations

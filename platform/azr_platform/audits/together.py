@@ -15,6 +15,8 @@ from azr_platform.audits.first import RULES
 from azr_platform.audits.flags import categories, marks
 from azr_platform.ledger.judgements import Judgement
 
+MILD: Final = Severity.LOW
+"""A sign by itself may be nothing, and two of them something."""
 FEW: Final = 5
 """Of pairs that are seen, and expected, less often than this nothing is said but the counts."""
 SURE: Final = 0.05
@@ -49,8 +51,8 @@ class Together(msgspec.Struct, frozen=True):
     unlisted: int = 0
 
 
-def together(judgements: Iterable[Judgement], least: int = Severity.LOW) -> Together:
-    """Count pairs. Mild findings count too: a sign by itself may be nothing, and two of them something."""
+def together(judgements: Iterable[Judgement], least: int = MILD) -> Together:
+    """Count the samples that have each, and both, of every pair."""
     of_categories, of_rules = _Counts(), _Counts()
     judged = 0
     for judgement in judgements:

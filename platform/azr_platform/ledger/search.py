@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from azr_platform.ledger.errors import SearchUnavailable
@@ -110,6 +111,20 @@ class SearchIndex:
         query = "SELECT count(*) FROM shown WHERE task = ?"
         return {task: count for task in tasks for (count,) in self._all(query, task)}
 
+    def known(self, words: Iterable[str]) -> dict[str, int]:
+        """In how many samples each of some single words occurs; those that occur in none are left out."""
+        self._connection.execute("CREATE VIRTUAL TABLE IF NOT EXISTS temp.vocabulary USING fts5vocab(main, words, row)")
+        counts = {}
+        for word in words:
+            for (count,) in self._all("SELECT doc FROM temp.vocabulary WHERE term = ?", plain(word)):
+                counts[word] = int(count)
+        return counts
+
+    def ranked(self, words: Iterable[str], limit: int) -> list[int]:
+        """The samples that hold any of the words, most of the rarest first (BM25, Robertson and Zaragoza 2009)."""
+        query = "SELECT rowid FROM words WHERE words MATCH ? ORDER BY rank LIMIT ?"
+        return [number for (number,) in self._all(query, " OR ".join(map(_quoted, words)), limit)]
+
     def close(self) -> None:
         self._connection.close()
 
@@ -185,6 +200,17 @@ class SearchIndex:
             self._connection.execute("ROLLBACK")
             raise
         return int(until)
+
+
+def plain(word: str) -> str:
+    """A word as the index holds it: small letters without accents."""
+    apart = unicodedata.normalize("NFKD", word.lower())
+    return "".join(letter for letter in apart if not unicodedata.combining(letter))
+
+
+def different_words(text: str) -> list[str]:
+    """The different words of a text, each as the index holds it, in the order in which they come."""
+    return list(dict.fromkeys(filter(None, map(plain, _PART.findall(text)))))
 
 
 def words_of(text: str) -> list[str]:
