@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from enum import StrEnum
-from typing import Final
+from typing import TypeVar
 
 import msgspec
 
@@ -19,6 +19,8 @@ from azr_platform.audits.together import MILD, Together, together
 from azr_platform.audits.worst import MOST, Bad, worst
 from azr_platform.ledger.judgements import LIVE, Judgement
 from azr_platform.ledger.reader import LedgerReader
+
+T = TypeVar("T")
 
 
 class Question(StrEnum):
@@ -55,8 +57,20 @@ class Answers(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def answers(reader: LedgerReader, asked: Asked, *questions: Question) -> Answers:
-    """Ask some questions, or all of them. Each reads the samples by itself, in memory that does not grow with them."""
-    return Answers(**{question.value: _ASK[question](reader, asked) for question in questions or Question})
+    """Ask some questions, or all of them. Each goes over the samples by itself, and holds counts, not samples."""
+
+    def of(question: Question, ask: Callable[[LedgerReader, Asked], T]) -> T | None:
+        return ask(reader, asked) if not questions or question in questions else None
+
+    return Answers(
+        first=of(Question.FIRST, _first),
+        timeline=of(Question.TIMELINE, _timeline),
+        spread=of(Question.SPREAD, _spread),
+        together=of(Question.TOGETHER, _together),
+        reward=of(Question.REWARD, _reward),
+        worst=of(Question.WORST, _worst),
+        clusters=of(Question.CLUSTERS, _clusters),
+    )
 
 
 def _of(reader: LedgerReader, asked: Asked) -> Iterator[Judgement]:
@@ -95,14 +109,3 @@ def _worst(reader: LedgerReader, asked: Asked) -> list[Bad]:
 
 def _clusters(reader: LedgerReader, asked: Asked) -> Clusters:
     return clusters(_of(reader, asked), reader, asked.most, _least(asked))
-
-
-_ASK: Final[dict[Question, Callable[[LedgerReader, Asked], object]]] = {
-    Question.FIRST: _first,
-    Question.TIMELINE: _timeline,
-    Question.SPREAD: _spread,
-    Question.TOGETHER: _together,
-    Question.REWARD: _reward,
-    Question.WORST: _worst,
-    Question.CLUSTERS: _clusters,
-}
