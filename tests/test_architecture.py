@@ -16,6 +16,10 @@ from pathlib import Path
 
 import pytest
 
+from azr_platform.rollout.vllm_child import SAMPLER
+from azr_platform.supervisor.child import TRAINER
+from azr_platform.trainer.crew import WORKER
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = {room: ROOT / room / f"azr_{room}" for room in ("platform", "monitor", "sandbox", "tui", "policies")}
 GUEST = PACKAGES["sandbox"] / "guest"  # runs inside the jail, where running a model's program is the purpose
@@ -77,6 +81,27 @@ def test_no_function_is_a_copy_of_another() -> None:
                 body = "\n".join(ast.dump(statement) for statement in _statements(node))
                 homes[body].append(f"{_name(path)}:{node.lineno} {node.name}")
     assert not [places for places in homes.values() if len(places) > 1]
+
+
+def test_no_process_imports_from_the_folder_it_is_started_in() -> None:
+    """Python looks there first, whatever lies there, unless it is started with -P."""
+    commands = [
+        (_name(path), node.lineno, node.elts[1])
+        for path in _sources()
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.List | ast.Tuple)
+        and len(node.elts) > 1
+        and ast.unparse(node.elts[0]) == "sys.executable"
+    ]
+    assert len(commands) > 5
+    assert not [place for *place, flag in commands if ast.unparse(flag) != "'-P'"]
+
+
+@pytest.mark.parametrize("command", [TRAINER, WORKER, SAMPLER], ids=["trainer", "worker", "sampler"])
+def test_a_process_of_a_run_is_not_misled_by_what_lies_around(command: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "argparse.py").write_text("raise SystemExit('planted')\n")
+    ended = _run(*command[1:], "--help", cwd=tmp_path)
+    assert ended.returncode == 0 and "internal: " in ended.stdout, ended.stderr
 
 
 # --- nothing a model wrote is evaluated outside the jail ------------------------------------------------------

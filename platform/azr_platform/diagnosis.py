@@ -392,7 +392,7 @@ def check_detoxify(environ: Mapping[str, str]) -> Check:
 def _python(code: str, *, seconds: float, isolated: bool = False) -> subprocess.CompletedProcess[str]:
     """Run one of this module's own snippets in a fresh interpreter."""
     flags = ["-I", "-S"] if isolated else []
-    argv = [sys.executable, *flags, "-c", code]
+    argv = [sys.executable, "-P", *flags, "-c", code]
     return subprocess.run(argv, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=seconds)  # noqa: S603 (our own code)
 
 

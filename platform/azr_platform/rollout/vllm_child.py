@@ -14,7 +14,7 @@ from pathlib import Path
 from azr_platform.channel.wire import Disconnected, Wire, WireError
 from azr_platform.rollout.vllm_messages import Answered, Done, Failed, Load, Rest, Sample, Sampled, Start
 
-SAMPLER = (sys.executable, "-m", "azr_platform.rollout.vllm_process")
+SAMPLER = (sys.executable, "-P", "-m", "azr_platform.rollout.vllm_process")
 _LAST_BYTES = 20_000
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from azr_platform.channel.messages import FromTrainer
 from azr_platform.channel.wire import AsyncWire
 
-TRAINER = (sys.executable, "-m", "azr_platform.trainer.process")
+TRAINER = (sys.executable, "-P", "-m", "azr_platform.trainer.process")
 
 
 class TrainerChild:

@@ -25,7 +25,7 @@ from tempfile import TemporaryDirectory
 from azr_platform.channel.wire import Disconnected, Wire, WireError
 from azr_platform.trainer.ranks import Failed, FromWorker, Order, Ready
 
-WORKER = (sys.executable, "-m", "azr_platform.trainer.worker")
+WORKER = (sys.executable, "-P", "-m", "azr_platform.trainer.worker")
 BLAME_SECONDS = 5.0
 """How long a failed collective waits for word of a worker that may be why."""
 GRACE_SECONDS = 30.0
