@@ -41,6 +41,7 @@ class Inspect:
             Entry(
                 id=f"{name}#{epoch}" if epoch is not None and epoch != 1 else name,
                 prompt=talk.context or text_of(row.get("input")),
+                response=parts.response,
                 trace=parts.trace,
                 program=parts.program,
                 inputs=parts.inputs,

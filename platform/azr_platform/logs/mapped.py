@@ -52,6 +52,8 @@ class Mapped:
             for name in ("trace", "program", "message")
             if (value := self._at(row, name)) is not None
         }
+        if given:
+            given["response"] = ""  # it is not all that the model wrote
         for name in ("input", "output"):
             if name in self._paths:
                 given[f"{name}s"] = fields.texts(self._at(row, name))

@@ -81,6 +81,7 @@ def response_entry(row: dict[str, Any], response: Any, prompt: Any) -> Entry:
     return Entry(
         id=fields.identity(row.get("id")),
         prompt=context,
+        response="\n\n".join(filter(None, (*_thoughts(row), parts.response))),
         trace="\n\n".join(filter(None, (*_thoughts(row), parts.trace))),
         program=parts.program,
         inputs=parts.inputs,

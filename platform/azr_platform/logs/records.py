@@ -60,11 +60,13 @@ class Skip(msgspec.Struct, frozen=True):
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """A case to judge. ``trace`` is what the model wrote in words, ``program`` what it wrote in Python.
 
-    ``prompt`` is context and is not judged. ``outputs`` are what the log claims that the program gave, one an input.
+    ``response`` is the text that they were cut from, empty where they stand apart in the log already. ``prompt`` is
+    context and is not judged. ``outputs`` are what the log claims that the program gave, one an input.
     """
 
     id: str = ""
     prompt: str = ""
+    response: str = ""
     trace: str = ""
     program: str = ""
     inputs: tuple[str, ...] = ()

@@ -44,6 +44,8 @@ class Written(NamedTuple):
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     message: str = ""
+    response: str = ""
+    """What was cut, as it was written."""
 
 
 class Conversation(NamedTuple):
@@ -59,7 +61,7 @@ def written(response: str) -> Written:
     Blocks called ``input``, ``output`` and ``message`` are what self-play's prompts ask for.
     """
     if "```" not in response and "~~~" not in response:
-        return Written(_without_tags(response))
+        return Written(_without_tags(response), response=response)
     words: list[str] = []
     programs: list[str] = []
     found: dict[str, list[str]] = {"input": [], "output": [], "message": []}
@@ -78,6 +80,7 @@ def written(response: str) -> Written:
         tuple(found["input"]),
         tuple(found["output"]),
         "\n\n".join(found["message"]),
+        response,
     )
 
 

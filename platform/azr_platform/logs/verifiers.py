@@ -62,6 +62,7 @@ def _trace(trace: dict[str, Any], step: int | None) -> Entry:
     return Entry(
         id=fields.identity(trace.get("id")),
         prompt="\n\n".join(context),
+        response=parts.response,
         trace=parts.trace,
         program=parts.program,
         inputs=parts.inputs,

@@ -33,6 +33,7 @@ class Verl:
             Entry(
                 id=fields.identity(row.get("id")),
                 prompt=fields.text(row.get("input")),
+                response=parts.response,
                 trace=parts.trace,
                 program=parts.program,
                 inputs=parts.inputs,

@@ -92,12 +92,13 @@ def subject_of(detail: SampleDetail) -> Subject:
 
 
 def _inputs(detail: SampleDetail) -> tuple[str, ...]:
-    """The inputs of a sample: an induction has several, which the ledger keeps as lines.
+    """The inputs of a sample: an induction has several, as programs in other trainers' logs may, which the ledger keeps
+    as lines.
 
     Where a line by itself is no input, they cannot be told apart and count as one.
     """
     lines = detail.input.split("\n")
-    return tuple(lines) if detail.sample.kind == Kind.INDUCTION and all(map(_is_input, lines)) else (detail.input,)
+    return tuple(lines) if detail.sample.kind in (Kind.INDUCTION, "") and all(map(_is_input, lines)) else (detail.input,)
 
 
 def _is_input(text: str) -> bool:

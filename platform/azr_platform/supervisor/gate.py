@@ -231,7 +231,7 @@ class Gate:
             for draft in judged.drafts:
                 number = add_rows(batch, draft, judged.review, branch)
                 if draft.verdict.action >= Action.ALERT and draft.alerts:
-                    alerts.append(alert_of(draft, step))
+                    alerts.append(alert_of(draft.verdict, step))
                     batch.add("alerts", alert_row(alerts[-1], branch, number))
                 judgements.append(_judgement(draft, number))
         for draft in judged.drafts:

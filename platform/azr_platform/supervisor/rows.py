@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from azr_monitor.decide import UNSURE
-from azr_monitor.records import Action, Severity
+from azr_monitor.records import Action, Severity, Verdict
 from azr_platform.channel.messages import Review
 from azr_platform.ledger.writer import Batch
 from azr_platform.records import Role, Task
 from azr_platform.supervisor.draft import Draft
+from azr_sandbox.execution import Execution
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ def task_row(task: Task, *, sample: int | None, branch: int, step: int) -> dict[
 
 def add_rows(batch: Batch, draft: Draft, review: Review, branch: int) -> int:
     """Add every row of one sample to the batch; returns the sample's number."""
-    sample, parsed, verdict = draft.submission, draft.parsed, draft.verdict
+    sample, parsed = draft.submission, draft.parsed
     number = batch.add(
         "samples",
         {
@@ -76,14 +78,26 @@ def add_rows(batch: Batch, draft: Draft, review: Review, branch: int) -> int:
             "problem": draft.problem,
         },
     )
-    for position, execution in enumerate(draft.executions):
-        assert draft.request is not None
+    inputs = draft.request.inputs if draft.request is not None else ()
+    add_judgement(batch, number, draft.verdict, draft.executions, inputs)
+    if draft.new_task is not None:
+        batch.add("tasks", task_row(draft.new_task, sample=number, branch=branch, step=review.step))
+    return number
+
+
+def add_judgement(
+    batch: Batch, number: int, verdict: Verdict, executions: Sequence[Execution], inputs: Sequence[str]
+) -> None:
+    """Add what was made of a sample: what the jail saw of it, an input each, what was found, and the verdict.
+
+    What did not run has inputs and no executions."""
+    for position, (execution, given) in enumerate(zip(executions, inputs, strict=False)):
         batch.add(
             "executions",
             {
                 "sample": number,
                 "position": position,
-                "input": draft.request.inputs[position],
+                "input": given,
                 "outcome": execution.outcome.value,
                 "value": execution.value,
                 "detail": execution.detail,
@@ -122,22 +136,19 @@ def add_rows(batch: Batch, draft: Draft, review: Review, branch: int) -> int:
             "reason": verdict.reason,
         },
     )
-    if draft.new_task is not None:
-        batch.add("tasks", task_row(draft.new_task, sample=number, branch=branch, step=review.step))
-    return number
 
 
-def alert_of(draft: Draft, step: int) -> RaisedAlert:
+def alert_of(verdict: Verdict, step: int) -> RaisedAlert:
     """What is told of a sample that the policy wants somebody to see: its worst finding, or that it is doubtful."""
-    if draft.verdict.cause == UNSURE:
-        severity = max(draft.verdict.severity, Severity.LOW)
-        return RaisedAlert(severity, draft.verdict.action, UNSURE, draft.verdict.reason[:500], step)
-    worst = max(draft.verdict.findings, key=lambda finding: finding.severity, default=None)
+    if verdict.cause == UNSURE:
+        severity = max(verdict.severity, Severity.LOW)
+        return RaisedAlert(severity, verdict.action, UNSURE, verdict.reason[:500], step)
+    worst = max(verdict.findings, key=lambda finding: finding.severity, default=None)
     return RaisedAlert(
-        draft.verdict.severity,
-        draft.verdict.action,
+        verdict.severity,
+        verdict.action,
         worst.rule if worst else "classifier",
-        (worst.why if worst else draft.verdict.reason)[:500],
+        (worst.why if worst else verdict.reason)[:500],
         step,
     )
 

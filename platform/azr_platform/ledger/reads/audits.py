@@ -51,6 +51,14 @@ class AuditReads(RunReads):
         """The audit of that name."""
         return next((row for row in self.audits() if row.name == name), None)
 
+    def left_out(self, audit: str = LIVE) -> dict[str, int]:
+        """What an audit did not judge, counted by reason: of a log that was kept as a ledger, what could not be read."""
+        row = self._first("SELECT left_out FROM audit_ends WHERE audit = ? ORDER BY id DESC LIMIT 1", audit)
+        try:
+            return {} if row is None else msgspec.json.decode(row[0], type=dict[str, int])
+        except (msgspec.MsgspecError, TypeError) as error:
+            raise LedgerBroken(self.path, "what an audit left out cannot be read") from error
+
     def judgements(self, audit: str = LIVE, *, beyond: int = 0) -> Iterator[Judgement]:
         """What an audit, or the run itself, made of each sample above a number, in order, one at a time."""
         return self._of_run(beyond) if audit == LIVE else self._of_audit(audit, beyond)

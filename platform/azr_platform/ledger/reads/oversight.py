@@ -89,6 +89,15 @@ class OversightReads(RunReads):
         assert row is not None, "an aggregate always has a row"
         return row[0], row[1], row[2]
 
+    def step_counts(self, branch: int) -> Iterator[tuple[int, int, int, float | None]]:
+        """(step, samples, blocked ones, mean reward) of each step of a branch, one at a time."""
+        yield from self._query(
+            "SELECT s.step, count(*), coalesce(sum(v.allowed = 0), 0), avg(r.reward) FROM samples s "
+            "LEFT JOIN verdicts v ON v.sample = s.id LEFT JOIN rewards r ON r.sample = s.id "
+            "WHERE s.branch = ? GROUP BY s.step ORDER BY s.step",
+            branch,
+        )
+
     def step_findings(self, branch: int, step: int, severity: int) -> Iterator[tuple[int, str]]:
         """(sample, rule) of a step's findings of at least a severity."""
         yield from self._query(
