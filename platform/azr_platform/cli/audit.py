@@ -33,6 +33,9 @@ def audit(
     ] = None,
     limit: Annotated[int, typer.Option(min=0, help="Of a log: read so many rows and no more.")] = 0,
     run: Annotated[bool, typer.Option("--run", help="Of a log: run its programs in the jail.")] = False,
+    keep: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Of a log: keep it as a ledger, to be opened like a run.")
+    ] = None,
     fail_on: Annotated[str, typer.Option(metavar="SEVERITY", help="Exit with 1 if anything is this bad.")] = "",
     no_run: Annotated[bool, typer.Option("--no-run", help="With --jsonl: judge the texts, run nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line each instead of tables.")] = False,
@@ -52,8 +55,8 @@ def audit(
         raise BadInput("give a run's folder, a log, or --jsonl FILE, one of them")
     threshold = _severity(fail_on)
     of_log = path is not None and path.exists() and not (path / "ledger.db").exists()
-    if not of_log and (form or mapping or limit or run):
-        raise BadInput("--format, --map, --limit and --run are for logs of other trainers")
+    if not of_log and (form or mapping or limit or run or keep):
+        raise BadInput("--format, --map, --limit, --run and --keep are for logs of other trainers")
     if verify and (of_log or jsonl is not None):
         raise BadInput("--verify walks a run's hash chain; give a run's folder")
     if (head or heads) and not verify:
@@ -71,7 +74,15 @@ def audit(
         from azr_platform.cli.audit_log import audit_log
 
         worst = audit_log(
-            path, policy, form=form, mapping=mapping or [], limit=limit, run=run, as_json=as_json, workers=processes
+            path,
+            policy,
+            form=form,
+            mapping=mapping or [],
+            limit=limit,
+            run=run,
+            as_json=as_json,
+            workers=processes,
+            keep=keep,
         )
     elif workers != 1:
         raise BadInput("--workers goes with --jsonl and with logs")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,12 +21,22 @@ _MOST_SHOWN = 20
 
 
 def audit_log(
-    path: Path, policy: str, *, form: str, mapping: list[str], limit: int, run: bool, as_json: bool, workers: int
+    path: Path,
+    policy: str,
+    *,
+    form: str,
+    mapping: list[str],
+    limit: int,
+    run: bool,
+    as_json: bool,
+    workers: int,
+    keep: Path | None,
 ) -> Severity | None:
-    """Judge a log; the worst that was found in it.
+    """Judge a log; the worst that was found in it. With ``keep`` it becomes a ledger in that folder.
 
     Raises:
-        BadInput: a format or a mapping that is none, or nothing in the path that could be judged.
+        BadInput: a format or a mapping that is none, nothing in the path that could be judged, or a folder that is
+            there already.
     """
     from azr_monitor.audit import Auditor
     from azr_monitor.policy import load_policy
@@ -33,27 +44,65 @@ def audit_log(
     from azr_platform.cli.input import BadInput
     from azr_platform.cli.tables import progress
     from azr_platform.logs.files import files
+    from azr_platform.supervisor.keep import LogKeeper
     from azr_sandbox.pool import JailPool
 
     if path.is_dir() and next(files(path), None) is None:
         raise BadInput(f"{path}: neither a run's folder nor one with a log in it (.jsonl, .json, .parquet, .eval)")
-    reading = Reading(path, _format(form, mapping), limit=limit, run=run)
-    auditor = Auditor.from_policy(load_policy(policy))
+    if keep is not None:
+        _vacant(keep, path)
+    reading = Reading(path, _format(form, mapping), limit=limit, run=run, keep=keep is not None)
+    loaded = load_policy(policy)
+    auditor = Auditor.from_policy(loaded)
     for notice in auditor.notices:
         typer.echo(f"note: {notice}", err=True)
     found = reading.found
-    with JailPool() if run else nullcontext() as jail, progress(None, as_json, unit="cases") as advance:
+    with (
+        nullcontext() if keep is None else LogKeeper(keep, path, loaded, ran=run) as keeper,
+        JailPool() if run else nullcontext() as jail,
+        progress(None, as_json, unit="cases") as advance,
+    ):
         for answer in _answers(reading, auditor, jail, policy, workers):
             found.merge(answer.found)
+            if keeper is not None:
+                keeper.add(answer.kept)
             if as_json and answer.rows:
                 typer.echo("\n".join(answer.rows))
             advance(len(answer.rows))
+        if keeper is not None:
+            keeper.finish(_told(reading), {reason.value: count for reason, count in found.skipped.items()})
+            head = keeper.head
     if as_json:
         typer.echo(json.dumps({"summary": _summary(reading)}))
     else:
         _show(reading, ran=run)
     _complain(path, reading)
+    if keep is not None:
+        typer.echo(f"kept as a ledger, head {head}: azr-platform tui {keep}", err=True)
     return found.worst
+
+
+def _vacant(folder: Path, path: Path) -> None:
+    """See that the ledger's folder is to be made anew, and not where the log would be found to hold it."""
+    from azr_platform.cli.input import BadInput
+
+    if os.path.lexists(folder):
+        raise BadInput(f"--keep {folder}: something is there already; give the name of a new folder")
+    if path.is_dir() and folder.resolve().is_relative_to(path.resolve()):
+        raise BadInput(f"--keep {folder}: lies in the log's own folder; give a folder elsewhere")
+
+
+def _told(reading: Reading) -> Iterator[str]:
+    """What goes on record of how the log was read."""
+    for read in reading.read[:_MOST_SHOWN]:
+        yield f"{read.file}: {read.format} ({read.why})"
+    if reading.files > _MOST_SHOWN:
+        yield f"and {reading.files - _MOST_SHOWN} more files"
+    found = reading.found
+    yield f"{reading.files} files, {found.rows} rows read, {found.judged} cases judged"
+    for reason, count in found.skipped.most_common():
+        first = found.examples[reason][0]
+        yield f"not judged: {reason.value}, {count} times; first {first.place}: {first.why}"
 
 
 def _format(name: str, mapping: list[str]) -> Format | None:

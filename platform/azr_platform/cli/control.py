@@ -34,7 +34,8 @@ def status(run: Run, as_json: Json = False) -> None:
     where = f" ({visible_line(summary.where)})" if summary.where else ""
     reason = f": {visible_line(summary.reason)}" if summary.reason else ""
     typer.echo(f"{summary.run}: {summary.state}{where}{reason}")
-    typer.echo(f"  step {summary.step} of {summary.steps} on branch {summary.branch}")
+    of = f" of {summary.steps}" if summary.steps else ""  # a log of another trainer does not tell
+    typer.echo(f"  step {summary.step}{of} on branch {summary.branch}")
     typer.echo(f"  {summary.samples} samples, {summary.blocked} blocked, {summary.alerts_open} alerts open")
     if summary.held:
         typer.echo(f"  {count(summary.held, 'held sample')} waiting for a decision: `azr-platform review {run}`")
@@ -172,7 +173,8 @@ def give(
     from azr_platform.channel.client import ControlClient, NotSupervised
     from azr_platform.channel.messages import Action, Command
     from azr_platform.ledger.errors import UnknownRun
-    from azr_platform.supervisor.runfolder import steer_ended
+    from azr_platform.ledger.reader import LedgerReader
+    from azr_platform.supervisor.runfolder import KeptLog, steer_ended
     from azr_tui.escape import visible_line
 
     if not (run / "ledger.db").is_file():
@@ -195,6 +197,9 @@ def give(
             outcome = client.command(order)
     except NotSupervised:
         if action in (Action.PAUSE, Action.RESUME, Action.STOP):
+            with LedgerReader(run) as reader:
+                if reader.kept_log():
+                    raise KeptLog(run) from None
             raise
         outcome = steer_ended(run, order)
     if as_json:

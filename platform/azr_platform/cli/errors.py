@@ -24,7 +24,7 @@ from azr_platform.ledger.errors import (
     UnknownAudit,
     UnknownRun,
 )
-from azr_platform.supervisor.runfolder import NothingToDo, RunExists
+from azr_platform.supervisor.runfolder import KeptLog, NothingToDo, RunExists
 from azr_platform.tasks.problems import BadProblem
 from azr_sandbox.jail import JailLeaks, JailUnavailable
 from azr_tui.settings import SettingsError
@@ -41,6 +41,7 @@ _STATUS: dict[type[Exception], int] = {
     BadProblem: 2,
     SettingsError: 2,
     RunExists: 2,
+    KeptLog: 2,
     NothingToDo: 0,
     JailUnavailable: 3,
     JailLeaks: 3,

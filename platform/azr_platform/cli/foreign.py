@@ -17,6 +17,7 @@ from azr_platform.logs.detect import LOOKED_AT, Chosen, choose, entries
 from azr_platform.logs.files import files, rows
 from azr_platform.logs.records import Entry, Format, Place, Reason, Row, Skip
 from azr_platform.records import Kind, Role
+from azr_platform.supervisor.keep import Kept
 from azr_platform.supervisor.posthoc import Case, Judged, judge_cases
 from azr_sandbox.jail import Jail
 
@@ -32,6 +33,7 @@ class Work(NamedTuple):
     rows: list[Row | Skip]
     format: Format
     run: bool
+    keep: bool = False
 
 
 class Read(NamedTuple):
@@ -84,17 +86,18 @@ class Found:
 
 
 class Answer(NamedTuple):
-    """What became of some rows: a JSON row a case, and counts."""
+    """What became of some rows: a JSON row a case, counts, and the cases themselves where they are to be kept."""
 
     rows: list[str]
     found: Found
+    kept: list[Kept]
 
 
 class Reading:
     """The work in a path, file by file; what it found out on the way is in ``read`` and ``found``."""
 
-    def __init__(self, path: Path, forced: Format | None, *, limit: int, run: bool) -> None:
-        self._path, self._forced, self._left, self._run = path, forced, limit or None, run
+    def __init__(self, path: Path, forced: Format | None, *, limit: int, run: bool, keep: bool = False) -> None:
+        self._path, self._forced, self._left, self._run, self._keep = path, forced, limit or None, run, keep
         self.read: list[Read] = []
         self.files = 0
         self.found = Found()
@@ -150,10 +153,10 @@ class Reading:
             held.append(row)
             size += len(row.data) if isinstance(row, Row) else 0
             if len(held) >= _CHUNK_ROWS or size >= _CHUNK_BYTES:
-                yield Work(held, wanted, self._run)
+                yield Work(held, wanted, self._run, self._keep)
                 held, size = [], 0
         if held:
-            yield Work(held, wanted, self._run)
+            yield Work(held, wanted, self._run, self._keep)
 
 
 def _some(stream: Iterator[Row | Skip]) -> list[Row | Skip]:
@@ -182,10 +185,13 @@ def answer(work: Work, auditor: Auditor, jail: Jail | None) -> Answer:
             cases.append(_case(entry, row.place, script=work.run))
             about.append((row.place, entry))
     lines: list[str] = []
+    kept: list[Kept] = []
     for judged, (place, entry) in zip(judge_cases(cases, auditor, jail), about, strict=True):
         found.tally.add(judged)
         lines.append(json.dumps(_row(judged, place, entry, work.format.name)))
-    return Answer(lines, found)
+        if work.keep:
+            kept.append(Kept(place, entry, judged))
+    return Answer(lines, found, kept)
 
 
 def _case(entry: Entry, place: Place, *, script: bool) -> Case:

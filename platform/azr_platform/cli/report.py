@@ -108,8 +108,9 @@ def _print(found: Report, console: Console) -> None:
         console.print(text, highlight=False, markup=False, style=style)
 
     summary = found.summary
+    of = f" of {summary.steps}" if summary.steps else ""  # a log of another trainer does not tell
     say(
-        f"{visible_line(found.run)}: {visible_line(summary.state)} at step {summary.step} of {summary.steps}, "
+        f"{visible_line(found.run)}: {visible_line(summary.state)} at step {summary.step}{of}, "
         f"{summary.samples} samples, {summary.blocked} blocked, {summary.alerts_open} alerts open"
     )
     for line in _chart(found):

@@ -143,7 +143,7 @@ def _line(detail: SampleDetail) -> str:
 
     row, verdict = detail.sample, detail.verdict
     assert verdict is not None
-    place = f"step {row.step}, {row.role} {row.kind}"
+    place = f"step {row.step}" + (f", {row.role} {row.kind}" if row.role else "")
     return (
         f"{row.id:>7}  {_word(detail):<7}  {verdict.score:.2f}  {visible_line(place)}: {visible_line(verdict.reason)}"
     )

@@ -61,7 +61,8 @@ def _as_line(detail: SampleDetail, words: list[str]) -> str:
     start, end = place(detail.response or "", words)
     first = max(0, start - WIDTH // 2)
     text = visible_line((detail.response or "")[first : max(end, first + WIDTH)], 2 * WIDTH)
-    return f"{one.id:>7}  step {one.step}, {visible_line(one.role)} {visible_line(one.kind)}, {verdict}: {text}"
+    of = f", {visible_line(one.role)} {visible_line(one.kind)}" if one.role else ""
+    return f"{one.id:>7}  step {one.step}{of}, {verdict}: {text}"
 
 
 def _as_json(detail: SampleDetail, words: list[str]) -> str:

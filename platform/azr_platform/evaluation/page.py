@@ -18,10 +18,11 @@ def render(report: Report, pictures: Sequence[Picture], visible: Visible) -> str
     """The whole page."""
     text = inert(visible)
     summary = report.summary
+    of = f" of {summary.steps}" if summary.steps else ""
     body = [
         f"<h1>{text(report.run)}</h1>",
-        f'<p class="lead">Self-play under supervision: {text(summary.state)} at step {summary.step} of '
-        f"{summary.steps}, seed {report.seed}, {summary.samples:,} samples, {summary.blocked:,} blocked, "
+        f'<p class="lead">Self-play under supervision: {text(summary.state)} at step {summary.step}{of}, '
+        f"seed {report.seed}, {summary.samples:,} samples, {summary.blocked:,} blocked, "
         f"{summary.alerts_open:,} alerts open{_policy(summary, text)}.</p>",
         "<h2>Was the lunch free?</h2>",
         f'<p class="verdict">{escape(verdict(report))}</p>',

@@ -159,14 +159,15 @@ class SampleDetail(msgspec.Struct, frozen=True):
 
 
 class RewardedRow(msgspec.Struct, frozen=True):
-    """What an update made of one sample; without ``trained`` it was left out, and its other numbers mean nothing."""
+    """What an update made of one sample; without ``trained`` it was left out, and its other numbers mean nothing.
+    ``advantage`` is None where another trainer's log tells none."""
 
     sample: int
     role: str
     kind: str
     same_prompt: int
     reward: float
-    advantage: float
+    advantage: float | None
     trained: int
 
 

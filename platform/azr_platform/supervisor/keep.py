@@ -93,7 +93,7 @@ class LogKeeper:
             for case in cases:
                 _add(batch, case)
 
-    def finish(self, notices: Sequence[str], left_out: Mapping[str, int]) -> None:
+    def finish(self, notices: Iterable[str], left_out: Mapping[str, int]) -> None:
         """Put on record what was read and what was left out (``left_out`` by reason), the steps, and that this is all."""
         now = time.time()
         with self._writer.batch() as batch:

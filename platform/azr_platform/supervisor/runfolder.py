@@ -48,6 +48,16 @@ class NothingToDo(Exception):
     """The run is already at its last step."""
 
 
+class KeptLog(Exception):
+    """The folder holds another trainer's log, kept as a ledger."""
+
+    def __init__(self, run: Path) -> None:
+        super().__init__(
+            f"{run}: kept from another trainer's log, so there is nothing to train or to steer. "
+            f"Look with `azr-platform tui {run}`; judge it by another policy with `azr-platform audit {run} --policy`."
+        )
+
+
 class Continuation(msgspec.Struct, frozen=True):
     """Where the trainer starts: ``checkpoint`` is relative to the run, empty for the very beginning."""
 
@@ -110,11 +120,14 @@ def reopen(run: Path) -> tuple[LedgerWriter, Config]:
 
     Raises:
         UnknownRun: no run in the folder.
+        KeptLog: what is there is another trainer's log.
         NothingToDo: it reached its last step.
         ConfigError: its run.toml was damaged or changed since it was recorded.
         LedgerBusy, LedgerBroken: see LedgerWriter.
     """
     with LedgerReader(run) as reader:
+        if reader.kept_log():
+            raise KeptLog(run)
         if not (run / "run.toml").is_file():
             raise UnknownRun(run)
         config = load(file=run / "run.toml")
@@ -199,10 +212,13 @@ def steer_ended(run: Path, command: Command) -> Outcome:
 
     Raises:
         LedgerBusy: there is a supervisor after all; ask it.
+        KeptLog: there is nothing to roll back, and no policy that goes on judging.
         PolicyError: the run's policy cannot be read, so nothing in it can be changed.
         UnknownRun, LedgerBroken: see LedgerReader.
     """
     with LedgerReader(run) as reader, LedgerWriter(run) as writer:
+        if reader.kept_log() and command.action in (Action.ROLLBACK, Action.AMEND):
+            raise KeptLog(run)
         if command.action is Action.ROLLBACK:
             outcome = _roll_back_ended(run, reader, writer, command)
         elif command.action is Action.RESOLVE:

@@ -127,7 +127,10 @@ def _head(detail: SampleDetail, keys: bool) -> Iterable[Line]:
         note = f": {decision.note}" if decision.note else ""
         said = f"☞ {decision.decision} said {decision.who} after step {decision.step}{note}"
         yield Line(visible_line(said, 1000), style="heading")
-    facts = [f"{row.tokens} tokens", "well formed" if row.well_formed else "malformed"]
+    if row.phase:
+        facts = [f"{row.tokens} tokens", "well formed" if row.well_formed else "malformed"]
+    else:  # of another trainer's log, which says neither: where it stood
+        facts = [row.uid]
     if row.correct is not None:
         facts.append("correct" if row.correct else "not correct")
     if row.outcome:

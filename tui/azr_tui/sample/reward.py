@@ -32,6 +32,9 @@ def reward_lines(dossier: Dossier) -> list[Line]:
     own = next((one for one in dossier.rewarded if one.sample == row.id), None)
     if own is None:
         return [Line("no reward on record: its step was not learnt from (yet)", style="dim")]
+    if not row.phase:
+        advantage = "" if own.advantage is None else f", advantage {own.advantage:+.3f}"
+        return [_line("reward", f"{own.reward:+.3f}{advantage} in the log, whose trainer gave it", "heading")]
     if not own.trained:
         return [Line("left out of the update: it earned nothing and moved nothing", style="dim")]
     return [*_reward(dossier, own.reward), *_advantage(dossier, own)]
@@ -121,6 +124,9 @@ def _other_reasons(config: Config, recorded: float) -> Iterator[str]:
 
 def _advantage(dossier: Dossier, own: RewardedRow) -> Iterator[Line]:
     config = dossier.config
+    if own.advantage is None:
+        yield _line("advantage", "none on record", "dim")
+        return
     if config is None:
         yield _line("advantage", f"{own.advantage:+.3f} on record", "heading")
         return

@@ -50,7 +50,8 @@ class StatusBar(Plain):
         if view.where:
             parts.append(Text(visible_line(view.where, 28)))
         bar = wording.meter(view.share, 20 if width >= 110 else 8)
-        parts.append(Text(f"step {view.step}/{view.steps} {bar} {view.share * 100:.0f}%"))
+        of = f"/{view.steps} {bar} {view.share * 100:.0f}%" if view.steps else ""  # another trainer's log tells no end
+        parts.append(Text(f"step {view.step}{of}"))
         if view.seconds_per_step is not None:
             parts.append(Text(f"{wording.number(view.seconds_per_step)} s/step"))
         if view.eta is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import tomllib
 
 from azr_platform.ledger.errors import LedgerBroken
 from azr_platform.ledger.reads.base import Reads
@@ -17,6 +18,15 @@ class RunReads(Reads):
         if not rows:
             raise LedgerBroken(self.path, "it holds no run")
         return rows[0]
+
+    def kept_log(self) -> str:
+        """Where the log lay that this ledger was made of; empty for a run of ours."""
+        try:
+            log = tomllib.loads(self.run().config).get("log", {})
+        except tomllib.TOMLDecodeError:
+            return ""
+        source = log.get("source", "") if isinstance(log, dict) else ""
+        return source if isinstance(source, str) else ""
 
     def supervisor_alive(self) -> bool:
         """Whether a supervisor holds this run's lock right now."""

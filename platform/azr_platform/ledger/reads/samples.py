@@ -125,7 +125,7 @@ class SampleReads(PageReads):
         return self._rows(
             GroupTotals,
             "SELECT s.role, s.kind, count(*), coalesce(sum(r.trained), 0), sum(v.allowed = 0), sum(s.well_formed), "
-            "sum(s.correct) FROM samples s LEFT JOIN verdicts v ON v.sample = s.id "
+            "coalesce(sum(s.correct), 0) FROM samples s LEFT JOIN verdicts v ON v.sample = s.id "
             "LEFT JOIN rewards r ON r.sample = s.id WHERE s.phase != 'seed' GROUP BY 1, 2 ORDER BY 1, 2",
         )
 
