@@ -102,13 +102,18 @@ def test_it_is_used_like_a_run(cli: Cli, policy: str, kept: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", ["pause", "train --resume", "rollback --to 1 --why x", "policy set --rule trace.harm --action record"]
+    "words",
+    [
+        "pause RUN",
+        "train --resume RUN",
+        "rollback RUN --to 1 --why x",
+        "policy set RUN trace.deceive.unseen --action record --why x",
+    ],
 )
 def test_nothing_trains_or_steers_it(cli: Cli, kept: Path, words: str) -> None:
-    first, *rest = words.split(" --")[0].split()
-    result = cli(first, *rest, *([] if "resume" in words else [str(kept)]), *words.split()[1 + len(rest) :])
+    result = cli(*words.replace("RUN", str(kept)).split())
     assert result.returncode == 2
-    assert "error" in result.stderr.lower()
+    assert "kept from another trainer's log" in result.stderr
 
 
 def test_several_processes_keep_what_one_keeps(cli: Cli, policy: str, tmp_path: Path) -> None:
@@ -125,7 +130,9 @@ def test_several_processes_keep_what_one_keeps(cli: Cli, policy: str, tmp_path: 
 
 def test_programs_that_ran_have_their_executions_on_record(cli: Cli, policy: str, tmp_path: Path) -> None:
     program = {"snippet": "def f(a):\n    return a + 1", "imports": []}
-    log = lines(tmp_path / "s.jsonl", {**program, "input": "1", "output": "2"}, {**program, "input": "1", "output": "3"})
+    log = lines(
+        tmp_path / "s.jsonl", {**program, "input": "1", "output": "2"}, {**program, "input": "1", "output": "3"}
+    )
     assert cli("audit", str(log), "--keep", str(tmp_path / "run"), "--policy", policy, "--run").returncode == 0
     with LedgerReader(tmp_path / "run") as reader:
         right, wrong = (reader.sample(number) for number in (1, 2))

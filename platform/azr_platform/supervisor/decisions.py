@@ -98,7 +98,9 @@ def _inputs(detail: SampleDetail) -> tuple[str, ...]:
     Where a line by itself is no input, they cannot be told apart and count as one.
     """
     lines = detail.input.split("\n")
-    return tuple(lines) if detail.sample.kind in (Kind.INDUCTION, "") and all(map(_is_input, lines)) else (detail.input,)
+    return (
+        tuple(lines) if detail.sample.kind in (Kind.INDUCTION, "") and all(map(_is_input, lines)) else (detail.input,)
+    )
 
 
 def _is_input(text: str) -> bool:

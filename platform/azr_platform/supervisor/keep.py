@@ -94,7 +94,7 @@ class LogKeeper:
                 _add(batch, case)
 
     def finish(self, notices: Iterable[str], left_out: Mapping[str, int]) -> None:
-        """Put on record what was read and what was left out (``left_out`` by reason), the steps, and that this is all."""
+        """Put on record how the log was read, what was left out, by reason, the steps, and that this is all."""
         now = time.time()
         with self._writer.batch() as batch:
             for message in notices:

@@ -52,7 +52,7 @@ class AuditReads(RunReads):
         return next((row for row in self.audits() if row.name == name), None)
 
     def left_out(self, audit: str = LIVE) -> dict[str, int]:
-        """What an audit did not judge, counted by reason: of a log that was kept as a ledger, what could not be read."""
+        """What an audit did not judge, counted by reason; of a kept log, what could not be read."""
         row = self._first("SELECT left_out FROM audit_ends WHERE audit = ? ORDER BY id DESC LIMIT 1", audit)
         try:
             return {} if row is None else msgspec.json.decode(row[0], type=dict[str, int])
