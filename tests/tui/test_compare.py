@@ -20,6 +20,7 @@ from azr_tui.comparison import AskCurves, Side, difference, rows, runs_beside, s
 from azr_tui.questions import Sources
 from azr_tui.screens.page import PageScreen
 from azr_tui.screens.pick import PickScreen
+from azr_tui.widgets.plots import PlotView
 
 Make = Callable[..., AzrApp]
 
@@ -192,6 +193,25 @@ def test_a_side_follows_the_line_of_its_branch_and_an_older_ledger_is_read(full_
     assert (curves.mine[-1].last_step, curves.other[-1].last_step) == (20, 42) and on_second.policy == {}
     assert (nothing.mine, nothing.other) == ([], [])
     assert on_first.totals["entropy"].count == 42
+
+
+async def test_long_runs_are_laid_over_each_other_as_lines_without_bands(open_run: Any, until: Any, shown: Any) -> None:
+    """What a span of steps holds at most and at least would fill the plot, and hide the other run."""
+    folders = []
+    for name in ("one", "other"):
+        folder, run = open_run(name)
+        run.begin(name)
+        with run.writer.batch() as batch:
+            for step in range(1, 1201):
+                batch.add("metrics", {"branch": 1, "step": step, "name": "entropy", "value": float(step % 3)})
+        folders.append(folder)
+    app = AzrApp(folders[0], poll=0.05, compare=folders[1])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "entropy" in shown(app) and "B - - other" in shown(app), "both", seconds=30)
+        plot = app.screen.query_one(PlotView)
+        await until(pilot, lambda: plot.plot.curves, "the curves", seconds=30)
+        for curve in plot.plot.curves:
+            assert set(curve.series.values[1:-1]) == {1.0} and not (curve.series.lows or curve.series.highs)
 
 
 def test_the_best_of_a_loss_is_its_smallest() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -14,6 +14,7 @@ from textual.binding import BindingType
 from textual.coordinate import Coordinate
 from textual.widgets import DataTable
 
+from azr_platform.ledger.records import MetricSpan
 from azr_tui import keys, metric_names, wording
 from azr_tui.comparison import (
     AskComparison,
@@ -34,9 +35,9 @@ from azr_tui.questions import Wanted
 from azr_tui.screens.live import Pane
 from azr_tui.screens.page import PageScreen
 from azr_tui.screens.pick import PickScreen
-from azr_tui.view import View
+from azr_tui.view import Series, View
 from azr_tui.widgets.plain import Plain
-from azr_tui.widgets.plots import PlotView, Zooming, series_of
+from azr_tui.widgets.plots import PlotView, Zooming
 
 _FIGURES = ("last", "best", "mean")
 _NUMBER, _BLANKS = 9, 2
@@ -111,9 +112,9 @@ class ComparePane(Zooming, Pane):
         if read is None:
             return
         metric = metric_names.known(read.question.metric)
-        curves = [Curve("A", "A", "bright_blue", series_of(read.mine))]
+        curves = [Curve("A", "A", "bright_blue", _line(read.mine))]
         if read.question.other is not None:
-            curves.append(Curve("B", "B", "bright_yellow", series_of(read.other), dashed=True))
+            curves.append(Curve("B", "B", "bright_yellow", _line(read.other), dashed=True))
         caption = metric_names.label(read.question.metric)
         plot = Plot(caption, metric.unit, curves, floor=metric.floor, ceiling=metric.ceiling, share=metric.share)
         self._plot.show(plot, self.zoom)
@@ -222,6 +223,11 @@ class ComparePane(Zooming, Pane):
             style = "bold" if apart else "dim"
             cells.append(Text(wording.number(apart, signed=True), style=style, justify="right"))
         return cells
+
+
+def _line(spans: Sequence[MetricSpan]) -> Series:
+    """Through the means alone: of two that are drawn with their extremes the one hides the other."""
+    return Series([span.last_step for span in spans], [span.mean for span in spans])
 
 
 def _name(side: Side) -> str:
