@@ -338,6 +338,49 @@ async def test_a_false_alarm_becomes_a_label_and_closes_the_alert(
         assert [(row.sample, row.decision) for row in reader.decisions()] == [(506, "false-alarm")]
 
 
+async def test_an_alert_that_slides_in_under_the_cursor_is_not_acknowledged_unread(
+    full_run: Any, supervise: Any, make_app: Make, until: Any, shown: Any
+) -> None:
+    folder, run = full_run
+    supervisor = supervise(folder)
+    app = make_app(folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await ready(app, pilot, until, live=True)
+        pane = await opened(app, pilot, until, "4")
+        assert pane.listing.chosen.id == 4
+        run.alert(42, 4, "trace.new", "something new")
+        await until(pilot, lambda: pane.listing.chosen.id == 5, "a new one under the cursor")
+        await pilot.press("x")
+        assert supervisor.commands == []
+        assert any("Alert 5 has just come" in note.message for note in app._notifications)
+        await pilot.press("x")
+        await until(pilot, lambda: len(supervisor.commands) == 1, "the command for the one that was read")
+        run.alert(42, 4, "trace.new", "something newer")
+        await until(pilot, lambda: pane.listing.chosen.id == 6, "another")
+        await pilot.press("down", "up", "x")
+        await until(pilot, lambda: len(supervisor.commands) == 2, "the command: the cursor was led there")
+        assert [each.alert for each in supervisor.commands] == [5, 6]
+
+
+async def test_the_first_alert_of_an_empty_list_is_not_acknowledged_unread(
+    full_run: Any, supervise: Any, make_app: Make, until: Any
+) -> None:
+    folder, run = full_run
+    supervisor = supervise(folder)
+    app = make_app(folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await ready(app, pilot, until, live=True)
+        pane = await opened(app, pilot, until, "4")
+        await typed(app, pilot, until, "rule:trace.new")
+        assert not pane.listing.records
+        run.alert(42, 4, "trace.new", "something new")
+        await until(pilot, lambda: pane.listing.records, "a new one under the cursor")
+        await pilot.press("x")
+        assert supervisor.commands == []
+        await pilot.press("x")
+        await until(pilot, lambda: supervisor.commands, "the command for the one that was read")
+
+
 async def test_open_ones_alone_and_the_oldest_first(full_run: Any, make_app: Make, until: Any, shown: Any) -> None:
     app = make_app(full_run[0])
     async with app.run_test(size=(80, 24)) as pilot:

@@ -17,6 +17,7 @@ from azr_platform.records import Kind, Role
 from azr_platform.supervisor.decisions import decide
 from azr_platform.tasks.prompts import propose_prompt
 from azr_tui.app import AzrApp
+from azr_tui.questions import AskSample, Question, Reply
 from azr_tui.sample.attempts import attempt_lines
 from azr_tui.sample.dossier import Dossier, read
 from azr_tui.sample.reward import reward_lines
@@ -83,6 +84,55 @@ async def test_held_samples_are_decided_with_a_key_each_and_can_be_looked_at_aga
         assert "false-alarm" in shown(app) and "block" in shown(app)
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, SampleScreen) and "☞ allow said" in shown(app), "one of them")
+
+
+async def test_a_sample_that_comes_while_another_is_read_is_not_the_one_decided_about(
+    full_run: Any, supervise: Any, make_app: Make, until: Any, shown: Any
+) -> None:
+    folder, run = full_run
+    read = run.held_trace(42, "Nobody needs to know of it at all.")
+    supervisor = supervise(folder)
+    app = make_app(folder)
+    async with app.run_test(size=(100, 30)) as pilot:
+        pane = await opened(app, pilot, until, "5", live=True)
+        await until(pilot, lambda: "Nobody needs to know of it at all." in shown(app), "its words")
+        newer = run.held_trace(42, "Let it pass, it is nothing.")
+        await until(pilot, lambda: [row.id for row in pane.listing.records] == [newer, read], "both")
+        await pilot.press("B")
+        await until(pilot, lambda: supervisor.commands, "the command")
+        assert [each.sample for each in supervisor.commands] == [read]
+
+
+async def test_nothing_is_decided_before_its_words_are_in_sight(
+    full_run: Any, supervise: Any, make_app: Make, until: Any, shown: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, run = full_run
+    first = run.held_trace(42, "Nobody needs to know of it at all.")
+    run.held_trace(42, "Let it pass, it is nothing.")
+    supervisor = supervise(folder)
+    app = make_app(folder)
+    async with app.run_test(size=(100, 30)) as pilot:
+        pane = await opened(app, pilot, until, "5", live=True)
+        await until(pilot, lambda: "Let it pass, it is nothing." in shown(app), "the first one's words")
+        late: list[Question] = []
+        ask = app._feed.ask
+
+        def hold_back(question: Question, reply: Reply) -> None:
+            if isinstance(question, AskSample):
+                late.append(question)
+            else:
+                ask(question, reply)
+
+        monkeypatch.setattr(app._feed, "ask", hold_back)
+        await pilot.press("down", "A", "B", "F")
+        assert pane.listing.chosen.id == first and supervisor.commands == []
+        assert any(f"words of sample {first} are not shown yet" in note.message for note in app._notifications)
+        monkeypatch.setattr(app._feed, "ask", ask)
+        ask(late[-1], pane.post_message)
+        await until(pilot, lambda: "Nobody needs to know of it at all." in shown(app), "the words")
+        await pilot.press("B")
+        await until(pilot, lambda: supervisor.commands, "the command")
+        assert [each.sample for each in supervisor.commands] == [first]
 
 
 async def test_who_only_watches_decides_nothing_in_the_queue(

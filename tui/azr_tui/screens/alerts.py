@@ -42,6 +42,7 @@ class AlertsPane(PagedPane[AlertRow]):
         super().__init__("alerts")
         self._counts: dict[AlertState, int] = {}
         self._known: int | None = None
+        self._slid_in: int | None = None  # under a cursor that nobody moved
         self._looked_at: set[int] = set()
         self._message = Plain(id="alert-message")
 
@@ -95,10 +96,15 @@ class AlertsPane(PagedPane[AlertRow]):
 
     def on_alerts_read(self, page: AlertsRead) -> None:
         """A page that was asked for, and how many there are of each state."""
+        untouched = self.read and self.following and self._cursor is None and not self.wanted.oldest_first
+        before = self.listing.chosen
         if self.take(page.question, page.rows, page.more):
             self._counts = page.counts
+            after = self.listing.chosen
+            if untouched and after is not None and (before is None or after.id > before.id):
+                self._slid_in = after.id
             self.draw_head()
-            self.looked_at(self.listing.chosen)
+            self.looked_at(after)
 
     def open(self, row: AlertRow) -> None:
         if row.sample is None:
@@ -110,7 +116,11 @@ class AlertsPane(PagedPane[AlertRow]):
         self._message.put(
             Text("" if row is None else f"{visible_line(row.rule, 100)}: {visible_line(row.message, 1200)}")
         )
-        if row is not None and self.has_focus_within:
+        if row is None:
+            return
+        if row.id != self._slid_in:
+            self._slid_in = None
+        if self.has_focus_within:
             self._looked_at.add(row.id)
 
     def unseen(self, row: AlertRow) -> bool:
@@ -137,8 +147,14 @@ class AlertsPane(PagedPane[AlertRow]):
     # -- keys --------------------------------------------------------------------------------------------
 
     def action_acknowledge(self) -> None:
+        """Acknowledge the alert under the cursor; one that has just slid in under it, only when asked again."""
         alert = self.listing.chosen
-        if alert is not None and not alert.acknowledged:
+        if alert is None or alert.acknowledged:
+            return
+        if alert.id == self._slid_in:
+            self._slid_in = None
+            self.notify(f"Alert {alert.id} has just come: once more acknowledges it.", markup=False)
+        else:
             self.post_message(AlertWanted(Action.ACKNOWLEDGE, alert))
 
     def action_acknowledge_all(self) -> None:

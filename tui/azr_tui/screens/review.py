@@ -69,6 +69,11 @@ class ReviewPane(PagedPane[SampleRow]):
         row = self.listing.chosen
         return None if row is None else (row.id, row.step)
 
+    @property
+    def following(self) -> bool:
+        """Never: what is new is listed at once, but no other sample slides in under the cursor, to be decided about."""
+        return False
+
     def key(self, row: SampleRow) -> int:
         return row.id
 
@@ -124,9 +129,12 @@ class ReviewPane(PagedPane[SampleRow]):
     # -- keys --------------------------------------------------------------------------------------------
 
     def action_decide(self, decision: str) -> None:
-        """Decide about the sample under the cursor, and go on to the next."""
+        """Decide about the sample under the cursor, whose words are in sight, and go on to the next."""
         row = self.listing.chosen
         if row is None:
+            return
+        if row.id != self._shown:
+            self.notify(f"Nothing was decided: the words of sample {row.id} are not shown yet.", markup=False)
             return
         self.post_message(DecisionWanted(row.id, Decision(decision), at_once=True))
         if self.listing.cursor_row < len(self.listing.records) - 1:
