@@ -9,6 +9,7 @@ from types import ModuleType
 import pytest
 
 from azr_platform.ledger.errors import LedgerBroken
+from azr_platform.ledger.filters import AlertFilter, AlertState
 from azr_platform.ledger.reader import LedgerReader
 from azr_platform.ledger.schema import PAGE_BYTES
 from azr_platform.ledger.writer import LedgerWriter
@@ -197,8 +198,9 @@ def test_acknowledged_alerts_are_no_longer_open(ledger: tuple[LedgerWriter, Ledg
     writer.append("alert_acks", {"time": 2.0, "alert": 2, "who": "me", "note": "seen"})
     assert [(row.id, row.acknowledged) for row in reader.alerts()] == [(3, 0), (2, 1), (1, 0)]
     assert [row.id for row in reader.alerts(after=2)] == [3]
-    assert [row.id for row in reader.alerts(open_only=True)] == [3, 1]
-    assert [row.id for row in reader.alerts(open_only=True, limit=1)] == [3]
+    still_open = AlertFilter(state=AlertState.OPEN)
+    assert [row.id for row in reader.alerts_page(still_open)] == [3, 1]
+    assert [row.id for row in reader.alerts_page(still_open, limit=1)] == [3]
     assert reader.open_alerts() == [1, 3]
     assert reader.summary().alerts_open == 2
 
@@ -208,7 +210,7 @@ def test_an_acknowledgement_of_no_alert_hides_none(ledger: tuple[LedgerWriter, L
     writer, reader = ledger
     writer.append("alerts", {"time": 1.0, "branch": 1, "step": 1, "severity": 3, "rule": "r", "message": "m"})
     writer.append("alert_acks", {"time": 2.0, "who": "me", "note": ""})
-    assert [row.id for row in reader.alerts(open_only=True)] == [1]
+    assert [row.id for row in reader.alerts_page(AlertFilter(state=AlertState.OPEN))] == [1]
     assert reader.open_alerts() == [1]
 
 

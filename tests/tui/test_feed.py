@@ -13,12 +13,14 @@ from typing import Any
 import pytest
 from textual.message import Message
 
+from azr_monitor.records import Severity
 from azr_platform.ledger.filters import SampleFilter
 from azr_platform.ledger.writer import LedgerWriter
 from azr_platform.records import Kind, Role
-from azr_tui.feed import Feed, Finder, PulseTaker
+from azr_tui.feed import ALERTS_ON_HAND, Feed, Finder, PulseTaker
 from azr_tui.messages import LedgerTrouble, Pulse, SnapshotTaken
 from azr_tui.questions import AskSample, AskSamples, SampleRead, SamplesRead
+from azr_tui.view import View
 
 DEADLINE = 120.0
 
@@ -218,6 +220,21 @@ def test_old_alerts_that_still_wait_are_on_hand_beside_the_newest(
     alerts = inbox.wait(SnapshotTaken).snapshot.alerts
     assert [alert.id for alert in alerts] == [*range(400, 200, -1), 5, 3]
     assert [alert.id for alert in alerts if not alert.acknowledged] == [5, 3]
+
+
+@pytest.mark.parametrize("severity", [Severity.MEDIUM, Severity.HIGH, Severity.CRITICAL])
+def test_the_worst_alert_that_waits_is_on_hand_however_many_milder_ones_came_since(
+    severity: Severity, run_folder: Path, started: Callable[..., tuple[Feed, Inbox]]
+) -> None:
+    with LedgerWriter(run_folder) as writer, writer.batch() as batch:
+        batch.add("run", {"name": "r", "steps": 1, "seed": 0, "config": "", "version": "", "created_at": 1.0})
+        for number in range(2 * ALERTS_ON_HAND):
+            bad = severity - 1 if number else severity
+            row = {"time": 1.0, "branch": 1, "step": number, "severity": bad, "rule": "r", "message": "m"}
+            batch.add("alerts", row)
+    _, inbox = started(run_folder)
+    snapshot = inbox.wait(SnapshotTaken).snapshot
+    assert max(alert.severity for alert in View(run_folder, 1.0, snapshot).open_alerts) == severity
 
 
 @pytest.mark.parametrize("version", ["older", "newer"])

@@ -23,9 +23,11 @@ from pathlib import Path
 import msgspec
 from textual.message import Message
 
+from azr_monitor.records import Severity
 from azr_platform.channel.client import ControlClient, NotSupervised
 from azr_platform.channel.messages import Status
 from azr_platform.ledger.errors import LedgerError, UnknownRun
+from azr_platform.ledger.filters import AlertFilter, AlertState
 from azr_platform.ledger.reader import LedgerReader
 from azr_platform.ledger.records import AlertRow
 from azr_platform.ledger.search import SearchIndex
@@ -199,10 +201,12 @@ class Feed(_Reading):
 
 
 def _alerts(reader: LedgerReader) -> list[AlertRow]:
-    """The newest alerts, and of the older ones those that still wait for somebody, newest first."""
-    newest = reader.alerts(limit=ALERTS_ON_HAND)
-    waiting = reader.alerts(limit=ALERTS_ON_HAND, open_only=True)
-    return sorted({alert.id: alert for alert in [*newest, *waiting]}.values(), key=lambda alert: -alert.id)
+    """The newest alerts, and of the older ones those that still wait for somebody, newest first. However many milder
+    ones came since, the worst that waits is among them."""
+    found = reader.alerts(limit=ALERTS_ON_HAND)
+    for severity in Severity:
+        found += reader.alerts_page(AlertFilter(severity=severity, state=AlertState.OPEN), limit=ALERTS_ON_HAND)
+    return sorted({alert.id: alert for alert in found}.values(), key=lambda alert: -alert.id)
 
 
 class Finder(_Reading):

@@ -29,10 +29,9 @@ _OF_STATE: Final = {
 class AlertReads(RunReads):
     """Alerts in pages, and how many wait."""
 
-    def alerts(self, *, limit: int = 200, after: int = 0, open_only: bool = False) -> list[AlertRow]:
-        """Newest first; only those with an id above ``after``, and on demand only those nobody has acknowledged."""
-        unseen = f"AND NOT {_SEEN}" if open_only else ""
-        return self._rows(AlertRow, f"{_ROW} WHERE a.id > ? {unseen} ORDER BY a.id DESC LIMIT ?", after, limit)
+    def alerts(self, *, limit: int = 200, after: int = 0) -> list[AlertRow]:
+        """Newest first; only those with an id above ``after``."""
+        return self._rows(AlertRow, f"{_ROW} WHERE a.id > ? ORDER BY a.id DESC LIMIT ?", after, limit)
 
     def alerts_page(self, wanted: AlertFilter, *, limit: int = 200, beyond: int | None = None) -> list[AlertRow]:
         """A page of the alerts that a filter lets pass; pass the last id as ``beyond`` for the next page."""
