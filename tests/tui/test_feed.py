@@ -18,7 +18,7 @@ from azr_platform.ledger.filters import SampleFilter
 from azr_platform.ledger.writer import LedgerWriter
 from azr_platform.records import Kind, Role
 from azr_tui.feed import ALERTS_ON_HAND, Feed, Finder, PulseTaker
-from azr_tui.messages import LedgerTrouble, Pulse, SnapshotTaken
+from azr_tui.messages import LedgerTrouble, Pulse, SearchTrouble, SnapshotTaken
 from azr_tui.questions import AskSample, AskSamples, SampleRead, SamplesRead
 from azr_tui.view import View
 
@@ -235,6 +235,31 @@ def test_the_worst_alert_that_waits_is_on_hand_however_many_milder_ones_came_sin
     _, inbox = started(run_folder)
     snapshot = inbox.wait(SnapshotTaken).snapshot
     assert max(alert.severity for alert in View(run_folder, 1.0, snapshot).open_alerts) == severity
+
+
+def test_a_search_that_fails_is_told_once_and_is_no_trouble_of_the_ledger(full_run: Any) -> None:
+    inbox = Inbox()
+    finder = Finder(full_run[0], inbox.post)
+    (full_run[0] / "search.db").mkdir()
+    thread = threading.Thread(target=finder.work)
+    thread.start()
+    try:
+        questions = [AskSamples(SampleFilter(text=text), None, 5) for text in ("return", "return", "items")]
+        for question, told in zip(questions, (1, 1, 2), strict=True):
+            finder.ask(question, inbox.post)
+            deadline = time.monotonic() + DEADLINE
+            while finder._failed is None or finder._failed[0] is not question:
+                assert time.monotonic() < deadline, "it was not tried"
+                time.sleep(0.01)
+            assert len(inbox.of(SearchTrouble)) == told
+        (full_run[0] / "search.db").rmdir()
+        finder.ask(questions[0], inbox.post)
+        inbox.wait(SamplesRead)
+    finally:
+        finder.stop()
+        thread.join(60)
+    assert "search.db" in inbox.of(SearchTrouble)[0].text and not inbox.of(LedgerTrouble)
+    assert str(full_run[0]) not in inbox.of(SearchTrouble)[0].text
 
 
 @pytest.mark.parametrize("version", ["older", "newer"])

@@ -129,6 +129,22 @@ async def test_another_run_under_the_same_name_takes_the_place_of_the_first(
             assert "afresh" in shown(app) and not app.view.trouble
 
 
+async def test_a_search_that_fails_leaves_the_safety_line_in_sight(
+    full_run: Any, make_app: Make, until: Any, shown: Shown
+) -> None:
+    folder, _ = full_run
+    (folder / "search.db").mkdir()
+    app = make_app(folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await ready(app, pilot, until)
+        await pilot.press("3", "slash", *"outsmart", "enter")
+        await until(pilot, lambda: any(note.title == "Search failed" for note in app._notifications), "a word of it")
+        assert not app.view.trouble and "▲ 3 open alerts" in shown(app)
+        (folder / "search.db").rmdir()
+        await pilot.press("slash", "enter")
+        await until(pilot, lambda: "506-506" in shown(app), "the sample, once it can be searched")
+
+
 DAMAGES: dict[str, Callable[[Path], object]] = {
     "cut in the middle": lambda file: os.truncate(file, file.stat().st_size // 2 + 1234),
     "cut to nothing": lambda file: os.truncate(file, 0),

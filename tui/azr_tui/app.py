@@ -30,6 +30,7 @@ from azr_tui.messages import (
     PlotWanted,
     Pulse,
     SampleWanted,
+    SearchTrouble,
     SnapshotTaken,
     TrialWanted,
 )
@@ -133,6 +134,9 @@ class AzrApp(DressedApp):
 
     def on_ledger_trouble(self, message: LedgerTrouble) -> None:
         self._show(trouble=message.text)
+
+    def on_search_trouble(self, message: SearchTrouble) -> None:
+        self.notify(visible_line(message.text, 300), title="Search failed", severity="error", markup=False)
 
     def on_pulse(self, message: Pulse) -> None:
         self._view = replace(self._view, now=self._clock(), status=message.status)

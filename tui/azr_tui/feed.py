@@ -3,7 +3,7 @@
 ```
              ask(question, reply)
 widgets ──┬────────────────────────► Feed ─── LedgerReader (read-only) ──► SnapshotTaken · LedgerTrouble
-          └────────────────────────► Finder ─ SearchIndex, brought up to date as soon as somebody searches
+          └────────────────────────► Finder ─ SearchIndex, made as soon as somebody searches ──► SearchTrouble
         ◄── reply(answer) ──────────
 ```
 The writer never waits for them (WAL), and nothing the ledger does can end the dashboard: what goes wrong becomes a
@@ -32,7 +32,7 @@ from azr_platform.ledger.reader import LedgerReader
 from azr_platform.ledger.records import AlertRow
 from azr_platform.ledger.search import SearchIndex
 from azr_tui.curves import Curves
-from azr_tui.messages import LedgerTrouble, Pulse, SnapshotTaken
+from azr_tui.messages import LedgerTrouble, Pulse, SearchTrouble, SnapshotTaken
 from azr_tui.questions import Question, Reply, Sources
 from azr_tui.view import Snapshot
 
@@ -81,7 +81,6 @@ class _Reading:
         self._post = post
         self._asked = Asked()
         self._reader: LedgerReader | None = None
-        self._trouble = ""
         self._begun = False
 
     def ask(self, question: Question, reply: Reply) -> None:
@@ -103,15 +102,13 @@ class _Reading:
                 self._report(f"waiting for the run to begin: no ledger in {self._run} yet")
         except _UNREADABLE as error:
             self._close()
-            self._report(str(error) or type(error).__name__)
+            self._report((str(error) or type(error).__name__).replace(f"{self._run}/", ""))
         else:
             self._report("")
 
     def _report(self, trouble: str) -> None:
-        trouble = trouble.replace(f"{self._run}/", "")
-        if trouble != self._trouble:
-            self._trouble = trouble
-            self._post(LedgerTrouble(trouble))
+        """Tell of trouble, and with an empty text of its end."""
+        raise NotImplementedError
 
     def _close(self) -> None:
         if self._reader is not None:
@@ -136,6 +133,7 @@ class Feed(_Reading):
         self._seen: tuple[int, bool] | None = None
         self._curves = Curves()
         self._other: LedgerReader | None = None
+        self._trouble = ""
 
     def work(self) -> None:
         """Poll and answer until ``stop``."""
@@ -150,6 +148,11 @@ class Feed(_Reading):
                     self._guarded(lambda question=question, reply=reply: self._answer(question, reply))  # type: ignore[misc]
         finally:
             self._close()
+
+    def _report(self, trouble: str) -> None:
+        if trouble != self._trouble:
+            self._trouble = trouble
+            self._post(LedgerTrouble(trouble))
 
     def _close(self) -> None:
         super()._close()
@@ -221,6 +224,7 @@ class Finder(_Reading):
         self._index: SearchIndex | None = None
         self._behind = 0
         self._last: tuple[Question, Reply] | None = None
+        self._failed: tuple[Question, str] | None = None
 
     def work(self) -> None:
         """Answer until ``stop``."""
@@ -233,6 +237,13 @@ class Finder(_Reading):
                     self._guarded(self._go_on)
         finally:
             self._close()
+
+    def _report(self, trouble: str) -> None:
+        """A page in sight is asked for again and again: once is enough to be told that it fails."""
+        failed = (self._last[0], trouble) if self._last is not None and trouble else None
+        if failed is not None and failed != self._failed:
+            self._post(SearchTrouble(trouble))
+        self._failed = failed
 
     def _close(self) -> None:
         if self._index is not None:

@@ -32,6 +32,13 @@ class LedgerTrouble(Message):
 
 
 @dataclass
+class SearchTrouble(Message):
+    """What was searched for cannot be answered; ``text`` says why."""
+
+    text: str
+
+
+@dataclass
 class Pulse(Message):
     """The supervisor's answer, or None when nobody answers."""
 
