@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from azr_monitor.records import Severity
 from azr_platform.channel.messages import Status
 from azr_platform.ledger.records import AlertRow, RunRow, StateRow, Summary
+from azr_tui.curves import Curve
 from azr_tui.health import Grade, Verdict, verdicts
 from azr_tui.view import Series, Snapshot, View
 from azr_tui.widgets.health_lines import health_text
@@ -94,6 +96,26 @@ def test_what_goes_wrong_is_said_with_its_figure(
     assert verdict.grade is grade and words in verdict.reason, verdict
     if grade >= Grade.WATCH and subject == "stability":
         assert words in verdict.reason.split("; ")[0]  # what gave the verdict stands first
+
+
+def test_of_a_long_run_it_is_said_how_many_steps_the_figures_cover() -> None:
+    def curve(values: Callable[[int], float]) -> Series:
+        found = Curve()
+        for step in range(1, 2002):
+            found.add(step, values(step))
+        return found.series
+
+    view = _view()
+    assert view.snapshot is not None
+    metrics = {
+        "entropy": curve(lambda step: 2.0 if step <= 1981 else 0.5),
+        "reward/solve/deduction": curve(lambda step: step / 2001),
+        "solve_rate/deduction": curve(lambda step: 1.0 if step == 2001 else 0.5),
+    }
+    long = replace(view, snapshot=replace(view.snapshot, metrics=metrics))
+    assert "in 40 steps" in _told(long, "stability").reason
+    learning = _told(long, "learning").reason
+    assert "over 40 steps; 100% solved" in learning, "spans of two steps, but the newest step's own rate"
 
 
 def test_speed_tells_a_slower_run_and_a_silent_trainer() -> None:

@@ -17,9 +17,9 @@ from azr_tui import wording
 from azr_tui.view import Series, Snapshot, View
 
 _RECENT = 10
-"""Steps whose mean is compared with that of as many before them."""
+"""Values of a curve, whose mean is compared with that of as many before them: steps, or spans of a long run's."""
 _LEAST = 6
-"""Steps without which nothing is said of a trend."""
+"""Values without which nothing is said of a trend."""
 _REWARD_MOVES = 0.03
 _ENTROPY_FALLS = 0.3
 _SPEED_FALLS = 0.3
@@ -111,7 +111,8 @@ def _learning(snapshot: Snapshot) -> Verdict:
         grade, word = Grade.BAD, "getting worse"
     told = ", ".join(f"{role.value} {_moved(by)}" for role, by, _ in reversed(changes))
     rates = [series for name, series in snapshot.metrics.items() if name.startswith("solve_rate/") and series.values]
-    solved = f"; {wording.percent(fmean(series.values[-1] for series in rates))} solved" if rates else ""
+    newest = [series.last for series in rates if series.last is not None]
+    solved = f"; {wording.percent(fmean(newest))} solved" if newest else ""
     return Verdict("learning", grade, word, f"reward {told} over {steps} steps{solved}")
 
 
@@ -196,11 +197,14 @@ def _moved(change: float) -> str:
 
 
 def _change(series: Series) -> tuple[float, float, int] | None:
-    """(mean before, mean now, steps in all); None where there are too few."""
-    if len(series.values) < _LEAST:
+    """(mean before, mean now, steps that both cover); None where there are too few."""
+    count = len(series.values)
+    if count < _LEAST:
         return None
-    half = min(_RECENT, len(series.values) // 2)
-    return fmean(series.values[-2 * half : -half]), fmean(series.values[-half:]), 2 * half
+    half = min(_RECENT, count // 2)
+    # A value may stand for a span of steps, which ends with its own.
+    start = series.steps[-2 * half - 1] if count > 2 * half else series.steps[0] - 1
+    return fmean(series.values[-2 * half : -half]), fmean(series.values[-half:]), series.steps[-1] - start
 
 
 def _mean_change(series: Sequence[Series]) -> tuple[float, int] | None:
