@@ -18,10 +18,11 @@ from azr_tui import steer
 from azr_tui.app import AzrApp
 from azr_tui.screens.alerts import AlertsPane
 from azr_tui.screens.confirm import ConfirmScreen
+from azr_tui.screens.family import FamilyScreen
 from azr_tui.screens.main import MainScreen
 from azr_tui.screens.paged import PagedPane
 from azr_tui.screens.sample import SampleScreen
-from azr_tui.widgets.listing import Column, chosen_columns
+from azr_tui.widgets.listing import Column, Listing, chosen_columns
 from azr_tui.widgets.marked_text import MarkedText
 
 Make = Callable[..., AzrApp]
@@ -408,6 +409,32 @@ async def test_the_next_sample_is_that_of_the_list(full_run: Any, make_app: Make
         await until(pilot, lambda: list(app._notifications), "a word that there is none")
         await pilot.press("left_square_bracket")
         await until(pilot, lambda: screen.number == 506, "back")
+
+
+async def test_a_look_at_another_sample_does_not_lose_the_place_in_the_list(
+    full_run: Any, make_app: Make, until: Any
+) -> None:
+    """From a sample of the list to the family of its task, to the sample that proposed that, and back."""
+    app = make_app(full_run[0])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await ready(app, pilot, until)
+        pane = await opened(app, pilot, until, "3")
+        await typed(app, pilot, until, "step:42 role:solve kind:ded")
+        first, second = (row.id for row in pane.listing.records)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, SampleScreen), "the sample")
+        screen = app.screen
+        assert isinstance(screen, SampleScreen) and screen.number == first
+        await pilot.press("k")
+        await until(pilot, lambda: isinstance(app.screen, FamilyScreen), "its family")
+        family = app.screen
+        await until(pilot, lambda: family.query_one(Listing).records, "the relatives")
+        await pilot.press("y")
+        await until(pilot, lambda: isinstance(app.screen, SampleScreen), "the proposal")
+        assert isinstance(app.screen, SampleScreen) and app.screen.number not in (first, second)
+        await pilot.press("escape", "escape", "right_square_bracket")
+        await until(pilot, lambda: screen.number != first, "the next one")
+        assert app.screen is screen and screen.number == second
 
 
 async def test_letters_that_come_in_one_piece_with_the_slash_steer_nothing(

@@ -102,7 +102,7 @@ class AzrApp(DressedApp):
         self._pulse = PulseTaker(run, self.post_message, poll)
         self._view = View(run, clock(), read_only=read_only)
         self._newest_alert: int | None = None
-        self._sample = SampleWanted(0)  # what is, or will be, in sight
+        self._sample = SampleWanted(0)  # what was asked for last
         self._toasts = Toasts()
 
     @property
@@ -148,9 +148,9 @@ class AzrApp(DressedApp):
         if message.dossier is None:
             self.notify(f"There is no sample {message.question.number}.", severity="warning", markup=False)
         elif isinstance(top, SampleScreen):
-            top.replace(message.dossier, here.rule, here.words or None)
+            top.replace(message.dossier, here.rule, here.words or None, here.listed)
         elif isinstance(top, LiveScreen):
-            self.push_screen(SampleScreen(message.dossier, here.rule, here.words))
+            self.push_screen(SampleScreen(message.dossier, here.rule, here.words, here.listed))
             self.call_later(self._tick)
 
     def on_worst_read(self, message: WorstRead) -> None:
@@ -229,9 +229,9 @@ class AzrApp(DressedApp):
         self.call_later(self._tick)
 
     def on_neighbour_wanted(self, message: NeighbourWanted) -> None:
-        pane, sample = self._main.pane, self._sample
-        if not (sample.listed and isinstance(pane, PagedPane)):
-            self.on_sample_wanted(SampleWanted(sample.number + message.direction))
+        pane = self._main.pane
+        if not (message.listed and isinstance(pane, PagedPane)):
+            self.on_sample_wanted(SampleWanted(message.number + message.direction))
         elif not pane.neighbour(message.direction):
             self.notify("The list has no further sample.", markup=False)
 

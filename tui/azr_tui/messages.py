@@ -91,9 +91,12 @@ class DecisionWanted(Message):
 
 @dataclass
 class NeighbourWanted(Message):
-    """The sample in sight asks for the next one (1) or the one before (-1) of the list that it was opened from."""
+    """The sample in sight asks for the next one (1) or the one before (-1): of the list that it was opened from, if it
+    was ``listed``, else by its number."""
 
     direction: int
+    number: int
+    listed: bool
 
 
 @dataclass

@@ -36,8 +36,9 @@ class SampleScreen(LiveScreen):
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.SAMPLE]
 
-    def __init__(self, dossier: Dossier, rule: str = "", words: Sequence[str] = ()) -> None:
+    def __init__(self, dossier: Dossier, rule: str = "", words: Sequence[str] = (), listed: bool = False) -> None:
         super().__init__()
+        self._listed = listed
         self._dossier = dossier
         self._rule = rule
         self._words = words
@@ -71,9 +72,12 @@ class SampleScreen(LiveScreen):
         """The answers stand side by side where there is room for that, so another width is another page."""
         self.call_after_refresh(self._lay_out)
 
-    def replace(self, dossier: Dossier, rule: str = "", words: Sequence[str] | None = None) -> None:
+    def replace(
+        self, dossier: Dossier, rule: str = "", words: Sequence[str] | None = None, listed: bool = False
+    ) -> None:
         """Show another sample, or the same one after it changed, in the same place."""
         same = dossier.detail.sample.id == self.number
+        self._listed = self._listed if same else listed
         self._dossier, self._rule = dossier, rule
         self._words = self._words if words is None else words
         self._width = 0
@@ -102,7 +106,7 @@ class SampleScreen(LiveScreen):
         self.post_message(DecisionWanted(self.number, Decision(decision)))
 
     def action_neighbour(self, direction: int) -> None:
-        self.post_message(NeighbourWanted(direction))
+        self.post_message(NeighbourWanted(direction, self.number, self._listed))
 
     def action_kin(self) -> None:
         task = self._dossier.detail.sample.task
