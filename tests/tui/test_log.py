@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from azr_platform.config.load import dump, load
 from azr_platform.ledger.records import ControlRow, NoticeRow
@@ -150,6 +151,26 @@ async def test_older_entries_come_as_the_cursor_reaches_the_end(
         assert "more beyond" not in shown(app)
         await pilot.press("end")
         assert "self-attack" in shown(app)
+
+
+@pytest.mark.parametrize(("text", "count"), [("thimble", 1), ("needle", 3), ("needless", 0)])
+async def test_what_is_looked_for_is_found_among_older_entries_too(
+    full_run: Any, make_app: Make, until: Any, shown: Shown, text: str, count: int
+) -> None:
+    folder, run = full_run
+    words = {0: "a thimble", 1: "a needle", 3 * PAGE - 2: "a needle", 3 * PAGE - 1: "a needle"}
+    with run.writer.batch() as batch:
+        for number in range(3 * PAGE):
+            message = words.get(number, f"notice {number}")
+            batch.add("notices", {"time": START + 1000 + number, "source": "trainer", "message": message})
+    app = make_app(folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        rows = await _log(app, pilot, until)
+        assert rows.row_count == PAGE
+        await pilot.press("slash")
+        app.screen.query_one("#log-filter", Input).value = text
+        await until(pilot, lambda: f"with {text}" in shown(app) and "more beyond" not in shown(app), "all was read")
+        assert rows.row_count == count and ("nothing to show" in shown(app)) == (not count)
 
 
 async def test_new_entries_come_by_themselves_and_the_cursor_stays_on_its_own(

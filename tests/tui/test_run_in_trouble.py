@@ -20,10 +20,12 @@ from textual.pilot import Pilot
 
 from azr_platform.ledger.writer import LedgerWriter
 from azr_tui.app import AzrApp
+from azr_tui.screens.alerts import AlertsPane
 
 Make = Callable[..., AzrApp]
 Shown = Callable[[AzrApp], str]
 PANES = "1234567890"
+START = 1_700_000_000.0
 
 
 async def ready(app: AzrApp, pilot: Pilot[None], until: Any) -> None:
@@ -127,6 +129,53 @@ async def test_another_run_under_the_same_name_takes_the_place_of_the_first(
             await walk(pilot)
             await pilot.press("1")
             assert "afresh" in shown(app) and not app.view.trouble
+
+
+async def test_nothing_of_the_first_run_is_left_in_the_panes_of_another(
+    open_run: Any, make_app: Make, until: Any, shown: Shown
+) -> None:
+    folder, run = open_run()
+    run.begin()
+    run.held_trace(1, "Nobody needs to know of it at all.")
+    for number in range(5):
+        run.alert(1, 1, "r", f"old alert {number}")
+    run.writer.append("notices", {"time": START, "source": "trainer", "message": "an old notice"})
+    app = make_app(folder)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await ready(app, pilot, until)
+        for key, words in (("9", "an old notice"), ("4", "old alert 4"), ("5", "Nobody needs to know")):
+            await pilot.press(key)
+            await until(pilot, lambda words=words: words in shown(app), words)
+        run.writer.close()
+        shutil.rmtree(folder)
+        folder.mkdir(mode=0o700)
+        with LedgerWriter(folder) as writer:
+            other = type(run)(writer, steps=7)
+            with writer.batch() as batch:
+                row = {
+                    "name": "afresh",
+                    "created_at": START + 9000,
+                    "version": "0",
+                    "seed": 7,
+                    "steps": 7,
+                    "config": "",
+                }
+                batch.add("run", row)
+                batch.add("branches", {"created_at": START, "parent": None, "from_step": 0, "reason": "begun"})
+            held = other.held_trace(1, "Let it pass, it is nothing.")
+            await until(pilot, lambda: "step 0/7" in shown(app), "the other run")
+            await until(pilot, lambda: "Let it pass" in shown(app), f"the words of its sample {held}")
+            for number in (1, 2):
+                other.alert(1, 2, "r", f"new alert {number}")
+            writer.append("notices", {"time": START + 9000, "source": "trainer", "message": "a new notice"})
+            await pilot.press("4")
+            await until(pilot, lambda: "new alert 2" in shown(app), "its alerts")
+            pane = app.panes.pane
+            assert isinstance(pane, AlertsPane) and "old alert" not in shown(app)
+            assert pane.unseen(pane.listing.records[1]), "nobody has looked at the one below the cursor"
+            await pilot.press("9")
+            await until(pilot, lambda: "a new notice" in shown(app), "its log")
+            assert "an old notice" not in shown(app)
 
 
 async def test_a_search_that_fails_leaves_the_safety_line_in_sight(

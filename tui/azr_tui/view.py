@@ -175,6 +175,12 @@ class View:
             return None
         return self.snapshot.summary.blocked / self.snapshot.summary.samples
 
+    def of_another_run(self, before: View | None) -> bool:
+        """Whether another run has taken the place of the one that was seen ``before``."""
+        if self.snapshot is None or before is None or before.snapshot is None:
+            return False
+        return self.snapshot.run.created_at != before.snapshot.run.created_at
+
     @property
     def open_alerts(self) -> list[AlertRow]:
         """Alerts on hand that nobody has acknowledged, newest first."""

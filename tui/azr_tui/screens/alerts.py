@@ -41,7 +41,8 @@ class AlertsPane(PagedPane[AlertRow]):
     def __init__(self) -> None:
         super().__init__("alerts")
         self._counts: dict[AlertState, int] = {}
-        self._known: int | None = None
+        self._began: float | None = None
+        self._known = 0
         self._slid_in: int | None = None  # under a cursor that nobody moved
         self._looked_at: set[int] = set()
         self._message = Plain(id="alert-message")
@@ -90,9 +91,11 @@ class AlertsPane(PagedPane[AlertRow]):
         return [self._message]
 
     def begin(self, view: View) -> None:
-        """What is on record when the run is first read is not new."""
-        if self._known is None and view.snapshot is not None:
-            self._known = newest_alert(view)
+        """What is on record when a run is first read is not new; another run may take the place of the first."""
+        if view.snapshot is not None and view.snapshot.run.created_at != self._began:
+            self._began, self._known = view.snapshot.run.created_at, newest_alert(view)
+            self._looked_at.clear()
+            self._slid_in = None
 
     def on_alerts_read(self, page: AlertsRead) -> None:
         """A page that was asked for, and how many there are of each state."""
@@ -125,7 +128,7 @@ class AlertsPane(PagedPane[AlertRow]):
 
     def unseen(self, row: AlertRow) -> bool:
         """Whether an alert came while the dashboard watched, and nobody here has looked at it."""
-        return self._known is not None and row.id > self._known and row.id not in self._looked_at
+        return self._began is not None and row.id > self._known and row.id not in self._looked_at
 
     def said(self) -> Text:
         text = Text()

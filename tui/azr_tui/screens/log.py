@@ -53,9 +53,13 @@ class LogPane(Pane):
         self._rows.focus()
 
     def show(self, view: View) -> None:
-        if view.snapshot is not None and (self._view is None or view.snapshot is not self._view.snapshot):
+        last, self._view = self._view, view
+        if view.snapshot is None:
+            return
+        if view.of_another_run(last):
+            self._commands, self._notices, self._asked = Loaded(), Loaded(), None
+        if last is None or view.snapshot is not last.snapshot:
             self._ask(AskLog(None, None, PAGE))
-        self._view = view
 
     def on_resize(self) -> None:
         self._fill()
@@ -69,6 +73,7 @@ class LogPane(Pane):
         if newest:
             self._commands = commands.with_newer(answer.controls, question.size)
             self._notices = notices.with_newer(answer.notices, question.size)
+            self._asked = None  # this question may have taken the place of one for older entries
         elif (question.controls_beyond, question.notices_beyond) == self._beyond():
             self._commands = commands.with_older(answer.controls, question.size)
             self._notices = notices.with_older(answer.notices, question.size)
@@ -147,6 +152,15 @@ class LogPane(Pane):
         cursor = self._listed.index(chosen) if chosen in self._listed else min(here, len(self._listed)) if here else 0
         self._rows.set_rows(len(self._listed), self._cells, cursor)
         self._draw_head()
+        self._fill_up()
+
+    def _fill_up(self) -> None:
+        """Read on while the list is shorter than its room: what is looked for may be among older entries."""
+        parts = {Which.COMMANDS: self._commands, Which.NOTICES: self._notices}
+        wanted = [part for which, part in parts.items() if self._which in (Which.ALL, which)]
+        begun = all(part.rows or part.complete for part in parts.values())
+        if begun and len(self._listed) < self._rows.size.height and not all(part.complete for part in wanted):
+            self._ask_older()
 
     def _draw_head(self) -> None:
         text = Text(no_wrap=True, overflow="ellipsis")

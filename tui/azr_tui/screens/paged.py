@@ -104,6 +104,9 @@ class PagedPane(Pane, Generic[R]):
     def show(self, view: View) -> None:
         """Something may have been recorded: read the page in sight again."""
         last, self.view = self.view, view
+        if view.of_another_run(last):
+            self._starts, self._cursor, self._read = [None], 0, False
+            self.listing.put([])
         if view.snapshot is not None and (last is None or view.snapshot is not last.snapshot):
             self.ask()
         self.draw_head()
