@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from azr_monitor.records import Action, Severity
 from azr_platform.channel.messages import Status
-from azr_platform.ledger.records import AlertRow, BranchRow, RunRow, StateRow, Summary
+from azr_platform.ledger.records import BranchRow, RunRow, StateRow, Summary
 from azr_tui import wording
 from azr_tui.log_entries import run_lines
-from azr_tui.view import Series, Snapshot, View, undone
+from azr_tui.view import Series, Snapshot, View
 
 
 def snapshot(step: int = 40, steps: int = 100, state: str = "running", **given: object) -> Snapshot:
@@ -96,15 +96,6 @@ def test_without_an_answer_it_is_read_only_and_says_why() -> None:
     ended = Snapshot(run=alone.run, state=alone.state, summary=_unsupervised(alone.summary))
     assert View(Path("run"), 0.0, ended).why_read_only == "no supervisor"
     assert View(Path("run"), 0.0).why_read_only == "no supervisor"
-
-
-def test_a_rollback_leaves_behind_the_later_steps_and_alerts_of_its_branch() -> None:
-    alerts = [
-        AlertRow(3, 0.0, 1, 39, 4, "r", None, "", 0),
-        AlertRow(2, 0.0, 1, 30, 4, "r", None, "", 0),
-        AlertRow(1, 0.0, 2, 39, 4, "r", None, "", 0),
-    ]
-    assert undone(snapshot(alerts=alerts), 30) == (10, 1)
 
 
 def test_series_know_their_range() -> None:

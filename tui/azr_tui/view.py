@@ -185,9 +185,3 @@ class View:
     def open_alerts(self) -> list[AlertRow]:
         """Alerts on hand that nobody has acknowledged, newest first."""
         return [alert for alert in self.snapshot.alerts if not alert.acknowledged] if self.snapshot else []
-
-
-def undone(snapshot: Snapshot, step: int) -> tuple[int, int]:
-    """What a rollback to ``step`` leaves behind: (steps, alerts among those on hand)."""
-    alerts = sum(1 for alert in snapshot.alerts if alert.step > step and alert.branch == snapshot.summary.branch)
-    return max(0, snapshot.summary.step - step), alerts

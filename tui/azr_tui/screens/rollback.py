@@ -17,7 +17,7 @@ from azr_tui import keys, wording
 from azr_tui.escape import visible_line
 from azr_tui.questions import AskUndone, UndoneRead, Wanted
 from azr_tui.screens.live import Dialog
-from azr_tui.view import Snapshot, undone
+from azr_tui.view import Snapshot
 
 
 class RollbackScreen(Dialog[Undone | None]):
@@ -118,9 +118,5 @@ def _buffers(found: Undone) -> str:
 
 
 def _line(snapshot: Snapshot, step: int, age: str) -> Text:
-    left, alerts = undone(snapshot, step)
-    text = Text(f"step {step:<6} {age:>4} ago   ")
-    # Only the newest alerts are on hand; what is said of a checkpoint under the cursor counts all of them.
-    cut = bool(snapshot.alerts) and snapshot.alerts[-1].id > 1 and snapshot.alerts[-1].step > step
-    of_alerts = f"{alerts}+ alerts" if cut else wording.count(alerts, "alert")
-    return text.append(f"leaves behind {wording.count(left, 'step')}, {of_alerts}", style="dim")
+    left = max(0, snapshot.summary.step - step)
+    return Text(f"step {step:<6} {age:>4} ago   ").append(f"leaves behind {wording.count(left, 'step')}", style="dim")
