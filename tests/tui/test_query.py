@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
@@ -76,7 +78,7 @@ def test_a_term_is_set_replaced_and_taken_out() -> None:
     line = query.with_term("words role:propose step:3", "role", "solve")
     assert line == "words step:3 role:solve"
     assert query.with_term(line, "role", None) == "words step:3"
-    assert query.tasks(query.with_term("", "order", "most used")).filter.order is TaskOrder.MOST_USED
+    assert query.tasks(query.with_term("", "order", "most-used")).filter.order is TaskOrder.MOST_USED
 
 
 def test_keys_values_and_rules_are_completed() -> None:
@@ -85,6 +87,26 @@ def test_keys_values_and_rules_are_completed() -> None:
     assert query.completion("verdict:bl", keys) == "verdict:blocked"
     assert query.completion("rule:trace.o", keys, ["trace.outsmart"]) == "rule:trace.outsmart"
     assert [query.completion(text, keys) for text in ("", "zzz", 'x "ste', "verdict:blocked")] == [None] * 4
+
+
+@pytest.mark.parametrize(
+    ("keys", "read"),
+    [(query.SAMPLE_KEYS, query.samples), (query.ALERT_KEYS, query.alerts), (query.TASK_KEYS, query.tasks)],
+)
+def test_a_completed_value_is_one_term(keys: Sequence[query.Key], read: Callable[[str], query.Query[Any]]) -> None:
+    for key in keys:
+        for value in key.values:
+            line = query.completion(f"{key.name}:{value[:-1]}", keys)
+            assert line == f"{key.name}:{value}"
+            found = read(line)
+            assert (found.problem, found.filter.text) == ("", "")
+
+
+def test_quotes_stay_only_where_a_search_reads_them() -> None:
+    assert query.alerts('"state: x" state:open').filter == AlertFilter(text="state: x", state=AlertState.OPEN)
+    assert query.tasks('"x + 1"').filter == TaskFilter(text="x + 1")
+    assert query.tasks('a "b c').filter.text == "a b c"
+    assert query.alerts('"" "').filter == AlertFilter()
 
 
 def test_whatever_is_typed_is_read_without_a_crash() -> None:

@@ -201,7 +201,7 @@ async def test_tasks_are_sorted_and_narrowed(family: Any, make_app: Make, until:
         pane = await opened(app, pilot, until, "6")
         assert [row.task for row in pane.listing.records] == ["t3", "t2", "t1", "t0"]
         assert "return x + 3" in shown(app) and "17%" in shown(app)
-        for order in ("oldest", "hardest", "easiest", "most used"):
+        for order in ("oldest", "hardest", "easiest", "most-used"):
             await pilot.press("o")
             await until(pilot, lambda order=order: f"order: {order}" in shown(app) and pane.settled, order)
         assert [row.task for row in pane.listing.records] == ["t3", "t2", "t1", "t0"]

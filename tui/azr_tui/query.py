@@ -177,16 +177,16 @@ def samples(text: str) -> Query[SampleFilter]:
 
 def alerts(text: str) -> Query[AlertFilter]:
     """What a filter line of alerts means."""
-    return parsed(text, AlertFilter(), ALERT_KEYS)
+    return parsed(text, AlertFilter(), ALERT_KEYS, quotes=False)
 
 
 def tasks(text: str) -> Query[TaskFilter]:
     """What a filter line of tasks means."""
-    return parsed(text, TaskFilter(), TASK_KEYS)
+    return parsed(text, TaskFilter(), TASK_KEYS, quotes=False)
 
 
-def parsed(text: str, nothing: F, keys: Sequence[Key]) -> Query[F]:
-    """What a filter line with these keys means."""
+def parsed(text: str, nothing: F, keys: Sequence[Key], *, quotes: bool = True) -> Query[F]:
+    """What a filter line with these keys means. Words keep their ``quotes`` where a search reads them."""
     by_name = {key.name: key for key in keys}
     given: dict[str, object] = {}
     words: list[str] = []
@@ -194,7 +194,8 @@ def parsed(text: str, nothing: F, keys: Sequence[Key]) -> Query[F]:
     for term in _TERM.finditer(text):
         name, value = term["key"], term["value"]
         if name is None:
-            words.append(term[0])
+            if word := term[0] if quotes else term[0].strip('"'):
+                words.append(word)
         elif (key := by_name.get(name.lower())) is None:
             from azr_monitor.fields import nearest
 

@@ -37,7 +37,7 @@ class TaskOrder(StrEnum):
     OLDEST = "oldest"
     HARDEST = "hardest"
     EASIEST = "easiest"
-    MOST_USED = "most used"
+    MOST_USED = "most-used"
 
 
 class SampleFilter(msgspec.Struct, frozen=True):
