@@ -382,6 +382,21 @@ async def test_the_first_alert_of_an_empty_list_is_not_acknowledged_unread(
         await until(pilot, lambda: supervisor.commands, "the command for the one that was read")
 
 
+async def test_how_many_are_newer_is_not_said_of_a_narrowed_list(
+    full_run: Any, make_app: Make, until: Any, shown: Any
+) -> None:
+    folder, run = full_run
+    app = make_app(folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await ready(app, pilot, until)
+        pane = await opened(app, pilot, until, "4")
+        await typed(app, pilot, until, "severity:high")
+        await pilot.press("down")
+        run.alert(42, 1, "metrics.mild", "nothing that the filter lets pass")
+        await until(pilot, lambda: app.view.snapshot.alerts[0].id == 5 and pane.settled, "the new one on record")
+        assert "newer" not in shown(app)
+
+
 async def test_open_ones_alone_and_the_oldest_first(full_run: Any, make_app: Make, until: Any, shown: Any) -> None:
     app = make_app(full_run[0])
     async with app.run_test(size=(80, 24)) as pilot:

@@ -142,8 +142,8 @@ class AlertsPane(PagedPane[AlertRow]):
             return text.append("● nothing to show" if self.query_.text else "● no alerts so far", style="green")
         if self.page > 1:
             text.append(f"page {self.page}  ")
-        newest = newest_alert(self.view)
-        if not self.following and not self.wanted.oldest_first and newest > rows[0].id and self.page == 1:
+        newest = newest_alert(self.view)  # of all alerts, whatever a filter leaves out
+        if not self.following and self.wanted == AlertFilter() and newest > rows[0].id and self.page == 1:
             text.append(f"{newest - rows[0].id:,} newer: g  ", style="bold")
         return text.append("n: next page" if self.more else "end", style="dim")
 
