@@ -250,6 +250,21 @@ async def test_a_family_is_walked_with_keys(family: Any, make_app: Make, until: 
         assert isinstance(app.screen, MainScreen) and app.screen.pane.id == "alerts", "a digit leads to its pane"
 
 
+async def test_a_family_too_large_to_list_says_that_there_are_more(
+    family: Any, make_app: Make, until: Any, shown: Any
+) -> None:
+    folder, run = family
+    with run.writer.batch() as batch:
+        for _ in range(101):
+            row = run.row(9, Role.SOLVE, Kind.DEDUCTION, task="t3", answer="2", outcome="ok")
+            batch.add("samples", {**row, "correct": True})
+    app = make_app(folder)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await opened(app, pilot, until, "6")
+        await pilot.press("enter")
+        await until(pilot, lambda: "1 reference, 0 descendants, 100+ answers" in shown(app), "the family of t3")
+
+
 async def test_a_task_in_quarantine_is_marked_with_why(family: Any, make_app: Make, until: Any, shown: Any) -> None:
     folder, run = family
     change = {"branch": 1, "what": "task", "value": "t2", "why": "sample:9 was hostile"}

@@ -166,10 +166,11 @@ def _of_sample(relation: str, row: SampleRow, task: str | None, fared: str) -> R
 
 def _said(task: TaskDetail, family: FamilyRead) -> Text:
     text = Text(f"Task {visible_line(task.task.task, 40)}", style="bold", no_wrap=True, overflow="ellipsis")
+    most = family.question.size
     counts = (
         wording.count(len(family.references), "reference"),
-        wording.count(len(family.descendants), "descendant"),
-        wording.count(len(family.attempts), "answer"),
+        _counted(len(family.descendants), most, "descendant"),
+        _counted(len(family.attempts), most, "answer"),
     )
     text.append(f"  {', '.join(counts)}", style="not bold")
     if family.barred:
@@ -177,6 +178,11 @@ def _said(task: TaskDetail, family: FamilyRead) -> Text:
     if family.behind:
         text.append(f"  indexing: {family.behind:,} samples still to come", style="bold yellow")
     return text
+
+
+def _counted(listed: int, most: int, thing: str) -> str:
+    """No more than so many are listed, and there may be more of them."""
+    return f"{listed:,}+ {thing}s" if listed >= most else wording.count(listed, thing)
 
 
 def task_lines(task: TaskDetail) -> list[Line]:
