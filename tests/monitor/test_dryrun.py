@@ -14,6 +14,7 @@ from azr_monitor.records import Subject
 from azr_monitor.rules.dryrun import DryRun
 from azr_monitor.rules.programs import MAX_CALLS
 from azr_monitor.rules.programs_growth import in_call
+from azr_monitor.rules.syntax import parsed
 from azr_monitor.rules.volumes import UNKNOWN, Large, Many, added, cells, count, multiplied, powered
 
 ENDLESS = "    i = 0\n    while i < 10 ** 12:\n        i += 1\n    return i"
@@ -278,17 +279,16 @@ def test_inputs_beyond_the_limit_cost_nothing() -> None:
 def test_a_program_is_parsed_once_and_run_dry_once(monkeypatch: pytest.MonkeyPatch) -> None:
     parses, runs = [], []
 
-    def parse(text: str, mode: str = "exec") -> ast.AST:
+    def parse(text: str) -> ast.Module:
         parses.append(text)
-        return ast_parse(text, mode=mode)
+        return parsed(text)
 
     class Counted(DryRun):
         def __init__(self, tree: ast.AST, call: ast.Call | None = None, steps: int = 0) -> None:
             runs.append(call)
             super().__init__(tree, call, steps or 25_000)
 
-    ast_parse = ast.parse
-    monkeypatch.setattr("azr_monitor.rules.syntax.ast.parse", parse)
+    monkeypatch.setattr("azr_monitor.rules.syntax.parsed", parse)
     monkeypatch.setattr("azr_monitor.rules.programs_growth.DryRun", Counted)
     program = f"def f(n):\n{ENDLESS}  # once"
     inputs = tuple(f"{n}**2" for n in range(10))
