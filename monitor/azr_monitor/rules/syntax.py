@@ -183,13 +183,14 @@ def walked(text: str) -> Syntax:
     return _walked(text) if len(text) <= _REMEMBERED else Syntax(parsed(text))
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=4)
 def _walked(text: str) -> Syntax:
     return Syntax(parsed(text))
 
 
 _REMEMBERED = 5_000
-"""Characters of the longest program whose tree is kept for a while: a tree is hundreds of times as large."""
+"""Characters of the longest program whose tree is kept. A tree is hundreds of times as large, and only a few are kept:
+what is out of the processor's caches costs more to have kept than to make."""
 
 
 def children(node: ast.AST) -> list[ast.AST]:
