@@ -27,7 +27,7 @@ from azr_monitor.rules.programs_texts import said, speaks
 from azr_monitor.rules.traces import TraceRules
 from azr_monitor.rules.tree import Program, Unparsable
 from azr_monitor.scopes import UNREAD, lift
-from azr_monitor.scoring import Evidence, Scorer
+from azr_monitor.scoring import Evidence, Scorer, heard
 from azr_sandbox.execution import Execution
 
 _MEMO = 8192
@@ -169,12 +169,12 @@ class Auditor:
     def _read_part(self, subject: Subject, part: Part, text: str) -> list[Finding]:
         is_program = part == "program" or (part == "answer" and subject.kind == "induction")
         if is_program:
-            return [
-                *(_on(part, f) for f in self._once("program", text, self._read_program)),
-                *self._called(subject, part),
-            ]
+            findings = [_on(part, f) for f in self._once("program", text, self._read_program)]
+            if self._scorers:
+                heard(text)  # what they will ask for, while the tree is at hand
+            return [*findings, *self._called(subject, part)]
         if part == "input":
-            findings: list[Finding] = []
+            findings = []
             base = 0
             for call in subject.calls:
                 findings.extend(_on(part, f, base) for f in self._once("call", call, self._read_call))

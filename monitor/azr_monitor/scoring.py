@@ -11,6 +11,7 @@ import re
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from azr_monitor.classifiers.base import Classifier, Noting, Pointing, Stepped, Unscored
@@ -94,7 +95,7 @@ class Scorer:
             if not text or len(text) > self._limits.of(part):
                 continue
             code = part == "program" or (part == "answer" and subject.kind == "induction")
-            for piece, span, written, weight in _spoken(text) if code else [Spoken(text, (0, len(text)), True)]:
+            for piece, span, written, weight in heard(text) if code else [Spoken(text, (0, len(text)), True)]:
                 if sum(1 for _ in zip(range(least), _WORD.finditer(piece), strict=False)) >= least:
                     found.append(_Prose(part, span[0], piece, None if written else span, weight))
         return found
@@ -156,8 +157,11 @@ class Scorer:
             evidence.findings.append(Finding(SLOW, Severity.INFO, texts[0].part, None, why))
 
 
-def _spoken(text: str) -> list[Spoken]:
+@lru_cache(maxsize=128)
+def heard(text: str) -> tuple[Spoken, ...]:
+    """What a program says, in order. It is remembered for the length of a batch: whoever has just read the program asks
+    while its tree is at hand."""
     try:
-        return sorted(spoken(Program(text)), key=lambda one: one.span)
+        return tuple(sorted(spoken(Program(text)), key=lambda one: one.span))
     except Unparsable:
-        return [Spoken(text, (0, len(text)), True)]
+        return (Spoken(text, (0, len(text)), True),)

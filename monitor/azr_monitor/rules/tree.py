@@ -20,7 +20,7 @@ from azr_monitor.rules.meaning import DYNAMIC_IMPORTS, Meaning
 from azr_monitor.rules.names import Names
 from azr_monitor.rules.objects import INNER_MODULES
 from azr_monitor.rules.outside import leads_outside
-from azr_monitor.rules.syntax import once, walked
+from azr_monitor.rules.syntax import Syntax, once, parsed, walked
 
 MAX_BUILT = 200_000
 """Characters that the texts a program puts together may have in all: each is read, however short the program."""
@@ -57,7 +57,7 @@ class Program:
         self.shift = shift
         self._source = text if source is None else source
         try:
-            self.syntax = walked(self._source)
+            self.syntax = walked(text) if source is None else Syntax(parsed(source))
         except (RecursionError, MemoryError) as error:
             raise Unparsable("too deeply nested to parse", too_complex=True) from error
         except (SyntaxError, ValueError) as error:
