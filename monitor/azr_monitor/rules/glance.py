@@ -23,8 +23,10 @@ from azr_monitor.rules.words import (
     LINK,
     MAX_SENTENCE,
     SINGLES,
-    SPELLED_MIN,
     WORDLIKE,
+    Word,
+    is_disguised,
+    joined,
     pieces,
     stretches,
     undisguised,
@@ -35,10 +37,17 @@ _PLAINLY: Final = bytes(code if code in _KEPT else 32 for code in range(256)).lo
 """Each byte as a sign of a token in lower case, or a space."""
 _TRIPLE: Final = re.compile("|".join(letter * 3 for letter in ascii_lowercase))
 _CONTRACTION: Final = re.compile(r"[a-z]+'[a-z]+")
-_CHAIN: Final = re.compile(r"[A-Za-z0-9]+(?:[-.*~/\\,\n_]\n?[A-Za-z0-9]+)+")
-_PARTS: Final = re.compile(r"[-.*~/\\,\n_]")
+_APART: Final = re.compile(
+    r"(?<![A-Za-z0-9_'])[_']*+[A-Za-z0-9]++"
+    r"(?:(?:[^\sA-Za-z0-9]|\r?\n)++[A-Za-z0-9]++"
+    r"|(?<![A-Za-z0-9]{2})[^A-Za-z0-9]++[A-Za-z0-9](?![A-Za-z0-9]))++[_']*+"
+)
+"""Pieces that words.py might join, and perhaps more: whatever stands between them without a space, or single signs."""
+_LONGEST_KEPT: Final = 40
+_DIGIT: Final = re.compile("[0-9]")
 _SIGNS: Final = "$@€!|+"
 _SINGLE: Final = re.compile(r"[ '](?=[a-z][ '])")
+_UNDERSCORE: Final = re.compile("_")
 _SINGLES_SPAN: Final = 8
 """How far the first and the third of three single letters in a row may stand apart."""
 _MOST_TOKENS: Final = 1 << 16
@@ -58,6 +67,7 @@ class Tokens(dict[str, int]):
         self.vocabulary = vocabulary
         self.width = index.width
         self._first = index.width - SPARE
+        self._runs: dict[str, tuple[int, bool]] = {}
 
     def __missing__(self, token: str) -> int:
         if len(self) >= _MOST_TOKENS:
@@ -65,9 +75,27 @@ class Tokens(dict[str, int]):
         words, odd = self._read(token)
         if _TRIPLE.search(token):
             odd |= _DRAWN_OUT
-        odd <<= self._first
-        self[token] = self.index.bits(words) | odd | odd << self.width | odd << 2 * self.width
+        # What is doubtful by itself stands in every row, like what may match.
+        doubtful = (odd & (_GLUED | _DISGUISED)) << self._first
+        self[token] = self.index.bits(words) | odd << self._first | doubtful << self.width | doubtful << 2 * self.width
         return self[token]
+
+    def joined(self, part: str) -> tuple[int, bool]:
+        """The bits of what pieces set apart in a sentence make together, and whether that was written as a disguise."""
+        bits, disguised = 0, False
+        for run in _APART.findall(part):
+            found = self._runs.get(run)
+            if found is None:
+                words = joined(run, self.vocabulary)
+                hidden = any(word.text in self.vocabulary and _is_spelled(word, run) for word in words)
+                found = self.index.bits(word.text for word in words), hidden
+                if len(run) <= _LONGEST_KEPT:
+                    if len(self._runs) >= _MOST_TOKENS:
+                        self._runs.clear()
+                    self._runs[run] = found
+            bits |= found[0]
+            disguised |= found[1]
+        return bits, disguised
 
     def odd(self, bits: int) -> int:
         """What is odd about any of the tokens with these bits."""
@@ -78,12 +106,13 @@ class Tokens(dict[str, int]):
             return (), _GLUED
         if token.isalpha() or token.isdigit():
             return (token,), 0
-        if "'" not in token:
-            plain = undisguised(token, self.vocabulary)
-            return ((token,), 0) if plain == token else ((token, plain), _DISGUISED)
         if _CONTRACTION.fullmatch(token):
             return _contracted(token, self.vocabulary), _PARTED
-        return (token.replace("'", ""), *token.split("'")), _UNSURE
+        words = [token]
+        if "'" in token:
+            words = [token.replace("'", ""), *token.split("'")]
+        plain = [undisguised(word, self.vocabulary) for word in words]
+        return [*words, *plain], (_DISGUISED if plain != words else 0) | (_UNSURE if len(words) > 1 else 0)
 
 
 class Seen(NamedTuple):
@@ -104,70 +133,77 @@ class Seen(NamedTuple):
     doubtful: bool = False
 
 
-class _Sentence(NamedTuple):
-    start: int
-    end: int
-    tokens: list[str]
-    bits: int
-
-
 def promising(text: str, tokens: Tokens) -> Iterator[Seen]:
     """The sentences in which some pattern of the index may match, in order."""
     plain = text.encode("ascii", "replace").translate(_PLAINLY).decode("ascii")  # a sign for each sign of the text
-    sentences: list[_Sentence] = []
     bits_of, width, twice = tokens.__getitem__, tokens.width, 2 * tokens.width
-    whole = 0
-    for start, end in stretches(text):
-        listed = plain[start:end].split()
-        bits = reduce(or_, map(bits_of, listed), 0)
-        whole |= bits
-        sentences.append(_Sentence(start, end, listed, bits))
-    drawn_out = bool(tokens.odd(whole) & _DRAWN_OUT) if text.isascii() else _TRIPLE.search(text.lower()) is not None
-    starts = [sentence.start for sentence in sentences]
-    linked = {bisect_right(starts, match.start()) - 1 for match in LINK.finditer(text)}
-    closely = {bisect_right(starts, place) - 1 for place in _odd_places(text, plain)}
-    for number, (start, end, listed, bits) in enumerate(sentences):
-        if number in linked:
-            # A sign between two pieces: what they make is a word more.
-            bits |= tokens.index.bits([_PARTS.sub("", chain).lower() for chain in _CHAIN.findall(text[start:end])])
-        if drawn_out or number in closely or bits & (bits >> width) & (bits >> twice):
-            seen = _closely(text, _Sentence(start, end, listed, bits), tokens, drawn_out)
-            if seen.doubtful or tokens.index.candidates(bits):
+    places = stretches(text)
+    listed = [plain[start:end].split() for start, end in places]
+    bits = [reduce(or_, map(bits_of, words), 0) for words in listed]
+    if text.isascii():
+        drawn_out = bool(tokens.odd(reduce(or_, bits)) & _DRAWN_OUT)
+    else:
+        drawn_out = _TRIPLE.search(text.lower()) is not None
+    starts = [start for start, _ in places]
+    apart = {bisect_right(starts, place) - 1 for place in _apart(text, plain)}
+    signs = {bisect_right(starts, place) - 1 for place in _signs(text)}
+    for number, (start, end) in enumerate(places):
+        here = bits[number]
+        doubtful, unsure = number in signs, False
+        if number in apart and not doubtful:
+            # Pieces set apart: what they make is a word more.
+            part = text[start:end]
+            more, doubtful = tokens.joined(part)
+            here |= more
+            unsure = "_" in part and any(map(part.__contains__, _SIGNS))
+        if doubtful or unsure:
+            yield Seen(start, end, here, None, doubtful)
+        elif drawn_out or here & (here >> width) & (here >> twice):
+            seen = _closely((start, end), listed[number], here, tokens, number in apart, drawn_out)
+            if seen.doubtful or tokens.index.candidates(here):
                 yield seen
 
 
-def _odd_places(text: str, plain: str) -> Iterator[int]:
-    """Where words may be disguised, or their letters stand apart; at some of these places they do not."""
-    if any(map(text.__contains__, _SIGNS)):
-        yield from (match.start() for match in LETTER_SIGNS.finditer(text))
-    if not text.isascii():
-        yield from (match.start() for match in WORDLIKE.finditer(text))
+def _apart(text: str, plain: str) -> Iterator[int]:
+    """Where pieces of words may be set apart; at some of these places they are not."""
+    yield from (match.start() for match in LINK.finditer(text))
+    if "_" in text:
+        yield from (match.start() for match in _UNDERSCORE.finditer(text))
     singles = [match.start() for match in _SINGLE.finditer(f" {plain} ")]
     yield from (first for first, third in zip(singles, singles[2:], strict=False) if third - first <= _SINGLES_SPAN)
 
 
-def _closely(text: str, sentence: _Sentence, tokens: Tokens, drawn_out: bool) -> Seen:
+def _signs(text: str) -> Iterator[int]:
+    """Where words may be disguised, by signs for letters or letters beyond ASCII."""
+    if any(map(text.__contains__, _SIGNS)):
+        yield from (match.start() for match in LETTER_SIGNS.finditer(text))
+    if not text.isascii():
+        yield from (match.start() for match in WORDLIKE.finditer(text))
+
+
+def _closely(
+    place: tuple[int, int], listed: list[str], bits: int, tokens: Tokens, apart: bool, drawn_out: bool
+) -> Seen:
     """A sentence, looked at closely; where letters are drawn out in the text, any odd sign is doubtful."""
-    start, end, listed, bits = sentence
-    part = text[start:end]
     odd = tokens.odd(bits)
-    linked = LINK.search(part) is not None
-    apart = SINGLES.search(part) is not None
     doubtful = (
         odd & _GLUED
         or (odd & _DISGUISED and _count_disguised(listed, tokens) > 1)
-        or (not part.isascii() and WORDLIKE.search(part))
-        or LETTER_SIGNS.search(part)
-        or (apart and list(map(len, listed)).count(1) >= SPELLED_MIN)
-        or (drawn_out and listed and (linked or "_" in part or odd & ~_PARTED or not all(map(_is_plain, listed))))
+        or (drawn_out and listed and (apart or odd & ~_PARTED or not all(map(_is_plain, listed))))
     )
     if doubtful:
-        return Seen(start, end, bits, None, True)
-    if linked or apart or odd & ~_PARTED or "_" in part or len(listed) > MAX_SENTENCE:
-        return Seen(start, end, bits, None)
+        return Seen(*place, bits, None, True)
+    if apart or odd & ~_PARTED or len(listed) > MAX_SENTENCE:
+        return Seen(*place, bits, None)
     if odd:
         listed = [part for token in listed for part in _contracted(token, tokens.vocabulary)]
-    return Seen(start, end, bits, listed)
+    return Seen(*place, bits, listed)
+
+
+def _is_spelled(word: Word, run: str) -> bool:
+    """Whether a word was written letter by letter; a few names of variables in a row may be one by chance."""
+    written = run[word.start : word.end]
+    return is_disguised(word, run) and (SINGLES.search(written) is not None or _DIGIT.search(written) is None)
 
 
 def _count_disguised(listed: Sequence[str], tokens: Tokens) -> int:

@@ -33,7 +33,6 @@ _MAX_WORD = 64
 GLUED_MIN: Final = 16
 """Letters from which on a word may be several, with no space between."""
 _GLUED_MAX = 120
-_ODD_MIN = 2
 _MIN_SENTENCE, _LEAST_AFTER_STOP = 3, 2
 MAX_SENTENCE: Final = 240
 """Words that are matched at once; a longer sentence is read in parts."""
@@ -130,7 +129,27 @@ def words_in(text: str, start: int, end: int, vocabulary: frozenset[str]) -> lis
     Pieces of words that were set apart are joined where they make a word of ``vocabulary``.
     """
     part = text[start:end]
-    plain = not _SIGNS.search(part) and (part.isascii() or not WORDLIKE.search(part))
+    plain = _is_plain(part)
+    found = _written(part, start, plain, vocabulary)
+    if not plain or LINK.search(part) or SINGLES.search(part):
+        found = _rejoined(found, text, vocabulary)
+    if not plain or _ODD.search(part):
+        found = _read(found, vocabulary)
+    return list(_bounded(found)) if found else []
+
+
+def joined(run: str, vocabulary: frozenset[str]) -> list[Word]:
+    """The words of a stretch in which pieces of words are set apart, and joined as in the sentence around it."""
+    return _rejoined(_written(run, 0, _is_plain(run), vocabulary), run, vocabulary)
+
+
+def _is_plain(part: str) -> bool:
+    """Whether its words are of plain letters, digits and apostrophes alone."""
+    return not _SIGNS.search(part) and (part.isascii() or not WORDLIKE.search(part))
+
+
+def _written(part: str, start: int, plain: bool, vocabulary: frozenset[str]) -> list[Word]:
+    """The words as they stand there, one by one."""
     found: list[Word] = []
     for match in (_PLAIN if plain else _WORD).finditer(part if plain else folded(part)):
         written = match.group()
@@ -139,11 +158,7 @@ def words_in(text: str, start: int, end: int, vocabulary: frozenset[str]) -> lis
             found.append(Word(written.lower(), first, first + len(written)))
         else:
             found.extend(pieces(written, first, first + len(written), vocabulary))
-    if not plain or LINK.search(part) or SINGLES.search(part):
-        found = _rejoined(found, text, vocabulary)
-    if not plain or _ODD.search(part):
-        found = _read(found, vocabulary)
-    return list(_bounded(found)) if found else []
+    return found
 
 
 # Patterns that begin with a rare sign are searched for quickly; what must stand before it is looked at afterwards.
@@ -151,7 +166,7 @@ WORDLIKE: Final = re.compile(rf"(?=[^\x00-\x7f])[\w{INVISIBLE}\u0300-\u036f$€�
 """Letters and other characters beyond ASCII that words may be made of."""
 _SIGNS: Final = re.compile(r"[_$@€!|+](?:(?=[A-Za-z])|(?<=[A-Za-z][_$@€]))")
 """Signs that stand for letters, or part words."""
-LETTER_SIGNS: Final = re.compile(r"[$@€!|+](?:(?=[A-Za-z])|(?<=[A-Za-z][$@€]))")
+LETTER_SIGNS: Final = re.compile(r"[$@€!|+](?:(?=[A-Za-z])|(?<=[A-Za-z][_$@€]))")
 """Signs that stand for letters."""
 LINK: Final = re.compile(r"[-.*~/\\,\n_](?<=[A-Za-z][\s\S])\n?[A-Za-z]")
 """One sign between two pieces."""
@@ -175,9 +190,9 @@ def _read(sentence: list[Word], vocabulary: frozenset[str]) -> list[Word]:
 def is_disguised(word: Word, text: str) -> bool:
     """Whether a word was written so as not to be read: with signs or other letters for letters, or its letters apart.
 
-    An apostrophe, an accent, an underscore or one hyphen is no disguise, nor is a word of another script.
+    An apostrophe, an accent, an underscore or one hyphen is no disguise, nor are quotes or a word of another script.
     """
-    written = text[word.start : word.end]
+    written = text[word.start : word.end].strip("_'’")
     if len(word.text) < SPELLED_MIN or not word.text.isalpha():
         return False
     if len(written) >= 2 * len(word.text) - 1:
