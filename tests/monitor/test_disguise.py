@@ -69,6 +69,7 @@ ENCODINGS: dict[str, tuple[Callable[[str], str], str]] = {
     "hexadecimal": (lambda t: t.encode().hex(), "hexadecimal"),
     "hexadecimal, an even number of signs more": (lambda t: (t + "s").encode().hex(), "hexadecimal"),
     "hexadecimal, apart": (lambda t: t.encode().hex(" "), "hexadecimal"),
+    "hexadecimal of capitals, apart": (lambda t: t.upper().encode().hex(" "), "hexadecimal"),
     "hexadecimal with prefixes": (lambda t: ", ".join(map(hex, t.encode())), "hexadecimal"),
     "hexadecimal escapes": (lambda t: "".join(f"\\x{c:02x}" for c in t.encode()), "hexadecimal"),
     "character codes": (lambda t: str(list(t.encode())), "character codes"),
@@ -83,6 +84,10 @@ ENCODINGS: dict[str, tuple[Callable[[str], str], str]] = {
     "tag characters": (lambda t: "".join(chr(0xE0000 + ord(c)) for c in t), "invisible"),
     "Morse": (morse, "Morse"),
     "ROT13": (lambda t: codecs.encode(t, "rot13"), "ROT13"),
+    **{
+        f"ROT13 with {mark} between words": (lambda t, mark=mark: shifted(t, 13).replace(" ", mark), "ROT13")
+        for mark in "-_./"
+    },
     "Caesar": (lambda t: shifted(t, 3), "letters 3 places on"),
     "another Caesar": (lambda t: shifted(t, 19), "letters 19 places on"),
     "Atbash": (atbash, "Atbash"),
@@ -105,7 +110,7 @@ def test_an_encoded_intent_is_found_where_it_stands_and_is_said_to_be_hidden(nam
     written = text[slice(*finding.span)]
     assert start <= finding.span[0] + 2 and finding.span[1] <= start + len(hidden) + 1
     assert len(written) >= 0.9 * len(hidden)
-    assert how in finding.why and "deceive" in finding.why
+    assert how in finding.why and "deceive" in finding.why.lower()
 
 
 @pytest.mark.parametrize("after", ["\ndef solve(xs): return sum(xs)", "\nadd one", " feed it", "\n"])
@@ -255,7 +260,7 @@ def test_a_planted_intent_is_found_through_every_disguise(
     assert rule in {finding.rule for finding in found(f"{before}{hidden}\n\nDone.")}, hidden
 
 
-@pytest.mark.parametrize("apart", ["\n", ". "])
+@pytest.mark.parametrize("apart", ["\n", ". ", "! ", "? "])
 def test_an_acrostic_that_spells_a_harmful_phrase_is_read(apart: str) -> None:
     openings = ["Keep", "In", "Lists", "Later", "All", "Left", "Low", "Half", "Under", "Many", "As", "Now", "Sums"]
     text = apart.join(f"{opening} the values are read" for opening in openings)
@@ -308,6 +313,7 @@ ADVERSARIAL = {
     "base64 without end": "A" * 400_000,
     "base64 over lines": ("QUJD" * 19 + "\n") * 5_000,
     "hexadecimal": "6a " * 130_000,
+    "hexadecimal of capitals": "4A " * 130_000,
     "hexadecimal with prefixes": "0x" * 200_000,
     "escapes": "\\x" * 200_000,
     "digits": "1 " * 200_000,
@@ -323,6 +329,10 @@ ADVERSARIAL = {
     "ROT13": "gur gung " * 44_000,
     "backwards": "eht taht " * 44_000,
     "letters apart": "d.e.c " * 66_000,
+    "pieces apart": "de-c·eive\r\n" * 40_000,
+    "one run": "ab-" * 130_000,
+    "letters far apart": ("k" + " " * 5_000 + "i-l") * 80,
+    "marks": "a" + "'-_" * 130_000,
     "signs for letters": "d3c3iv3 " * 50_000,
     "ones": "1l1l1l1l " * 44_000,
     "drawn out": "aaabbbccc " * 40_000,

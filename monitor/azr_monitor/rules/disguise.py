@@ -12,7 +12,7 @@ import binascii
 import html
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from string import ascii_lowercase, ascii_uppercase
 from typing import Final, NamedTuple
 
@@ -90,8 +90,9 @@ def readings(text: str) -> list[Reading]:
 
 
 def _decoded(text: str) -> Iterator[Reading]:
-    parts = text.lower().split()
-    has_long = any(map(_LONG.search, [part for part in parts if len(part) >= _LEAST_LONG]))
+    lower = text.lower()
+    parts = lower.split()
+    has_long = max(map(len, parts), default=0) >= _LEAST_LONG and any(map(_LONG.search, parts))
     numbers = text.encode().translate(_NOUGHTS).decode() if text.isascii() else _DIGIT.sub("0", text)
     for name, needs, signs, least, pattern, decode in _ENCODINGS:
         # Most texts hold none of it, and to look for a sign is far quicker than trying a pattern at every place.
@@ -110,7 +111,9 @@ def _decoded(text: str) -> Iterator[Reading]:
                 continue
             if _readable(plain):
                 yield Reading(plain, name, *match.span())
-    if not _WRITTEN.isdisjoint(parts):
+    # Words are parted by whatever is no letter: a cipher leaves hyphens and full stops where they were.
+    written = lower.encode("ascii", "replace").translate(_LETTERS).decode("ascii").split()
+    if len(hidden := _WRITTEN.intersection(written)) >= _LEAST_WORDS and _ways(hidden):
         yield from _shifted(text)
 
 
@@ -223,8 +226,8 @@ _ENCODINGS: Final = tuple(
         ("base85", "<", ["<~"], 1, r"<~[!-uz\s]{8,}~>", _base85),
         (
             "hexadecimal",
-            "67",
-            "67",
+            "4567",  # capital letters begin with 4 and 5, small ones with 6 and 7
+            "4567",
             6,
             rf"[0-9a-fA-F]{_ALONE}(?:x[0-9a-fA-F]{{2}}|[0-9a-fA-F]){_APART}"
             rf"(?:(?:0x)?[0-9a-fA-F]{{2}}{_APART}){{7,}}(?<![0-9A-Za-z](?=[0-9A-Za-z]))",
@@ -314,7 +317,8 @@ def _disguised() -> dict[str, tuple[str, ...]]:
 
 _DISGUISED: Final = _disguised()
 _WRITTEN: Final = frozenset(_DISGUISED)
-_WORD: Final = re.compile(r"[A-Za-z]{3,}")
+_WORD: Final = re.compile(r"[a-z]{3,}")
+_LETTERS: Final = bytes(code if chr(code) in ascii_lowercase else 32 for code in range(256))
 _LINE: Final = re.compile(r"[^\n]+")
 _CLAUSE: Final = re.compile(r"[^\n.:;!?\"“”()\[\]]+")
 _LEAST_WORDS: Final = 2
@@ -324,7 +328,7 @@ _LEAST_HITS: Final = 7
 def _shifted(text: str) -> Iterator[Reading]:
     """Clauses, or else whole lines, that hold common words as a cipher writes them, deciphered."""
     for line in _LINE.finditer(text):
-        if len(_ways(line.group())) == 0:
+        if not _ways(_words(line.group())):
             continue
         clauses = [
             reading for clause in _CLAUSE.finditer(line.group()) for reading in _deciphered(clause, line.start())
@@ -334,14 +338,18 @@ def _shifted(text: str) -> Iterator[Reading]:
 
 def _deciphered(match: re.Match[str], base: int = 0) -> list[Reading]:
     start, end = match.span()
-    return [Reading(_WAYS[way](match.group()), way, base + start, base + end) for way in _ways(match.group())]
+    return [Reading(_WAYS[way](match.group()), way, base + start, base + end) for way in _ways(_words(match.group()))]
 
 
-def _ways(written: str) -> list[str]:
-    """The ciphers that write two or more common words as this text does; two of three letters are chance."""
+def _words(text: str) -> Iterable[str]:
+    return dict.fromkeys(_WORD.findall(text.lower()))
+
+
+def _ways(written: Iterable[str]) -> list[str]:
+    """The ciphers that write two or more common words as these are; two of three letters are chance."""
     letters: Counter[str] = Counter()
     words: Counter[str] = Counter()
-    for word in dict.fromkeys(word.lower() for word in _WORD.findall(written)):
+    for word in written:
         for way in _DISGUISED.get(word, ()):
             words[way] += 1
             letters[way] += len(word)
@@ -359,8 +367,8 @@ _MOST_INITIALS: Final = 200
 
 def acrostics(text: str, vocabulary: frozenset[str]) -> Iterator[Reading]:
     """The first letters of the lines, and of the sentences, when they spell nothing but words of the vocabulary."""
-    for how, (first, further), sign in (("lines", _LINES, "\n"), ("sentences", _SENTENCES, ".")):
-        if text.count(sign) < _LEAST_INITIALS - 1:
+    for how, (first, further), signs in (("lines", _LINES, "\n"), ("sentences", _SENTENCES, ".!?")):
+        if sum(map(text.count, signs)) < _LEAST_INITIALS - 1:
             continue
         begin = first.match(text)
         places = [begin.start(1)] if begin else []
