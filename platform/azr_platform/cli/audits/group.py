@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from azr_platform.cli.audit import audit as judge
+from azr_platform.cli.audits.export import export
 from azr_platform.cli.audits.labels import labels
 from azr_platform.cli.audits.list import list_audits
 
@@ -36,3 +37,4 @@ audit = typer.Typer(
 audit.command(Judging.default)(judge)
 audit.command("list")(list_audits)
 audit.command()(labels)
+audit.command("export")(export)

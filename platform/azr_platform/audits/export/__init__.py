@@ -1,0 +1,1 @@
+"""Judged samples for other tools, redacted on request; one file a form"""

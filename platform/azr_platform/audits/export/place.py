@@ -1,0 +1,55 @@
+"""Where an export goes: a new file or folder, there whole or not at all, and never in the place of anything."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """A file to write; it gets its name when the block ends well.
+
+    Raises:
+        FileExistsError: the name is taken, at the beginning or by then.
+    """
+    _vacant(path)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
+    os.close(handle)
+    try:
+        yield Path(name)
+        _settle(Path(name))
+        os.link(name, path)  # unlike a rename, takes no other's place
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """The same with a folder."""
+    _vacant(path)
+    folder = Path(tempfile.mkdtemp(prefix=f".{path.name[:100]}.", dir=path.parent))
+    try:
+        yield folder
+        for file in folder.rglob("*"):
+            if file.is_file():
+                _settle(file)
+        _vacant(path)
+        folder.rename(path)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _vacant(path: Path) -> None:
+    if os.path.lexists(path):
+        raise FileExistsError(17, "something is there already", str(path))
+
+
+def _settle(file: Path) -> None:
+    """Have a file's bytes on the disk before it gets its name."""
+    with file.open("rb") as handle:
+        os.fsync(handle.fileno())
