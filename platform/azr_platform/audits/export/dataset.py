@@ -59,7 +59,7 @@ configs:
 # Judged samples
 
 Exported by azr-platform {about.version}: what the audit `{audit}` of the run `{run}` made of its samples, under the
-policy `{policy}`. A row is a sample: `reasoning`, `program`, `input`, `message` and `answer` are the parts that were judged,
+policy `{policy}`. A row is a sample: `reasoning`, `program`, `input`, `message` and `answer` are what was judged,
 `findings` what was found in them (`start` and `end` count characters in the column of the `part`, of which `trace` is
 `reasoning`), `score` is 0 to 1 and higher is worse, `decision` a person's last word.
 {_REDACTED if about.redacted else ""}
