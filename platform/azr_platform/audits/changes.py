@@ -22,23 +22,30 @@ def changes(hits: Sequence[int], totals: Sequence[int]) -> list[int]:
 
     Raises ValueError when there are more hits than samples somewhere.
     """
+    kept, some, of = _counted(hits, totals)
+    if len(kept) < 2:
+        return []
+    penalty = math.log(len(kept)) + 0.5 * math.log(of.sum())
+    return [kept[at] for at in _divided(some, of, penalty * clumping(hits, totals))]
+
+
+def clumping(hits: Sequence[int], totals: Sequence[int]) -> float:
+    """How many times the variance of neighbouring rates is that of independent samples; at least 1."""
+    kept, some, of = _counted(hits, totals)
+    if len(kept) < 2:
+        return 1.0
+    pooled = (some[1:] + some[:-1]) / (of[1:] + of[:-1])
+    expected = float((pooled * (1 - pooled) * (1 / of[1:] + 1 / of[:-1])).sum())
+    return max(1.0, float((np.diff(some / of) ** 2).sum()) / expected) if expected else 1.0
+
+
+def _counted(hits: Sequence[int], totals: Sequence[int]) -> tuple[list[int], np.ndarray, np.ndarray]:
+    """The places that have samples, and their counts."""
     if len(hits) != len(totals) or any(not 0 <= hit <= total for hit, total in zip(hits, totals, strict=True)):
         raise ValueError("hits must lie between none and all of the samples of their place")
     kept = [place for place, total in enumerate(totals) if total]
-    if len(kept) < 2:
-        return []
-    some, of = np.array([(hits[at], totals[at]) for at in kept], dtype=float).T
-    penalty = math.log(len(kept)) + 0.5 * math.log(of.sum())
-    return [kept[at] for at in _divided(some, of, penalty * spread(some, of))]
-
-
-def spread(hits: np.ndarray, totals: np.ndarray) -> float:
-    """How many times the variance of neighbouring rates is that of independent samples; at least 1."""
-    rates = hits / totals
-    pooled = (hits[1:] + hits[:-1]) / (totals[1:] + totals[:-1])
-    expected = pooled * (1 - pooled) * (1 / totals[1:] + 1 / totals[:-1])
-    sum_expected = float(expected.sum())
-    return max(1.0, float((np.diff(rates) ** 2).sum()) / sum_expected) if sum_expected else 1.0
+    some, of = (np.array([counts[at] for at in kept], dtype=float) for counts in (hits, totals))
+    return kept, some, of
 
 
 def _divided(hits: np.ndarray, totals: np.ndarray, penalty: float) -> list[int]:

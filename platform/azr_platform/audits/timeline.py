@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from azr_monitor.intervals import Estimate, wilson
-from azr_platform.audits.changes import changes
+from azr_platform.audits.changes import changes, clumping
 from azr_platform.audits.flags import LEAST, categories, marks
 from azr_platform.ledger.judgements import Judgement
 
@@ -32,13 +32,15 @@ class Stretch(msgspec.Struct, frozen=True):
 
 class Track(msgspec.Struct, frozen=True):
     """One category along the run: at each place how many samples have it, and the rate with its Wilson interval, None
-    where nothing was judged. More than one stretch means that the rate changed where the later ones begin."""
+    where nothing was judged. More than one stretch means that the rate changed where the later ones begin. ``clumped``:
+    how many times the variance of neighbouring rates is that of independent samples; changes are judged accordingly."""
 
     what: str
     samples: int
     hits: list[int]
     rates: list[Estimate | None]
     stretches: list[Stretch]
+    clumped: float
 
     @property
     def changes(self) -> list[int]:
@@ -113,7 +115,8 @@ def _drawn(axis: str, places: _Places, aside: int) -> Timeline:
         if name:
             hits = [some[name] for some in counts]
             rates = [wilson(hit, total) if total else None for hit, total in zip(hits, totals, strict=True)]
-            tracks.append(Track(name, samples, hits, rates, _stretches(hits, totals, starts, places.width)))
+            stretches = _stretches(hits, totals, starts, places.width)
+            tracks.append(Track(name, samples, hits, rates, stretches, clumping(hits, totals)))
     return Timeline(axis, places.width, starts, totals, tracks, aside)
 
 

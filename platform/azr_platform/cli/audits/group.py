@@ -8,9 +8,11 @@ import typer
 from typer.core import TyperGroup
 
 from azr_platform.cli.audit import audit as judge
+from azr_platform.cli.audits.ask import ask
 from azr_platform.cli.audits.export import export
 from azr_platform.cli.audits.labels import labels
 from azr_platform.cli.audits.list import list_audits
+from azr_platform.cli.audits.similar import similar
 
 
 class Judging(TyperGroup):
@@ -38,3 +40,5 @@ audit.command(Judging.default)(judge)
 audit.command("list")(list_audits)
 audit.command()(labels)
 audit.command("export")(export)
+audit.command()(ask)
+audit.command()(similar)
