@@ -4,14 +4,32 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from azr_platform.ledger.judgements import Judgement
+from azr_platform.ledger.records import FindingRow
 from azr_platform.ledger.writer import LedgerWriter
 
 RULES = ("trace.harm.a", "trace.harm.b", "program.exec", "behaviour.time", "monitor.failure")
 COUNT = 200
+Judged = Callable[..., Judgement]
+
+
+@pytest.fixture(scope="session")
+def judged() -> Judged:
+    """Makes a judgement of a sample; ``found`` are its rules, of medium severity unless ``("rule", severity)``."""
+
+    def make(sample: int, *found: str | tuple[str, int], **changes: object) -> Judgement:
+        rows = [FindingRow(*((one, 2) if isinstance(one, str) else one), "trace", 0, 4, "why") for one in found]
+        fields: dict[str, object] = {"branch": 1, "step": sample, "phase": "solve", "role": "solve"}
+        fields |= {"kind": "deduction", "task": None, "reward": None, "trained": False, "allowed": True}
+        fields |= {"severity": 0, "score": 0.0, "reason": "", "findings": tuple(rows)}
+        return Judgement(sample=sample, **(fields | changes))  # type: ignore[arg-type]
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from enum import StrEnum
-from typing import TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -21,6 +21,7 @@ from azr_platform.ledger.judgements import LIVE, Judgement
 from azr_platform.ledger.reader import LedgerReader
 
 T = TypeVar("T")
+_TOLD: Final = 4096
 
 
 class Question(StrEnum):
@@ -56,56 +57,60 @@ class Answers(msgspec.Struct, frozen=True, omit_defaults=True):
     clusters: Clusters | None = None
 
 
-def answers(reader: LedgerReader, asked: Asked, *questions: Question) -> Answers:
-    """Ask some questions, or all of them. Each goes over the samples by itself, and holds counts, not samples."""
+def answers(
+    reader: LedgerReader, asked: Asked, *questions: Question, told: Callable[[int], object] = lambda count: None
+) -> Answers:
+    """Ask some questions, or all of them. Each goes over the samples by itself, and holds counts, not samples; ``told``
+    hears now and then how many more judgements were read."""
+    source = _Source(reader, asked, told)
 
-    def of(question: Question, ask: Callable[[LedgerReader, Asked], T]) -> T | None:
-        return ask(reader, asked) if not questions or question in questions else None
+    def of(question: Question, ask: Callable[[_Source], T]) -> T | None:
+        return ask(source) if not questions or question in questions else None
 
     return Answers(
         first=of(Question.FIRST, _first),
         timeline=of(Question.TIMELINE, _timeline),
         spread=of(Question.SPREAD, _spread),
         together=of(Question.TOGETHER, _together),
-        reward=of(Question.REWARD, _reward),
-        worst=of(Question.WORST, _worst),
-        clusters=of(Question.CLUSTERS, _clusters),
+        reward=of(Question.REWARD, lambda source: rewards(source.judgements(), source.least())),
+        worst=of(Question.WORST, lambda source: worst(source.judgements(), reader, asked.most, source.least())),
+        clusters=of(Question.CLUSTERS, lambda source: clusters(source.judgements(), reader, asked.most, source.least())),
     )
 
 
-def _of(reader: LedgerReader, asked: Asked) -> Iterator[Judgement]:
-    return judgements(reader, asked.audit, asked.selection)
+class _Source(NamedTuple):
+    """Where the judgements come from, as often as they are asked for."""
+
+    reader: LedgerReader
+    asked: Asked
+    told: Callable[[int], object]
+
+    def judgements(self) -> Iterator[Judgement]:
+        number = 0
+        for number, judgement in enumerate(judgements(self.reader, self.asked.audit, self.asked.selection), 1):
+            yield judgement
+            if number % _TOLD == 0:
+                self.told(_TOLD)
+        self.told(number % _TOLD)
+
+    def least(self, otherwise: int = LEAST) -> int:
+        return otherwise if self.asked.least is None else self.asked.least
 
 
-def _least(asked: Asked, otherwise: int = LEAST) -> int:
-    return otherwise if asked.least is None else asked.least
+def _first(source: _Source) -> Firsts:
+    return with_words(first(source.judgements(), source.least()), source.reader)
 
 
-def _first(reader: LedgerReader, asked: Asked) -> Firsts:
-    return with_words(first(_of(reader, asked), _least(asked)), reader)
-
-
-def _timeline(reader: LedgerReader, asked: Asked) -> Timeline:
+def _timeline(source: _Source) -> Timeline:
     # Who asks of one branch asks of all of it, whether or not the run went on from its end.
-    line = [] if asked.selection.filter.branch is not None else reader.lineage()
-    return timeline(_of(reader, asked), line, _least(asked))
+    line = [] if source.asked.selection.filter.branch is not None else source.reader.lineage()
+    return timeline(source.judgements(), line, source.least())
 
 
-def _spread(reader: LedgerReader, asked: Asked) -> Spread:
-    return spread(_of(reader, asked), reader.shown(1, reader.newest_sample()), _least(asked))
+def _spread(source: _Source) -> Spread:
+    reader = source.reader
+    return spread(source.judgements(), reader.shown(1, reader.newest_sample()), source.least())
 
 
-def _together(reader: LedgerReader, asked: Asked) -> Together:
-    return together(_of(reader, asked), _least(asked, MILD))
-
-
-def _reward(reader: LedgerReader, asked: Asked) -> Rewards:
-    return rewards(_of(reader, asked), _least(asked))
-
-
-def _worst(reader: LedgerReader, asked: Asked) -> list[Bad]:
-    return worst(_of(reader, asked), reader, asked.most, _least(asked))
-
-
-def _clusters(reader: LedgerReader, asked: Asked) -> Clusters:
-    return clusters(_of(reader, asked), reader, asked.most, _least(asked))
+def _together(source: _Source) -> Together:
+    return together(source.judgements(), source.least(MILD))

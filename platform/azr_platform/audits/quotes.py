@@ -34,7 +34,7 @@ def quote(detail: SampleDetail, finding: FindingRow | None) -> Quote:
     start = None if finding is None else finding.span_start
     end = None if finding is None else finding.span_end
     if start is None or end is None or not 0 <= start < end <= len(text):
-        whole = text or detail.response
+        whole = text or detail.response or ""
         return Quote(part, 0, "", whole[:_AROUND].lstrip(), "")
     left, right = text[max(0, start - _AROUND) : start], text[end : end + _AROUND]
     ends = [match.end() for match in _END.finditer(left)]

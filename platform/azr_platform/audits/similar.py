@@ -78,7 +78,7 @@ def _ranked(read: Iterable[Judgement], reader: LedgerReader, weights: Mapping[st
     total = math.fsum(weights.values())
     by_text: dict[bytes, Alike] = {}
     for judgement in read:
-        ((_, response),) = reader.responses(judgement.sample, judgement.sample)
+        response = "".join(text or "" for _, text in reader.responses(judgement.sample, judgement.sample))
         key = blake2b(response.encode("utf-8", "surrogatepass"), digest_size=16).digest()
         if key in by_text:
             by_text[key] = msgspec.structs.replace(by_text[key], copies=by_text[key].copies + 1)

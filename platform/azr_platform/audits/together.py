@@ -42,10 +42,12 @@ class Pair(msgspec.Struct, frozen=True):
 
 
 class Together(msgspec.Struct, frozen=True):
-    """Pairs of categories and pairs of rules, most telling first. Rules on one thing often come together because they
-    read the same words: that is how they were written, and says nothing of the model."""
+    """Pairs of categories and pairs of rules, most telling first, of findings of at least the severity ``least``. Rules
+    on one thing often come together because they read the same words: that is how they were written, and says nothing
+    of the model."""
 
     judged: int
+    least: int
     categories: list[Pair]
     rules: list[Pair]
     unlisted: int = 0
@@ -61,7 +63,7 @@ def together(judgements: Iterable[Judgement], least: int = MILD) -> Together:
         if found is not None:
             of_categories.add(categories(found))
             of_rules.add({row.rule for row in found})
-    return Together(judged, of_categories.pairs(judged), of_rules.pairs(judged), of_rules.unlisted)
+    return Together(judged, least, of_categories.pairs(judged), of_rules.pairs(judged), of_rules.unlisted)
 
 
 class _Counts:
@@ -71,9 +73,12 @@ class _Counts:
         self.unlisted = 0
 
     def add(self, names: set[str]) -> None:
-        known = sorted(name for name in names if name in self.single or len(self.single) < RULES)
+        known = []
+        for name in sorted(names):
+            if name in self.single or len(self.single) < RULES:
+                self.single[name] += 1
+                known.append(name)
         self.unlisted += len(names) - len(known)
-        self.single.update(known)
         self.both.update(combinations(known, 2))
 
     def pairs(self, judged: int) -> list[Pair]:

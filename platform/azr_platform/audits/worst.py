@@ -31,7 +31,7 @@ class Bad(msgspec.Struct, frozen=True):
 def worst(judgements: Iterable[Judgement], reader: LedgerReader, most: int = MOST, least: int = LEAST) -> list[Bad]:
     """The flagged samples of the highest scores; of equal ones those with the worse finding, then the earlier."""
     ranked = (
-        ((judgement.score, found[0].severity if found else -1, -judgement.sample), judgement, found)
+        ((judgement.score or 0.0, found[0].severity if found else -1, -judgement.sample), judgement, found)
         for judgement in judgements
         if (found := marks(judgement, least)) is not None
     )
@@ -43,4 +43,4 @@ def worst(judgements: Iterable[Judgement], reader: LedgerReader, most: int = MOS
 def _in_context(reader: LedgerReader, judgement: Judgement, found: list[FindingRow]) -> Bad:
     detail = reader.sample(judgement.sample)
     assert detail is not None, "what was judged is on record"
-    return Bad(judgement, found, quote(detail, found[0] if found else None), detail.prompt[:_HEAD])
+    return Bad(judgement, found, quote(detail, found[0] if found else None), (detail.prompt or "")[:_HEAD])

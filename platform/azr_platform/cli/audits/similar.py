@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -91,15 +92,13 @@ def _lines(found: Similar, run: Path) -> Iterator[str]:
     from azr_tui.wording import count
 
     unknown = f", {found.unknown} of which no sample holds" if found.unknown else ""
-    yield (
-        f"{count(found.words, 'different word')} in the example{unknown}; {count(found.held, 'sample')} "
-        f"{'holds' if found.held == 1 else 'hold'} some of the telling ones"
-    )
+    yield f"{count(found.words, 'different word')} in the example{unknown}"
+    yield f"{count(found.held, 'sample')} {'holds' if found.held == 1 else 'hold'} some of the telling ones"
     for row in found.rows:
         yield from _row(row)
     if found.rows:
         yield "the share is of the example's words, rare ones weighing more, not of its meaning"
-        yield f"look closer: azr-platform review {run} --sample N"
+        yield f"look closer: azr-platform review {shlex.quote(str(run))} --sample N"
 
 
 def _row(row: Alike) -> Iterator[str]:
@@ -107,12 +106,13 @@ def _row(row: Alike) -> Iterator[str]:
 
     of = row.judgement
     verdict = "allowed" if of.allowed else "blocked"
-    copies = f", and {row.copies} with the same text" if row.copies else ""
+    copies = f", {row.copies} more alike" if row.copies else ""
     rules = ", ".join(dict.fromkeys(finding.rule for finding in of.findings))
     yield (
         f"{row.overlap:>5.0%}  sample {of.sample}: {visible_line(f'step {of.step}, {of.role} {of.kind}', 40)}, "
         f"{verdict}{copies}"
     )
-    yield f"       {visible_line(row.snippet.text, 73)}"
+    start = row.snippet.spans[0][0] if row.snippet.spans else 0
+    yield f"       {visible_line(row.snippet.text[max(0, start - 24) :], 73)}"
     if rules:
         yield f"       {visible_line(rules, 73)}"

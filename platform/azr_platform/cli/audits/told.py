@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from azr_monitor.records import Severity
 from azr_platform.cli.audits.strips import strips
 from azr_tui.escape import visible_line
 from azr_tui.wording import count, number, percent, severity_label
@@ -24,13 +26,15 @@ if TYPE_CHECKING:
     from azr_platform.ledger.records import FindingRow
 
 WIDTH = 80
+_MANY = 8
+"""Categories that are shown of each even in short."""
 
 
 def told(found: Answers, run: Path, most: int, *, short: bool) -> Iterator[str]:
     """The answers that there are, each under its heading; ``short`` leaves out what only some readers want."""
     sections = (
-        found.first and _first(found.first, most, short),
-        found.timeline and strips(found.timeline, most),
+        found.first and _first(found.first, _MANY if short else most, short),
+        found.timeline and strips(found.timeline, _MANY if short else most),
         found.spread and _spread(found.spread, most),
         found.together and _together(found.together, most, short),
         found.reward and _reward(found.reward),
@@ -45,7 +49,7 @@ def told(found: Answers, run: Path, most: int, *, short: bool) -> Iterator[str]:
             yield from section
             begun = True
     yield ""
-    yield f"look closer: azr-platform review {run} --sample N"
+    yield f"look closer: azr-platform review {shlex.quote(str(run))} --sample N"
 
 
 # -- one question each -------------------------------------------------------------------------------------
@@ -96,8 +100,9 @@ def _share(found: Spread) -> str:
 
 
 def _together(found: Together, most: int, short: bool) -> Iterator[str]:
-    yield f"TOGETHER: in {count(found.judged, 'sample')}, mild findings among them"
-    for name, pairs in (("categories", found.categories), ("rules", [] if short else found.rules)):
+    yield f"TOGETHER: findings of {Severity(found.least).label} severity or worse in {count(found.judged, 'sample')}"
+    tables = [("categories", found.categories), ("rules", found.rules)]
+    for name, pairs in tables[:1] if short else tables:
         telling = [pair for pair in pairs if pair.telling]
         yield (
             f"  {count(len(pairs), 'pair')} of {name}, {len(telling)} of them not by chance"
@@ -127,7 +132,7 @@ def _reward(found: Rewards) -> Iterator[str]:
         yield _compared(row)
     if found.overall is not None:
         yield f"  {'weighted together':<50}  {_difference(found.overall)}"
-    yield "  A difference is no cause: what is flagged may be later, longer, or on other tasks."
+    yield "  A difference is no cause: flagged samples may be later, or on other tasks."
 
 
 def _compared(row: Compared) -> str:
@@ -141,7 +146,7 @@ def _worst(found: list[Bad], most: int) -> Iterator[str]:
     for bad in found[:most]:
         of = bad.judgement
         verdict = "allowed" if of.allowed else "blocked"
-        trained = f", trained on, reward {number(of.reward)}" if of.trained else ""
+        trained = f", reward {number(of.reward)}" if of.trained else ""
         place = visible_line(f"step {of.step}, {of.role} {of.kind}", 40)
         yield f"  {of.score:.2f}  sample {of.sample}: {place}, {verdict}{trained}"
         yield from _quoted(bad.quote, bad.findings[0] if bad.findings else None)

@@ -1,0 +1,28 @@
+"""What counts as flagged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from azr_platform.audits.flags import categories, evidence, marks
+
+
+def test_findings_from_a_severity_on_flag_and_the_worst_comes_first(judged: Any) -> None:
+    one = judged(1, ("trace.uhoh", 2), ("trace.harm.x", 4), ("trace.escape", 1))
+    assert [row.rule for row in marks(one) or ()] == ["trace.harm.x", "trace.uhoh"]
+    assert [row.rule for row in marks(one, 4) or ()] == ["trace.harm.x"]
+    assert marks(judged(1, ("trace.uhoh", 1))) is None
+    assert marks(judged(1)) is None
+
+
+def test_what_was_blocked_in_doubt_is_flagged_with_what_there_is(judged: Any) -> None:
+    mild = marks(judged(1, ("embedded.any", 1), allowed=False))
+    assert mild is not None and [row.rule for row in mild] == ["embedded.any"]
+    assert marks(judged(1, allowed=False)) == [] and categories([]) == {"other"}
+
+
+def test_what_the_supervisor_a_person_or_an_exemption_said_flags_nothing(judged: Any) -> None:
+    for rule in ("supervisor.held-out", "review.block", "policy.allow"):
+        assert marks(judged(1, (rule, 3), allowed=False)) is None
+    assert evidence(judged(1, "monitor.slow", "supervisor.fault")) == []
+    assert marks(judged(1, ("supervisor.held-out", 0), "trace.harm", allowed=False)), "the text is bad all the same"
