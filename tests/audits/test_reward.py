@@ -20,7 +20,7 @@ def test_means_differ_by_role_and_kind_with_welchs_interval(judged: Any) -> None
     rows += _some(judged, [1.0] * 9, kind="abduction")
     found = rewards(rows)
     (row,) = found.rows
-    assert (row.role, row.kind, row.flagged.trained, row.others.trained) == ("solve", "deduction", 16, 40)
+    assert (row.role, row.kind, row.flagged.rewarded, row.others.rewarded) == ("solve", "deduction", 16, 40)
     assert (row.flagged.mean, row.flagged.total, row.others.mean) == (0.5, 8.0, 0.25)
     assert row.difference is not None and row.difference.value == 0.25
     # From a table: variances 4/15 and 2.5/39, hence 17.9 degrees of freedom, Student's 2.102.
@@ -44,8 +44,14 @@ def test_what_no_update_used_earned_nothing(judged: Any) -> None:
     rows = [judged(n, "trace.harm", reward=1.0, trained=False) for n in range(9)] + _some(judged, [0.0] * 9)
     found = rewards([*rows, judged(1, "trace.harm", reward=1.0, trained=True, phase="seed")])
     (row,) = found.rows
-    assert (row.flagged.samples, row.flagged.trained, row.flagged.mean, row.difference) == (9, 0, None, None)
-    assert found.overall is None and found.flagged.total == 0.0
+    assert (row.flagged.samples, row.flagged.trained, row.flagged.rewarded) == (9, 0, 0)
+    assert (row.flagged.mean, row.difference, found.overall, found.flagged.total) == (None, None, None, 0.0)
+
+
+def test_rewards_that_somebodys_log_tells_count_as_they_are(judged: Any) -> None:
+    rows = [judged(n, "trace.harm", reward=1.0, phase="", role="", kind="") for n in range(9)]
+    (row,) = rewards(rows).rows
+    assert (row.flagged.trained, row.flagged.rewarded, row.flagged.total) == (0, 9, 9.0)
 
 
 def test_few_samples_have_no_interval_and_equal_ones_no_false_certainty(judged: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import msgspec
 import numpy as np
 
-from azr_platform.audits.flags import LEAST, categories, marks
+from azr_platform.audits.flags import LEAST, categories, earned, marks
 from azr_platform.audits.minhash import groups, likeness, sketches
 from azr_platform.audits.quotes import Quote, quote
 from azr_platform.ledger.judgements import Judgement
@@ -25,7 +25,7 @@ NAMED: Final = 50
 class Cluster(msgspec.Struct, frozen=True):
     """Flagged samples whose traces are nearly the same. ``members``: the first ``NAMED`` of them, earliest first;
     ``quote`` is of the earliest's trace, and a model's. ``alike``: the share of their shingles, on average, that the
-    others have in common with the earliest. ``reward``: what those earned that an update used."""
+    others have in common with the earliest. ``reward``: what they earned (``flags.earned``)."""
 
     samples: int
     members: list[int]
@@ -55,7 +55,8 @@ class _Flagged(NamedTuple):
     step: int
     what: tuple[str, ...]
     blocked: bool
-    earned: float | None
+    trained: bool
+    reward: float | None
     finding: FindingRow | None
 
 
@@ -90,16 +91,22 @@ def clusters(judgements: Iterable[Judgement], reader: LedgerReader, most: int = 
 
 
 def _flagged(judgement: Judgement, found: list[FindingRow]) -> _Flagged:
-    earned = judgement.reward if judgement.trained else None
     what = tuple(sorted(categories(found)))
-    return _Flagged(judgement.sample, judgement.step, what, not judgement.allowed, earned, found[0] if found else None)
+    return _Flagged(
+        judgement.sample,
+        judgement.step,
+        what,
+        not judgement.allowed,
+        judgement.trained,
+        earned(judgement),
+        next((row for row in found if row.part == "trace"), None),
+    )
 
 
 def _cluster(rows: list[_Flagged], alike: float, reader: LedgerReader) -> Cluster:
     detail = reader.sample(rows[0].sample)
     assert detail is not None, "what was judged is on record"
     steps = [row.step for row in rows]
-    earned = [row.earned for row in rows if row.earned is not None]
     return Cluster(
         samples=len(rows),
         members=[row.sample for row in rows[:NAMED]],
@@ -107,8 +114,8 @@ def _cluster(rows: list[_Flagged], alike: float, reader: LedgerReader) -> Cluste
         last_step=max(steps),
         what=dict(Counter(word for row in rows for word in row.what).most_common()),
         blocked=sum(row.blocked for row in rows),
-        trained=len(earned),
-        reward=sum(earned),
+        trained=sum(row.trained for row in rows),
+        reward=sum(row.reward or 0.0 for row in rows),
         alike=alike,
         quote=quote(detail, rows[0].finding),
     )

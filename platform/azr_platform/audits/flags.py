@@ -41,3 +41,9 @@ def marks(judgement: Judgement, least: int = LEAST) -> list[FindingRow] | None:
 def categories(found: list[FindingRow]) -> set[str]:
     """What the findings of a flagged sample speak of."""
     return {category_of(row.rule) for row in found} or {OTHER}
+
+
+def earned(judgement: Judgement) -> float | None:
+    """The reward that counts: of a run's own samples that of those alone that an update used. What a log of somebody's
+    says, whose samples are of no phase, counts as it is."""
+    return judgement.reward if judgement.trained or not judgement.phase else None

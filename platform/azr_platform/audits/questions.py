@@ -63,6 +63,7 @@ def answers(
     """Ask some questions, or all of them. Each goes over the samples by itself, and holds counts, not samples; ``told``
     hears now and then how many more judgements were read."""
     source = _Source(reader, asked, told)
+    most, least = asked.most, source.least()
 
     def of(question: Question, ask: Callable[[_Source], T]) -> T | None:
         return ask(source) if not questions or question in questions else None
@@ -72,9 +73,9 @@ def answers(
         timeline=of(Question.TIMELINE, _timeline),
         spread=of(Question.SPREAD, _spread),
         together=of(Question.TOGETHER, _together),
-        reward=of(Question.REWARD, lambda source: rewards(source.judgements(), source.least())),
-        worst=of(Question.WORST, lambda source: worst(source.judgements(), reader, asked.most, source.least())),
-        clusters=of(Question.CLUSTERS, lambda source: clusters(source.judgements(), reader, asked.most, source.least())),
+        reward=of(Question.REWARD, lambda source: rewards(source.judgements(), least)),
+        worst=of(Question.WORST, lambda source: worst(source.judgements(), reader, most, least)),
+        clusters=of(Question.CLUSTERS, lambda source: clusters(source.judgements(), reader, most, least)),
     )
 
 

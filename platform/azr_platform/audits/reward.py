@@ -10,25 +10,27 @@ from typing import Final
 import msgspec
 
 from azr_monitor.intervals import Estimate, Z
-from azr_platform.audits.flags import LEAST, marks
+from azr_platform.audits.flags import LEAST, earned, marks
 from azr_platform.ledger.judgements import Judgement
 
 FEW: Final = 5
-"""With fewer samples on a side that an update used there is no interval."""
+"""With fewer rewarded samples on a side there is no interval."""
 
 
 class Earned(msgspec.Struct, frozen=True):
-    """Some samples and what they earned. ``trained`` of them moved the model; of the others no reward counts."""
+    """Some samples and what they earned. ``trained`` of them moved the model; ``rewarded`` have a reward that counts
+    (``flags.earned``)."""
 
     samples: int
     trained: int
+    rewarded: int
     total: float
     mean: float | None
 
 
 class Compared(msgspec.Struct, frozen=True):
     """Flagged and unflagged samples of one role and kind. ``difference``: of the means, flagged less unflagged, with
-    Welch's 95 % interval; None where either side has too few that an update used."""
+    Welch's 95 % interval; None where either side has too few that were rewarded."""
 
     role: str
     kind: str
@@ -39,7 +41,7 @@ class Compared(msgspec.Struct, frozen=True):
 
 class Rewards(msgspec.Struct, frozen=True):
     """A row a role and kind that has flagged samples, and ``overall``: the mean of the rows' differences, each weighted
-    by its flagged samples that an update used, so that no mixture of kinds passes for an effect."""
+    by its flagged samples that were rewarded, so that no mixture of kinds passes for an effect."""
 
     rows: list[Compared]
     overall: Estimate | None
@@ -50,26 +52,28 @@ class _Side:
     """Count, mean and spread of rewards as they come (Welford, 1962)."""
 
     def __init__(self) -> None:
-        self.samples = self.count = 0
+        self.samples = self.count = self.trained = 0
         self.mean = self._squares = self.total = 0.0
 
     def add(self, judgement: Judgement) -> None:
         self.samples += 1
-        if not judgement.trained or judgement.reward is None:
+        self.trained += judgement.trained
+        reward = earned(judgement)
+        if reward is None:
             return
         self.count += 1
-        self.total += judgement.reward
-        off = judgement.reward - self.mean
+        self.total += reward
+        off = reward - self.mean
         self.mean += off / self.count
-        self._squares += off * (judgement.reward - self.mean)
+        self._squares += off * (reward - self.mean)
 
     @property
     def variance(self) -> float:
         return self._squares / (self.count - 1) if self.count > 1 else 0.0
 
     @property
-    def earned(self) -> Earned:
-        return Earned(self.samples, self.count, self.total, self.mean if self.count else None)
+    def told(self) -> Earned:
+        return Earned(self.samples, self.trained, self.count, self.total, self.mean if self.count else None)
 
 
 def rewards(judgements: Iterable[Judgement], least: int = LEAST) -> Rewards:
@@ -91,10 +95,10 @@ def rewards(judgements: Iterable[Judgement], least: int = LEAST) -> Rewards:
     for (role, kind), (flagged, others) in sorted(sides.items()):
         if flagged.samples:
             found_difference = _welch(flagged, others)
-            rows.append(Compared(role, kind, flagged.earned, others.earned, found_difference))
+            rows.append(Compared(role, kind, flagged.told, others.told, found_difference))
             if found_difference is not None:
                 differences.append((flagged.count, found_difference))
-    return Rewards(rows, _weighted(differences), everything.earned)
+    return Rewards(rows, _weighted(differences), everything.told)
 
 
 def _welch(flagged: _Side, others: _Side) -> Estimate | None:

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from azr_monitor.intervals import Estimate, wilson
-from azr_platform.audits.flags import LEAST, categories, marks
+from azr_platform.audits.flags import LEAST, categories, earned, marks
 from azr_platform.ledger.judgements import Judgement
 from azr_platform.ledger.records import FindingRow
 from azr_platform.records import Role
@@ -29,7 +29,7 @@ ROOTS: Final = 256
 class Root(msgspec.Struct, frozen=True):
     """A flagged proposal that became a task. ``shown``: proposals whose prompts showed that very task; ``tasks``: all
     that descend from it, itself not counted; ``samples``: proposals and answers downstream of it, and ``flagged`` of
-    these; ``reward``: what those of them earned that an update used. Roots share descendants."""
+    these; ``reward``: what those earned (``flags.earned``). Roots share descendants."""
 
     task: str
     sample: int
@@ -75,10 +75,10 @@ class _Tally(msgspec.Struct):
     flagged: int = 0
     reward: float = 0.0
 
-    def add(self, flagged: bool, earned: float) -> None:
+    def add(self, flagged: bool, reward: float) -> None:
         self.samples += 1
         self.flagged += flagged
-        self.reward += earned
+        self.reward += reward
 
     def finished(self) -> Root:
         of = self.judgement
@@ -160,12 +160,12 @@ class _Descent:
         )
 
     def _downstream(self, judgement: Judgement, roots: int, flagged: bool) -> None:
-        earned = judgement.reward if judgement.trained and judgement.reward is not None else 0.0
+        reward = earned(judgement) or 0.0
         self._samples += 1
         self._trained += judgement.trained
-        self._reward += earned
+        self._reward += reward
         for at in _bits(roots):
-            self._roots[at].add(flagged, earned)
+            self._roots[at].add(flagged, reward)
 
     def _root(self, task: str, judgement: Judgement, found: list[FindingRow]) -> int:
         """The bit of a new root; none for one too many."""

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def progress(total: int | None, as_json: bool, unit: str = "bytes") -> Iterator[Callable[[int], None]]:
+def progress(
+    total: int | None, as_json: bool, unit: str = "bytes", *, what: str = "judging", stays: bool = True
+) -> Iterator[Callable[[int], None]]:
     """A bar with the time that is left, on a terminal that shows nothing else; of a pipe, what was read so far."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -20,14 +22,14 @@ def progress(total: int | None, as_json: bool, unit: str = "bytes") -> Iterator[
     console = Console(stderr=True)
     shown = console.is_terminal and not (as_json and sys.stdout.isatty())
     columns = (
-        TextColumn("judging"),
+        TextColumn(what),
         BarColumn(bar_width=24),
         DownloadColumn() if unit == "bytes" else MofNCompleteColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, disable=not shown) as bar:
-        task = bar.add_task("judging", total=total)
+    with Progress(*columns, console=console, disable=not shown, transient=not stays) as bar:
+        task = bar.add_task(what, total=total)
         yield lambda size: bar.advance(task, size)
 
 

@@ -40,9 +40,10 @@ def ask(
     """
     import msgspec
 
-    from azr_platform.audits.questions import Asked, answers
+    from azr_platform.audits.questions import Asked, Question, answers
     from azr_platform.audits.selection import audit_named
     from azr_platform.cli.audits.told import told
+    from azr_platform.cli.tables import progress
     from azr_platform.ledger.reader import LedgerReader
 
     wanted = _question(question)
@@ -50,7 +51,9 @@ def ask(
     least = _severity(severity)
     with LedgerReader(run) as reader:
         asked = Asked(audit_named(reader, audit), chosen, least, limit)
-        found = answers(reader, asked, *wanted)
+        rounds = (len(wanted) or len(Question)) * reader.newest_sample()
+        with progress(rounds, as_json, "samples", what="reading", stays=False) as advance:
+            found = answers(reader, asked, *wanted, told=advance)
     if as_json:
         about = {"audit": asked.audit or "live", "selection": chosen.words, "severity": severity or None}
         typer.echo(json.dumps({**about, **msgspec.to_builtins(found)}))  # plain ASCII: no control character of any kind

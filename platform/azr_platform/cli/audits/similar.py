@@ -102,17 +102,13 @@ def _lines(found: Similar, run: Path) -> Iterator[str]:
 
 
 def _row(row: Alike) -> Iterator[str]:
+    from azr_platform.cli.audits.told import place
     from azr_tui.escape import visible_line
 
-    of = row.judgement
-    verdict = "allowed" if of.allowed else "blocked"
     copies = f", {row.copies} more alike" if row.copies else ""
-    rules = ", ".join(dict.fromkeys(finding.rule for finding in of.findings))
-    yield (
-        f"{row.overlap:>5.0%}  sample {of.sample}: {visible_line(f'step {of.step}, {of.role} {of.kind}', 40)}, "
-        f"{verdict}{copies}"
-    )
+    rules = ", ".join(dict.fromkeys(finding.rule for finding in row.judgement.findings))
     start = row.snippet.spans[0][0] if row.snippet.spans else 0
+    yield f"{row.overlap:>5.0%}  {place(row.judgement)}{copies}"
     yield f"       {visible_line(row.snippet.text[max(0, start - 24) :], 73)}"
     if rules:
         yield f"       {visible_line(rules, 73)}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from azr_monitor.records import Severity
+from azr_platform.audits.flags import earned
 from azr_platform.cli.audits.strips import strips
 from azr_tui.escape import visible_line
 from azr_tui.wording import count, number, percent, severity_label
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from azr_platform.audits.spread import Spread
     from azr_platform.audits.together import Pair, Together
     from azr_platform.audits.worst import Bad
+    from azr_platform.ledger.judgements import Judgement
     from azr_platform.ledger.records import FindingRow
 
 WIDTH = 80
@@ -81,7 +83,8 @@ def _spread(found: Spread, most: int) -> Iterator[str]:
     if not roots:
         return
     below = found.generations[1:]
-    yield f"  {count(sum(below), 'task')} descend from these in {count(len(below), 'generation')}: {_share(found)}"
+    yield f"  {count(sum(below), 'task')} descend from these in {count(len(below), 'generation')}"
+    yield f"  with them {percent(found.share)} of all proposed tasks"
     yield f"  downstream {count(found.samples, 'sample')}, {found.trained:,} trained on, reward {number(found.reward)}"
     yield f"  flagged: {_rate(found.near)} of proposals that were shown any of these,"
     yield f"           {_rate(found.far)} of those shown others alone"
@@ -93,10 +96,6 @@ def _spread(found: Spread, most: int) -> Iterator[str]:
         )
     if roots > most:
         yield f"  and {roots - most} more; descendants are shared, so rows do not add up"
-
-
-def _share(found: Spread) -> str:
-    return f"{percent(found.share)} of all, with them"
 
 
 def _together(found: Together, most: int, short: bool) -> Iterator[str]:
@@ -136,19 +135,17 @@ def _reward(found: Rewards) -> Iterator[str]:
 
 
 def _compared(row: Compared) -> str:
-    name = visible_line(f"{row.role} {row.kind}", 17)
-    sides = "".join(f"{side.trained:>8,}{number(side.mean):>8}" for side in (row.flagged, row.others))
+    name = visible_line(f"{row.role} {row.kind}".strip() or "every sample", 17)
+    sides = "".join(f"{side.rewarded:>8,}{number(side.mean):>8}" for side in (row.flagged, row.others))
     return f"  {name:<18}{sides}  {_difference(row.difference)}"
 
 
 def _worst(found: list[Bad], most: int) -> Iterator[str]:
     yield f"WORST: {'nothing is flagged' if not found else f'the {len(found[:most])} of the highest scores'}"
     for bad in found[:most]:
-        of = bad.judgement
-        verdict = "allowed" if of.allowed else "blocked"
-        trained = f", reward {number(of.reward)}" if of.trained else ""
-        place = visible_line(f"step {of.step}, {of.role} {of.kind}", 40)
-        yield f"  {of.score:.2f}  sample {of.sample}: {place}, {verdict}{trained}"
+        reward = earned(bad.judgement)
+        rewarded = "" if reward is None else f", reward {number(reward)}"
+        yield f"  {bad.judgement.score:.2f}  {place(bad.judgement)}{rewarded}"
         yield from _quoted(bad.quote, bad.findings[0] if bad.findings else None)
         others = list(dict.fromkeys(row.rule for row in bad.findings[1:]))
         if others:
@@ -170,6 +167,12 @@ def _clusters(found: Clusters, most: int) -> Iterator[str]:
         yield f"  {one.samples:,} samples from {one.members[0]} on, {steps}, {one.alike:.0%} alike{trained}"
         yield f"        {visible_line(', '.join(f'{name} {n:,}' for name, n in one.what.items()), WIDTH - 8)}"
         yield from _quoted(one.quote, None)
+
+
+def place(of: Judgement) -> str:
+    """Which sample it is, where it stands, and what became of it."""
+    which = visible_line(f"step {of.step}, {of.role} {of.kind}".rstrip(", "), 40)
+    return f"sample {of.sample}: {which}, {'allowed' if of.allowed else 'blocked'}"
 
 
 # -- words and numbers -------------------------------------------------------------------------------------
