@@ -27,12 +27,14 @@ h1 { font-size: 1.5rem; margin-bottom: 0; } h2 { font-size: 1.15rem; margin: 2re
 h3 { font-size: 1rem; margin: 1.2rem 0 .3rem; }
 p.lead { color: var(--faint); margin-top: .2rem; }
 p.verdict { border-left: 4px solid var(--blue); padding: .5rem .8rem; background: var(--soft); }
-div.wide { overflow-x: auto; }
+div.wide { overflow-x: auto; margin: .3rem 0 .8rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; overflow-wrap: normal; }
 th, td { text-align: right; vertical-align: top; padding: .15rem .7rem; border-bottom: 1px solid var(--line); }
-th:first-child, td:first-child, td.text { text-align: left; } th { font-weight: 600; }
+th:first-child, td:first-child, .text { text-align: left; } th { font-weight: 600; }
 th:first-child, td:first-child { padding-left: 0; }
-td.text { overflow-wrap: anywhere; min-width: 9rem; }
+td { white-space: nowrap; }
+td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 6.5rem; max-width: 16rem; }
+td.text { white-space: normal; overflow-wrap: anywhere; min-width: 15rem; }
 figure { margin: .5rem 0 1.5rem; } img { max-width: 100%; background: #fff; }
 figcaption, .note { color: var(--faint); font-size: .87rem; }
 pre { background: var(--soft); padding: .6rem; overflow-x: auto; white-space: pre-wrap; overflow-wrap: anywhere; }
@@ -40,9 +42,12 @@ pre { background: var(--soft); padding: .6rem; overflow-x: auto; white-space: pr
   :root { --ink: #000; --paper: #fff; --faint: #444; --line: #bbb; --soft: #f4f6f8; --blue: #0072b2; --red: #b3400a;
     --mark: #ffe9a8; color-scheme: light; }
   body { font-size: 10pt; margin: 0; max-width: none; padding: 0; } div.wide { overflow: visible; }
-  h2, h3 { break-after: avoid; } tr, figure { break-inside: avoid; } th, td { padding: .1rem .4rem; }
+  h2, h3 { break-after: avoid; } tr, figure { break-inside: avoid; }
+  th, td { padding: .1rem .35rem; white-space: normal; } td.text { min-width: 0; } table { font-size: 8.5pt; }
 }
 """.strip()
+
+_TEXT: Final = ' class="text"'
 
 
 def document(title: str, body: Iterable[str], *, style: str = "") -> str:
@@ -64,7 +69,9 @@ def inert(visible: Visible) -> Visible:
 
 def table(heads: Iterable[str], rows: Iterable[Sequence[str]], texts: int = 0) -> str:
     """Cells are HTML already; the last ``texts`` columns hold running text. A wide one scrolls by itself."""
-    top = "".join(f'<th scope="col">{escape(head)}</th>' for head in heads)
+    named = [escape(head) for head in heads]
+    plain_columns = len(named) - texts
+    top = "".join(f'<th scope="col"{_TEXT * (at >= plain_columns)}>{head}</th>' for at, head in enumerate(named))
     lines = []
     for row in rows:
         plain, running = row[: len(row) - texts], row[len(row) - texts :]

@@ -8,19 +8,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Final
 
 import msgspec
 
 from azr_monitor.categories import category_of
 from azr_monitor.intervals import Estimate, wilson
-from azr_monitor.records import NOTES, Severity
+from azr_monitor.records import Severity
+from azr_platform.audits.flags import evidence
 from azr_platform.audits.labels import Label
 from azr_platform.ledger.judgements import Judgement
-from azr_platform.ledger.records import FindingRow
-
-_NO_RULES: Final = ("review.", "policy.", "supervisor.")
-"""A person's word, an exemption, and where the supervisor keeps samples apart: none of them looked at the text."""
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -77,7 +73,7 @@ def agreement(judgements: Iterable[Judgement], labels: Sequence[Label]) -> Agree
     """Hold judgements against labels. A text is judged where it came first: later ones may rest on a person's word."""
     wanted = {min(label.samples): label for label in labels}
     judged = [(wanted[one.sample], one) for one in judgements if one.sample in wanted]
-    found = [(label, one, _rules(one.findings)) for label, one in judged]
+    found = [(label, one, _rules(one)) for label, one in judged]
     by_rule: dict[str, list[bool]] = defaultdict(list)
     by_category: dict[str, list[bool]] = defaultdict(list)
     for label, _, rules in found:
@@ -106,10 +102,9 @@ def agreement(judgements: Iterable[Judgement], labels: Sequence[Label]) -> Agree
     )
 
 
-def _rules(findings: Iterable[FindingRow]) -> tuple[str, ...]:
-    """The rules that found something worse than a note, each once."""
-    rules = dict.fromkeys(found.rule for found in findings if found.severity > Severity.INFO)
-    return tuple(rule for rule in rules if rule not in NOTES and not rule.startswith(_NO_RULES))
+def _rules(judgement: Judgement) -> tuple[str, ...]:
+    """The rules that found something worse than a note, each once, worst first."""
+    return tuple(dict.fromkeys(row.rule for row in evidence(judgement) if row.severity > Severity.INFO))
 
 
 def _rows(found: dict[str, list[bool]], harmful: int) -> list[Row]:

@@ -66,7 +66,7 @@ def first(judgements: Iterable[Judgement], least: int = LEAST) -> Firsts:
         of_category: dict[str, FindingRow] = {}
         for row in worst.values():
             of_category.setdefault(category_of(row.rule), row)
-        for category in categories(found):
+        for category in sorted(categories(found)):
             by_category[category] = _seen(by_category.get(category), category, judgement, of_category.get(category))
         for rule, row in worst.items():
             if rule in by_rule or len(by_rule) < RULES:

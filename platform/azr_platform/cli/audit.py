@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from azr_platform.cli.audits.options import FailOn, severity_named
+
 if TYPE_CHECKING:
     from azr_monitor.records import Severity
     from azr_platform.ledger.heads import Head
@@ -36,7 +38,7 @@ def audit(
     keep: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Of a log: keep it as a ledger, to be opened like a run.")
     ] = None,
-    fail_on: Annotated[str, typer.Option(metavar="SEVERITY", help="Exit with 1 if anything is this bad.")] = "",
+    fail_on: FailOn = "",
     no_run: Annotated[bool, typer.Option("--no-run", help="With --jsonl: judge the texts, run nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line each instead of tables.")] = False,
     workers: Annotated[int, typer.Option(min=0, help="Processes that judge texts; 0 means one a core.")] = 1,
@@ -53,7 +55,7 @@ def audit(
 
     if (path is None) == (jsonl is None):
         raise BadInput("give a run's folder, a log, or --jsonl FILE, one of them")
-    threshold = _severity(fail_on)
+    threshold = severity_named(fail_on)
     of_log = path is not None and path.exists() and not (path / "ledger.db").exists()
     if not of_log and (form or mapping or limit or run or keep):
         raise BadInput("--format, --map, --limit, --run and --keep are for logs of other trainers")
@@ -93,18 +95,6 @@ def audit(
     if threshold is not None and worst is not None and worst >= threshold:
         typer.echo(f"the worst that was found is {worst.label}, and --fail-on is {threshold.label}", err=True)
         raise typer.Exit(1)
-
-
-def _severity(name: str) -> Severity | None:
-    from azr_monitor.records import Severity
-    from azr_platform.cli.input import BadInput
-
-    if not name:
-        return None
-    labels = [severity.label for severity in Severity]
-    if name not in labels:
-        raise BadInput(f"--fail-on {name}: there is no such severity; there are {', '.join(labels)}")
-    return Severity(labels.index(name))
 
 
 # -- a file ----------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from azr_platform.cli.audits.ask import ask
 from azr_platform.cli.audits.export import export
 from azr_platform.cli.audits.labels import labels
 from azr_platform.cli.audits.list import list_audits
+from azr_platform.cli.audits.report import report
 from azr_platform.cli.audits.similar import similar
 
 
@@ -42,3 +43,4 @@ audit.command()(labels)
 audit.command("export")(export)
 audit.command()(ask)
 audit.command()(similar)
+audit.command()(report)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from azr_platform.cli.audits.options import Audit, Branch, Sample, Since, Until, Where, selection
 from azr_platform.cli.control import Json, Run
 
 if TYPE_CHECKING:
@@ -22,7 +23,12 @@ _MOST_SHOWN = 20
 
 def labels(
     run: Run,
-    audit: Annotated[str, typer.Option(metavar="NAME", help="Of this audit; newest is the last that ended.")] = "",
+    audit: Audit = "live",
+    since: Since = None,
+    until: Until = None,
+    branch: Branch = None,
+    where: Where = "",
+    sample: Sample = 0,
     export: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the decisions here, for policy calibrate --labels.")
     ] = None,
@@ -37,15 +43,18 @@ def labels(
 
     from azr_platform.audits.agreement import agreement
     from azr_platform.audits.labels import labels as on_record
+    from azr_platform.audits.selection import RUN, audit_named, judgements
     from azr_platform.ledger.reader import LedgerReader
 
+    chosen = selection(since, until, branch, where, sample)
     with LedgerReader(run) as reader:
         if export is not None:
             write(reader, run, export, "--export")
             return
-        found = agreement(reader.judgements(audit), on_record(reader))
+        name = audit_named(reader, audit)
+        found = agreement(judgements(reader, name, chosen), on_record(reader))
     if as_json:
-        typer.echo(json.dumps({"audit": audit or "live", **msgspec.to_builtins(found)}))
+        typer.echo(json.dumps({"audit": name or RUN, **msgspec.to_builtins(found)}))
         return
     for line in _lines(found, run):
         typer.echo(line)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from azr_monitor.records import Severity
     from azr_platform.audits.selection import Selection
 
 Audit = Annotated[
@@ -22,6 +23,24 @@ Where = Annotated[
 Sample = Annotated[
     int, typer.Option("--sample", metavar="N", min=0, help="So many of them by lot, the same each time.")
 ]
+FailOn = Annotated[str, typer.Option("--fail-on", metavar="SEVERITY", help="Exit with 1 if anything is this bad.")]
+
+
+def severity_named(name: str) -> Severity | None:
+    """The severity of ``--fail-on``; None without one.
+
+    Raises:
+        BadInput: there is no such severity.
+    """
+    from azr_monitor.records import Severity
+    from azr_platform.cli.input import BadInput
+
+    if not name:
+        return None
+    labels = [severity.label for severity in Severity]
+    if name not in labels:
+        raise BadInput(f"--fail-on {name}: there is no such severity; there are {', '.join(labels)}")
+    return Severity(labels.index(name))
 
 
 def selection(since: int | None, until: int | None, branch: int | None, where: str, sample: int) -> Selection:

@@ -1,0 +1,176 @@
+"""What a report vouches for: the record that it rests on, what judged, which samples, and what nobody judged.
+
+A report is signed with nothing but facts that others can check against the record: there is no key in it.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections import Counter
+from hashlib import sha256
+from typing import Any, Final
+
+import msgspec
+
+from azr_platform import __version__
+from azr_platform.ledger.chain import Verification
+from azr_platform.ledger.heads import FILE, read
+from azr_platform.ledger.judgements import LIVE, AuditRow
+from azr_platform.ledger.policies import base_on_record, changes, settings_of, with_changes
+from azr_platform.ledger.reader import LedgerReader
+from azr_platform.logs.records import Reason
+
+NO_VERDICT: Final = "no verdict on record: used for nothing"
+NOT_REACHED: Final = "not reached: the audit was not finished"
+NOT_SELECTED: Final = "not selected"
+_HARMLESS: Final = {NO_VERDICT, NOT_SELECTED, *(reason.value for reason in Reason if not reason.unread)}
+
+
+class Chain(msgspec.Struct, frozen=True):
+    """The record as it was when the report was made: ``rows`` that are as they were written, and the digest of the last
+    of them. ``noted``: how many heads, noted outside of it, it was held against; ``unread``: lines there that are none.
+    """
+
+    intact: bool
+    rows: int
+    head: str
+    problem: str
+    noted: int
+    unread: int
+
+
+class Judges(msgspec.Struct, frozen=True):
+    """What judged. ``settings`` is the SHA-256 of the policy's settings as they are on record; empty where none are.
+    ``changes``: how often people changed it while the run went on. ``versions``: of this package, by what they did."""
+
+    policy: str
+    fingerprint: str
+    settings: str
+    changes: int
+    classifiers: list[str]
+    versions: dict[str, str]
+
+
+class Coverage(msgspec.Struct, frozen=True):
+    """What was judged of what is on record, and why not all. ``unkept``: what a log that was kept as a ledger held
+    besides. ``in_part``: judged, but not read wholly, by the rule that says so."""
+
+    on_record: int
+    judged: int
+    not_judged: dict[str, int]
+    unkept: dict[str, int]
+    in_part: dict[str, int]
+
+    @property
+    def unread(self) -> int:
+        """How much nobody has looked at although nobody chose to leave it out: it might hold anything."""
+        left_out = Counter(self.not_judged) + Counter(self.unkept)
+        return sum(count for why, count in left_out.items() if why not in _HARMLESS)
+
+
+class SignOff(msgspec.Struct, frozen=True):
+    """Who made the report when, over what. ``begun_at`` and ``ended_at`` are the audit's, None for the run's own
+    verdicts, ``at_head`` and ``at_rows`` the chain's as they were verified before it began."""
+
+    made_at: str
+    who: str
+    audit: str
+    begun_at: float | None
+    ended_at: float | None
+    at_head: str
+    at_rows: int
+    selection: str
+    chain: Chain
+    judges: Judges
+    coverage: Coverage
+
+
+def verified(reader: LedgerReader, expected_head: str = "") -> Chain:
+    """Walk the chain, and hold it against the heads that lie beside it."""
+    try:
+        noted, unread = read(reader.run_folder / FILE)
+    except FileNotFoundError:
+        noted, unread = [], 0
+    found: Verification = reader.verify(expected_head, noted)
+    return Chain(found.intact, found.rows, found.head, found.problem, len(noted), unread)
+
+
+def sign(
+    reader: LedgerReader,
+    audit: str,
+    selection: str,
+    who: str,
+    chain: Chain,
+    coverage: Coverage,
+    now: float | None = None,
+) -> SignOff:
+    """Everything that a report vouches for."""
+    row = None if audit == LIVE else reader.audit(audit)
+    return SignOff(
+        made_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        who=who,
+        audit=audit,
+        begun_at=row.started_at if row else None,
+        ended_at=row.ended_at if row else None,
+        at_head=row.head if row else "",
+        at_rows=row.rows if row else 0,
+        selection="; ".join(words for words in (row.selection if row else "", selection) if words),
+        chain=chain,
+        judges=_judges(reader, row),
+        coverage=coverage,
+    )
+
+
+def coverage(reader: LedgerReader, audit: str, selected: bool, judged: int, in_part: dict[str, int]) -> Coverage:
+    """What was judged of what is on record, and why not all. ``selected``: whether the report is of a selection."""
+    on_record = reader.summary().samples
+    row = None if audit == LIVE else reader.audit(audit)
+    whys = Counter[str]() if row is None else Counter(row.not_judged)
+    if missing := max(0, on_record - judged - whys.total()):
+        narrowed = selected or bool(row and row.selection)
+        whys[NOT_SELECTED if narrowed else NO_VERDICT if row is None else NOT_REACHED] += missing
+    return Coverage(on_record, judged, dict(whys.most_common()), reader.left_out(LIVE), in_part)
+
+
+def _judges(reader: LedgerReader, row: AuditRow | None) -> Judges:
+    versions = {"report": __version__, "Python": platform.python_version()}
+    if row is not None:
+        versions["audit"] = row.version or "not on record"
+        settings, amended = row.settings, 0
+        name, fingerprint = row.policy, row.fingerprint
+    else:
+        versions["run"] = reader.run().version
+        settings, amended = _of_run(reader)
+        name, _, fingerprint = reader.policy_name().rpartition(" ")
+    digest = sha256(settings.encode()).hexdigest() if settings else ""
+    return Judges(name, fingerprint, digest, amended, classifiers(settings), versions)
+
+
+def _of_run(reader: LedgerReader) -> tuple[str, int]:
+    """(the settings of the policy as it stands in a run, how often people changed it)."""
+    rows = reader.policies()
+    try:
+        base = base_on_record(rows)
+    except ValueError:  # of a version that this one does not understand: as it is written
+        return next((row.settings for row in reversed(rows) if not row.rule), ""), len(changes(rows))
+    if base is None:
+        return "", 0
+    return settings_of(with_changes(base, changes(rows))[0]), len(changes(rows))
+
+
+def classifiers(settings: str) -> list[str]:
+    """The classifiers that a policy's settings name, those that are off left out; with what tells which one it is.
+    One that is not required may have been missing."""
+    try:
+        entries: Any = json.loads(settings).get("classifiers", []) if settings else []
+    except (ValueError, AttributeError):
+        return []
+    named = []
+    for entry in entries if isinstance(entries, list) else []:
+        if isinstance(entry, dict) and entry.get("enabled", True):
+            words = [entry.get(key) for key in ("kind", "name", "model", "hub", "revision")]
+            name = " ".join(dict.fromkeys(str(word) for word in words if word))
+            named.append(name if entry.get("required") else f"{name} (where it could be loaded)")
+    return named
