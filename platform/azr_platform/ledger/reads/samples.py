@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Final
 
-from azr_platform.ledger.reads.pages import COLUMNS, FROM, PageReads
+from azr_platform.ledger.reads.base import T
+from azr_platform.ledger.reads.pages import PageReads
 from azr_platform.ledger.records import (
     DecisionRow,
     ExecutionRow,
@@ -12,10 +16,12 @@ from azr_platform.ledger.records import (
     GroupTotals,
     RewardedRow,
     SampleDetail,
-    SampleRow,
     ScoreRow,
     VerdictRow,
 )
+
+_WANTED: Final = "(SELECT value FROM json_each(?))"
+_DECISIONS: Final = "SELECT id, time, branch, step, sample, decision, who, note, digest FROM decisions"
 
 
 class SampleReads(PageReads):
@@ -23,48 +29,52 @@ class SampleReads(PageReads):
 
     def sample(self, number: int) -> SampleDetail | None:
         """Everything on record about one sample, or None when there is no such sample."""
-        if not 0 < number < 2**63:  # SQLite has no other numbers of rows
-            return None
-        rows = self._rows(SampleRow, f"SELECT {COLUMNS} {FROM} WHERE s.id = ?", number)
-        texts = self._first(
-            "SELECT prompt, response, reasoning, program, input, message, answer FROM samples WHERE id = ?",
-            number,
+        return next(iter(self.details([number])), None)
+
+    def details(self, numbers: Sequence[int]) -> list[SampleDetail]:
+        """Everything on record about some samples, in this order; unknown ones are left out."""
+        numbers = [number for number in numbers if 0 < number < 2**63]  # SQLite has no other numbers of rows
+        wanted = json.dumps(numbers)
+        texts = {
+            row[0]: row[1:]
+            for row in self._query(
+                "SELECT id, prompt, response, reasoning, program, input, message, answer FROM samples "
+                f"WHERE id IN {_WANTED}",
+                wanted,
+            )
+        }
+        verdicts = self._of_samples(VerdictRow, "allowed, action, severity, score, reason FROM verdicts", wanted)
+        findings = self._of_samples(FindingRow, "rule, severity, part, span_start, span_end, why FROM findings", wanted)
+        scores = self._of_samples(ScoreRow, "classifier, category, value FROM scores", wanted)
+        executions = self._of_samples(
+            ExecutionRow,
+            "position, input, outcome, value, detail, cpu_ms, wall_ms, memory_kb FROM executions",
+            wanted,
+            "position, id",
         )
-        if not rows or texts is None:
-            return None
-        verdicts = self._rows(
-            VerdictRow,
-            "SELECT allowed, action, severity, score, reason FROM verdicts WHERE sample = ?",
-            number,
-        )
-        return SampleDetail(
-            sample=rows[0],
-            prompt=texts[0],
-            response=texts[1],
-            reasoning=texts[2],
-            program=texts[3],
-            input=texts[4],
-            message=texts[5],
-            answer=texts[6],
-            verdict=verdicts[0] if verdicts else None,
-            findings=self._rows(
-                FindingRow,
-                "SELECT rule, severity, part, span_start, span_end, why FROM findings WHERE sample = ? ORDER BY id",
-                number,
-            ),
-            scores=self._rows(
-                ScoreRow,
-                "SELECT classifier, category, value FROM scores WHERE sample = ? ORDER BY id",
-                number,
-            ),
-            executions=self._rows(
-                ExecutionRow,
-                "SELECT position, input, outcome, value, detail, cpu_ms, wall_ms, memory_kb FROM executions "
-                "WHERE sample = ? ORDER BY position, id",
-                number,
-            ),
-            decisions=self.decisions(number),
-        )
+        decisions = defaultdict(list)
+        for decision in self._rows(DecisionRow, f"{_DECISIONS} WHERE sample IN {_WANTED} ORDER BY id", wanted):
+            decisions[decision.sample].append(decision)
+        return [
+            SampleDetail(
+                row,
+                *texts[row.id],
+                verdict=next(iter(verdicts[row.id]), None),
+                findings=findings[row.id],
+                scores=scores[row.id],
+                executions=executions[row.id],
+                decisions=decisions[row.id],
+            )
+            for row in self.sample_rows(numbers)
+            if row.id in texts
+        ]
+
+    def _of_samples(self, kind: type[T], what: str, wanted: str, order: str = "id") -> defaultdict[int, list[T]]:
+        """Rows of a table by the sample that they are about."""
+        found: defaultdict[int, list[T]] = defaultdict(list)
+        for row in self._query(f"SELECT sample, {what} WHERE sample IN {_WANTED} ORDER BY {order}", wanted):
+            found[row[0]].append(kind(*row[1:]))
+        return found
 
     def rewarded(self, sample: int, *, prompts: bool = False) -> list[RewardedRow]:
         """What the update made of every sample of the same step and branch as this one; with ``prompts`` also which of
@@ -93,18 +103,14 @@ class SampleReads(PageReads):
 
     def decisions(self, sample: int | None = None) -> list[DecisionRow]:
         """Everything that people decided, or what they decided about one sample, oldest first."""
-        query = "SELECT id, time, branch, step, sample, decision, who, note, digest FROM decisions"
         if sample is None:
-            return self._rows(DecisionRow, f"{query} ORDER BY id")
-        return self._rows(DecisionRow, f"{query} WHERE sample = ? ORDER BY id", sample)
+            return self._rows(DecisionRow, f"{_DECISIONS} ORDER BY id")
+        return self._rows(DecisionRow, f"{_DECISIONS} WHERE sample = ? ORDER BY id", sample)
 
     def last_decisions(self, *, beyond: int | None = None) -> Iterator[DecisionRow]:
         """The last word on each sample that somebody decided about, newest first, from below an id on."""
         later = "SELECT 1 FROM decisions l WHERE l.sample = d.sample AND l.id > d.id"
-        query = (
-            "SELECT id, time, branch, step, sample, decision, who, note, digest FROM decisions d "
-            f"WHERE id < ? AND NOT EXISTS ({later}) ORDER BY id DESC"
-        )
+        query = f"{_DECISIONS} d WHERE id < ? AND NOT EXISTS ({later}) ORDER BY id DESC"
         for row in self._query(query, 2**62 if beyond is None else beyond):
             yield DecisionRow(*row)
 
