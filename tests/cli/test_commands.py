@@ -393,8 +393,9 @@ def test_audit_judges_a_stream_while_it_is_written(cli: Cli, tmp_path: Path) -> 
 
 def test_audit_has_workers_only_where_nothing_runs(cli: Cli, tmp_path: Path) -> None:
     assert_one_line(cli("audit", "--jsonl", "-", "--workers", "2", text="{}"), "--workers", "--no-run", status=2)
-    create(tmp_path / "r", load("nano")).close()
-    assert_one_line(cli("audit", str(tmp_path / "r"), "--workers", "2"), "--workers", "--jsonl", status=2)
+    (tmp_path / "log.jsonl").write_text('{"trace": "x"}')
+    refused = cli("audit", str(tmp_path / "log.jsonl"), "--run", "--workers", "2")
+    assert_one_line(refused, "--workers", "--run", status=2)
 
 
 def test_audit_holds_what_is_doubtful_and_says_what_each_classifier_thinks(cli: Cli, tmp_path: Path) -> None:

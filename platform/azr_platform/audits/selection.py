@@ -42,7 +42,8 @@ EVERYTHING: Final = Selection()
 
 
 def audit_named(reader: LedgerReader, name: str) -> str:
-    """The audit that a name stands for: ``live`` is the run itself, ``newest`` the last that was finished.
+    """The audit that a name stands for: ``live`` is the run itself, ``newest`` the last that was finished, and a
+    policy's name the last of those under it, finished ones first.
 
     Raises:
         UnknownAudit: there is none.
@@ -50,10 +51,14 @@ def audit_named(reader: LedgerReader, name: str) -> str:
     if name in (LIVE, RUN):
         return LIVE
     audits = reader.audits()
-    found = [row.name for row in audits if (row.ended_at is not None if name == NEWEST else row.name == name)]
+    if any(row.name == name for row in audits):
+        return name
+    finished = [row for row in audits if row.ended_at is not None]
+    under = [row for row in (*audits, *finished) if row.policy == name]
+    found = finished if name == NEWEST else under
     if not found:
         raise UnknownAudit(reader.run_folder, name, [row.name for row in audits])
-    return found[-1]
+    return found[-1].name
 
 
 def numbers(reader: LedgerReader, selection: Selection = EVERYTHING, *, beyond: int = 0) -> Iterator[int]:
@@ -61,7 +66,7 @@ def numbers(reader: LedgerReader, selection: Selection = EVERYTHING, *, beyond: 
     found = _of_record(reader, selection.filter, 0 if selection.draw else beyond)
     if not selection.draw:
         return found
-    return (number for number in _drawn(found, selection.draw, int) if number > beyond)
+    return (number for number in by_lot(found, selection.draw, int) if number > beyond)
 
 
 def judgements(reader: LedgerReader, audit: str = LIVE, selection: Selection = EVERYTHING) -> Iterator[Judgement]:
@@ -69,7 +74,7 @@ def judgements(reader: LedgerReader, audit: str = LIVE, selection: Selection = E
     found = _of_audit(reader, audit, selection.filter)
     if not selection.draw:
         return found
-    return iter(_drawn(found, selection.draw, lambda judgement: judgement.sample))
+    return iter(by_lot(found, selection.draw, lambda judgement: judgement.sample))
 
 
 # -- by the record ---------------------------------------------------------------------------------------
@@ -89,7 +94,7 @@ def _of_record(reader: LedgerReader, wanted: SampleFilter, beyond: int) -> Itera
             beyond = some[-1]
 
 
-def _drawn(items: Iterable[T], count: int, number: Callable[[T], int]) -> list[T]:
+def by_lot(items: Iterable[T], count: int, number: Callable[[T], int]) -> list[T]:
     """So many by lot, in order; no more than they are held at once."""
     chosen = heapq.nsmallest(count, items, key=lambda item: _lot(number(item)))
     return sorted(chosen, key=number)

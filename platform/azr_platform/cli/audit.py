@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections import Counter
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from azr_platform.cli.audits.options import FailOn, severity_named
+from azr_platform.cli.audits.options import Branch, FailOn, Sample, Since, Until, Where, selection, severity_named
 
 if TYPE_CHECKING:
     from azr_monitor.records import Severity
@@ -39,6 +38,14 @@ def audit(
         Path | None, typer.Option(metavar="FOLDER", help="Of a log: keep it as a ledger, to be opened like a run.")
     ] = None,
     fail_on: FailOn = "",
+    since: Since = None,
+    until: Until = None,
+    branch: Branch = None,
+    where: Where = "",
+    sample: Sample = 0,
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Of a run: begin anew, though the same audit was begun and not finished.")
+    ] = False,
     no_run: Annotated[bool, typer.Option("--no-run", help="With --jsonl: judge the texts, run nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line each instead of tables.")] = False,
     workers: Annotated[int, typer.Option(min=0, help="Processes that judge texts; 0 means one a core.")] = 1,
@@ -59,6 +66,9 @@ def audit(
     of_log = path is not None and path.exists() and not (path / "ledger.db").exists()
     if not of_log and (form or mapping or limit or run or keep):
         raise BadInput("--format, --map, --limit, --run and --keep are for logs of other trainers")
+    chosen = selection(since, until, branch, where, sample)
+    if (chosen.words or anew) and (of_log or jsonl is not None or verify):
+        raise BadInput("--since, --until, --branch, --where, --sample and --anew are for judging a run again")
     if verify and (of_log or jsonl is not None):
         raise BadInput("--verify walks a run's hash chain; give a run's folder")
     if (head or heads) and not verify:
@@ -86,12 +96,12 @@ def audit(
             workers=processes,
             keep=keep,
         )
-    elif workers != 1:
-        raise BadInput("--workers goes with --jsonl and with logs")
     elif path is not None and verify:
         _verify(path, head, heads, as_json)
     elif path is not None:
-        worst = _audit_run(path, policy, as_json)
+        from azr_platform.cli.audits.rejudge import audit_run
+
+        worst = audit_run(path, policy, chosen, anew=anew, as_json=as_json, workers=processes)
     if threshold is not None and worst is not None and worst >= threshold:
         typer.echo(f"the worst that was found is {worst.label}, and --fail-on is {threshold.label}", err=True)
         raise typer.Exit(1)
@@ -172,66 +182,3 @@ def _noted(run: Path, copy: Path | None) -> tuple[list[Head], int]:
         if copy is not None:
             raise
         return [], 0
-
-
-def _audit_run(run: Path, policy: str, as_json: bool) -> Severity | None:
-    import time
-
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from azr_monitor.audit import Auditor
-    from azr_monitor.policy import load_policy
-    from azr_platform.cli.judging import verdict_row
-    from azr_platform.cli.tables import table
-    from azr_platform.ledger.errors import LedgerBroken, LedgerBusy
-    from azr_platform.ledger.reader import LedgerReader
-    from azr_platform.ledger.writer import LedgerWriter
-    from azr_platform.supervisor.posthoc import record_audit, rejudge
-
-    with LedgerReader(run) as reader:
-        loaded = load_policy(policy)
-        auditor = Auditor.from_policy(loaded)
-        for notice in auditor.notices:
-            typer.echo(f"note: {notice}", err=True)
-        found = reader.verify()
-        total = reader.summary().samples
-        with Progress(console=Console(stderr=True), disable=as_json) as progress:
-            task = progress.add_task("judging", total=total)
-            results = list(rejudge(reader, auditor, lambda count: progress.advance(task, count)))
-    name = time.strftime("%Y-%m-%dT%H:%M:%S")
-    try:
-        with LedgerWriter(run) as writer:
-            record_audit(writer, name, f"{loaded.name} {loaded.fingerprint}", results)
-        kept = f"kept in the ledger as audit {name}"
-    except LedgerBusy:
-        kept = "not kept: a supervisor is running this run and only it may write"
-    except LedgerBroken as error:
-        kept = f"not kept: {error}"
-    worst = max((r.verdict.severity for r in results if r.verdict.findings), default=None)
-    newly_blocked = [r.sample for r in results if r.before and not r.verdict.allowed]
-    newly_allowed = [r for r in results if r.before is False and r.verdict.allowed]
-    apart = sum(r.apart for r in newly_allowed)
-    if as_json:
-        for result in results:
-            typer.echo(json.dumps({"id": result.sample, **verdict_row(result.verdict)}))
-        return worst
-    console = Console()
-    chain = f"intact ({found.rows} rows)" if found.intact else f"NOT intact: {found.problem}"
-    console.print(f"{run}: hash chain {chain}", highlight=False, markup=False)
-    console.print(table("Verdict", "samples", Counter(r.verdict.word for r in results).items()))
-    rules = Counter((f.rule, f.severity.label) for r in results for f in r.verdict.findings)
-    console.print(table("Rule", "findings", ((f"{rule} ({word})", n) for (rule, word), n in rules.most_common(25))))
-    console.print(
-        f"{len(newly_blocked)} samples would now be blocked, {len(newly_allowed)} would now be allowed; {kept}.",
-        highlight=False,
-    )
-    if apart:
-        console.print(
-            f"Of those now allowed {apart} had been blocked for what no policy says: held out, in quarantine, a "
-            "person's word, or a fault.",
-            highlight=False,
-        )
-    if newly_blocked:
-        console.print(f"first of them: samples {', '.join(map(str, newly_blocked[:10]))}", highlight=False)
-    return worst

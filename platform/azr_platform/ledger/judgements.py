@@ -56,3 +56,10 @@ class Judgement(msgspec.Struct, frozen=True):
     score: float
     reason: str
     findings: tuple[FindingRow, ...]
+
+    @property
+    def word(self) -> str:
+        """``allow``, ``flag``, ``hold`` or ``block``, told by how the reason begins (azr_monitor/decide.py)."""
+        if not self.allowed:
+            return "hold" if self.reason.startswith("held") else "block"
+        return "flag" if self.reason.startswith("allowed with an alert") else "allow"

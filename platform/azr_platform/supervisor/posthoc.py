@@ -1,23 +1,13 @@
-"""Judge what is already written: the samples of a run, or programs and traces from any source.
-
-The same auditor and the same jail as in a live run; nothing is ever overwritten. A re-judged run gets rows of
-its own in the ledger's ``audits`` table.
-"""
+"""Judge what is already written, programs and traces from any source: the same auditor and jail as in a live run."""
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
 
 from azr_monitor.records import Subject, Verdict
-from azr_platform.ledger.reader import LedgerReader
-from azr_platform.ledger.records import SampleDetail
-from azr_platform.ledger.writer import LedgerWriter
-from azr_platform.supervisor.decisions import subject_of
 from azr_platform.supervisor.gate import Judge
 from azr_sandbox import values
 from azr_sandbox.execution import Execution, Outcome, Request
@@ -25,8 +15,6 @@ from azr_sandbox.jail import Jail
 
 T = TypeVar("T")
 CHUNK = 256
-_APART = ("supervisor.", "review.")
-"""Rules that no policy has: what they say does not come again when the texts are judged again."""
 _NOTHING = "\n\n\ndef f():\n    return None\n"
 """What a script ends with, so that the jail has something to call."""
 _IDENTITY = "def f(value):\n    return value"
@@ -129,68 +117,6 @@ def _is_literal(text: str) -> bool:
     except values.NotALiteral:
         return False
     return True
-
-
-# -- a run's own samples ---------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Rejudged:
-    """A sample of a run, the verdict it had, and the verdict it has under the policy at hand.
-
-    ``apart`` says that the old one was not the policy's alone: held out, in quarantine, a person's word, or a fault.
-    """
-
-    sample: int
-    before: bool | None
-    verdict: Verdict
-    apart: bool = False
-
-
-def rejudge(reader: LedgerReader, judge: Judge, progress: Callable[[int], None] | None = None) -> Iterator[Rejudged]:
-    """Judge every sample of a run again, with the executions on record; nothing is run."""
-    for numbers in _chunks(reader.sample_numbers(), CHUNK):
-        details = [detail for number in numbers if (detail := reader.sample(number)) is not None]
-        subjects = [subject_of(detail) for detail in details]
-        for detail, subject, verdict in zip(details, subjects, judge.inspect(subjects), strict=True):
-            final = judge.conclude(subject, verdict, executions_of(detail)) if detail.executions else verdict
-            before = None if detail.verdict is None else bool(detail.verdict.allowed)
-            apart = any(finding.rule.startswith(_APART) for finding in detail.findings)
-            yield Rejudged(detail.sample.id, before, final, apart)
-        if progress is not None:
-            progress(len(numbers))
-
-
-def record_audit(writer: LedgerWriter, audit: str, policy: str, results: Sequence[Rejudged]) -> None:
-    """Keep new verdicts beside the old ones."""
-    now = time.time()
-    with writer.batch() as batch:
-        for result in results:
-            verdict = result.verdict
-            batch.add(
-                "audits",
-                {
-                    "time": now,
-                    "audit": audit,
-                    "policy": policy,
-                    "sample": result.sample,
-                    "allowed": verdict.allowed,
-                    "severity": verdict.severity,
-                    "score": verdict.score,
-                    "findings": json.dumps(
-                        [[f.rule, int(f.severity), f.part, f.span, f.why] for f in verdict.findings]
-                    ),
-                    "reason": verdict.reason,
-                },
-            )
-
-
-def executions_of(detail: SampleDetail) -> list[Execution]:
-    """What the jail reported of a sample, as it is on record."""
-    return [
-        Execution(Outcome(row.outcome), row.value, row.detail, row.cpu_ms, row.wall_ms, row.memory_kb)
-        for row in detail.executions
-    ]
 
 
 def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -5,7 +5,7 @@ Both policies judge the same texts with what the jail reported of them; nothing 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -17,8 +17,7 @@ from azr_monitor.records import Verdict
 from azr_platform.ledger.filters import SampleFilter
 from azr_platform.ledger.reader import LedgerReader
 from azr_platform.ledger.records import SampleDetail
-from azr_platform.supervisor.decisions import subject_of
-from azr_platform.supervisor.posthoc import executions_of
+from azr_platform.supervisor.rejudge import verdicts
 
 _CHUNK: Final = 64
 """Samples that are judged between two words of how far it is."""
@@ -83,20 +82,12 @@ def trial(
     while judged < total and (
         rows := reader.samples_page(SampleFilter(), limit=min(_CHUNK, total - judged), beyond=beyond)
     ):
-        details = [detail for row in rows if (detail := reader.sample(row.id)) is not None]
-        for detail, old, new in zip(details, _judge(before, details), _judge(after, details), strict=True):
+        details = reader.details([row.id for row in rows])
+        for detail, old, new in zip(details, verdicts(before, details), verdicts(after, details), strict=True):
             if old.word != new.word:
                 yield _difference(detail, old, new)
         judged, beyond = judged + len(rows), rows[-1].id
         yield Progress(judged, total)
-
-
-def _judge(auditor: Auditor, details: Sequence[SampleDetail]) -> list[Verdict]:
-    subjects = [subject_of(detail) for detail in details]
-    return [
-        auditor.conclude(subject, verdict, executions_of(detail)) if detail.executions else verdict
-        for detail, subject, verdict in zip(details, subjects, auditor.inspect(subjects), strict=True)
-    ]
 
 
 def _difference(detail: SampleDetail, old: Verdict, new: Verdict) -> Difference:

@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from azr_platform.cli.audit import audit as judge
 from azr_platform.cli.audits.ask import ask
+from azr_platform.cli.audits.diff import diff
 from azr_platform.cli.audits.export import export
 from azr_platform.cli.audits.labels import labels
 from azr_platform.cli.audits.list import list_audits
@@ -39,6 +40,7 @@ audit = typer.Typer(
 )
 audit.command(Judging.default)(judge)
 audit.command("list")(list_audits)
+audit.command()(diff)
 audit.command()(labels)
 audit.command("export")(export)
 audit.command()(ask)

@@ -14,6 +14,7 @@ from azr_platform.ledger.reads.run import RunReads
 from azr_platform.ledger.records import FindingRow
 
 _SAMPLE: Final = "s.id, s.branch, s.step, s.phase, s.role, s.kind, s.task, r.reward, r.trained"
+_AT_ONCE: Final = 4096
 _FOUND: Final = msgspec.json.Decoder(list[tuple[str, int, str, tuple[int, int] | None, str]])
 
 
@@ -58,6 +59,14 @@ class AuditReads(RunReads):
             return {} if row is None else msgspec.json.decode(row[0], type=dict[str, int])
         except (msgspec.MsgspecError, TypeError) as error:
             raise LedgerBroken(self.path, "what an audit left out cannot be read") from error
+
+    def judged(self, audit: str) -> Iterator[int]:
+        """The samples that an audit has judged, in order, some at a time: it may be judging more meanwhile."""
+        beyond = 0
+        query = "SELECT DISTINCT sample FROM audits WHERE audit = ? AND sample > ? ORDER BY sample LIMIT ?"
+        while some := [number for (number,) in self._query(query, audit, beyond, _AT_ONCE)]:
+            yield from some
+            beyond = some[-1]
 
     def judgements(self, audit: str = LIVE, *, beyond: int = 0) -> Iterator[Judgement]:
         """What an audit, or the run itself, made of each sample above a number, in order, one at a time."""

@@ -20,6 +20,7 @@ from azr_platform.ledger.records import (
     VerdictRow,
 )
 
+_TEXTS: Final = ("prompt", "response", "reasoning", "program", "input", "message", "answer")
 _WANTED: Final = "(SELECT value FROM json_each(?))"
 _DECISIONS: Final = "SELECT id, time, branch, step, sample, decision, who, note, digest FROM decisions"
 
@@ -35,14 +36,8 @@ class SampleReads(PageReads):
         """Everything on record about some samples, in this order; unknown ones are left out."""
         numbers = [number for number in numbers if 0 < number < 2**63]  # SQLite has no other numbers of rows
         wanted = json.dumps(numbers)
-        texts = {
-            row[0]: row[1:]
-            for row in self._query(
-                "SELECT id, prompt, response, reasoning, program, input, message, answer FROM samples "
-                f"WHERE id IN {_WANTED}",
-                wanted,
-            )
-        }
+        query = f"SELECT id, {', '.join(_TEXTS)} FROM samples WHERE id IN {_WANTED}"
+        texts = {row[0]: dict(zip(_TEXTS, row[1:], strict=True)) for row in self._query(query, wanted)}
         verdicts = self._of_samples(VerdictRow, "allowed, action, severity, score, reason FROM verdicts", wanted)
         findings = self._of_samples(FindingRow, "rule, severity, part, span_start, span_end, why FROM findings", wanted)
         scores = self._of_samples(ScoreRow, "classifier, category, value FROM scores", wanted)
@@ -58,7 +53,7 @@ class SampleReads(PageReads):
         return [
             SampleDetail(
                 row,
-                *texts[row.id],
+                **texts[row.id],
                 verdict=next(iter(verdicts[row.id]), None),
                 findings=findings[row.id],
                 scores=scores[row.id],
