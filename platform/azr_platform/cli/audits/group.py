@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from azr_platform.cli.audit import audit as judge
 from azr_platform.cli.audits.ask import ask
+from azr_platform.cli.audits.browse import browse
 from azr_platform.cli.audits.diff import diff
 from azr_platform.cli.audits.export import export
 from azr_platform.cli.audits.labels import labels
@@ -46,3 +47,4 @@ audit.command("export")(export)
 audit.command()(ask)
 audit.command()(similar)
 audit.command()(report)
+audit.command("browse")(browse)

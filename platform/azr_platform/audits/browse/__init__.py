@@ -1,0 +1,1 @@
+"""A ledger in Datasette: read-only, on this machine, with questions that are ready to be asked"""
