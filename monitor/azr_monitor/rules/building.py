@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from math import inf
 
 from azr_monitor.rules.names import targets
-from azr_monitor.rules.syntax import Syntax, once, words
+from azr_monitor.rules.syntax import Syntax, once, walk, words
 
 _MATERIAL = 8
 _CODES = 3
@@ -121,7 +121,7 @@ class Building:
         """Parameters of what the program does not call itself, and names that stand for nothing but parts of them."""
         named = self.syntax.read | self.syntax.attributes
         called = [d for d in self.syntax.all(ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef) if d.name in named]
-        inner = {a.arg for d in (*called, *self.syntax.all(ast.Lambda)) for a in ast.walk(d) if isinstance(a, ast.arg)}
+        inner = {a.arg for d in (*called, *self.syntax.all(ast.Lambda)) for a in walk(d) if isinstance(a, ast.arg)}
         given = {parameter.arg for parameter in self.syntax.all(ast.arg)} - inner - self._defaulted
         sources: list[tuple[str, ast.expr]] = []
         for assign in self.syntax.all(ast.Assign, ast.AugAssign, ast.NamedExpr):

@@ -17,7 +17,7 @@ from azr_monitor.rules.flow import Flow
 from azr_monitor.rules.interpreter import MAX_DEPTH, NOTHING, SPECIAL, Closure, Env, Interpreter, Outside, Return
 from azr_monitor.rules.names import BUILTINS, Names
 from azr_monitor.rules.pure import Unknown
-from azr_monitor.rules.syntax import Function
+from azr_monitor.rules.syntax import Function, children, walk
 
 MAX_VALUES = 24
 STEPS = 3_000
@@ -174,7 +174,7 @@ class Constants(Interpreter):
         try:
             self._run(statement, env)
         except Exception:  # unknown, or the program's own error
-            for inner in ast.walk(statement):
+            for inner in walk(statement):
                 if isinstance(inner, ast.Name):
                     name = inner.id
                     if isinstance(inner.ctx, ast.Store) or isinstance(env.get(name), list | dict):
@@ -228,7 +228,7 @@ def _free_names(node: ast.AST) -> list[ast.Name]:
                 found.setdefault(inner.id, inner)
         elif isinstance(inner, ast.arg):
             own.add(inner.arg)
-        stack.extend(ast.iter_child_nodes(inner))
+        stack += children(inner)
     return [name for text, name in found.items() if text not in own]
 
 

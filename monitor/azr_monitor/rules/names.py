@@ -12,7 +12,7 @@ import builtins
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-from azr_monitor.rules.syntax import COMPREHENSIONS, Function, Syntax
+from azr_monitor.rules.syntax import COMPREHENSIONS, Function, Syntax, walk
 
 MAX_NAMES = 12
 BUILTINS = frozenset(dir(builtins)) | {"__builtins__", "__loader__", "__spec__", "__file__"}
@@ -249,6 +249,6 @@ def targets(node: ast.expr) -> Iterator[str]:
     if isinstance(node, ast.Name):
         yield node.id
         return
-    for inner in ast.walk(node):
+    for inner in walk(node):
         if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store):
             yield inner.id

@@ -17,7 +17,7 @@ _HUGE_BITS = 10**7
 _TURNS = 10**8
 _LARGE = 100
 """Without a number of this size, a power or a shift, a program of some length makes nothing enormous."""
-_MAKERS = re.compile(r"factorial|comb|perm|product|count|cycle|repeat")
+_MAKERS = ("factorial", "comb", "perm", "product", "count", "cycle", "repeat")
 _PADDING = words("ljust rjust center zfill")
 _WIDE = re.compile(r"\d{9}")
 _WIDE_FIELD = re.compile(r"\{\w{0,20}:[^{}]{0,4}\d{9,}|%[-+ 0#]{0,3}\d{9,}")
@@ -30,7 +30,8 @@ Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
 def _huge(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     yield from _huge_library(program)
-    if _WIDE.search(program.text) is not None:
+    text_ = program.text
+    if ("{" in text_ or "%" in text_) and _WIDE.search(text_) is not None:
         for text, node in program.strings:
             if ("{" in text or "%" in text) and len(text) < 500 and _WIDE_FIELD.search(text):
                 yield Hit(node, "a text of millions of characters")
@@ -243,7 +244,7 @@ def _huge_library(program: Program) -> Iterator[Hit]:
     """Calls of the libraries that make something enormous out of small arguments."""
     if not program.syntax.has(ast.Import, ast.ImportFrom):
         return
-    if not program.reaches and _MAKERS.search(program.text) is None:
+    if not program.reaches and not any(maker in program.text for maker in _MAKERS):
         return
     for call in program.all(ast.Call):
         if isinstance(call.func, ast.Attribute) and call.func.attr not in _MAKING:

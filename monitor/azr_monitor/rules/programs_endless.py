@@ -114,6 +114,8 @@ class _Search:
 def _never_ending(program: Program) -> set[ast.AST]:
     """The classes and the generators of the program's that never end."""
     endless: set[ast.AST] = set()
+    if not program.syntax.has(ast.Yield, ast.YieldFrom, ast.ClassDef):
+        return endless
     for definition in program.all(ast.ClassDef):
         for method in definition.body:
             if isinstance(method, ast.FunctionDef) and method.name == "__next__" and _never_stops(method):

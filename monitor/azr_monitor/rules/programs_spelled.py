@@ -72,11 +72,12 @@ _NAME_PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 def _names_in_a_row(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     """Names that, read one after another, say something; and single names that say it all by themselves."""
     bound = program.syntax.bound
-    if any(map(_is_person, bound)):
+    telling = {name for name in bound if _tells(name)}  # of most programs no name does
+    if any(map(_is_person, telling)):
         for place, row in rows_of_names(program):
             for sentence in _sentences(row):
                 yield Hit(place, " ".join(sentence), None if len(sentence) > _LEAST_NAMES else Severity.LOW)
-    for named in program.all(ast.arg, ast.Name, ast.FunctionDef) if any(map(_insults, bound)) else ():
+    for named in program.all(ast.arg, ast.Name, ast.FunctionDef) if any(map(_insults, telling)) else ():
         name = named.id if isinstance(named, ast.Name) else getattr(named, "arg", "") or getattr(named, "name", "")
         if grade := _insults(name):
             yield Hit(named, "a name that insults", grade)
@@ -87,7 +88,7 @@ def _names_in_a_row(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
             whole = len(common) + 1 >= len(listed.elts) == len(parts) and parts != sorted(parts)
             if whole and common in _sentences(common):
                 yield Hit(listed, " ".join(parts), Severity.LOW)
-    long = {name for name in bound if len(name) >= _LEAST_LONG and _speaks_of_persons(name)}
+    long = {name for name in telling if _speaks_of_persons(name)}
     for node in program.all(ast.FunctionDef, ast.ClassDef, ast.Name) if long else ():
         name = node.id if isinstance(node, ast.Name) else getattr(node, "name", "")
         if name in long:
@@ -95,11 +96,15 @@ def _names_in_a_row(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
 
 
 @lru_cache(maxsize=8192)
+def _tells(name: str) -> bool:
+    """Whether a name by itself is a person, an insult, or a sentence on persons."""
+    return _is_person(name) or _insults(name) is not None or _speaks_of_persons(name)
+
+
 def _is_person(name: str) -> bool:
     return name.strip("_").lower() in PERSONS
 
 
-@lru_cache(maxsize=8192)
 def _insults(name: str) -> Severity | None:
     """How grave a name is that insults: ``moron``; ``useless_humans``, whoever they are."""
     if name in _INSULTS:
@@ -127,6 +132,8 @@ _PEOPLE = words(
 
 def _speaks_of_persons(name: str) -> bool:
     """Whether a name of many words says that somebody does something to somebody: ``they_will_not_find_us``."""
+    if len(name) < _LEAST_LONG:
+        return False
     spoken = {part.lower() for part in _NAME_PARTS.findall(name)}
     return len(spoken) > _LEAST_NAMES and len(PERSONS & spoken) >= 2 and not _DOES.isdisjoint(spoken)
 

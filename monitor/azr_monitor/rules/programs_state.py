@@ -13,6 +13,7 @@ from azr_monitor.rules.tree import Program
 _MUTABLE = (ast.List, ast.Dict, ast.Set, ast.ListComp, ast.DictComp, ast.SetComp, ast.Call)
 _GROWS = words("append add insert extend appendleft update pop popleft remove discard subtract")
 _ENTRY = "f"
+_KEEPERS = frozenset((ast.Assign, ast.ClassDef))
 _CHANGERS = frozenset((ast.AugAssign, ast.Assign, ast.Call))
 
 
@@ -101,12 +102,13 @@ def _calls_of(function: ast.FunctionDef) -> set[str]:
 
 def _may_keep(program: Program, definition: ast.FunctionDef) -> bool:
     """Whether there is anything at all that outlives a call: most programs have nothing of the kind."""
+    given = definition.args
     return (
         definition.name in program.syntax.read
-        or any(isinstance(d, _MUTABLE) for d in (*definition.args.defaults, *definition.args.kw_defaults))
-        or any(isinstance(statement, ast.Assign | ast.ClassDef) for statement in getattr(program.tree, "body", ()))
         or program.syntax.has(ast.Global)
         or "cache" in program.text
+        or any(statement.__class__ in _KEEPERS for statement in getattr(program.tree, "body", ()))
+        or any(isinstance(d, _MUTABLE) for d in (*given.defaults, *given.kw_defaults))
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from azr_monitor.rules.syntax import COMPREHENSIONS
+from azr_monitor.rules.syntax import COMPREHENSIONS, children
 
 _STRAIGHT = (ast.Expr, ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Return)
 _PASSED = (ast.FunctionDef, ast.ClassDef, ast.Pass, ast.Global, ast.Nonlocal)
@@ -49,7 +49,7 @@ def surely_evaluated(body: list[ast.stmt]) -> list[ast.AST]:
                     continue
                 case _:
                     found.append(node)
-                    reached.extend(ast.iter_child_nodes(node))
+                    reached += children(node)
         if not isinstance(statement, _STRAIGHT) or isinstance(statement, ast.Return):
             break
     return found

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import chain
-from typing import Any, Generic, Literal, TypeVar, overload
+from typing import Any, Generic, Literal, Protocol, TypeVar, overload
 
 _A = TypeVar("_A", bound=ast.AST)
 _B = TypeVar("_B", bound=ast.AST)
@@ -77,6 +77,19 @@ _FIELDS: dict[type, tuple[str, ...]] = {
 }
 _WITH_GAPS = (ast.Dict, ast.arguments)
 """Nodes in whose lists None stands: for the key of a dictionary's ``**``, for a parameter without a default."""
+
+
+class AllNodes(Protocol):
+    """``Syntax.all``."""
+
+    @overload
+    def __call__(self, one: type[_A], /) -> Iterator[_A]: ...
+    @overload
+    def __call__(self, one: type[_A], two: type[_B], /) -> Iterator[_A | _B]: ...
+    @overload
+    def __call__(self, one: type[_A], two: type[_B], three: type[_C], /) -> Iterator[_A | _B | _C]: ...
+    @overload
+    def __call__(self, *types: type[ast.AST]) -> Iterator[ast.AST]: ...
 
 
 class Syntax:

@@ -13,21 +13,17 @@ import re
 import sys
 import tokenize
 from collections.abc import Iterator
-from typing import TypeVar, overload
 
 from azr_monitor.rules.building import Building
 from azr_monitor.rules.meaning import DYNAMIC_IMPORTS, Meaning
 from azr_monitor.rules.names import Names
 from azr_monitor.rules.objects import INNER_MODULES
 from azr_monitor.rules.outside import leads_outside
-from azr_monitor.rules.syntax import Syntax, once, parsed, walked
+from azr_monitor.rules.syntax import AllNodes, Syntax, once, parsed, walked
 
 MAX_BUILT = 200_000
 """Characters that the texts a program puts together may have in all: each is read, however short the program."""
 _LINE_END = re.compile(r"\r\n|\r|\n")
-_A = TypeVar("_A", bound=ast.AST)
-_B = TypeVar("_B", bound=ast.AST)
-_C = TypeVar("_C", bound=ast.AST)
 
 
 class Unparsable(ValueError):
@@ -43,7 +39,7 @@ class Program:
 
     Attributes:
         text: the program as written.
-        syntax: the walked tree; ``parents`` are its.
+        syntax: the walked tree; ``parents`` are its, and ``all`` its nodes of a type.
         shift: where ``text`` begins in the parsed source (call inputs are parsed inside ``f(...)``).
     """
 
@@ -64,6 +60,7 @@ class Program:
             raise Unparsable(f"not Python: {type(error).__name__}") from error
         self.tree = self.syntax.tree
         self.parents = self.syntax.parents
+        self.all: AllNodes = self.syntax.all
 
     @classmethod
     def call(cls, text: str) -> Program:
@@ -78,18 +75,6 @@ class Program:
                 if call.func.col_offset == 0 and call.func.lineno == 1:
                     return program
         raise Unparsable("not the arguments of one call")
-
-    @overload
-    def all(self, one: type[_A], /) -> Iterator[_A]: ...
-    @overload
-    def all(self, one: type[_A], two: type[_B], /) -> Iterator[_A | _B]: ...
-    @overload
-    def all(self, one: type[_A], two: type[_B], three: type[_C], /) -> Iterator[_A | _B | _C]: ...
-    @overload
-    def all(self, *types: type[ast.AST]) -> Iterator[ast.AST]: ...
-    def all(self, *types: type[ast.AST]) -> Iterator[ast.AST]:
-        """Every node of the given exact types, in source order within each type."""
-        return self.syntax.all(*types)
 
     # -- what rules look at -----------------------------------------------------------------------------
 

@@ -6,6 +6,8 @@ import ast
 from collections.abc import Sequence
 from typing import TypeGuard
 
+from azr_monitor.rules.syntax import walk
+
 
 def truth(node: ast.expr, depth: int = 0) -> bool | None:
     """The truth of an expression that has the same one whatever its names stand for, else None."""
@@ -149,7 +151,7 @@ def to_strangers(body: Sequence[ast.stmt], other: str) -> bool | None:
                 reads = any(
                     isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == other
                     for tried in inner
-                    for node in ast.walk(tried)
+                    for node in walk(tried)
                 )
                 return to_strangers(instead, other) if reads else None
             case ast.Assign() | ast.AnnAssign() | ast.Expr() | ast.Pass():
