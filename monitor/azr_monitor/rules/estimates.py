@@ -131,7 +131,9 @@ class Estimates:
         return known
 
     def _value(self, node: ast.AST, env: Env) -> Any:
-        self._step()
+        self._steps -= 1
+        if self._steps < self._floor:
+            raise Spent(self._depth)
         handler = _EXPRESSIONS.get(node.__class__)
         if handler is None:
             loaded = self._inside(node).loaded
