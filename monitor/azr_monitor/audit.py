@@ -58,6 +58,7 @@ class Auditor:
         self.notices = tuple(notices)
         self._today = today
         self._within = lru_cache(maxsize=256)(policy.within)
+        self._spotless = lru_cache(maxsize=256)(lambda role, kind: decide(policy.within(role, kind), ()))
         self._trace_rules = TraceRules(policy.trace_rules())
         self._program_rules = programs.ProgramRules(policy.program_rules(), policy.imports.names)
         self._behaviour_rules = policy.behaviour_rules()
@@ -132,6 +133,8 @@ class Auditor:
         return verdict
 
     def _decide(self, evidence: Evidence) -> Verdict:
+        if not evidence.findings and not evidence.scores:
+            return self._spotless(evidence.subject.role, evidence.subject.kind)
         scores = [Score(name, category, value) for (name, category), value in sorted(evidence.scores.items())]
         settled = self._settled(evidence.policy, evidence.subject, evidence.findings)
         return decide(evidence.policy, settled, scores)

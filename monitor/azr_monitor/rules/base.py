@@ -39,8 +39,8 @@ class ProgramRule:
 
     ``catch`` and ``spare`` are programs the rule must and must not object to; both are tested. A rule that is
     ``outside`` objects only to what leads out of plain computing: a program in which nothing can (``Program.reaches``)
-    is passed by. So is one that has no node of any of the types in ``needs``, where it names some, and one that has
-    none of the ``names``.
+    is passed by. So is one that has no node of any of the types in ``needs``, where it names some, one that has none of
+    the ``names``, and one in which nothing can and that has none of the names ``inside``.
     """
 
     id: str
@@ -52,6 +52,7 @@ class ProgramRule:
     outside: bool = False
     needs: tuple[type[ast.AST], ...] = ()
     names: frozenset[str] = frozenset()
+    inside: frozenset[str] = frozenset()
 
     def examine(
         self, program: Program, allowed: frozenset[str], part: Part = "program", base: int = 0

@@ -217,8 +217,14 @@ def _is_letter(node: ast.AST) -> bool:
 
 def _may_build(node: ast.AST) -> bool:
     """Whether an expression looks like one that puts a constant text together: worth the work of trying."""
+    kind = node.__class__
+    if kind is ast.Call:  # most are, and of nothing that builds
+        function = node.func  # type: ignore[attr-defined]
+        if function.__class__ is ast.Attribute:
+            return function.attr in _BUILDERS
+        return function.__class__ is ast.Name and function.id in ("chr", "bytes", "bytearray")
     match node:
-        case ast.BinOp(op=ast.Add()) | ast.BinOp(op=ast.Mod()):
+        case ast.BinOp(op=ast.Add() | ast.Mod()):
             left: ast.AST = node
             for _ in range(40):
                 if not isinstance(left, ast.BinOp):
@@ -236,10 +242,6 @@ def _may_build(node: ast.AST) -> bool:
             return len(values) > 1
         case ast.Subscript(slice=ast.Slice(step=ast.UnaryOp())):
             return True
-        case ast.Call(func=ast.Name(id=name)):
-            return name in ("chr", "bytes", "bytearray")
-        case ast.Call(func=ast.Attribute(attr=attr)):
-            return attr in _BUILDERS
         case _:
             return False
 

@@ -72,6 +72,10 @@ def unparsable(error: Unparsable, part: Part) -> Finding:
     return Finding(UNPARSABLE, Severity.INFO, part, None, f"cannot run: {error}")
 
 
+_Kind = tuple[bool, frozenset[type[ast.AST]]]
+"""Whether anything in a program leads outside, and the types of its nodes that rules ask for."""
+
+
 class ProgramRules:
     """The rules in force, and which of them a program of some kind can break at all."""
 
@@ -80,14 +84,14 @@ class ProgramRules:
         self._rules = tuple(rules)
         self._allowed = allowed
         self._needed = frozenset(kind for rule in rules for kind in rule.needs)
-        self._possible: dict[tuple[bool, frozenset[type[ast.AST]]], tuple[ProgramRule, ...]] = {}
+        self._possible: dict[_Kind, tuple[tuple[ProgramRule, frozenset[str]], ...]] = {}
 
     def examine(self, program: Program, part: Part = "program", base: int = 0) -> list[Finding]:
         """All findings on one analysed program; spans are shifted by ``base``."""
         findings: list[Finding] = []
         mentions, allowed = program.syntax.mentions, self._allowed
-        for rule in self._for(program):
-            if rule.names and not mentions(rule.names):
+        for rule, names in self._for(program):
+            if names and not mentions(names):
                 continue
             # Nearly always there is nothing: one look tells, at less than what gathering findings costs.
             hits = iter(rule.check(program, allowed))
@@ -114,8 +118,9 @@ class ProgramRules:
             found.append(Finding(LIMIT, Severity.MEDIUM, "input", None, why))
         return found
 
-    def _for(self, program: Program) -> tuple[ProgramRule, ...]:
-        """The rules on what a program holds: programs of the same types of nodes share them."""
+    def _for(self, program: Program) -> tuple[tuple[ProgramRule, frozenset[str]], ...]:
+        """The rules on what a program holds, and the names that each is about; programs of the same types of nodes
+        share them."""
         key = (program.reaches, program.syntax.types & self._needed)
         known = self._possible.get(key)
         if known is None:
@@ -123,7 +128,7 @@ class ProgramRules:
                 self._possible.clear()
             reaches, present = key
             known = self._possible[key] = tuple(
-                rule
+                (rule, rule.names or (frozenset() if reaches else rule.inside))
                 for rule in self._rules
                 if (reaches or not rule.outside) and (not rule.needs or not present.isdisjoint(rule.needs))
             )

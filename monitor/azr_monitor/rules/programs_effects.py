@@ -156,5 +156,6 @@ RULES: tuple[ProgramRule, ...] = (
         catch=("def f(x):\n    return input()",),
         spare=("def f(input):\n    return input + 1",),
         check=_asks,
+        inside=frozenset({"input"}),
     ),
 )

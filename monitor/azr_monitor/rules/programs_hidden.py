@@ -113,8 +113,6 @@ def _is_code(text: str) -> bool:
 
 def _packed(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     """A long blob that is decoded, and is no text when it is."""
-    if _UNPACKERS.isdisjoint(program.syntax.attributes | program.syntax.bound):
-        return
     for call in program.all(ast.Call):
         name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
         if name not in _UNPACKERS or not call.args:
@@ -263,6 +261,7 @@ RULES: tuple[ProgramRule, ...] = (
             "    return base64.b64decode('Q29uZ3JhdHVsYXRpb25zIGV4dHJhb3JkaW5hcnkgbWF0aGVtYXRpY2lhbnM=')",
         ),
         check=_packed,
+        names=_UNPACKERS,
     ),
     ProgramRule(
         "program.watched",

@@ -114,6 +114,7 @@ RULES: tuple[ProgramRule, ...] = (
             "def f(n):\n    return [chr(97 + i) for i in range(n)]",
         ),
         check=_spelled_out,
+        names=frozenset({"chr"}),
     ),
     ProgramRule(
         "program.hidden.unseen",

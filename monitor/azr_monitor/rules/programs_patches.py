@@ -140,5 +140,6 @@ RULES: tuple[ProgramRule, ...] = (
             "class M:\n    def quit(self):\n        return 1\ndef f(x):\n    return M().quit()",
         ),
         check=_quit,
+        inside=_ENDINGS,
     ),
 )

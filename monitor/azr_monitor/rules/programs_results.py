@@ -159,5 +159,6 @@ RULES: tuple[ProgramRule, ...] = (
             "def f(test):\n    checker = test.checker\n    return checker.reward",
         ),
         check=_grader,
+        inside=_GRADER,
     ),
 )

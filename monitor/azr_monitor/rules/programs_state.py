@@ -311,6 +311,9 @@ def _closures(program: Program) -> Iterator[Hit]:
                     return
 
 
+_SURROUNDINGS = frozenset({"__module__", "co_filename", "__qualname__"})
+
+
 def _surroundings(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     """How the program came to run, or how deep the interpreter is, decides the result."""
     if "RecursionError" in program.syntax.read:
@@ -320,11 +323,8 @@ def _surroundings(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
             )
             if named and any(isinstance(n, ast.Return) and n.value is not None for s in handler.body for n in walk(s)):
                 yield Hit(handler, "how deep the interpreter lets it recurse")
-    if program.syntax.attributes.isdisjoint(("__module__", "co_filename", "__qualname__")):
-        return
     for node in program.all(ast.Attribute):
-        asked = node.attr in ("__module__", "co_filename", "__qualname__")
-        if asked and isinstance(program.parents.get(node), ast.Compare):
+        if node.attr in _SURROUNDINGS and isinstance(program.parents.get(node), ast.Compare):
             yield Hit(node, node.attr)
 
 
@@ -385,5 +385,6 @@ RULES: tuple[ProgramRule, ...] = (
             "def f(x):\n    return type(x).__qualname__",
         ),
         check=_surroundings,
+        names=_SURROUNDINGS | {"RecursionError"},
     ),
 )
