@@ -12,8 +12,11 @@ from textual.pilot import Pilot
 from textual.widgets import Input, OptionList
 
 from azr_platform.channel.messages import Action, Command, Decision, Outcome
+from azr_platform.ledger.filters import Judged, SampleFilter
+from azr_platform.ledger.reader import LedgerReader
 from azr_tui import steer
 from azr_tui.app import AzrApp
+from azr_tui.messages import SampleWanted
 from azr_tui.screens.confirm import ConfirmScreen
 from azr_tui.screens.main import MainScreen
 from azr_tui.screens.rollback import RollbackScreen
@@ -430,21 +433,34 @@ async def test_a_person_decides_about_a_held_sample(
         await until(pilot, lambda: isinstance(app.screen, MainScreen) and "‖ held" not in shown(app), "the queue")
 
 
-async def test_without_a_supervisor_nothing_is_decided_here_and_the_remedy_is_named(
+async def test_a_sample_of_a_run_that_ended_is_labelled_also_one_that_nobody_held(
     full_run: Any, make_app: Make, until: Any, shown: Any
 ) -> None:
     folder, run = full_run
-    run.held_trace(42)
     run.state("finished")
     run.writer.close()
+    with LedgerReader(folder) as reader:
+        number = reader.samples_page(SampleFilter(judged=Judged.ALLOWED), limit=1)[0].id
     app = make_app(folder)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: app.view.snapshot is not None, "the run")
-        await pilot.press("3", "v", "v", "v")
-        await until(pilot, lambda: "‖ held" in shown(app), "the queue")
-        await pilot.press("enter")
+        app.post_message(SampleWanted(number))
         await until(pilot, lambda: isinstance(app.screen, SampleScreen), "the sample")
-        for key in ("A", "B", "F"):
-            await pilot.press(key)
-            assert isinstance(app.screen, SampleScreen)
-        assert any("azr-platform review" in note.message for note in app._notifications)
+        await pilot.press("B")
+        assert isinstance(app.screen, ConfirmScreen)
+        await pilot.press(*"-means", "space", *"it", "enter")
+        await until(pilot, lambda: "☞ block said" in shown(app), "what was decided")
+    with LedgerReader(folder) as reader:
+        (row,) = reader.decisions()
+        assert (row.sample, row.decision, row.note) == (number, "block", "-means it")
+        assert reader.verify().intact
+
+
+def test_a_decision_about_a_run_that_somebody_else_writes_is_refused_and_says_why(full_run: Any) -> None:
+    folder, run = full_run
+    held = run.held_trace(42)
+    command = Command(action=Action.DECIDE, who=steer.me(), sample=held, decision=Decision.BLOCK)
+    outcome = steer.deliver(folder, command, 30.0)
+    assert not outcome.ok and outcome.detail.startswith("error: ")
+    with LedgerReader(folder) as reader:
+        assert reader.decisions() == []

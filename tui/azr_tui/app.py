@@ -51,7 +51,7 @@ from azr_tui.screens.undo import Choice, UndoScreen
 from azr_tui.settings import Settings
 from azr_tui.toasts import MOST, Toasts
 from azr_tui.trial import is_policy, words_of
-from azr_tui.view import SILENT, WATCHING, Snapshot, View
+from azr_tui.view import ALONE, SILENT, WATCHING, Snapshot, View
 
 _QUESTIONS = {
     Decision.ALLOW: ("Allow the text of", "The same text passes; what its program does is judged as ever."),
@@ -252,7 +252,8 @@ class AzrApp(DressedApp):
             self._confirm(action, f"{title} {alert.id}?", f"{about}\n{effect}", verb=verb, details={"alert": alert.id})
 
     def on_decision_wanted(self, message: DecisionWanted) -> None:
-        if not self._may_steer("To decide: azr-platform review"):
+        # A sample of a run that has ended is labelled as well: see steer.py.
+        if self._view.why_read_only != ALONE and not self._may_steer():
             return
         title, text = _QUESTIONS[message.decision]
         sample, decision = message.sample, message.decision

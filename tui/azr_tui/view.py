@@ -30,6 +30,8 @@ SILENT = "supervisor silent"
 """Somebody holds the run's lock, but nobody answers on its socket."""
 WATCHING = "watching only"
 """The dashboard was opened so that it steers nothing."""
+ALONE = "no supervisor"
+"""The run has ended, or its supervisor is gone."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ class View:
             return WATCHING
         if self.snapshot is not None and self.snapshot.summary.supervised:
             return SILENT
-        return "no supervisor"
+        return ALONE
 
     @property
     def where(self) -> str:
