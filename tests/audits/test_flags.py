@@ -18,7 +18,16 @@ def test_findings_from_a_severity_on_flag_and_the_worst_comes_first(judged: Any)
 def test_what_was_blocked_in_doubt_is_flagged_with_what_there_is(judged: Any) -> None:
     mild = marks(judged(1, ("embedded.any", 1), allowed=False))
     assert mild is not None and [row.rule for row in mild] == ["embedded.any"]
-    assert marks(judged(1, allowed=False)) == [] and categories([]) == {"other"}
+    assert marks(judged(1, allowed=False)) == [] and categories([]) == {"other": None}
+
+
+def test_that_something_is_the_matter_counts_where_nothing_says_what(judged: Any) -> None:
+    both = marks(judged(1, ("embedded.any", 3), "trace.uhoh", "trace.deceive"))
+    assert both is not None and {name: row and row.rule for name, row in categories(both).items()} == {
+        "deception": "trace.uhoh"
+    }
+    alone = marks(judged(1, "embedded.any"))
+    assert alone is not None and list(categories(alone)) == ["other"]
 
 
 def test_what_the_supervisor_a_person_or_an_exemption_said_flags_nothing(judged: Any) -> None:

@@ -86,11 +86,21 @@ def test_time_grows_as_that_of_sorting_even_where_all_texts_are_alike() -> None:
     assert seconds(many) < few * 16 * 4, "compared pair by pair it would be 256 times"
 
 
-def test_a_chain_of_likeness_is_one_group() -> None:
+def test_a_chain_of_likeness_is_parted_so_that_all_are_like_the_first() -> None:
     rng = random.Random(9)
     chain = _texts(rng, 1, 60)
-    for _ in range(6):
+    for _ in range(12):
         chain.append(_changed(rng, chain[-1], 0.12))
     rows = sketches(chain)
-    assert likeness(rows[0], rows[-1]) < ALIKE
-    assert len(set(groups(rows).tolist())) == 1
+    found = groups(rows)
+    assert likeness(rows[0], rows[-1]) < ALIKE and 1 < len(set(found.tolist())) < 8
+    assert (likeness(rows, rows[found]) >= ALIKE).all()
+
+
+def test_even_a_chain_without_end_takes_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("azr_platform.audits.minhash._LEADERS", 2)
+    rng = random.Random(9)
+    chain = _texts(rng, 1, 60)
+    for _ in range(40):
+        chain.append(_changed(rng, chain[-1], 0.1))
+    assert len(set(groups(sketches(chain)).tolist())) == 3

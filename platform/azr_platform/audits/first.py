@@ -7,7 +7,6 @@ from typing import Final
 
 import msgspec
 
-from azr_monitor.categories import category_of
 from azr_platform.audits.flags import LEAST, categories, marks
 from azr_platform.audits.quotes import Quote, quote
 from azr_platform.ledger.judgements import Judgement
@@ -63,11 +62,8 @@ def first(judgements: Iterable[Judgement], least: int = LEAST) -> Firsts:
         worst: dict[str, FindingRow] = {}
         for row in found:
             worst.setdefault(row.rule, row)
-        of_category: dict[str, FindingRow] = {}
-        for row in worst.values():
-            of_category.setdefault(category_of(row.rule), row)
-        for category in sorted(categories(found)):
-            by_category[category] = _seen(by_category.get(category), category, judgement, of_category.get(category))
+        for category, finding in categories(found).items():
+            by_category[category] = _seen(by_category.get(category), category, judgement, finding)
         for rule, row in worst.items():
             if rule in by_rule or len(by_rule) < RULES:
                 by_rule[rule] = _seen(by_rule.get(rule), rule, judgement, row)

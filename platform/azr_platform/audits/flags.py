@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
-from azr_monitor.categories import OTHER, category_of
+from azr_monitor.categories import ANY, OTHER, category_of
 from azr_monitor.records import NOTES, Severity
 from azr_platform.ledger.judgements import Judgement
 from azr_platform.ledger.records import FindingRow
@@ -38,9 +39,16 @@ def marks(judgement: Judgement, least: int = LEAST) -> list[FindingRow] | None:
     return found if doubted else None
 
 
-def categories(found: list[FindingRow]) -> set[str]:
-    """What the findings of a flagged sample speak of."""
-    return {category_of(row.rule) for row in found} or {OTHER}
+def categories(found: Sequence[FindingRow]) -> dict[str, FindingRow | None]:
+    """What the findings of a flagged sample, worst first, speak of, each with the worst that does.
+
+    That something is the matter, whatever it is, counts only where nothing says what.
+    """
+    telling = [row for row in found if not row.rule.endswith(ANY)] or found
+    by_category: dict[str, FindingRow | None] = {} if telling else {OTHER: None}
+    for row in telling:
+        by_category.setdefault(category_of(row.rule), row)
+    return by_category
 
 
 def earned(judgement: Judgement) -> float | None:

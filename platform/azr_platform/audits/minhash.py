@@ -25,6 +25,8 @@ LONGEST: Final = 20_000
 """So many letters of a text are read."""
 _SHINGLE: Final = 5
 _BAND: Final = 4
+_LEADERS: Final = 256
+"""A chain is parted into so many groups, which bounds the time."""
 _AT_ONCE: Final = 256
 _EMPTY: Final = np.uint32(2**32 - 1)
 _WORD: Final = re.compile(r"[^\W\d_]+")
@@ -46,7 +48,12 @@ def likeness(one: Sketches, other: Sketches) -> NDArray[np.float64]:
 
 
 def groups(rows: Sketches, alike: float = ALIKE) -> NDArray[np.int64]:
-    """For each text the first of its group. Who is like one of a group is in it, though it may be unlike the others."""
+    """For each text the first of its group, which all of the group are like."""
+    return _led(rows, _chained(rows, alike), alike)
+
+
+def _chained(rows: Sketches, alike: float) -> NDArray[np.int64]:
+    """Groups in which each is like some other: by way of the others all kinds of texts may come together."""
     parent = np.arange(len(rows))
     for start in range(0, PLACES, _BAND):
         # Equal bands come to stand together, each text behind the earlier ones.
@@ -62,6 +69,23 @@ def groups(rows: Sketches, alike: float = ALIKE) -> NDArray[np.int64]:
             close = _close(rows, others, order[follows], alike)
             _join(parent, others[close], order[follows][close])
     return _roots(parent)
+
+
+def _led(rows: Sketches, chained: NDArray[np.int64], alike: float) -> NDArray[np.int64]:
+    """Each chain parted: who is like its first stays with it, of the others who is like their first, and so on."""
+    led = chained.copy()
+    order = np.argsort(chained, kind="stable")
+    for members in np.split(order, np.flatnonzero(np.diff(chained[order])) + 1):
+        left = members
+        for _ in range(_LEADERS if len(members) > 1 else 0):
+            close = likeness(rows[left], rows[left[:1]]) >= alike
+            led[left[close]] = left[0]
+            left = left[~close]
+            if not len(left):
+                break
+        else:
+            led[left] = left[:1]  # what is still one chain, of which no more is said
+    return led
 
 
 def _letters(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from itertools import combinations
 from typing import Final
 
@@ -61,7 +61,7 @@ def together(judgements: Iterable[Judgement], least: int = MILD) -> Together:
         judged += 1
         found = marks(judgement, least)
         if found is not None:
-            of_categories.add(categories(found))
+            of_categories.add(categories(found).keys())
             of_rules.add({row.rule for row in found})
     return Together(judged, least, of_categories.pairs(judged), of_rules.pairs(judged), of_rules.unlisted)
 
@@ -72,7 +72,7 @@ class _Counts:
         self.both: Counter[tuple[str, str]] = Counter()
         self.unlisted = 0
 
-    def add(self, names: set[str]) -> None:
+    def add(self, names: Set[str]) -> None:
         known = []
         for name in sorted(names):
             if name in self.single or len(self.single) < RULES:

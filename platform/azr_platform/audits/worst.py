@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable
+from operator import itemgetter
 from typing import Final
 
 import msgspec
@@ -15,17 +16,21 @@ from azr_platform.ledger.reader import LedgerReader
 from azr_platform.ledger.records import FindingRow
 
 MOST: Final = 20
+_LOOKED_AT: Final = 50
+"""For each that is wanted so many are looked at, in case some say the same."""
 _HEAD: Final = 200
 
 
 class Bad(msgspec.Struct, frozen=True):
-    """A flagged sample with its findings, worst first; the first of them is quoted. ``prompt`` is
-    how its prompt begins. A model wrote ``quote`` and may have written of ``prompt``."""
+    """A flagged sample with its findings, worst first; the first of them is quoted. ``prompt`` is how its prompt
+    begins. A model wrote ``quote`` and may have written of ``prompt``. ``repeats``: how many more of high scores were
+    flagged for the very same words; they are not listed."""
 
     judgement: Judgement
     findings: list[FindingRow]
     quote: Quote
     prompt: str
+    repeats: int = 0
 
 
 def worst(judgements: Iterable[Judgement], reader: LedgerReader, most: int = MOST, least: int = LEAST) -> list[Bad]:
@@ -36,8 +41,16 @@ def worst(judgements: Iterable[Judgement], reader: LedgerReader, most: int = MOS
         if (found := marks(judgement, least)) is not None
     )
     # Numbers of samples differ, so judgements themselves are never compared.
-    chosen = heapq.nlargest(most, ranked)
-    return [_in_context(reader, judgement, found) for _, judgement, found in chosen]
+    candidates = heapq.nlargest(most * _LOOKED_AT, ranked, key=itemgetter(0))
+    chosen: dict[tuple[str, str], Bad] = {}
+    for _, judgement, found in candidates:
+        bad = _in_context(reader, judgement, found)
+        words = (bad.quote.part, bad.quote.words)
+        if words in chosen:
+            chosen[words] = msgspec.structs.replace(chosen[words], repeats=chosen[words].repeats + 1)
+        elif len(chosen) < most:
+            chosen[words] = bad
+    return list(chosen.values())
 
 
 def _in_context(reader: LedgerReader, judgement: Judgement, found: list[FindingRow]) -> Bad:

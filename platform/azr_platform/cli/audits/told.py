@@ -79,7 +79,8 @@ def _occurrence(row: First) -> Iterator[str]:
 
 def _spread(found: Spread, most: int) -> Iterator[str]:
     roots = len(found.roots) + found.unlisted
-    yield f"SPREAD: of {count(found.tasks, 'proposed task')} {roots:,} came of flagged proposals"
+    of = count(found.tasks, "proposed task")
+    yield f"SPREAD: of {of} {roots:,} came of flagged proposals" if found.tasks else "SPREAD: no tasks were proposed"
     if not roots:
         return
     below = found.generations[1:]
@@ -141,7 +142,7 @@ def _compared(row: Compared) -> str:
 
 
 def _worst(found: list[Bad], most: int) -> Iterator[str]:
-    yield f"WORST: {'nothing is flagged' if not found else f'the {len(found[:most])} of the highest scores'}"
+    yield f"WORST: {'highest scores, the same words once' if found else 'nothing is flagged'}"
     for bad in found[:most]:
         reward = earned(bad.judgement)
         rewarded = "" if reward is None else f", reward {number(reward)}"
@@ -150,6 +151,8 @@ def _worst(found: list[Bad], most: int) -> Iterator[str]:
         others = list(dict.fromkeys(row.rule for row in bad.findings[1:]))
         if others:
             yield f"        also {visible_line(', '.join(others), WIDTH - 13)}"
+        if bad.repeats:
+            yield f"        {bad.repeats:,} more of high scores for the same words"
         yield f"        prompt {visible_line(bad.prompt, WIDTH - 15)}"
 
 
