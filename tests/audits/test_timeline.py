@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from hypothesis import strategies as st
 
 import azr_platform.audits.timeline as module
 from azr_platform.audits.timeline import timeline
+from azr_platform.ledger.reader import LedgerReader
+from azr_platform.ledger.writer import LedgerWriter
 
 
 def _tracks(found: Any) -> dict[str, Any]:
@@ -84,3 +87,35 @@ def test_nothing_is_lost_when_places_are_joined(judged: Any, rows: list[tuple[in
 def test_nothing_judged_is_an_empty_timeline() -> None:
     found = timeline([])
     assert (found.starts, found.totals, found.tracks) == ([], [], [])
+
+
+def test_rollbacks_and_changes_of_policy_along_the_line_are_told(run_folder: Path) -> None:
+    policy = {
+        "time": 1.0,
+        "name": "p",
+        "settings": "{}",
+        "setting": "",
+        "before": "",
+        "after": "",
+        "who": "w",
+        "why": "",
+    }
+    change = {**policy, "rule": "trace.harm", "setting": "action", "before": '"drop"', "after": '"alert"'}
+    with LedgerWriter(run_folder) as writer, writer.batch() as batch:
+        batch.add("run", {"name": "r", "created_at": 1.0, "version": "0", "seed": 0, "steps": 9, "config": ""})
+        for parent, step in ((None, 0), (1, 4), (1, 6)):
+            batch.add("branches", {"created_at": 1.0, "parent": parent, "from_step": step, "reason": "rollback"})
+        for branch, step, fingerprint in ((1, 0, "a"), (1, 2, "a"), (1, 3, "b"), (1, 8, "c"), (3, 7, "d")):
+            batch.add("policies", {**policy, "branch": branch, "step": step, "fingerprint": fingerprint, "rule": ""})
+        batch.add("policies", {**change, "branch": 3, "step": 8, "fingerprint": "d"})
+    with LedgerReader(run_folder) as reader:
+        line = reader.lineage()
+        told = [(event.step, event.what) for event in module.events(reader, line, policies=True)]
+        audits = [event.step for event in module.events(reader, line, policies=False)]
+    assert told == [
+        (4, "policy: now p"),
+        (7, "branch 3: rollback"),
+        (8, "policy: now p"),
+        (9, 'policy: trace.harm action: "drop" to "alert"'),
+    ]
+    assert audits == [7], "an audit has one policy"

@@ -14,7 +14,7 @@ from azr_platform.audits.flags import LEAST
 from azr_platform.audits.reward import Rewards, rewards
 from azr_platform.audits.selection import EVERYTHING, Selection, judgements
 from azr_platform.audits.spread import Spread, spread
-from azr_platform.audits.timeline import Timeline, timeline
+from azr_platform.audits.timeline import Timeline, events, timeline
 from azr_platform.audits.together import MILD, Together, together
 from azr_platform.audits.worst import MOST, Bad, worst
 from azr_platform.ledger.judgements import LIVE, Judgement
@@ -103,9 +103,12 @@ def _first(source: _Source) -> Firsts:
 
 
 def _timeline(source: _Source) -> Timeline:
+    branch = source.asked.selection.filter.branch
     # Who asks of one branch asks of all of it, whether or not the run went on from its end.
-    line = [] if source.asked.selection.filter.branch is not None else source.reader.lineage()
-    return timeline(source.judgements(), line, source.least())
+    line = source.reader.lineage() if branch is None else [(branch, 2**62)]
+    found = timeline(source.judgements(), line, source.least())
+    happened = events(source.reader, line, policies=source.asked.audit == LIVE)
+    return msgspec.structs.replace(found, events=happened if found.axis == "step" else [])
 
 
 def _spread(source: _Source) -> Spread:

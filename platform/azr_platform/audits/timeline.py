@@ -13,6 +13,7 @@ from azr_monitor.intervals import Estimate, wilson
 from azr_platform.audits.changes import changes, clumping
 from azr_platform.audits.flags import LEAST, categories, marks
 from azr_platform.ledger.judgements import Judgement
+from azr_platform.ledger.reader import LedgerReader
 
 PLACES: Final = 256
 """Once there are so many steps, the timeline has at least so many places and less than twice as many."""
@@ -48,6 +49,13 @@ class Track(msgspec.Struct, frozen=True):
         return [stretch.first for stretch in self.stretches[1:]]
 
 
+class Event(msgspec.Struct, frozen=True):
+    """What may explain a change from a step on: another policy, or a rollback. A person's words are in it."""
+
+    step: int
+    what: str
+
+
 class Timeline(msgspec.Struct, frozen=True):
     """Tracks over places: neighbouring steps, each ``width`` of them. Where the samples have no steps to speak of (a
     log that kept none), ``axis`` is ``sample`` and a place holds ``width`` samples in the order of the record."""
@@ -59,6 +67,25 @@ class Timeline(msgspec.Struct, frozen=True):
     tracks: list[Track]
     aside: int = 0
     """Samples that were left out: the seeds, and what a rollback left behind."""
+    events: list[Event] = []
+
+
+def events(reader: LedgerReader, line: Sequence[tuple[int, int]], *, policies: bool) -> list[Event]:
+    """What happened along a line of branches, oldest first. Changes of policy matter to what the run itself decided;
+    an audit holds every sample against one."""
+    until = dict(line)
+    found = [
+        Event(branch.from_step + 1, f"branch {branch.id}: {branch.reason}")
+        for branch in reader.branches()
+        if branch.id in until and branch.parent
+    ]
+    before = ""
+    for row in reader.policies() if policies else ():
+        if row.step <= until.get(row.branch, -1) and (row.rule or before not in ("", row.fingerprint)):
+            what = f"{row.rule} {row.setting}: {row.before} to {row.after}" if row.rule else f"now {row.name}"
+            found.append(Event(row.step + 1, f"policy: {what}"))
+        before = before if row.rule else row.fingerprint
+    return sorted(found, key=lambda event: event.step)
 
 
 class _Places:

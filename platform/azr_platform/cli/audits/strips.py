@@ -34,6 +34,10 @@ def strips(found: Timeline, most: int) -> Iterator[str]:
         yield from _strip(track, found, edges, unit)
     if len(found.tracks) > most:
         yield f"  and {len(found.tracks) - most} more; --json has all"
+    for event in found.events[:most]:
+        yield f"  step {event.step}: {visible_line(event.what, 64)}"
+    if len(found.events) > most:
+        yield f"  and {len(found.events) - most} more events; --json has all"
     clumped = max(track.clumped for track in found.tracks)
     if clumped >= CLUMPED:
         yield f"  Rates vary up to {clumped:.1f} times as much as of independent samples, which hides changes."
