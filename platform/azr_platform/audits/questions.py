@@ -62,10 +62,10 @@ def answers(
 ) -> Answers:
     """Ask some questions, or all of them. Each goes over the samples by itself, and holds counts, not samples; ``told``
     hears now and then how many more judgements were read."""
-    source = _Source(reader, asked, told)
+    source = Source(reader, asked, told)
     most, least = asked.most, source.least()
 
-    def of(question: Question, ask: Callable[[_Source], T]) -> T | None:
+    def of(question: Question, ask: Callable[[Source], T]) -> T | None:
         return ask(source) if not questions or question in questions else None
 
     return Answers(
@@ -79,7 +79,7 @@ def answers(
     )
 
 
-class _Source(NamedTuple):
+class Source(NamedTuple):
     """Where the judgements come from, as often as they are asked for."""
 
     reader: LedgerReader
@@ -98,11 +98,11 @@ class _Source(NamedTuple):
         return otherwise if self.asked.least is None else self.asked.least
 
 
-def _first(source: _Source) -> Firsts:
+def _first(source: Source) -> Firsts:
     return with_words(first(source.judgements(), source.least()), source.reader)
 
 
-def _timeline(source: _Source) -> Timeline:
+def _timeline(source: Source) -> Timeline:
     branch = source.asked.selection.filter.branch
     # Who asks of one branch asks of all of it, whether or not the run went on from its end.
     line = source.reader.lineage() if branch is None else [(branch, 2**62)]
@@ -111,10 +111,10 @@ def _timeline(source: _Source) -> Timeline:
     return msgspec.structs.replace(found, events=happened if found.axis == "step" else [])
 
 
-def _spread(source: _Source) -> Spread:
+def _spread(source: Source) -> Spread:
     reader = source.reader
     return spread(source.judgements(), reader.shown(1, reader.newest_sample()), source.least())
 
 
-def _together(source: _Source) -> Together:
+def _together(source: Source) -> Together:
     return together(source.judgements(), source.least(MILD))

@@ -9,7 +9,7 @@ chain, policy, what was not judged ─► SignOff ┘               └─► JS
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Any, Final
 
@@ -19,13 +19,13 @@ from azr_monitor.records import Severity
 from azr_platform.audits.agreement import Agreement, agreement
 from azr_platform.audits.blocks import Theirs, counted
 from azr_platform.audits.labels import labels
-from azr_platform.audits.questions import Answers, Asked, answers
-from azr_platform.audits.selection import EVERYTHING, RUN, Selection, judgements
+from azr_platform.audits.questions import Answers, Asked, Question, Source, answers
+from azr_platform.audits.selection import EVERYTHING, RUN, Selection
 from azr_platform.audits.signoff import SignOff, coverage, sign, verified
 from azr_platform.audits.tally import Tally, label, tally
-from azr_platform.ledger.judgements import Judgement
 from azr_platform.ledger.reader import LedgerReader
 
+ROUNDS: Final = len(Question) + 2
 FORMAT: Final = "azr-platform audit report 1"
 PROVES: Final = (
     "The digest is the SHA-256 of all that this report says, as its JSON form holds it. There is no secret in it: by "
@@ -52,8 +52,16 @@ class AuditReport(msgspec.Struct, frozen=True):
         return self.signed.chain.intact
 
 
-def gather(reader: LedgerReader, audit: str, selection: Selection = EVERYTHING, *, who: str) -> AuditReport:
-    """Ask everything of what an audit made of the selected samples.
+def gather(
+    reader: LedgerReader,
+    audit: str,
+    selection: Selection = EVERYTHING,
+    *,
+    who: str,
+    told: Callable[[int], object] = lambda count: None,
+) -> AuditReport:
+    """Ask everything of what an audit made of the selected samples, ``ROUNDS`` times over; ``told`` hears how many more
+    judgements were read.
 
     The chain is walked first; what is added to the record after that, a later decision say, may be counted as well.
 
@@ -62,21 +70,18 @@ def gather(reader: LedgerReader, audit: str, selection: Selection = EVERYTHING, 
     """
     chain = verified(reader)
     named = labels(reader)
-
-    def stream() -> Iterator[Judgement]:
-        return judgements(reader, audit, selection)
-
+    asked = Asked(audit, selection)
+    source = Source(reader, asked, told)
     cleared = {sample for one in named if not one.harmful for sample in one.samples}
-    found = tally(stream(), cleared)
-    narrowed = selection != EVERYTHING
-    covered = coverage(reader, audit, narrowed, found.judged, found.in_part)
+    found = tally(source.judgements(), cleared)
+    covered = coverage(reader, audit, selection != EVERYTHING, found.judged, found.in_part)
     return AuditReport(
         run=reader.run().name,
         audit=audit or RUN,
         log=reader.kept_log(),
         tally=found,
-        answers=answers(reader, Asked(audit, selection)),
-        labels=agreement(stream(), named),
+        answers=answers(reader, asked, told=told),
+        labels=agreement(source.judgements(), named),
         signed=sign(reader, audit, selection.words, who, chain, covered),
     )
 

@@ -80,13 +80,16 @@ def _write(
     reader: LedgerReader, audit: str, chosen: Selection, wanted: dict[str, Path], threshold: Severity | None
 ) -> str:
     """Write every form that is wanted; returns why the run does not pass, empty when it does."""
-    from azr_platform.audits.report import content, digest, failing, gather, standing, verdict
+    from azr_platform.audits.report import ROUNDS, content, digest, failing, gather, standing, verdict
+    from azr_platform.cli.tables import progress
 
-    found = gather(reader, audit, chosen, who=_who())
+    quiet = str(wanted.get("json")) == "-"
+    with progress(ROUNDS * reader.newest_sample(), quiet, "samples", what="reading", stays=False) as advance:
+        found = gather(reader, audit, chosen, who=_who(), told=advance)
     plain = content(found)
     for form, file in wanted.items():
         _put(file, _form(form, found, plain, reader, chosen))
-    if str(wanted.get("json")) != "-":
+    if not quiet:
         for line in (verdict(found), "".join(standing(found)), f"digest of the report: {digest(plain)}"):
             typer.echo(visible_line(line, 2000))
         for file in wanted.values():
