@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 import pytest
 from textual.pilot import Pilot
-from textual.widgets import OptionList
 
 from azr_platform.ledger.records import RunRow, StateRow, Summary
 from azr_platform.records import Kind
@@ -25,6 +24,7 @@ from azr_tui.screens.training import TrainingPane
 from azr_tui.view import Series, Snapshot
 from azr_tui.widgets import figures
 from azr_tui.widgets.plots import PlotView
+from azr_tui.widgets.rows import Rows
 
 Make = Callable[..., AzrApp]
 Shown = Callable[[AzrApp], str]
@@ -128,9 +128,9 @@ async def test_the_training_pane_lists_and_draws_every_metric(
         await _ready(app, pilot, until)
         await pilot.press("2")
         pane = app.screen.query_one(TrainingPane)
-        listed = pane.query_one(OptionList)
+        listed = pane.query_one("#metrics", Rows)
         assert app.view.snapshot is not None
-        assert listed.option_count == len(app.view.snapshot.metrics)
+        assert listed.row_count == len(app.view.snapshot.metrics)
         assert "Reward propose (mean of a step)" in shown(app)
         await pilot.press("end")
         await until(pilot, lambda: "Of_a_later_version" in shown(app), "the plot of a metric that nobody knows")
@@ -145,15 +145,15 @@ async def test_the_list_of_metrics_narrows_as_words_are_typed(
     async with app.run_test(size=(80, 24)) as pilot:
         await _ready(app, pilot, until)
         await pilot.press("2", "slash", *"length m")
-        listed = app.screen.query_one("#metrics", OptionList)
-        await until(pilot, lambda: listed.option_count == 3, "mean, min and max of the length")
+        listed = app.screen.query_one("#metrics", Rows)
+        await until(pilot, lambda: listed.row_count == 3, "mean, min and max of the length")
         await until(pilot, lambda: "3 of " in shown(app), "how many of them")
         await until(pilot, lambda: "Response length (tokens)" in shown(app), "the plot of the first")
         await pilot.press("enter", "enter")
         await until(pilot, lambda: isinstance(app.screen, PlotScreen), "the whole screen")
         assert isinstance(app.screen, PlotScreen) and app.screen.metric == "response_length/mean"
         await pilot.press("escape", "escape")
-        await until(pilot, lambda: listed.option_count > 40, "all of them again")
+        await until(pilot, lambda: listed.row_count > 40, "all of them again")
         assert listed.has_focus and isinstance(app.screen, MainScreen)
 
 

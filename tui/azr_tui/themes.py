@@ -6,6 +6,7 @@ colour vision: they are Okabe and Ito's, lighter or darker as the background ask
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final
 
 from rich.terminal_theme import TerminalTheme
@@ -97,6 +98,7 @@ THEMES: Final = {
 }
 
 
+@cache
 def colours(name: str) -> TerminalTheme:
     """What the names of terminal colours look like under a theme."""
     theme, palette = THEMES[name], _PALETTES[name]

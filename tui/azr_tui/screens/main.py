@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import Lock
 from pathlib import Path
 from typing import ClassVar
 
@@ -24,6 +25,8 @@ from azr_tui.screens.training import TrainingPane
 from azr_tui.view import View
 from azr_tui.widgets.pane_line import PaneLine
 
+_AHEAD = 0.2
+"""Seconds between one pane that is made ready before anybody asks for it and the next."""
 _AGES_GO_STALE = 10.0
 """Seconds after which a pane is drawn again though nothing new was recorded."""
 
@@ -54,6 +57,7 @@ class MainScreen(LiveScreen):
         self._switcher = ContentSwitcher(initial=self._first.id)
         self._view: View | None = None
         self._drawn = 0.0
+        self._mounting = Lock()
 
     def body(self) -> ComposeResult:
         yield self._line
@@ -77,6 +81,8 @@ class MainScreen(LiveScreen):
     def show(self, view: View) -> None:
         super().show(view)
         last, self._view = self._view, view
+        if view.snapshot is not None and (last is None or last.snapshot is None):
+            self.set_timer(5 * _AHEAD, self._make_ready)  # the first look comes first
         self._alerts.begin(view)
         if last is None or view.snapshot is not last.snapshot or view.now - self._drawn >= _AGES_GO_STALE:
             self._drawn = view.now
@@ -84,15 +90,25 @@ class MainScreen(LiveScreen):
             self._draw_line()
 
     async def action_pane(self, name: str) -> None:
-        pane = next(pane for pane in self._panes if pane.id == name)
-        if not pane.is_attached:  # seen for the first time: the screen is there the sooner for having fewer
-            pane.display = False
-            await self._switcher.mount(pane)
+        await self._mount(next(pane for pane in self._panes if pane.id == name))
         self._switcher.current = name
         if self._view is not None:
             self.pane.show(self._view)
         self.pane.enter()
         self._draw_line()
+
+    async def _make_ready(self) -> None:
+        """Mount the next pane that nobody has seen yet: the screen was there the sooner for having one only."""
+        pane = next((pane for pane in self._panes if not pane.is_attached), None)
+        if pane is not None:
+            await self._mount(pane)
+            self.set_timer(_AHEAD, self._make_ready)
+
+    async def _mount(self, pane: Pane) -> None:
+        async with self._mounting:
+            if not pane.is_attached:
+                pane.display = False
+                await self._switcher.mount(pane)
 
     async def action_next_pane(self, direction: int) -> None:
         here = self._names.index(str(self.pane.id))

@@ -8,7 +8,6 @@ from typing import ClassVar
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.widgets import DataTable
 
 from azr_platform.ledger.filters import SampleFilter
 from azr_platform.ledger.records import SampleRow
@@ -19,11 +18,13 @@ from azr_tui.messages import SampleWanted
 from azr_tui.questions import AskSamples, SamplesRead, Wanted
 from azr_tui.rules import RuleFacts, action_of
 from azr_tui.screens.live import LiveScreen
+from azr_tui.screens.samples import FIXED
+from azr_tui.widgets.listing import Column, Listing
 from azr_tui.widgets.marked_text import MarkedText
+from azr_tui.widgets.rows import Rows
 
 _SAMPLES = 200
 _EXAMPLES = 6
-_COLUMNS = (("sample", 7), ("step", 6), ("role", 7), ("kind", 9), ("verdict", 8), ("reason", 80))
 
 
 class RuleScreen(LiveScreen):
@@ -35,31 +36,26 @@ class RuleScreen(LiveScreen):
         super().__init__()
         self._rule = rule
         self._text = MarkedText(id="rule-text")
-        self._table: DataTable[Text] = DataTable(cursor_type="row", zebra_stripes=True)
-        self._rows: list[SampleRow] = []
+        columns = [*FIXED, Column("reason", 36, lambda row: Text(visible_line(row.reason or row.problem, 200)))]
+        self._list: Listing[SampleRow] = Listing(columns, key=lambda row: row.id)
 
     def body(self) -> ComposeResult:
         yield self._text
-        yield self._table
+        yield self._list
 
     def on_mount(self) -> None:
-        for name, width in _COLUMNS:
-            self._table.add_column(Text(name), width=width)
         self._text.show(list(rule_lines(self._rule)))
-        self._table.focus()
+        self._list.focus()
         question = AskSamples(SampleFilter(rule=self._rule.name), None, _SAMPLES)
         self.post_message(Wanted(question, self.post_message))
 
     def on_samples_read(self, page: SamplesRead) -> None:
-        self._rows = page.rows
-        self._table.clear()
-        for row in page.rows:
-            self._table.add_row(*_cells(row), key=str(row.id))
+        self._list.put(page.rows)
 
-    def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
+    def on_rows_selected(self, event: Rows.Selected) -> None:
         event.stop()
-        if 0 <= event.cursor_row < len(self._rows):
-            self.post_message(SampleWanted(self._rows[event.cursor_row].id))
+        if self._list.chosen is not None:
+            self.post_message(SampleWanted(self._list.chosen.id))
 
     def action_back(self) -> None:
         self.dismiss()
@@ -90,15 +86,3 @@ def rule_lines(rule: RuleFacts) -> Iterator[Line]:
             first, *rest = split(visible(text), gutter=" " * 12)
             yield first._replace(gutter=f"{heading:<12}")
             yield from rest
-
-
-def _cells(row: SampleRow) -> list[Text]:
-    verdict = "? none" if row.allowed is None else "● ok" if row.allowed else "✖ block"
-    return [
-        Text(str(row.id), justify="right"),
-        Text(str(row.step), justify="right"),
-        Text(visible_line(row.role, 8)),
-        Text(visible_line(row.kind, 10)),
-        Text(verdict, style="" if row.allowed else "bold red"),
-        Text(visible_line(row.reason or row.problem, 200)),
-    ]

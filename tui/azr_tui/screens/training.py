@@ -9,8 +9,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
-from textual.widgets import Input, OptionList
-from textual.widgets.option_list import Option
+from textual.widgets import Input
 
 from azr_tui import keys, metric_names, wording
 from azr_tui.messages import PlotWanted
@@ -20,20 +19,12 @@ from azr_tui.plotting.zoom import Extent
 from azr_tui.screens.live import Pane
 from azr_tui.view import Series, Snapshot, View
 from azr_tui.widgets.field import Field
-from azr_tui.widgets.plain import Plain
 from azr_tui.widgets.plots import PlotView, Zooming
+from azr_tui.widgets.rows import Rows
 
 _FIGURES = 27
 """Columns of the three figures."""
 _WIDEST_LABEL = 44
-
-
-class MetricList(OptionList, inherit_bindings=False):
-    """Without the keys for left and right, which move the plot's cursor."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        binding for binding in OptionList.BINDINGS if getattr(binding, "key", "") not in ("left", "right")
-    ]
 
 
 class TrainingPane(Zooming, Pane):
@@ -45,9 +36,7 @@ class TrainingPane(Zooming, Pane):
         super().__init__(id="training")
         self._snapshot: Snapshot | None = None
         self._names: list[str] = []
-        self._drawn: list[Text] = []
-        self._head = Plain(id="metrics-head")
-        self._list = MetricList(id="metrics", markup=False)
+        self._list = Rows(id="metrics")
         self._filter = Field(placeholder="words of a metric's name; esc: all", id="metrics-filter", compact=True)
         self._filter.display = False
         self._plot = PlotView()
@@ -55,7 +44,6 @@ class TrainingPane(Zooming, Pane):
 
     def compose(self) -> ComposeResult:
         with Vertical(id="metrics-side"):
-            yield self._head
             yield self._list
             yield self._filter
         yield self._plot
@@ -64,7 +52,7 @@ class TrainingPane(Zooming, Pane):
         self._list.focus()
 
     def on_resize(self) -> None:
-        self._draw_list()
+        self.call_after_refresh(self._draw_list)
 
     def show(self, view: View) -> None:
         if view.snapshot is not None:
@@ -84,11 +72,11 @@ class TrainingPane(Zooming, Pane):
             plot = plot_of(name, metrics, marks_of(self._snapshot), closer=self.closer([name], metrics))
             self._plot.show(plot, self.zoom)
 
-    def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
+    def on_rows_highlighted(self, event: Rows.Highlighted) -> None:
         event.stop()
         self.redraw()
 
-    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+    def on_rows_selected(self, event: Rows.Selected) -> None:
         event.stop()
         self.action_full()
 
@@ -118,11 +106,10 @@ class TrainingPane(Zooming, Pane):
         self._list.focus()
 
     def _chosen(self) -> str | None:
-        place = self._list.highlighted
-        return self._names[place] if place is not None and place < len(self._names) else None
+        return self._names[self._list.cursor_row] if self._names else None
 
     def _draw_list(self) -> None:
-        snapshot, width = self._snapshot, self._list.size.width - 3
+        snapshot, width = self._snapshot, self._list.scrollable_content_region.width
         if snapshot is None or width <= 0:
             return
         if self._listed == (snapshot, width, self._filter.value):
@@ -130,29 +117,23 @@ class TrainingPane(Zooming, Pane):
         self._listed = (snapshot, width, self._filter.value)
         words = self._filter.value.lower().split()
         everything = metric_names.ordered(snapshot.metrics)
+        kept = self._chosen()
         names = [name for name in everything if all(word in f"{name} {_label(name)}".lower() for word in words)]
         widest = max((cell_len(_label(name)) for name in names), default=10)
         label = max(8, min(widest, _WIDEST_LABEL, width - _FIGURES))
-        lines = [_line(name, snapshot.metrics[name], label, width, unit=label == widest) for name in names]
-        self._head.put(self._heading(len(names), len(everything), label))
-        if names != self._names:
-            kept = self._chosen()
-            self._names = names
-            self._list.clear_options()
-            self._list.add_options([Option(line) for line in lines])
-            if names:
-                self._list.highlighted = names.index(kept) if kept in names else 0
-        else:
-            for place, (line, drawn) in enumerate(zip(lines, self._drawn, strict=True)):
-                if line != drawn:
-                    self._list.replace_option_prompt_at_index(place, line)
-        self._drawn = lines
+
+        def cells(row: int) -> list[Text]:
+            return [_line(names[row], snapshot.metrics[names[row]], label, width, unit=label == widest)]
+
+        self._names = names
+        self._list.set_columns([(self._heading(len(names), len(everything), label), width)])
+        self._list.set_rows(len(names), cells, names.index(kept) if kept in names else 0)
 
     def _heading(self, shown: int, of: int, label: int) -> Text:
         if not of:
             return Text("No step is done yet; the metrics of each step will stand here.", style="dim")
         title = f"{shown} of {of}" if shown < of else f"{of} metrics"
-        text = Text(f" {title:<{label}.{label}}", style="bold")
+        text = Text(f"{title:<{label}.{label}}", style="bold")
         return text.append(f"{'now':>9}{'min':>9}{'max':>9}", style="bold")
 
 
