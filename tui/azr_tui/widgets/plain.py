@@ -32,7 +32,7 @@ class Plain(Static):
 
     def put(self, text: Text) -> None:
         """Show ``text`` from now on."""
-        if text == self._put and text.plain == self._put.plain:
+        if text == self._put and text.style == self._put.style:
             return
         layout = text.plain.count("\n") != self._put.plain.count("\n")
         self._put, self._strips_for = text, None
@@ -48,13 +48,20 @@ class Plain(Static):
         return self._strips[y] if y < len(self._strips) else Strip.blank(self.size.width, base.rich_style)
 
     def _made(self, width: int, base: Style) -> list[Strip] | None:
-        """All lines; None where one must be broken first."""
-        plain = self._put.plain
-        if "\t" in plain or any(cell_len(line) > width for line in plain.split("\n")):
+        """All lines, cut where they are not to be broken; None where one must be."""
+        text, theme = self._put, self.app.ansi_theme
+        broken = not text.no_wrap and any(cell_len(line) > width for line in text.plain.split("\n"))
+        if broken or "\t" in text.plain:
             return None
+        strips = map(Strip, _lines(text, lambda styles: _on_top(base, styles, theme)))
+        return [_cut(strip, width, "" if text.overflow == "crop" else "…") for strip in strips]
 
-        theme = self.app.ansi_theme
-        return [Strip(line) for line in _lines(self._put, lambda styles: _on_top(base, styles, theme))]
+
+def _cut(strip: Strip, width: int, sign: str) -> Strip:
+    if strip.cell_length <= width:
+        return strip
+    kept = strip.crop(0, width - len(sign))
+    return Strip([*kept, Segment(sign, [*kept][-1].style if kept else None)])
 
 
 Styles = tuple[str | Drawn, ...]
