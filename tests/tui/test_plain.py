@@ -16,6 +16,7 @@ from azr_tui.widgets.plain import Plain
 
 WIDTH = 30
 STYLES = ("bold", "dim", "red", "bold yellow", "reverse", "underline green", "not bold", "on blue")
+BASES = ("", "bold", "dim")
 LINES = st.text(st.sampled_from("abc xyz→é漢🐍"), max_size=14)
 SPANS = st.tuples(st.integers(-2, 50), st.integers(-2, 50), st.sampled_from(STYLES))
 Told = list[tuple[str, object, object, bool, bool, bool]]
@@ -54,7 +55,7 @@ async def test_texts_look_as_textual_draws_them() -> None:
     async with drawn() as both:
 
         @settings(deadline=None, max_examples=150)
-        @given(st.lists(LINES, min_size=1, max_size=5), st.lists(SPANS, max_size=6), st.sampled_from(("", "bold", "dim")))
+        @given(st.lists(LINES, min_size=1, max_size=5), st.lists(SPANS, max_size=6), st.sampled_from(BASES))
         def check(lines: list[str], spans: list[tuple[int, int, str]], style: str) -> None:
             text = Text("\n".join(lines), style=style)
             for start, end, name in spans:

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from textual.pilot import Pilot
-from textual.widgets import DataTable
 
 from azr_monitor.policy import load_policy
 from azr_monitor.records import Amendment
@@ -28,6 +27,7 @@ from azr_tui.screens.sample import SampleScreen
 from azr_tui.screens.trial import TrialScreen
 from azr_tui.trial import Found, Trial, words_of
 from azr_tui.widgets.key_line import KeyLine
+from azr_tui.widgets.listing import Listing
 
 Make = Callable[..., AzrApp]
 HOSTILE = "studied [red]\x1b[2J\u202e"
@@ -70,9 +70,9 @@ async def test_rules_show_their_hits_over_time_and_the_share_of_false_alarms(
         await _to_pane(app, pilot, until, shown, "o")
         text = shown(app)
         assert "default feedfeedfeedfeed  1 change" in text and "by: hits" in text
-        (row,) = [line for line in text.splitlines() if line.startswith(" program.process ")]
+        (row,) = [line for line in text.splitlines() if line.startswith("program.process ")]
         assert "drop" in row and " 38 " in row and "100%" in row and "█" in row
-        assert text.splitlines()[5].startswith(" program.imports"), "what fired most stands first"
+        assert text.splitlines()[5].startswith("program.imports"), "what fired most stands first"
 
 
 async def test_a_rule_that_was_turned_off_says_by_whom_and_why_and_nothing_of_it_acts(
@@ -238,7 +238,7 @@ async def test_a_trial_says_how_many_differences_it_does_not_list(
         await _to_pane(app, pilot, until, shown, "f", *"observe", "enter")
         await until(pilot, lambda: "done" in shown(app), "the trial", seconds=60)
         assert isinstance(app.screen, TrialScreen)
-        table, trial = app.screen.query_one(DataTable), app.screen._trial
+        table, trial = app.screen.query_one(Listing), app.screen._trial
         assert trial is not None and trial.found.done and table.row_count == 1 and trial.found.unlisted == 1
         assert "1 more not listed." in " ".join(shown(app).split())
 
@@ -268,7 +268,7 @@ async def test_what_people_decide_is_counted_at_once_however_much_they_did_befor
     app = make_app(folder)
     async with app.run_test(size=SMALL) as pilot:
         await _to_pane(app, pilot, until, shown, "o")
-        row = next(line for line in shown(app).splitlines() if line.startswith(" program.process "))
+        row = next(line for line in shown(app).splitlines() if line.startswith("program.process "))
         assert row.rstrip(" ▁▂▃▄▅▆▇█▎").endswith("100%")
         with run.writer.batch() as batch:
             decision = {"time": 2.0, "branch": 1, "step": 42, "sample": 505, "digest": "d", "who": "ada", "note": ""}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -11,8 +11,6 @@ from rich.text import Text
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.coordinate import Coordinate
-from textual.widgets import DataTable
 
 from azr_platform.ledger.records import MetricSpan
 from azr_tui import keys, metric_names, wording
@@ -36,11 +34,13 @@ from azr_tui.screens.live import Pane
 from azr_tui.screens.page import PageScreen
 from azr_tui.screens.pick import PickScreen
 from azr_tui.view import Series, View
+from azr_tui.widgets.listing import Column, Listing
 from azr_tui.widgets.plain import Plain
 from azr_tui.widgets.plots import PlotView, Zooming
+from azr_tui.widgets.rows import Rows
 
 _FIGURES = ("last", "best", "mean")
-_NUMBER, _BLANKS = 9, 2
+_NUMBER = 9
 _WIDE = 112
 _FIRST = "solve_rate/deduction"
 
@@ -58,13 +58,12 @@ class ComparePane(Zooming, Pane):
         super().__init__(id="compare")
         self._head = Plain(id="compare-head")
         self._plot = PlotView()
-        self._table: DataTable[Text] = DataTable(cursor_type="row", zebra_stripes=True)
+        self._list: Listing[Row] = Listing([Column("metric", 16, _label)], key=lambda row: row.name)
         self._other = other
         self._branch, self._other_branch = 0, 0
         self._metric = _FIRST
         self._answer: ComparisonRead | None = None
         self._curves: CurvesRead | None = None
-        self._rows: list[Row] = []
         self._figure = "last"
         self._view: View | None = None
         self._step = -1
@@ -73,10 +72,10 @@ class ComparePane(Zooming, Pane):
     def compose(self) -> ComposeResult:
         yield self._head
         yield self._plot
-        yield self._table
+        yield self._list
 
     def enter(self) -> None:
-        self._table.focus()
+        self._list.focus()
 
     def show(self, view: View) -> None:
         first, self._view = self._view is None, view
@@ -128,11 +127,11 @@ class ComparePane(Zooming, Pane):
 
     # -- keys --------------------------------------------------------------------------------------------
 
-    def on_data_table_row_highlighted(self, event: DataTable.RowHighlighted) -> None:
+    def on_rows_highlighted(self, event: Rows.Highlighted) -> None:
         event.stop()
-        place = self._table.cursor_row  # where it is now: it may have moved on since
-        if 0 <= place < len(self._rows) and self._rows[place].name != self._metric:
-            self._metric = self._rows[place].name
+        row = self._list.chosen  # where the cursor is now: it may have moved on since
+        if row is not None and row.name != self._metric:
+            self._metric = row.name
             self._ask_curves()
 
     def action_other(self) -> None:
@@ -189,40 +188,39 @@ class ComparePane(Zooming, Pane):
         return _FIGURES if self._width >= _WIDE else (self._figure,)
 
     def _lay_out(self) -> None:
-        self._table.clear(columns=True)
-        figures = len(self._shown) * 3 * (_NUMBER + _BLANKS)
-        self._table.add_column(Text("metric"), width=max(16, min(34, self._width - figures - _BLANKS - 2)))
-        for figure in self._shown:
-            for side in ("A", "B", "B-A"):
-                self._table.add_column(Text(f"{figure} {side}", justify="right"), width=_NUMBER)
-        self._fill()
+        figures = [
+            Column(f"{figure} {side}", _NUMBER, _cell(figure, place), right=True)
+            for figure in self._shown
+            for place, side in enumerate(("A", "B", "B-A"))
+        ]
+        name = max(16, min(34, self._width - (_NUMBER + 1) * len(figures) - 3))
+        self._list.columns_changed([Column("metric", name, _label), *figures])
 
     def _fill(self) -> None:
-        if self._answer is None or not self._table.columns:
+        if self._answer is None:
             return
         answer = self._answer
         names = {*answer.mine.totals, *(answer.other.totals if answer.other is not None else ())}
-        self._rows = rows(answer.mine, answer.other, metric_names.ordered(names))
-        if self._table.row_count == len(self._rows) and self._table.row_count:
-            for place, row in enumerate(self._rows):
-                for column, cell in enumerate(self._cells(row)):
-                    self._table.update_cell_at(Coordinate(place, column), cell)
-            return
-        self._table.clear()
-        for row in self._rows:
-            self._table.add_row(*self._cells(row), key=row.name)
-        here = next((place for place, row in enumerate(self._rows) if row.name == self._metric), 0)
-        self._table.move_cursor(row=here)
+        listed = rows(answer.mine, answer.other, metric_names.ordered(names))
+        here = next((place for place, row in enumerate(listed) if row.name == self._metric), 0)
+        self._list.put(listed, here)
 
-    def _cells(self, row: Row) -> list[Text]:
-        cells = [Text(visible_line(metric_names.label(row.name), 40), no_wrap=True, overflow="ellipsis")]
-        for figure in self._shown:
-            pair: tuple[float | None, float | None] = getattr(row, figure)
-            apart = difference(pair)
-            cells += [Text(wording.number(value), justify="right") for value in pair]
-            style = "bold" if apart else "dim"
-            cells.append(Text(wording.number(apart, signed=True), style=style, justify="right"))
-        return cells
+
+def _label(row: Row) -> Text:
+    return Text(visible_line(metric_names.label(row.name), 40))
+
+
+def _cell(figure: str, place: int) -> Callable[[Row], Text]:
+    """A figure of A, of B, or what lies between them."""
+
+    def cell(row: Row) -> Text:
+        pair: tuple[float | None, float | None] = getattr(row, figure)
+        if place < 2:
+            return Text(wording.number(pair[place]))
+        apart = difference(pair)
+        return Text(wording.number(apart, signed=True), style="bold" if apart else "dim")
+
+    return cell
 
 
 def _line(spans: Sequence[MetricSpan]) -> Series:

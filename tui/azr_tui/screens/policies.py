@@ -8,7 +8,7 @@ from rich.text import Text
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.widgets import DataTable, Input, Static
+from textual.widgets import Input, Static
 
 from azr_tui import keys, wording
 from azr_tui.escape import visible_line
@@ -19,12 +19,10 @@ from azr_tui.screens.live import Pane
 from azr_tui.screens.rule import RuleScreen
 from azr_tui.view import View
 from azr_tui.widgets.field import Field
+from azr_tui.widgets.listing import Column, Listing
 from azr_tui.widgets.plain import Plain
+from azr_tui.widgets.rows import Rows
 
-_FIXED = (("severity", 10), ("action", 8), ("hits", 6), ("over steps", 10), ("last", 5), ("false", 5))
-_NARROWEST, _WIDEST = 20, 36
-_EACH = 2  # the blanks beside a column
-_LEAST_WHY = 16
 _STALE = 200
 """Samples after whose number the counts are read again."""
 
@@ -38,18 +36,17 @@ class PoliciesPane(Pane):
         super().__init__(id="policies")
         self._head = Plain(id="policies-head")
         self._filter = Field(placeholder="words of a rule's name, reason, category, severity", compact=True, id="rules")
-        self._table: DataTable[Text] = DataTable(cursor_type="row", zebra_stripes=True)
+        self._list: Listing[RuleFacts] = Listing(columns(80), key=lambda rule: rule.name)
         self._told = Static("", classes="told", markup=False)
         self._answer: PolicyRead | None = None
-        self._rows: list[RuleFacts] = []
         self._order, self._shown = "name", "all"
         self._asked: tuple[int, int, int] | None = None
-        self._width = 0
+        self._width = 80
 
     def compose(self) -> ComposeResult:
         yield self._head
         yield self._filter
-        yield self._table
+        yield self._list
         yield self._told
 
     def on_mount(self) -> None:
@@ -59,18 +56,10 @@ class PoliciesPane(Pane):
     def on_resize(self, event: events.Resize) -> None:
         if event.size.width != self._width:
             self._width = event.size.width
-            self._table.clear(columns=True)
-            rest = sum(width + _EACH for _, width in _FIXED) + _EACH + 1
-            name_width = max(_NARROWEST, min(_WIDEST, self._width - rest))
-            self._table.add_column(Text("rule"), width=name_width)
-            for name, width in _FIXED:
-                self._table.add_column(Text(name), width=width)
-            if (left := self._width - rest - name_width - _EACH) >= _LEAST_WHY:
-                self._table.add_column(Text("why"), width=left)
-            self._fill()
+            self._list.columns_changed(columns(self._width))
 
     def enter(self) -> None:
-        self._table.focus()
+        self._list.focus()
 
     def show(self, view: View) -> None:
         if view.snapshot is None:
@@ -88,13 +77,13 @@ class PoliciesPane(Pane):
 
     # -- keys --------------------------------------------------------------------------------------------
 
-    def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
+    def on_rows_selected(self, event: Rows.Selected) -> None:
         event.stop()
-        rule = self._chosen()
+        rule = self._list.chosen
         if rule is not None:
             self.app.push_screen(RuleScreen(rule))
 
-    def on_data_table_row_highlighted(self, event: DataTable.RowHighlighted) -> None:
+    def on_rows_highlighted(self, event: Rows.Highlighted) -> None:
         event.stop()
         self._draw()
 
@@ -104,7 +93,7 @@ class PoliciesPane(Pane):
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
-        self._table.focus()
+        self._list.focus()
 
     def action_filter(self) -> None:
         self._filter.display = True
@@ -113,12 +102,12 @@ class PoliciesPane(Pane):
     def action_clear(self) -> None:
         self._filter.value = ""
         self._filter.display = False
-        self._table.focus()
+        self._list.focus()
 
     def action_order(self) -> None:
         self._order = ORDERS[(ORDERS.index(self._order) + 1) % len(ORDERS)]
         self._fill()
-        self._table.move_cursor(row=0)
+        self._list.move_cursor(0)
 
     def action_shown(self) -> None:
         self._shown = SHOWN[(SHOWN.index(self._shown) + 1) % len(SHOWN)]
@@ -136,7 +125,7 @@ class PoliciesPane(Pane):
     # -- inside ------------------------------------------------------------------------------------------
 
     def _ask(self, *, to_try: bool) -> None:
-        rule = self._chosen()
+        rule = self._list.chosen
         if rule is None or self._answer is None or self._answer.policy is None:
             return
         if rule.entry is None:
@@ -144,22 +133,10 @@ class PoliciesPane(Pane):
             return
         self.post_message(ChangeWanted(rule.entry, self._answer.policy, to_try))
 
-    def _chosen(self) -> RuleFacts | None:
-        place = self._table.cursor_row
-        return self._rows[place] if 0 <= place < len(self._rows) else None
-
     def _fill(self) -> None:
-        if self._answer is None or not self._table.columns:
-            return
-        here = self._chosen()
-        self._rows = listed(self._answer.rules, self._filter.value, self._shown, self._order)
-        self._table.clear()
-        for rule in self._rows:
-            self._table.add_row(*_cells(rule)[: len(self._table.columns)], key=rule.name)
-        names = [rule.name for rule in self._rows]
-        if here is not None and here.name in names:
-            self._table.move_cursor(row=names.index(here.name))
-        self._draw()
+        if self._answer is not None:
+            self._list.put(listed(self._answer.rules, self._filter.value, self._shown, self._order))
+            self._draw()
 
     def _draw(self) -> None:
         answer = self._answer
@@ -171,9 +148,9 @@ class PoliciesPane(Pane):
             text.append(f"  {wording.count(answer.changes, 'change')}", style="bold")
         for key, what, value in (("o", "by", self._order), ("v", "show", self._shown)):
             text.append(f"   {key} ", style="bold").append(f"{what}: ", style="dim").append(value, style="bold")
-        text.append(f"   {wording.count(len(self._rows), 'rule')}", style="dim")
+        text.append(f"   {wording.count(len(self._list.records), 'rule')}", style="dim")
         self._head.put(text)
-        rule = self._chosen()
+        rule = self._list.chosen
         if rule is None:
             self._told.update(Text(visible_line(answer.note, 600) or "no such rule"))
             return
@@ -185,19 +162,42 @@ class PoliciesPane(Pane):
         self._told.update(Text(visible_line(f"{words}   [{answer.note}]" if answer.note else words, 600)))
 
 
-def _cells(rule: RuleFacts) -> list[Text]:
+def _severity(rule: RuleFacts) -> Text:
+    style = wording.severity_style(rule.severity) if rule.enabled else "dim"
+    return Text(wording.severity_label(rule.severity), style=style)
+
+
+def _action(rule: RuleFacts) -> Text:
     action = action_of(rule)
-    style = "" if rule.enabled else "dim"
-    share = rule.false_share
-    severity = wording.severity_style(rule.severity) if rule.enabled else "dim"
-    name = Text(visible_line(rule.name, 60), style=style, no_wrap=True, overflow="ellipsis")
+    return Text(f"{action}{'*' if rule.changed else ''}", style="bold" if action == "off" or rule.changed else "")
+
+
+def _hits(rule: RuleFacts) -> Text:
+    return Text(f"{rule.samples:,}") if rule.samples else Text("-", style="dim")
+
+
+def _over_steps(rule: RuleFacts) -> Text:
+    return Text(wording.sparkline([float(count) for count in rule.steps], 10) if any(rule.steps) else "")
+
+
+def columns(width: int) -> list[Column]:
+    """Why a rule is there is told where there is room, and names are long where there is some."""
+    name = max(20, min(36, width - _FIXED_WIDTH))
+    why = Column("why", _LEAST_WHY, lambda rule: Text(visible_line(rule.entry.why if rule.entry else "", 120), "dim"))
     return [
-        name,
-        Text(wording.severity_label(rule.severity), style=severity),
-        Text(f"{action}{'*' if rule.changed else ''}", style="bold" if action == "off" or rule.changed else ""),
-        Text(f"{rule.samples:,}" if rule.samples else "-", style="" if rule.samples else "dim", justify="right"),
-        Text(wording.sparkline([float(count) for count in rule.steps], 10) if any(rule.steps) else ""),
-        Text("-" if rule.last is None else str(rule.last), justify="right"),
-        Text("-" if share is None else wording.percent(share), justify="right"),
-        Text(visible_line(rule.entry.why, 120) if rule.entry is not None else "", style="dim"),
+        Column("rule", name, lambda rule: Text(visible_line(rule.name, 60), style="" if rule.enabled else "dim")),
+        *_FIXED,
+        *([why] if width >= name + _FIXED_WIDTH + _LEAST_WHY else []),
     ]
+
+
+_FIXED = (
+    Column("severity", 10, _severity),
+    Column("action", 8, _action),
+    Column("hits", 6, _hits, right=True),
+    Column("over steps", 10, _over_steps, 1),
+    Column("last", 5, lambda rule: Text("-" if rule.last is None else str(rule.last)), 2, right=True),
+    Column("false", 5, lambda rule: Text(wording.percent(rule.false_share)), right=True),
+)
+_FIXED_WIDTH = sum(column.width + 1 for column in _FIXED) + 2
+_LEAST_WHY = 16

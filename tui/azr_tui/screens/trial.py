@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.widgets import DataTable, Static
+from textual.widgets import Static
 
 from azr_monitor.records import Amendment
 from azr_tui import keys, wording
@@ -16,10 +17,15 @@ from azr_tui.escape import visible_line
 from azr_tui.messages import AmendWanted, SampleWanted
 from azr_tui.screens.live import LiveScreen
 from azr_tui.trial import Told, Trial
+from azr_tui.widgets.listing import Column, Listing
 from azr_tui.widgets.plain import Plain
+from azr_tui.widgets.rows import Rows
 
 NEWEST = 1000
-_COLUMNS = (("sample", 7), ("step", 6), ("role", 7), ("kind", 9), ("was", 5), ("would", 6), ("cause and reason", 110))
+
+
+Difference = dict[str, Any]
+"""What a trial tells of one sample; every word in it may be the model's."""
 
 
 class TrialScreen(LiveScreen):
@@ -39,18 +45,16 @@ class TrialScreen(LiveScreen):
         self._newest: int | None = NEWEST
         self._trial: Trial | None = None
         self._head = Plain(id="trial-head")
-        self._table: DataTable[Text] = DataTable(cursor_type="row", zebra_stripes=True)
+        self._list: Listing[Difference] = Listing(_COLUMNS, key=lambda one: one.get("sample"))
         self._told = Static("", classes="told", markup=False)
 
     def body(self) -> ComposeResult:
         yield self._head
-        yield self._table
+        yield self._list
         yield self._told
 
     def on_mount(self) -> None:
-        for name, width in _COLUMNS:
-            self._table.add_column(Text(name), width=width)
-        self._table.focus()
+        self._list.focus()
         self._begin()
 
     def on_unmount(self) -> None:
@@ -60,10 +64,10 @@ class TrialScreen(LiveScreen):
     def on_told(self, _: Told) -> None:
         self._draw()
 
-    def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
+    def on_rows_selected(self, event: Rows.Selected) -> None:
         event.stop()
-        if self._trial is not None and 0 <= event.cursor_row < len(self._trial.found.differences):
-            self.post_message(SampleWanted(int(self._trial.found.differences[event.cursor_row]["sample"])))
+        if self._list.chosen is not None:
+            self.post_message(SampleWanted(int(self._list.chosen["sample"])))
 
     def action_all(self) -> None:
         self._newest = None if self._newest is not None else NEWEST
@@ -86,7 +90,7 @@ class TrialScreen(LiveScreen):
     def _begin(self) -> None:
         if self._trial is not None:
             self._trial.cancel()
-        self._table.clear()
+        self._list.put([])
         self._trial = Trial(self._run_folder, self._given, self._newest, self.post_message)
         self._draw()
 
@@ -99,24 +103,30 @@ class TrialScreen(LiveScreen):
         state = "done" if found.done else visible_line(found.trouble, 200) or "judging"
         text.append(f"{wording.meter(share, 10)} {found.judged:,}/{found.of:,} {state}")
         self._head.put(text)
-        for one in found.differences[self._table.row_count :]:
-            self._table.add_row(*_cells(one))
+        if len(found.differences) != len(self._list.records):
+            self._list.put(list(found.differences))
         words = f"{found.blocked:,} would be blocked that are not, {found.released:,} no longer."
         words += f" {found.unlisted:,} more not listed." if found.unlisted else ""
         words += " Nothing was written." if not self._trial.running else ""
         self._told.update(Text(words))
 
 
-def _cells(one: dict[str, object]) -> list[Text]:
+def _said(name: str, width: int) -> Callable[[Difference], Text]:
+    return lambda one: Text(visible_line(str(one.get(name)), width))
+
+
+def _after(one: Difference) -> Text:
     worse = one.get("after") in ("hold", "block")
-    return [
-        Text(str(one.get("sample")), justify="right"),
-        Text(str(one.get("step")), justify="right"),
-        Text(visible_line(str(one.get("role")), 8)),
-        Text(visible_line(str(one.get("kind")), 10)),
-        Text(visible_line(str(one.get("before")), 6)),
-        Text(
-            f"{'✖' if worse else '●'} {visible_line(str(one.get('after')), 6)}", style="bold red" if worse else "green"
-        ),
-        Text(visible_line(f"{one.get('cause')}: {one.get('reason')}", 300)),
-    ]
+    told = visible_line(str(one.get("after")), 6)
+    return Text(f"{'✖' if worse else '●'} {told}", style="bold red" if worse else "green")
+
+
+_COLUMNS = (
+    Column("sample", 7, _said("sample", 8), right=True),
+    Column("step", 6, _said("step", 7), right=True),
+    Column("role", 7, _said("role", 8), 1),
+    Column("kind", 9, _said("kind", 10), 2),
+    Column("was", 5, _said("before", 6)),
+    Column("would", 7, _after),
+    Column("cause and reason", 24, lambda one: Text(visible_line(f"{one.get('cause')}: {one.get('reason')}", 300))),
+)

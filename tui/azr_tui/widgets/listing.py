@@ -14,8 +14,6 @@ from azr_tui.widgets.rows import Rows
 R = TypeVar("R")
 
 _GAP = 1
-_LEAST_REST = 12
-"""Cells that the last column has at least: below that, other columns give way."""
 
 
 class Column(NamedTuple):
@@ -35,9 +33,8 @@ def chosen_columns(columns: Sequence[Column], room: int) -> list[tuple[Column, i
     """(column, its width) for those that fit into ``room`` cells, in their order."""
     *fixed, last = columns
     kept = list(fixed)
-    least = max(_LEAST_REST, last.width)
     for column in sorted(fixed, key=lambda each: -each.rank):
-        if sum(each.width + _GAP for each in kept) + least <= room or not column.rank:
+        if sum(each.width + _GAP for each in kept) + last.width <= room or not column.rank:
             break
         kept.remove(column)
     rest = room - sum(column.width + _GAP for column in kept)
