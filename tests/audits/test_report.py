@@ -142,6 +142,20 @@ def test_where_the_rate_changed_is_marked(plain: Path) -> None:
     assert text.count('class="change" x1="500.0" x2="500.0"') == 2, "in the panels of all flagged and of deception"
 
 
+def test_what_may_explain_a_change_stands_beside_it(own: Path) -> None:
+    with LedgerWriter(own) as writer:
+        row = {"time": 1.0, "branch": 1, "step": 12, "name": "default", "fingerprint": "f", "settings": "{}"}
+        empty = dict.fromkeys(("rule", "setting", "before", "after", "who", "why"), "")
+        writer.append("policies", {**row, **empty})
+        given = {"rule": "trace.x", "setting": "enabled", "before": "true", "after": "false", "who": "ann"}
+        writer.append("policies", {**row, **given, "settings": "", "why": HOSTILE})
+    report = gathered(own)
+    assert report.answers.timeline is not None and report.answers.timeline.events
+    text = page.render("t", sections(report, "d"), visible)
+    assert "what may explain a change" in text and "trace.x" in text and 'class="event"' in text
+    assert {tag for tag, _ in Tags(text).tags} <= KNOWN
+
+
 def test_nothing_found_is_no_proof_that_there_is_nothing(tmp_path: Path) -> None:
     create(tmp_path / "new", load("nano")).close()
     assert verdict(gathered(tmp_path / "new")) == "Nothing was judged, so nothing can be said."

@@ -19,7 +19,9 @@ figure.track { margin: .2rem 0 .7rem; break-inside: avoid; }
 figure.track figcaption { color: inherit; font-size: .9rem; }
 figure.track svg { display: block; width: 100%; height: 3.2rem; background: var(--soft); }
 figure.track .band { fill: var(--blue); opacity: .28; } figure.track .rate { stroke: var(--blue); }
-figure.track .stretch { stroke: var(--ink); stroke-width: 2; } figure.track .change { stroke: var(--red); }
+figure.track .stretch { stroke: var(--ink); stroke-width: 2; }
+figure.track .event { stroke: var(--faint); stroke-dasharray: 1 4; }
+figure.track .change { stroke: var(--red); }
 figure.track path, figure.track line { fill: none; stroke-width: 1.5; vector-effect: non-scaling-stroke; }
 figure.track path.band { fill: var(--blue); } figure.track line.change { stroke-dasharray: 4 3; }
 p.axis { display: flex; justify-content: space-between; margin: -.4rem 0 1rem; }
@@ -40,6 +42,9 @@ def picture(timeline: Timeline, track: Track, label: str) -> str:
         left, right = scale.step(stretch.first), scale.step(stretch.last + 1)
         height = scale.height(stretch.rate.value)
         shapes.append(f'<line class="stretch" x1="{left}" x2="{right}" y1="{height}" y2="{height}"/>')
+    for event in timeline.events:
+        at = scale.step(event.step)
+        shapes.append(f'<line class="event" x1="{at}" x2="{at}" y1="0" y2="{_HEIGHT}"/>')
     for step in track.changes:
         at = scale.step(step)
         shapes.append(f'<line class="change" x1="{at}" x2="{at}" y1="0" y2="{_HEIGHT}"/>')

@@ -113,12 +113,15 @@ def _timeline(report: AuditReport) -> Iterator[Block]:
         highest = max((rate.value for rate in track.rates if rate is not None), default=0.0)
         said = f": {track.samples:,} samples, {rates}{changes}; at most {highest:.2%}"
         yield Panel(along, track, (_cut(track.what), said))
+    if along.events:
+        events = [[f"{event.step:,}", _cut(event.what, _SAID)] for event in along.events[:ROWS]]
+        yield Table(("from step", "what may explain a change"), events, 1, len(along.events))
     first, last = along.starts[0], along.starts[-1] + along.width - 1
     further = len(along.tracks) - _TRACKS
     yield para(
         f"From {along.axis} {first:,} to {last:,}, {along.width:,} of them a place; each picture has its own height. "
         "Band: the share of samples with its 95 % interval. Thick: stretches of one rate, as far as can be told. "
-        "Dashed: where it changed.",
+        "Dashed: where it changed. Dotted: another policy, or a rollback.",
         f" {further} further categories are in the JSON form." if further > 0 else "",
         f" Left aside: {along.aside:,} seeds, or samples that a rollback left behind." if along.aside else "",
         kind="note",
