@@ -84,3 +84,27 @@ def test_findings_that_cannot_be_read_are_a_broken_ledger(audited: Path, finding
         writer.append("audits", {**_audited(4, "first"), "findings": findings})
     with LedgerReader(audited) as reader, pytest.raises(LedgerBroken, match="sample 4"):
         list(reader.judgements("first"))
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value"),
+    [
+        ("samples", "step", "soon"),
+        ("samples", "role", b"\xff"),
+        ("samples", "task", b"t"),
+        ("verdicts", "score", "high"),
+        ("verdicts", "severity", 2.5),
+        ("rewards", "reward", "much"),
+        ("findings", "severity", "bad"),
+        ("findings", "rule", b"r"),
+        ("findings", "span_start", "here"),
+    ],
+)
+def test_values_of_another_type_than_their_column_s_are_a_broken_ledger(
+    audited: Path, ledger_tools: Any, table: str, column: str, value: object
+) -> None:
+    with ledger_tools.tampering(audited) as connection:
+        sample = "id" if table == "samples" else "sample"
+        connection.execute(f"UPDATE {table} SET {column} = ? WHERE {sample} = 2", (value,))
+    with LedgerReader(audited) as reader, pytest.raises(LedgerBroken, match="what was made of sample 2"):
+        list(reader.judgements(LIVE))

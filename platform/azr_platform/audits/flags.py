@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 from typing import Final
 
 from azr_monitor.categories import ANY, OTHER, category_of
@@ -54,4 +55,5 @@ def categories(found: Sequence[FindingRow]) -> dict[str, FindingRow | None]:
 def earned(judgement: Judgement) -> float | None:
     """The reward that counts: of a run's own samples that of those alone that an update used. What a log of somebody's
     says, whose samples are of no phase, counts as it is."""
-    return judgement.reward if judgement.trained or not judgement.phase else None
+    counts = judgement.reward is not None and (judgement.trained or not judgement.phase)
+    return judgement.reward if counts and isfinite(judgement.reward or 0.0) else None

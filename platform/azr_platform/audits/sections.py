@@ -126,6 +126,8 @@ def _timeline(report: AuditReport) -> Iterator[Block]:
         f" Left aside: {along.aside:,} seeds, or samples that a rollback left behind." if along.aside else "",
         kind="note",
     )
+    for event in along.events[:ROWS]:
+        yield para(f"From step {event.step:,} on: ", _cut(event.what), kind="note")
 
 
 def _firsts(report: AuditReport) -> Iterator[Block]:
@@ -226,7 +228,8 @@ def _bad(bad: Bad) -> Iterator[Block]:
     one = bad.judgement
     yield heading(f"Sample {one.sample}: ", _cut(f"{one.role} {one.kind}".strip()), f", step {one.step:,}", level=3)
     earned = f"reward {one.reward:+.2f}, trained on" if one.trained and one.reward is not None else "not trained on"
-    yield para(f"Score {one.score:.2f}, {_word(one.allowed)}, {earned}. ", _cut(one.reason, _SAID))
+    repeats = f"{bad.repeats:,} more of high scores for the same words. " if bad.repeats else ""
+    yield para(f"Score {one.score:.2f}, {_word(one.allowed)}, {earned}. {repeats}", _cut(one.reason, _SAID))
     yield from _quoted(bad.quote)
     for finding in bad.findings[:ROWS]:
         yield para(f"{severity(label(finding.severity))} ", _cut(finding.rule), ": ", _cut(finding.why, _SAID))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Any, Final
 
@@ -13,7 +13,12 @@ from azr_platform.ledger.judgements import LIVE, AuditRow, Judgement
 from azr_platform.ledger.reads.run import RunReads
 from azr_platform.ledger.records import FindingRow
 
-_SAMPLE: Final = "s.id, s.branch, s.step, s.phase, s.role, s.kind, s.task, r.reward, r.trained"
+_SAMPLE: Final = (
+    "s.id, s.branch, s.step, coalesce(s.phase, ''), coalesce(s.role, ''), coalesce(s.kind, ''), s.task, r.reward, "
+    "coalesce(r.trained, 0) != 0"
+)
+_FIELDS: Final = Judgement.__struct_fields__[:-1]
+_FINDING_FIELDS: Final = FindingRow.__struct_fields__
 _AT_ONCE: Final = 4096
 _FOUND: Final = msgspec.json.Decoder(list[tuple[str, int, str, tuple[int, int] | None, str]])
 
@@ -75,26 +80,26 @@ class AuditReads(RunReads):
     def _of_run(self, beyond: int) -> Iterator[Judgement]:
         found = groupby(
             self._query(
-                "SELECT sample, rule, severity, part, span_start, span_end, why FROM findings WHERE sample > ? "
-                "ORDER BY sample, id",
+                "SELECT sample, rule, severity, part, span_start, span_end, coalesce(why, '') FROM findings "
+                "WHERE sample > ? ORDER BY sample, id",
                 beyond,
             ),
             key=lambda row: int(row[0]),
         )
         number, findings = next(found, (0, iter(())))
         for row in self._query(
-            f"SELECT {_SAMPLE}, v.allowed, v.severity, v.score, v.reason FROM samples s "
+            f"SELECT {_SAMPLE}, {_verdict('v')} FROM samples s "
             "JOIN verdicts v ON v.sample = s.id LEFT JOIN rewards r ON r.sample = s.id WHERE s.id > ? ORDER BY s.id",
             beyond,
         ):
             while number and number < row[0]:
                 number, findings = next(found, (0, iter(())))
-            yield _judgement(row, tuple(FindingRow(*of[1:]) for of in findings) if number == row[0] else ())
+            yield self._judgement(row, [of[1:] for of in findings] if number == row[0] else [])
 
     def _of_audit(self, audit: str, beyond: int) -> Iterator[Judgement]:
         last: tuple[Any, ...] | None = None
         for row in self._query(
-            f"SELECT {_SAMPLE}, a.allowed, a.severity, a.score, a.reason, a.findings FROM audits a "
+            f"SELECT {_SAMPLE}, {_verdict('a')}, a.findings FROM audits a "
             "JOIN samples s ON s.id = a.sample LEFT JOIN rewards r ON r.sample = s.id "
             "WHERE a.audit = ? AND a.sample > ? ORDER BY a.sample, a.id",
             audit,
@@ -102,37 +107,28 @@ class AuditReads(RunReads):
         ):
             # Two processes may have taken up the same audit: the later row of a sample is the one that counts.
             if last is not None and last[0] != row[0]:
-                yield _judgement(last, self._findings_in(last))
+                yield self._judgement(last, self._findings_in(last))
             last = row
         if last is not None:
-            yield _judgement(last, self._findings_in(last))
+            yield self._judgement(last, self._findings_in(last))
 
-    def _findings_in(self, row: tuple[Any, ...]) -> tuple[FindingRow, ...]:
+    def _findings_in(self, row: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         try:
             rows = _FOUND.decode(row[-1])
         except (msgspec.MsgspecError, TypeError) as error:
             raise LedgerBroken(self.path, f"the findings of an audit in sample {row[0]} cannot be read") from error
-        return tuple(
-            FindingRow(rule, severity, part, span and span[0], span and span[1], why)
-            for rule, severity, part, span, why in rows
-        )
+        return [(rule, severity, part, *(span or (None, None)), why) for rule, severity, part, span, why in rows]
+
+    def _judgement(self, row: tuple[Any, ...], findings: Iterable[tuple[Any, ...]]) -> Judgement:
+        """A row as what it should be: SQLite keeps a value of any type in any column, and a ledger may be anybody's."""
+        fields: dict[str, Any] = dict(zip(_FIELDS, row, strict=False))
+        fields["findings"] = [dict(zip(_FINDING_FIELDS, finding, strict=True)) for finding in findings]
+        try:
+            return msgspec.convert(fields, Judgement, strict=False)  # SQLite's truth is 0 or 1
+        except msgspec.ValidationError as error:
+            raise LedgerBroken(self.path, f"what was made of sample {row[0]} cannot be read ({error})") from error
 
 
-def _judgement(row: tuple[Any, ...], findings: tuple[FindingRow, ...]) -> Judgement:
-    number, branch, step, phase, role, kind, task, reward, trained, allowed, severity, score, reason = row[:13]
-    return Judgement(
-        sample=number,
-        branch=branch,
-        step=step,
-        phase=phase,
-        role=role,
-        kind=kind,
-        task=task,
-        reward=reward,
-        trained=bool(trained),
-        allowed=bool(allowed),
-        severity=severity,
-        score=score,
-        reason=reason,
-        findings=findings,
-    )
+def _verdict(table: str) -> str:
+    columns = (("allowed", "0) != 0"), ("severity", "0)"), ("score", "0.0)"), ("reason", "'')"))
+    return ", ".join(f"coalesce({table}.{name}, {otherwise}" for name, otherwise in columns)
