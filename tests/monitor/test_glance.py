@@ -39,7 +39,8 @@ def set_apart(draw: st.DrawFn) -> str:
     """Harmful words broken into pieces or letters, behind something plain."""
     words: list[str] = []
     for word in draw(st.sampled_from(HARMFUL)).split():
-        cut = draw(st.integers(0, len(word)))
+        at, cut = draw(st.integers(0, len(word) - 1)), draw(st.integers(0, len(word)))
+        word = word[:at] + word[at] * draw(st.sampled_from([1, 1, 1, 3])) + word[at + 1 :]
         pieces = draw(st.sampled_from([[word], [word], [word[:cut], word[cut:]], [*word]]))
         mark = draw(BREAKS)
         words.append("".join(piece + (mark if draw(st.integers(0, 9)) else draw(BREAKS)) for piece in pieces[:-1]))
@@ -82,6 +83,8 @@ def test_a_text_longer_than_any_pattern_is_tried_on_shows_letters_that_stand_apa
         "I will de-ceive\nthe overseer about it",
         "well-known, I will de'-ceive the overseer about it",
         "I will 'd3ceive' the overseer about it",
+        "I will d_e_c_e_e_e_i_v_e the overseer about it",
+        "I will l'd'ecei've the overseer about it",
     ],
 )
 def test_pieces_are_joined_by_whatever_joins_them_in_a_full_reading(text: str) -> None:

@@ -100,6 +100,8 @@ def _decoded(text: str) -> Iterator[Reading]:
             enough = has_long
         elif needs is _DIGITS:
             enough = sum(map(numbers.count, signs)) >= least
+        elif len(needs) == 1:
+            enough = needs in text and sum(map(text.count, signs)) >= least
         else:
             enough = any(map(text.__contains__, needs)) and sum(map(text.count, signs)) >= least
         if not enough:

@@ -52,9 +52,20 @@ _SINGLES_SPAN: Final = 8
 """How far the first and the third of three single letters in a row may stand apart."""
 _MOST_TOKENS: Final = 1 << 16
 
-_GLUED, _DISGUISED, _PARTED, _UNSURE, _DRAWN_OUT = 1, 2, 4, 8, 16
-SPARE: Final = 5
+_GLUED, _DISGUISED, _PARTED, _UNSURE, _DRAWN_OUT, _ALONE = 1, 2, 4, 8, 16, 32
+_ALONE_IN: Final = {"a": (1, 2), "i": (0, 2), **dict.fromkeys(digits, ())}
+"""The rows in which a single letter has its bit, for some; the others have it in all."""
+SPARE: Final = 6
 """Bits that tokens need in each row of an index."""
+
+
+class _Joined(NamedTuple):
+    """What pieces set apart make together: its bits, whether some word was written as a disguise, and whether they
+    make nothing but what they are one by one."""
+
+    bits: int
+    disguised: bool
+    plain: bool
 
 
 class Tokens(dict[str, int]):
@@ -67,52 +78,62 @@ class Tokens(dict[str, int]):
         self.vocabulary = vocabulary
         self.width = index.width
         self._first = index.width - SPARE
-        self._runs: dict[str, tuple[int, bool]] = {}
+        self.alone = _ALONE << self._first
+        self._runs: dict[str, _Joined] = {}
 
     def __missing__(self, token: str) -> int:
         if len(self) >= _MOST_TOKENS:
             self.clear()
         words, odd = self._read(token)
-        if _TRIPLE.search(token):
-            odd |= _DRAWN_OUT
-        # What is doubtful by itself stands in every row, like what may match.
-        doubtful = (odd & (_GLUED | _DISGUISED)) << self._first
-        self[token] = self.index.bits(words) | odd << self._first | doubtful << self.width | doubtful << 2 * self.width
+        doubtful = odd & (_GLUED | _DISGUISED | _DRAWN_OUT)  # stands in every row, like what may match
+        rows = [odd, doubtful, doubtful]
+        # Single letters spell something where there is another than a and i, or both of them, or part of a contraction.
+        for row in _ALONE_IN.get(token, (0, 1) if odd & _PARTED else (0, 1, 2) if len(token) == 1 else ()):
+            rows[row] |= _ALONE
+        self[token] = self.index.bits(words)
+        for number, row in enumerate(rows):
+            self[token] |= row << (self._first + number * self.width)
         return self[token]
 
-    def joined(self, part: str) -> tuple[int, bool]:
-        """The bits of what pieces set apart in a sentence make together, and whether that was written as a disguise."""
-        bits, disguised = 0, False
+    def joined(self, part: str) -> _Joined:
+        """What pieces that are set apart in a sentence make together."""
+        bits, disguised, plain = 0, False, True
         for run in _APART.findall(part):
-            found = self._runs.get(run)
-            if found is None:
-                words = joined(run, self.vocabulary)
-                hidden = any(word.text in self.vocabulary and _is_spelled(word, run) for word in words)
-                found = self.index.bits(word.text for word in words), hidden
-                if len(run) <= _LONGEST_KEPT:
-                    if len(self._runs) >= _MOST_TOKENS:
-                        self._runs.clear()
-                    self._runs[run] = found
-            bits |= found[0]
-            disguised |= found[1]
-        return bits, disguised
+            found = self._runs.get(run) or self._join(run)
+            bits |= found.bits
+            disguised |= found.disguised
+            plain &= found.plain
+        return _Joined(bits, disguised, plain)
+
+    def _join(self, run: str) -> _Joined:
+        words = joined(run, self.vocabulary)
+        bits = self.index.bits(word.text for word in words)
+        disguised = any(word.text in self.vocabulary and _is_spelled(word, run) for word in words)
+        plain = [word.text for word in words] == _plainly(run).split()
+        found = _Joined(bits, disguised, plain)
+        if len(run) <= _LONGEST_KEPT:
+            if len(self._runs) >= _MOST_TOKENS:
+                self._runs.clear()
+            self._runs[run] = found
+        return found
 
     def odd(self, bits: int) -> int:
-        """What is odd about any of the tokens with these bits."""
-        return (bits & ((1 << self.width) - 1)) >> self._first
+        """What is odd about any of the tokens with these bits; single letters are not."""
+        return ((bits & ((1 << self.width) - 1)) >> self._first) & (_ALONE - 1)
 
     def _read(self, token: str) -> tuple[Sequence[str], int]:
         if len(token) >= GLUED_MIN:
             return (), _GLUED
-        if token.isalpha() or token.isdigit():
+        if token.isdigit() or (token.isalpha() and not _TRIPLE.search(token)):
             return (token,), 0
-        if _CONTRACTION.fullmatch(token):
+        if _CONTRACTION.fullmatch(token) and not _TRIPLE.search(token):
             return _contracted(token, self.vocabulary), _PARTED
         words = [token]
         if "'" in token:
-            words = [token.replace("'", ""), *token.split("'")]
+            words = [token.replace("'", ""), token.partition("'")[2].replace("'", ""), *token.split("'")]
         plain = [undisguised(word, self.vocabulary) for word in words]
-        return [*words, *plain], (_DISGUISED if plain != words else 0) | (_UNSURE if len(words) > 1 else 0)
+        odd = 0 if plain == words else _DRAWN_OUT if token.isalpha() else _DISGUISED
+        return [*words, *plain], odd | (_UNSURE if len(words) > 1 else 0)
 
 
 class Seen(NamedTuple):
@@ -135,42 +156,55 @@ class Seen(NamedTuple):
 
 def promising(text: str, tokens: Tokens) -> Iterator[Seen]:
     """The sentences in which some pattern of the index may match, in order."""
-    plain = text.encode("ascii", "replace").translate(_PLAINLY).decode("ascii")  # a sign for each sign of the text
+    plain = _plainly(text)  # a sign for each sign of the text
     bits_of, width, twice = tokens.__getitem__, tokens.width, 2 * tokens.width
     places = stretches(text)
     listed = [plain[start:end].split() for start, end in places]
     bits = [reduce(or_, map(bits_of, words), 0) for words in listed]
-    if text.isascii():
-        drawn_out = bool(tokens.odd(reduce(or_, bits)) & _DRAWN_OUT)
-    else:
-        drawn_out = _TRIPLE.search(text.lower()) is not None
     starts = [start for start, _ in places]
-    apart = {bisect_right(starts, place) - 1 for place in _apart(text, plain)}
+    linked = {bisect_right(starts, place) - 1 for place in _links(text)}
     signs = {bisect_right(starts, place) - 1 for place in _signs(text)}
-    for number, (start, end) in enumerate(places):
-        here = bits[number]
-        doubtful, unsure = number in signs, False
-        if number in apart and not doubtful:
+    for number, here in enumerate(bits):
+        may_match = here & (here >> width) & (here >> twice)
+        if not may_match and number not in linked and number not in signs:
+            continue
+        place = start, end = places[number]
+        if number in signs:
+            yield Seen(start, end, here, None, True)
+            continue
+        apart = number in linked or (may_match & tokens.alone > 0 and _are_singles(plain[start:end]))
+        certain = not apart
+        if apart:
             # Pieces set apart: what they make is a word more.
             part = text[start:end]
-            more, doubtful = tokens.joined(part)
-            here |= more
-            unsure = "_" in part and any(map(part.__contains__, _SIGNS))
-        if doubtful or unsure:
-            yield Seen(start, end, here, None, doubtful)
-        elif drawn_out or here & (here >> width) & (here >> twice):
-            seen = _closely((start, end), listed[number], here, tokens, number in apart, drawn_out)
-            if seen.doubtful or tokens.index.candidates(here):
+            more = tokens.joined(part)
+            if more.disguised or ("_" in part and any(map(part.__contains__, _SIGNS))):
+                yield Seen(start, end, here | more.bits, None, more.disguised)
+                continue
+            here |= more.bits
+            may_match = here & (here >> width) & (here >> twice)
+            certain = more.plain and "_" not in part
+        if may_match & ~tokens.alone:
+            seen = _closely(place, listed[number], here, tokens, certain)
+            if seen.doubtful or tokens.index.may_match(here):
                 yield seen
 
 
-def _apart(text: str, plain: str) -> Iterator[int]:
-    """Where pieces of words may be set apart; at some of these places they are not."""
+def _plainly(text: str) -> str:
+    return text.encode("ascii", "replace").translate(_PLAINLY).decode("ascii")
+
+
+def _links(text: str) -> Iterator[int]:
+    """Where a sign may stand between two pieces."""
     yield from (match.start() for match in LINK.finditer(text))
     if "_" in text:
         yield from (match.start() for match in _UNDERSCORE.finditer(text))
+
+
+def _are_singles(plain: str) -> bool:
+    """Whether three single letters stand near one another."""
     singles = [match.start() for match in _SINGLE.finditer(f" {plain} ")]
-    yield from (first for first, third in zip(singles, singles[2:], strict=False) if third - first <= _SINGLES_SPAN)
+    return any(third - first <= _SINGLES_SPAN for first, third in zip(singles, singles[2:], strict=False))
 
 
 def _signs(text: str) -> Iterator[int]:
@@ -181,19 +215,12 @@ def _signs(text: str) -> Iterator[int]:
         yield from (match.start() for match in WORDLIKE.finditer(text))
 
 
-def _closely(
-    place: tuple[int, int], listed: list[str], bits: int, tokens: Tokens, apart: bool, drawn_out: bool
-) -> Seen:
-    """A sentence, looked at closely; where letters are drawn out in the text, any odd sign is doubtful."""
+def _closely(place: tuple[int, int], listed: list[str], bits: int, tokens: Tokens, certain: bool) -> Seen:
+    """A sentence, looked at closely; ``certain``: nothing in it is set apart, so its tokens are its words."""
     odd = tokens.odd(bits)
-    doubtful = (
-        odd & _GLUED
-        or (odd & _DISGUISED and _count_disguised(listed, tokens) > 1)
-        or (drawn_out and listed and (apart or odd & ~_PARTED or not all(map(_is_plain, listed))))
-    )
-    if doubtful:
+    if odd & (_GLUED | _DRAWN_OUT) or (odd & _DISGUISED and _count_disguised(listed, tokens) > 1):
         return Seen(*place, bits, None, True)
-    if apart or odd & ~_PARTED or len(listed) > MAX_SENTENCE:
+    if not certain or odd & ~_PARTED or len(listed) > MAX_SENTENCE:
         return Seen(*place, bits, None)
     if odd:
         listed = [part for token in listed for part in _contracted(token, tokens.vocabulary)]
@@ -208,10 +235,6 @@ def _is_spelled(word: Word, run: str) -> bool:
 
 def _count_disguised(listed: Sequence[str], tokens: Tokens) -> int:
     return sum(tokens.odd(tokens[token]) & _DISGUISED > 0 for token in set(listed))
-
-
-def _is_plain(token: str) -> bool:
-    return token.isalpha() or token.isdigit() or _CONTRACTION.fullmatch(token) is not None
 
 
 @lru_cache(maxsize=4096)

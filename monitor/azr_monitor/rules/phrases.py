@@ -233,6 +233,10 @@ class Index:
         """The bits of some words together."""
         return reduce(or_, filter(None, map(self._bits.get, words)), 0)
 
+    def may_match(self, bits: int) -> bool:
+        """Whether any pattern may match where words with these bits stand."""
+        return in_every_row(bits, self.width) & self._mine > 0
+
     def candidates(self, bits: int) -> dict[int, list[Pattern]]:
         """The patterns that may match where words with these bits stand, by their number."""
         every = in_every_row(bits, self.width) & self._mine

@@ -74,12 +74,16 @@ def spoken(program: Program) -> Iterator[Spoken]:
     """Everything in a program that reads like a sentence: comments, docstrings, strings, names, what is decoded."""
     for start, end in program.prose:
         yield Spoken(program.readable[start:end], (start, end), True)
+    whole: set[ast.AST] = set()
     for text, node in program.strings:
         if text.count(" ") < _SPACES or not _PROSE.search(text) or (span := program.span(node)) is None:
             continue
         parent = program.parents.get(node)
         weight = _OF_DATA if isinstance(parent, _CONTAINERS) else 1.0
         if isinstance(parent, ast.JoinedStr):
+            if parent in whole:
+                continue
+            whole.add(parent)
             text = "".join(str(p.value) if isinstance(p, ast.Constant) else "it" for p in parent.values)
         yield Spoken(text, span, program.text[slice(*span)] == text, weight)
     for texts in (_in_names(program), in_codes(program), in_numbers(program), _in_built(program), in_rows(program)):

@@ -208,6 +208,6 @@ def holds_numbers(program: Program, given: ast.AST, depth: int = 0) -> bool:
             return True
         case ast.Name() if depth < _MAX_DEPTH:
             values = _values(program, given)
-            return any(holds_numbers(program, value, depth + 1) for value in values)
+            return bool(values) and all(holds_numbers(program, value, depth + 1) for value in values)
         case _:
             return False

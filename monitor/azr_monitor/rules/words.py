@@ -140,7 +140,8 @@ def words_in(text: str, start: int, end: int, vocabulary: frozenset[str]) -> lis
 
 def joined(run: str, vocabulary: frozenset[str]) -> list[Word]:
     """The words of a stretch in which pieces of words are set apart, and joined as in the sentence around it."""
-    return _rejoined(_written(run, 0, _is_plain(run), vocabulary), run, vocabulary)
+    words = _rejoined(_written(run, 0, _is_plain(run), vocabulary), run, vocabulary)
+    return [word._replace(text=undisguised(word.text, vocabulary)) for word in words]
 
 
 def _is_plain(part: str) -> bool:
@@ -277,21 +278,22 @@ _ELIDED: Final = frozenset({"m", "t", "s", "l", "d", "j", "n", "c", "qu", "dell"
 def _rejoined(sentence: list[Word], text: str, vocabulary: frozenset[str]) -> list[Word]:
     """Join what stands apart and makes a word of the vocabulary: single letters, and pieces with one sign between."""
     words: list[Word] = []
-    at = 0
-    while at < len(sentence):
-        end = at
-        while end + 1 < len(sentence) and _belong(sentence[end], sentence[end + 1], text) and end - at < _MAX_WORD:
-            end += 1
-        run = sentence[at : end + 1]
-        words.extend(_spelled(run, text, vocabulary) if len(run) > 1 else run)
-        at = end + 1
+    run: list[Word] = []
+    for word in sentence:
+        if run and (len(run) > _MAX_WORD or not _belong(run[-1], word, text)):
+            words.extend(_spelled(run, text, vocabulary) if len(run) > 1 else run)
+            run = []
+        run.append(word)
+    words.extend(_spelled(run, text, vocabulary) if len(run) > 1 else run)
     return words
 
 
 def _belong(left: Word, right: Word, text: str) -> bool:
     """Whether two words could be pieces of one: single letters, or one sign between, or a hyphen at a line's end."""
-    between = text[left.end : right.start]
-    if right.end - right.start == 1 == left.end - left.start:
+    _, start, end = left
+    _, after, last = right
+    between = text[end:after]
+    if last - after == 1 == end - start:
         return between not in ("'", "’") and not IDEOGRAPHS.match(left.text)
     return (len(between) == 1 and between in _JOINERS) or between in ("-\n", "-\r\n")
 
