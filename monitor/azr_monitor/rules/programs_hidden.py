@@ -46,11 +46,13 @@ def _hidden(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
 
 def _names_alike(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     """Names that nobody can tell apart: ``O0O0O`` beside ``OO000``."""
-    names = program.syntax.bound
+    names = [name for name in program.syntax.bound if name[0] in "O0oIl1_"]
+    if len(names) < 2:
+        return
     short = {name for name in names if name[0] in "Il" and _SHORT_ALIKE.fullmatch(name)}
     if len(short) >= 3:
         yield Hit(program.tree, ", ".join(sorted(short)), Severity.LOW)
-    alike = [name for name in names if len(name) > 3 and name[0] in "O0oIl1_" and _ALIKE.fullmatch(name)]
+    alike = [name for name in names if len(name) > 3 and _ALIKE.fullmatch(name)]
     if len(alike) >= 2:
         for node in program.all(ast.Name, ast.arg):
             if (node.id if isinstance(node, ast.Name) else node.arg) in alike:

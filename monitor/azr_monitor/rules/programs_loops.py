@@ -105,13 +105,13 @@ def _plain(node: ast.expr) -> ast.expr:
 
 def _never_ends(loop: ast.While) -> str:
     """Why the test of a loop never turns false, as far as its own body shows; empty when it may."""
-    tested = {node.id for node in walk(loop.test) if isinstance(node, ast.Name)} - {"len"}
-    calls = [node for node in walk(loop.test) if isinstance(node, ast.Call)]
-    if not tested or any(callee(call) != "len" for call in calls):
+    test = walk(loop.test)
+    tested = {node.id for node in test if isinstance(node, ast.Name)} - {"len"}
+    if not tested or any(isinstance(node, ast.Call) and callee(node) != "len" for node in test):
         return ""
-    if any(isinstance(node, ast.Attribute | ast.Subscript | ast.NamedExpr) for node in walk(loop.test)):
+    if any(isinstance(node, ast.Attribute | ast.Subscript | ast.NamedExpr) for node in test):
         return ""
-    if any(isinstance(node, ast.Compare) and len(node.ops) > 1 for node in walk(loop.test)):
+    if any(isinstance(node, ast.Compare) and len(node.ops) > 1 for node in test):
         return ""
     changes = [node for statement in loop.body for node in walk(statement)]
     stored = {n.id for n in changes if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}

@@ -24,9 +24,11 @@ def _recursion(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     for definition in program.all(ast.FunctionDef):
         if not _names_itself(program, definition):
             continue
+        calls = [n for n in own_nodes(definition) if isinstance(n, ast.Call) and callee(n) == definition.name]
+        if not calls:
+            continue
         if _moves_away(definition):
             yield Hit(definition, "a recursion that moves away from its end")
-        calls = [n for n in own_nodes(definition) if isinstance(n, ast.Call) and callee(n) == definition.name]
         nested = any(
             inner is not call and isinstance(inner, ast.Call) and callee(inner) == definition.name
             for call in calls

@@ -8,7 +8,8 @@ from azr_monitor.rules.syntax import COMPREHENSIONS, children
 
 _STRAIGHT = (ast.Expr, ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Return)
 _PASSED = (ast.FunctionDef, ast.ClassDef, ast.Pass, ast.Global, ast.Nonlocal)
-_LATER = (ast.Lambda, *COMPREHENSIONS)
+_PARTLY = frozenset((ast.Yield, ast.YieldFrom, ast.Await, ast.IfExp, ast.BoolOp, ast.Lambda, *COMPREHENSIONS))
+"""Expressions of which not everything is evaluated at once."""
 
 
 def surely_evaluated(body: list[ast.stmt]) -> list[ast.AST]:
@@ -29,6 +30,10 @@ def surely_evaluated(body: list[ast.stmt]) -> list[ast.AST]:
                 break
         while reached:
             node = reached.pop()
+            if node.__class__ not in _PARTLY:
+                found.append(node)
+                reached += children(node)
+                continue
             match node:
                 case ast.Yield() | ast.YieldFrom() | ast.Await():
                     return []
@@ -45,11 +50,8 @@ def surely_evaluated(body: list[ast.stmt]) -> list[ast.AST]:
                 ):
                     reached.append(first.iter)
                     continue
-                case _ if isinstance(node, _LATER):
-                    continue
                 case _:
-                    found.append(node)
-                    reached += children(node)
+                    continue  # what runs later, if at all
         if not isinstance(statement, _STRAIGHT) or isinstance(statement, ast.Return):
             break
     return found
