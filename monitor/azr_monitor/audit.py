@@ -24,6 +24,7 @@ from azr_monitor.records import FAILURE, LIMIT, PARTS, Finding, Part, Score, Sev
 from azr_monitor.rules import behaviour, programs
 from azr_monitor.rules.literals import is_plain_call
 from azr_monitor.rules.programs_texts import said, speaks
+from azr_monitor.rules.syntax import walked
 from azr_monitor.rules.traces import TraceRules
 from azr_monitor.rules.tree import Program, Unparsable
 from azr_monitor.scopes import UNREAD, lift
@@ -172,10 +173,13 @@ class Auditor:
     def _read_part(self, subject: Subject, part: Part, text: str) -> list[Finding]:
         is_program = part == "program" or (part == "answer" and subject.kind == "induction")
         if is_program:
-            findings = [_on(part, f) for f in self._once("program", text, self._read_program)]
-            if self._scorers:
-                heard(text)  # what they will ask for, while the tree is at hand
-            return [*findings, *self._called(subject, part)]
+            try:
+                findings = [_on(part, f) for f in self._once("program", text, self._read_program)]
+                if self._scorers:
+                    heard(text)  # what they will ask for, while the tree is at hand
+                return [*findings, *self._called(subject, part)]
+            finally:
+                walked.cache_clear()  # a tree that outlives its program is in the way of the next one's
         if part == "input":
             findings = []
             base = 0

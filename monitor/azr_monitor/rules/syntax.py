@@ -186,24 +186,15 @@ class Syntax:
         return frozenset(found)
 
 
+@lru_cache(maxsize=1)
 def walked(text: str) -> Syntax:
-    """The tree of a text, walked; a program of common length is not parsed again while it is looked at from one side
-    and another. Whoever reads it changes nothing.
+    """The tree of a text, walked; the last one is kept until it is let go of (``walked.cache_clear``), for a program
+    is looked at from one side and another. Whoever reads it changes nothing.
 
     Raises:
         SyntaxError, ValueError, RecursionError, MemoryError: as ``ast.parse``.
     """
-    return _walked(text) if len(text) <= _REMEMBERED else Syntax(parsed(text))
-
-
-@lru_cache(maxsize=4)
-def _walked(text: str) -> Syntax:
     return Syntax(parsed(text))
-
-
-_REMEMBERED = 5_000
-"""Characters of the longest program whose tree is kept. A tree is hundreds of times as large, and only a few are kept:
-what is out of the processor's caches costs more to have kept than to make."""
 
 
 def children(node: ast.AST) -> list[ast.AST]:
