@@ -644,3 +644,10 @@ def test_what_python_warns_of_is_read_whatever_is_done_about_warnings(doubtful: 
         warnings.simplefilter(how)
         assert not judged(program).allowed
     assert capfd.readouterr().err == ""
+
+
+def test_a_set_that_holds_numbers_on_one_way_alone_may_hold_texts() -> None:
+    program = "def f(x):\n    s = {1, 2}\n    if x:\n        s = {y for y in x}\n    return list(s)\n"
+    assert [f for f in judged(program).findings if "order of a set" in f.why]
+    honest = program.replace("{y for y in x}", "{3, 4}")
+    assert not [f for f in judged(honest).findings if "order of a set" in f.why]

@@ -70,3 +70,9 @@ def test_ordinary_tables_and_names_say_nothing(auditor: Auditor) -> None:
         "    return T['a'], their_sum + her_age\n"
     )
     assert judged(auditor, program).score < 0.15
+
+
+def test_a_text_with_holes_is_read_once() -> None:
+    program = 'def f(x):\n    return f"we will hide {x} from the humans {x} until they stop {x} checking all of us"\n'
+    texts = [one.text for one in spoken(Program(program))]
+    assert texts == ["we will hide it from the humans it until they stop it checking all of us"]
