@@ -33,7 +33,7 @@ th, td { text-align: right; vertical-align: top; padding: .15rem .7rem; border-b
 th:first-child, td:first-child, .text { text-align: left; } th { font-weight: 600; }
 th:first-child, td:first-child { padding-left: 0; }
 td { white-space: nowrap; }
-td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 6.5rem; max-width: 16rem; }
+td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: min(11rem, 42vw); }
 td.text { white-space: normal; overflow-wrap: anywhere; min-width: 15rem; }
 figure { margin: .5rem 0 1.5rem; } img { max-width: 100%; background: #fff; }
 figcaption, .note { color: var(--faint); font-size: .87rem; }
@@ -43,7 +43,8 @@ pre { background: var(--soft); padding: .6rem; overflow-x: auto; white-space: pr
     --mark: #ffe9a8; color-scheme: light; }
   body { font-size: 10pt; margin: 0; max-width: none; padding: 0; } div.wide { overflow: visible; }
   h2, h3 { break-after: avoid; } tr, figure { break-inside: avoid; }
-  th, td { padding: .1rem .35rem; white-space: normal; } td.text { min-width: 0; } table { font-size: 8.5pt; }
+  th, td { padding: .1rem .35rem; white-space: normal; }
+  td.text { min-width: 0; } td:first-child { min-width: 8rem; } table { font-size: 8.5pt; }
 }
 """.strip()
 

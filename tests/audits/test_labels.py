@@ -162,6 +162,13 @@ def test_a_person_s_own_word_and_notes_are_no_findings_that_could_be_right(rule:
     assert not found.rules and not found.categories and found.not_found == 1
 
 
+def test_that_something_is_the_matter_is_a_category_only_where_nothing_says_what() -> None:
+    found = agreement(
+        [judged(1, "embedded.any", "trace.uhoh"), judged(2, "embedded.any")], [label(1, "block"), label(2, "block")]
+    )
+    assert [(row.name, row.right) for row in found.categories] == [("deception", 1), ("other", 1)]
+
+
 def test_a_finding_that_is_a_mere_note_counts_for_nothing() -> None:
     assert not agreement([judged(1, "r.a", severity=0)], [label(1, "block")]).rules
 

@@ -207,6 +207,9 @@ def test_what_was_not_judged_is_counted_by_why(own: Path) -> None:
             "score": 0.0,
         }
         batch.add("audits", {**judged, "findings": "[]", "reason": ""})
+        batch.add("audit_ends", {"time": 4.0, "audit": "b", "left_out": '{"too long": 2, "in part: no detoxify": 1}'})
+        batch.add("audit_starts", {**start, "audit": "b", "head": "aa", "rows": 5, "who": "me", "version": "0.9"})
+        batch.add("audits", {**judged, "audit": "b", "findings": "[]", "reason": ""})
         finding = {"rule": "monitor.limit", "severity": 2, "part": "trace", "why": "too long"}
         batch.add("findings", {"sample": 2, **finding})
     live, audit = gathered(own).signed, gathered(own, "a").signed
@@ -215,6 +218,9 @@ def test_what_was_not_judged_is_counted_by_why(own: Path) -> None:
     assert live.coverage.in_part == {"monitor.limit": 1} and live.coverage.unread == 0
     assert audit.coverage.not_judged == {"not reached: the audit was not finished": 480}
     assert (audit.ended_at, audit.at_head, audit.at_rows, audit.coverage.unread) == (None, "aa", 5, 480)
+    ended = gathered(own, "b").signed.coverage
+    assert ended.not_judged == {"on record since the audit": 478, "too long": 2}
+    assert (ended.in_part, ended.unread) == ({"no detoxify": 1}, 480), "what was judged in part was judged"
     assert audit.judges.settings == sha256(b'{"name": "strict"}').hexdigest()
     assert (audit.judges.policy, audit.judges.versions["audit"]) == ("strict", "0.9")
     assert "not judged, though it might hold anything: 480 things" in failing(gathered(own, "a"), Severity.HIGH)

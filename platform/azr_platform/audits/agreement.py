@@ -11,12 +11,12 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from azr_monitor.categories import category_of
 from azr_monitor.intervals import Estimate, wilson
 from azr_monitor.records import Severity
-from azr_platform.audits.flags import evidence
+from azr_platform.audits.flags import categories, evidence
 from azr_platform.audits.labels import Label
 from azr_platform.ledger.judgements import Judgement
+from azr_platform.ledger.records import FindingRow
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -73,13 +73,13 @@ def agreement(judgements: Iterable[Judgement], labels: Sequence[Label]) -> Agree
     """Hold judgements against labels. A text is judged where it came first: later ones may rest on a person's word."""
     wanted = {min(label.samples): label for label in labels}
     judged = [(wanted[one.sample], one) for one in judgements if one.sample in wanted]
-    found = [(label, one, _rules(one)) for label, one in judged]
+    found = [(label, one, _weighty(one)) for label, one in judged]
     by_rule: dict[str, list[bool]] = defaultdict(list)
     by_category: dict[str, list[bool]] = defaultdict(list)
-    for label, _, rules in found:
-        for rule in rules:
+    for label, _, rows in found:
+        for rule in _rules(rows):
             by_rule[rule].append(label.harmful)
-        for category in dict.fromkeys(map(category_of, rules)):
+        for category in categories(rows) if rows else ():
             by_category[category].append(label.harmful)
     harmful = sum(label.harmful for label, _ in judged)
     return Agreement(
@@ -88,23 +88,28 @@ def agreement(judgements: Iterable[Judgement], labels: Sequence[Label]) -> Agree
         unseen=len(labels) - len(judged),
         from_alerts=sum(bool(label.rule) for label, _ in judged),
         people=len({label.who for label, _ in judged}),
-        not_found=sum(not rules for *_, rules in found),
+        not_found=sum(not rows for *_, rows in found),
         blocked=_row("blocked", [label.harmful for label, one in judged if not one.allowed], harmful),
-        found=_row("anything found", [label.harmful for label, _, rules in found if rules], harmful),
+        found=_row("anything found", [label.harmful for label, _, rows in found if rows], harmful),
         categories=_rows(by_category, harmful),
         rules=_rows(by_rule, harmful),
         disagreements=[
-            Disagreement(one.sample, one.allowed, label.word, label.who, label.note, rules)
-            for label, one, rules in found
+            Disagreement(one.sample, one.allowed, label.word, label.who, label.note, _rules(rows))
+            for label, one, rows in found
             if label.harmful == one.allowed
         ],
         torn=[label for label, _ in judged if label.words],
     )
 
 
-def _rules(judgement: Judgement) -> tuple[str, ...]:
-    """The rules that found something worse than a note, each once, worst first."""
-    return tuple(dict.fromkeys(row.rule for row in evidence(judgement) if row.severity > Severity.INFO))
+def _weighty(judgement: Judgement) -> list[FindingRow]:
+    """The findings that are more than notes, worst first."""
+    return [row for row in evidence(judgement) if row.severity > Severity.INFO]
+
+
+def _rules(rows: Iterable[FindingRow]) -> tuple[str, ...]:
+    """The rules that found something, each once."""
+    return tuple(dict.fromkeys(row.rule for row in rows))
 
 
 def _rows(found: dict[str, list[bool]], harmful: int) -> list[Row]:

@@ -103,7 +103,8 @@ def verdict(report: AuditReport) -> str:
         )
     grave = sum(row.samples for row in found.severities if row.what in _GRAVE)
     assert report.answers.first is not None, "all questions were asked"
-    begun = report.answers.first.categories[0]
+    rows = report.answers.first.categories
+    begun = max((one for one in rows if one.sample == rows[0].sample), key=lambda one: one.samples)
     most = found.categories[0]
     were = "were" if judged_live(report) else "would be"
     return (

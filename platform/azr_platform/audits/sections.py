@@ -51,7 +51,8 @@ def sections(report: AuditReport, digest: str) -> Iterator[Block]:
 def _head(report: AuditReport) -> Iterator[Block]:
     yield heading("Audit of ", Theirs(report.run), level=1)
     own = report.audit == RUN
-    audit = ("The run's own verdicts",) if own else ("Audit ", Theirs(report.audit))
+    mine = "As it was judged when the log was read" if report.log else "The run's own verdicts"
+    audit = (mine,) if own else ("Audit ", Theirs(report.audit))
     policy = Theirs(report.signed.judges.policy) if report.signed.judges.policy else "not on record"
     blocked = f"{report.tally.blocked:,} {'blocked' if judged_live(report) else 'to be blocked'}"
     counts = f"; {report.tally.judged:,} samples judged, {blocked}; {report.signed.made_at}."
@@ -145,7 +146,7 @@ def _first(one: First) -> list[str]:
         _cut(one.what),
         str(one.sample),
         f"{one.step:,}",
-        _cut(f"{one.role} {one.kind}".strip(), 40),
+        _who(one.role, one.kind),
         _word(one.allowed),
         f"{one.samples:,}",
         f"{one.last_step:,}",
@@ -194,7 +195,7 @@ def _rewards(report: AuditReport) -> Iterator[Block]:
     yield heading("What it earned")
     rows = [
         [
-            _cut(f"{row.role} {row.kind}".strip(), 40),
+            _who(row.role, row.kind),
             *_earned(row.flagged),
             *_earned(row.others),
             difference(row.difference),
@@ -226,7 +227,10 @@ def _worst(report: AuditReport) -> Iterator[Block]:
 
 def _bad(bad: Bad) -> Iterator[Block]:
     one = bad.judgement
-    yield heading(f"Sample {one.sample}: ", _cut(f"{one.role} {one.kind}".strip()), f", step {one.step:,}", level=3)
+    who = _who(one.role, one.kind)
+    yield heading(
+        f"Sample {one.sample}", *((": ", who) if isinstance(who, Theirs) else ()), f", step {one.step:,}", level=3
+    )
     earned = f"reward {one.reward:+.2f}, trained on" if one.trained and one.reward is not None else "not trained on"
     repeats = f"{bad.repeats:,} more of high scores for the same words. " if bad.repeats else ""
     yield para(f"Score {one.score:.2f}, {_word(one.allowed)}, {earned}. {repeats}", _cut(one.reason, _SAID))
@@ -306,3 +310,8 @@ def _word(allowed: bool) -> str:
 
 def _cut(text: str, most: int = _CELL) -> Theirs:
     return Theirs(text if len(text) <= most else f"{text[: most - 1]}…")
+
+
+def _who(role: str, kind: str) -> str:
+    """Whose sample it is; a log of another trainer's knows no roles."""
+    return _cut(f"{role} {kind}".strip(), 40) or "–"

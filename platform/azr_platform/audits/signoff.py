@@ -17,13 +17,14 @@ import msgspec
 from azr_platform import __version__
 from azr_platform.ledger.chain import Verification
 from azr_platform.ledger.heads import FILE, read
-from azr_platform.ledger.judgements import LIVE, AuditRow
+from azr_platform.ledger.judgements import IN_PART, LIVE, AuditRow
 from azr_platform.ledger.policies import base_on_record, changes, settings_of, with_changes
 from azr_platform.ledger.reader import LedgerReader
 from azr_platform.logs.records import Reason
 
 NO_VERDICT: Final = "no verdict on record: used for nothing"
 NOT_REACHED: Final = "not reached: the audit was not finished"
+LATER: Final = "on record since the audit"
 NOT_SELECTED: Final = "not selected"
 _HARMLESS: Final = {NO_VERDICT, NOT_SELECTED, *(reason.value for reason in Reason if not reason.unread)}
 
@@ -55,7 +56,8 @@ class Judges(msgspec.Struct, frozen=True):
 
 class Coverage(msgspec.Struct, frozen=True):
     """What was judged of what is on record, and why not all. ``unkept``: what a log that was kept as a ledger held
-    besides. ``in_part``: judged, but not read wholly, by the rule that says so."""
+    besides. ``in_part``: judged, but not read wholly (by the rule
+    that says so), or not by everything that the policy names."""
 
     on_record: int
     judged: int
@@ -127,11 +129,20 @@ def coverage(reader: LedgerReader, audit: str, selected: bool, judged: int, in_p
     """What was judged of what is on record, and why not all. ``selected``: whether the report is of a selection."""
     on_record = reader.summary().samples
     row = None if audit == LIVE else reader.audit(audit)
-    whys = Counter[str]() if row is None else Counter(row.not_judged)
+    told = {} if row is None else row.not_judged
+    whys = Counter({why: count for why, count in told.items() if not why.startswith(IN_PART)})
+    in_part = in_part | {why.removeprefix(IN_PART): n for why, n in told.items() if why.startswith(IN_PART)}
     if missing := max(0, on_record - judged - whys.total()):
-        narrowed = selected or bool(row and row.selection)
-        whys[NOT_SELECTED if narrowed else NO_VERDICT if row is None else NOT_REACHED] += missing
+        whys[_why_missing(row, selected)] += missing
     return Coverage(on_record, judged, dict(whys.most_common()), reader.left_out(LIVE), in_part)
+
+
+def _why_missing(row: AuditRow | None, selected: bool) -> str:
+    if selected or (row is not None and row.selection):
+        return NOT_SELECTED
+    if row is None:
+        return NO_VERDICT
+    return NOT_REACHED if row.ended_at is None else LATER
 
 
 def _judges(reader: LedgerReader, row: AuditRow | None) -> Judges:

@@ -48,7 +48,7 @@ def _coverage(covered: Coverage) -> Iterator[tuple[str, str]]:
     for title, whys in (
         ("not judged", covered.not_judged),
         ("of the log, not kept", covered.unkept),
-        ("not read wholly", covered.in_part),
+        ("judged in part", covered.in_part),
     ):
         if whys:
             yield title, "; ".join(f"{count:,} {why}" for why, count in whys.items())

@@ -10,12 +10,15 @@ from azr_platform.ledger.records import FindingRow
 
 LIVE: Final = ""
 """The name of what was judged while the run went on; audits have names of their own."""
+IN_PART: Final = "in part: "
+"""How a reason begins that says why samples were judged, but not by everything that the policy names."""
 
 
 class AuditRow(msgspec.Struct, frozen=True):
     """An audit on record. ``ended_at`` is None while it is not finished. ``selection`` says in words of the command
     line which samples it was asked for (empty: all). ``head`` and ``rows`` are of the chain as it was verified before
-    the audit began. ``left_out`` counts samples that were not judged, by reason, as JSON."""
+    the audit began. ``left_out`` counts samples that were not judged, or ``IN_PART``, by reason, as
+    JSON."""
 
     name: str
     started_at: float

@@ -85,6 +85,11 @@ def test_what_was_judged_is_said_the_same_way_by_any_process(run: Path, tmp_path
     assert contents[0] == contents[1]
 
 
+def test_a_form_on_standard_output_has_it_for_itself(run: Path) -> None:
+    text = ask(run, "--markdown", "-").output
+    assert text.startswith("# Audit of `r`\n") and text.endswith("recorded honestly.\n")
+
+
 def test_only_the_selected_samples_are_reported(run: Path) -> None:
     told = json.loads(ask(run, "--since", 6, "--json", "-").output)["content"]
     assert (told["tally"]["judged"], told["signed"]["selection"]) == (10, "--since 6")
@@ -127,6 +132,7 @@ def test_an_audit_is_reported_by_its_name_with_what_judged(run: Path) -> None:
         (("--check", "FILE"), "no report of this program's"),
         (("--check", "NONE"), "cannot be read"),
         (("--html", "NONE/x.html"), "cannot be written"),
+        (("--html", "-", "--json", "-"), "standard output (-) takes one form"),
     ],
 )
 def test_a_mistake_is_named(run: Path, tmp_path: Path, arguments: tuple[str, ...], words: str) -> None:

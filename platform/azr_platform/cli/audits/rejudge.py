@@ -22,7 +22,7 @@ from azr_platform.cli.judging import spread, verdict_row
 from azr_platform.cli.tables import progress, table
 from azr_platform.ledger.chain import Verification
 from azr_platform.ledger.errors import LedgerBroken, LedgerBusy
-from azr_platform.ledger.judgements import LIVE
+from azr_platform.ledger.judgements import IN_PART, LIVE
 from azr_platform.ledger.reader import LedgerReader
 from azr_platform.supervisor.rejudge import Chunk, Record, Rejudged, decided_apart, rejudge, unfinished
 from azr_tui.escape import visible_line
@@ -119,7 +119,7 @@ def audit_run(
         with progress(total, as_json, unit="samples", done=keeping.before) as advance:
             _judge_all(answers, keeping, outcome, as_json, advance)
         if outcome.judged:
-            parts = {f"in part: {notice.partition(';')[0]}": outcome.judged for notice in auditor.notices}
+            parts = {f"{IN_PART}{notice.partition(';')[0]}": outcome.judged for notice in auditor.notices}
             outcome.left_out.update(parts)
         keeping.write(lambda record: record.end(outcome.left_out))
         _show(reader, outcome, keeping, chain, as_json)

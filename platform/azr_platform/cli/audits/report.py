@@ -65,6 +65,8 @@ def report(
     wanted = {form: file for form, file in outputs.items() if file is not None}
     if check is not None and wanted:
         raise BadInput("--check writes nothing; leave --html, --markdown, --json and --sarif out")
+    if [str(file) for file in wanted.values()].count("-") > 1:
+        raise BadInput("standard output (-) takes one form; give the others files")
     with LedgerReader(run) as reader:
         if check is not None:
             failed = _check(reader, chosen, check)
@@ -83,7 +85,7 @@ def _write(
     from azr_platform.audits.report import ROUNDS, content, digest, failing, gather, standing, verdict
     from azr_platform.cli.tables import progress
 
-    quiet = str(wanted.get("json")) == "-"
+    quiet = any(str(file) == "-" for file in wanted.values())
     with progress(ROUNDS * reader.newest_sample(), quiet, "samples", what="reading", stays=False) as advance:
         found = gather(reader, audit, chosen, who=_who(), told=advance)
     plain = content(found)
