@@ -33,7 +33,7 @@ th, td { text-align: right; vertical-align: top; padding: .15rem .7rem; border-b
 th:first-child, td:first-child, .text { text-align: left; } th { font-weight: 600; }
 th:first-child, td:first-child { padding-left: 0; }
 td { white-space: nowrap; }
-td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: min(11rem, 42vw); }
+td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: min(13rem, 42vw); }
 td.text { white-space: normal; overflow-wrap: anywhere; min-width: 15rem; }
 figure { margin: .5rem 0 1.5rem; } img { max-width: 100%; background: #fff; }
 figcaption, .note { color: var(--faint); font-size: .87rem; }

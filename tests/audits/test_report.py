@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from hashlib import sha256
@@ -13,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from azr_monitor.policy import load_policy
 from azr_monitor.records import Severity
-from azr_platform.audits import markdown, page
+from azr_platform.audits import markdown, page, sarif
 from azr_platform.audits.check import differences
 from azr_platform.audits.report import AuditReport, as_json, content, digest, failing, gather, standing, verdict
 from azr_platform.audits.sections import sections
@@ -224,6 +226,31 @@ def test_what_was_not_judged_is_counted_by_why(own: Path) -> None:
     assert audit.judges.settings == sha256(b'{"name": "strict"}').hexdigest()
     assert (audit.judges.policy, audit.judges.versions["audit"]) == ("strict", "0.9")
     assert "not judged, though it might hold anything: 480 things" in failing(gathered(own, "a"), Severity.HIGH)
+
+
+def test_no_file_that_a_policy_on_record_names_is_opened(own: Path, tmp_path: Path) -> None:
+    """A stranger's ledger may name a pipe that never ends, or a file that is nobody's business."""
+    named = tmp_path / "secret.yaml"
+    named.write_text("rules: []")
+    settings = {**load_policy("default").model_dump(mode="json"), "folder": str(tmp_path)}
+    settings["rules"] |= {"packs": [str(named)], "yara": [str(named)]}
+    with LedgerWriter(own) as writer:
+        row = {"time": 1.0, "branch": 1, "step": 12, "name": "own", "fingerprint": "f"}
+        empty = dict.fromkeys(("rule", "setting", "before", "after", "who", "why"), "")
+        writer.append("policies", {**row, **empty, "settings": json.dumps(settings)})
+        given = {"rule": "trace.deceive", "setting": "enabled", "before": "true", "after": "false", "who": "ann"}
+        writer.append("policies", {**row, **given, "settings": "", "why": "w"})
+    opened: list[str] = []
+    watching = [True]  # a hook is there to stay
+    sys.addaudithook(lambda event, given: opened.append(str(given[0])) if watching and event == "open" else None)
+    report = gathered(own)
+    with LedgerReader(own) as reader:
+        sarif.render(report, reader.judgements(), reader, [], visible)
+    watching.clear()
+    assert str(own / "heads.jsonl") in opened, "it is looked for, so the hook sees what is opened"
+    assert str(named) not in opened
+    assert report.signed.judges.settings == sha256(json.dumps(settings).encode()).hexdigest()
+    assert (report.signed.judges.policy, report.signed.judges.changes) == ("own", 1)
 
 
 def test_a_selection_is_said_and_what_it_leaves_out_is_left_out_on_purpose(plain: Path) -> None:

@@ -18,7 +18,7 @@ from azr_platform import __version__
 from azr_platform.ledger.chain import Verification
 from azr_platform.ledger.heads import FILE, read
 from azr_platform.ledger.judgements import IN_PART, LIVE, AuditRow
-from azr_platform.ledger.policies import base_on_record, changes, settings_of, with_changes
+from azr_platform.ledger.policies import changes
 from azr_platform.ledger.reader import LedgerReader
 from azr_platform.logs.records import Reason
 
@@ -160,15 +160,13 @@ def _judges(reader: LedgerReader, row: AuditRow | None) -> Judges:
 
 
 def _of_run(reader: LedgerReader) -> tuple[str, int]:
-    """(the settings of the policy as it stands in a run, how often people changed it)."""
+    """(the settings of the policy that a run was last taken up with, how often people changed it).
+
+    They are read and not understood: a policy names files, and a ledger that a stranger handed over may name any.
+    """
     rows = reader.policies()
-    try:
-        base = base_on_record(rows)
-    except ValueError:  # of a version that this one does not understand: as it is written
-        return next((row.settings for row in reversed(rows) if not row.rule), ""), len(changes(rows))
-    if base is None:
-        return "", 0
-    return settings_of(with_changes(base, changes(rows))[0]), len(changes(rows))
+    taken_up = [row.settings for row in rows if not row.rule]
+    return taken_up[-1] if taken_up else "", len(changes(rows))
 
 
 def classifiers(settings: str) -> list[str]:
