@@ -127,8 +127,6 @@ def _timeline(report: AuditReport) -> Iterator[Block]:
         f" Left aside: {along.aside:,} seeds, or samples that a rollback left behind." if along.aside else "",
         kind="note",
     )
-    for event in along.events[:ROWS]:
-        yield para(f"From step {event.step:,} on: ", _cut(event.what), kind="note")
 
 
 def _firsts(report: AuditReport) -> Iterator[Block]:
