@@ -113,7 +113,7 @@ class SearchIndex:
 
     def known(self, words: Iterable[str]) -> dict[str, int]:
         """In how many samples each of some single words occurs; those that occur in none are left out."""
-        self._connection.execute("CREATE VIRTUAL TABLE IF NOT EXISTS temp.vocabulary USING fts5vocab(main, words, row)")
+        list(self._all("CREATE VIRTUAL TABLE IF NOT EXISTS temp.vocabulary USING fts5vocab(main, words, row)"))
         counts = {}
         for word in words:
             for (count,) in self._all("SELECT doc FROM temp.vocabulary WHERE term = ?", plain(word)):

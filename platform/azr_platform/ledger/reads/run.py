@@ -96,7 +96,9 @@ class RunReads(Reads):
         while current is not None:
             line.append((current.id, last))
             last = min(last, current.from_step)
-            current = by_id.get(current.parent) if current.parent else None
+            parent = by_id.get(current.parent) if current.parent else None
+            # A branch leaves one that was there before; a ledger that says otherwise leads in no circle.
+            current = parent if parent is not None and parent.id < current.id else None
         return line[::-1]
 
     def recorded_after(self, branch: int, step: int | None) -> bool:
