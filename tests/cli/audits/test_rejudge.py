@@ -150,7 +150,8 @@ def test_what_is_shown_of_an_audit_that_was_taken_up_is_all_of_it(run: Path, mon
     whole = _audit(run).stdout
     monkeypatch.setattr(command, "_CHUNK", 5)
     _end_after(1, monkeypatch)
-    assert isinstance(_audit(run, "--fail-on", "high").exception, _Ended)
+    ended = _audit(run, "--fail-on", "high")
+    assert isinstance(ended.exception, _Ended) and "the same command takes audit" in ended.stderr
     _end_after(9, monkeypatch)
     shown = _audit(run, "--fail-on", "high")
     assert (shown.exit_code, _audits(run)[1].judged) == (1, 12)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 import typer
+from rich.console import Console
 
 from azr_monitor.audit import Auditor
 from azr_monitor.policy import Policy, load_policy
@@ -107,7 +108,8 @@ def audit_run(
     for notice in auditor.notices:
         typer.echo(f"note: {notice}", err=True)
     with LedgerReader(run) as reader:
-        chain = reader.verify()
+        with Console(stderr=True).status("walking the hash chain"):  # shown on terminals only
+            chain = reader.verify()
         keeping = _begun(reader, loaded, selection, chain, anew)
         outcome = _judged_before(reader, keeping)
         total = sum(1 for _ in numbers(reader, selection))
@@ -199,8 +201,12 @@ def _judge_all(
             outcome.left_out.update(chunk.left_out)
             keeping.write(lambda record, judged=chunk.judged: record.keep(judged))  # type: ignore[misc]
             advance(len(chunk.judged) + chunk.left_out.total())
-    finally:
+    except BaseException:
         keeping.write(Record.commit)
+        if keeping.record is not None:
+            typer.echo(f"note: ended before its time; the same command takes audit {keeping.name} up", err=True)
+        raise
+    keeping.write(Record.commit)
 
 
 # -- in a terminal ---------------------------------------------------------------------------------------
@@ -208,8 +214,6 @@ def _judge_all(
 
 def _show(reader: LedgerReader, outcome: Outcome, keeping: Keeping, chain: Verification, as_json: bool) -> None:
     """Tables; with ``--json`` only what the rows do not say, and that beside them."""
-    from rich.console import Console
-
     if as_json:
         for why, count in outcome.left_out.items():
             typer.echo(f"note: not judged: {count} samples, {visible_line(why)}", err=True)
