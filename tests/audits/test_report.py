@@ -17,6 +17,7 @@ import pytest
 from azr_monitor.policy import load_policy
 from azr_monitor.records import Severity
 from azr_platform.audits import markdown, page, sarif
+from azr_platform.audits.blocks import Words
 from azr_platform.audits.check import differences
 from azr_platform.audits.report import AuditReport, as_json, content, digest, failing, gather, standing, verdict
 from azr_platform.audits.sections import sections
@@ -29,7 +30,7 @@ from azr_platform.supervisor.runfolder import create
 from azr_tui.escape import visible
 
 HOSTILE = (
-    "</pre></table></style></title><script>alert(1)</script><img src=x onerror=alert(1)>"
+    "`` ` [a](https://evil.example) </pre></table></style></title><script>alert(1)</script><img src=x onerror=alert(1)>"
     "<link href=https://evil.example/x.css rel=stylesheet>\"'&amp;<!-- --><svg onload=alert(1)>"
     "\x1b[2J\x1b]0;owned\x07 \x9b31m\u202e\u200b\0\u2066"
     "[a](https://evil.example) ![b](https://evil.example/i.png) https://evil.example www.evil.example a@evil.example"
@@ -325,6 +326,16 @@ def test_a_record_that_was_changed_since_is_found(own: Path) -> None:
     assert any("the run's record" in line for line in held(own, told))
 
 
+def test_a_record_whose_end_was_cut_off_cleanly_does_not_hold_the_head_that_the_report_names(own: Path) -> None:
+    told = written(own)
+    with tampering(own) as connection:
+        connection.execute("DELETE FROM states WHERE id = (SELECT max(id) FROM states)")
+        connection.execute("DELETE FROM chain WHERE id = (SELECT max(id) FROM chain)")
+    assert gathered(own).chain_holds, "by itself it looks intact"
+    (wrong,) = held(own, told)
+    assert "the chain does not hold the noted head" in wrong
+
+
 def test_a_report_of_other_samples_or_of_another_audit_is_told(own: Path) -> None:
     told = json.loads(written(own))
     chosen = Selection(SampleFilter(first_step=20), words="--since 20")
@@ -420,6 +431,15 @@ def test_texts_of_a_model_stay_texts_in_markdown(forms: tuple[str, str]) -> None
     prose = "".join(token.content for token in inside if token.type == "text")
     assert "evil.example" not in prose and "@user" not in prose
     assert not any(char in forms[1] for char in "\x1b\u202e\u200b\u2066")
+
+
+@pytest.mark.parametrize("fence", ["```", "`````", "~~~"])
+def test_a_quote_does_not_end_before_its_end(fence: str) -> None:
+    from markdown_it import MarkdownIt
+
+    quote = Words("a\n", f"{fence}\n<h1>x</h1>\n{fence}", "\n# b")
+    tokens = MarkdownIt("commonmark").parse(markdown.render([quote], visible))
+    assert [(token.type, token.content) for token in tokens] == [("fence", f"{''.join(quote)}\n")]
 
 
 def test_the_json_form_is_plain_ascii(hostile: Path) -> None:
