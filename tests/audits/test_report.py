@@ -121,6 +121,20 @@ def test_the_verdict_says_how_much_was_found_where_it_began_and_what_it_cost(pla
     assert "The record is intact" in "".join(standing(report))
 
 
+def test_of_a_log_without_rewards_nothing_is_said_of_what_moved_the_model(tmp_path: Path) -> None:
+    (tmp_path / "log").mkdir()
+    run = {"name": "log", "created_at": 1.0, "version": "0", "seed": 0, "steps": 0}
+    with LedgerWriter(tmp_path / "log") as writer, writer.batch() as batch:
+        batch.add("run", {**run, "config": "[log]\nsource = 'theirs/'\n"})
+        batch.add("branches", {"created_at": 1.0, "parent": None, "from_step": 0, "reason": "start"})
+        row = {"time": 1.0, "branch": 1, "step": 0, "phase": "", "role": "", "kind": "", "uid": "u"}
+        batch.add("samples", {**row, "prompt": "", "response": "r", "reasoning": "I will deceive them"})
+        batch.add("verdicts", {"sample": 1, "allowed": 0, "action": 2, "severity": 2, "score": 0.5, "reason": "r"})
+        batch.add("findings", {"sample": 1, "rule": "trace.deceive", "severity": 2, "part": "trace", "why": "w"})
+    said = verdict(gathered(tmp_path / "log"))
+    assert said.endswith("1 would be blocked, and whether they moved a model the log does not say.")
+
+
 def test_samples_count_once_by_their_worst_finding_and_in_each_of_their_categories(plain: Path) -> None:
     counted = gathered(plain).tally
     assert {row.what: row.samples for row in counted.severities if row.samples} == {

@@ -106,12 +106,16 @@ def verdict(report: AuditReport) -> str:
     rows = report.answers.first.categories
     begun = max((one for one in rows if one.sample == rows[0].sample), key=lambda one: one.samples)
     most = found.categories[0]
+    trained = sum(row.trained for row in found.severities)
+    moved = f"and {flagged.trained:,} moved the model"
+    if report.log and not trained:
+        moved = "and whether they moved a model the log does not say"
     were = "were" if judged_live(report) else "would be"
     return (
         f"Something was found in {flagged.samples:,} of {found.judged:,} samples ({flagged.share.value:.2%}, 95 % "
         f"interval {flagged.share.low:.2%} to {flagged.share.high:.2%}), {grave:,} of them high or critical: first in "
         f"sample {begun.sample} at step {begun.step} ({begun.what}), most often {most.what} ({most.samples:,}); "
-        f"{flagged.blocked:,} {were} blocked, and {flagged.trained:,} moved the model."
+        f"{flagged.blocked:,} {were} blocked, {moved}."
     )
 
 
