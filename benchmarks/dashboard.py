@@ -7,8 +7,9 @@ with their search index, and is used again when it is there. The dashboard runs 
 a user. ``--size 120x40`` is that of the terminal.
 
 paint   from the start of the program to the first bytes with data from the ledger
-keys    from a key's bytes to the last byte of the frame it leads to, data included: what follows within 0.35 s of
-        silence belongs to it; nothing else draws meanwhile. Every pane, its own keys and those that move.
+keys    from a key's bytes to the first that are drawn for it, and to the last byte of the frame it leads to, data
+        included: what follows within 0.35 s of silence belongs to it; nothing else draws meanwhile. Every pane, its
+        own keys and those that move.
 search  from a question to its answer, words from frequent to absent, filters beside them
 idle    CPU of a core at two looks a second: nothing is written, and a step with 200 samples every half second
 memory  of the process after all keys
@@ -75,10 +76,12 @@ NARROWED = (
 
 
 class Cost(NamedTuple):
-    """Seconds on the wall, and of CPU: on a machine that others use as well, the truth is nearer to the second."""
+    """Seconds on the wall, and of CPU: on a machine that others use as well, the truth is nearer to the second.
+    ``first``: on the wall, until something was drawn."""
 
     wall: float
     cpu: float
+    first: float = 0.0
 
 
 class Terminal:
@@ -105,10 +108,11 @@ class Terminal:
         """From a key to the last byte before a silence; None when nothing was drawn."""
         pressed, used = time.perf_counter(), self.used()
         os.write(self._end, key)
-        last = None
+        first = last = 0.0
         while self._read(silence):
             last = time.perf_counter() - pressed
-        return None if last is None else Cost(last, self.used() - used)
+            first = first or last
+        return Cost(last, self.used() - used, first) if last else None
 
     def _read(self, patience: float) -> bytes:
         ready, _, _ = select.select([self._end], [], [], patience)
@@ -158,8 +162,10 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 def show(name: str, costs: Sequence[Cost]) -> None:
     told = []
-    for what in ("wall", "cpu"):
+    for what in ("first", "wall", "cpu"):
         values = [1000 * getattr(cost, what) for cost in costs]
+        if not any(values):
+            continue
         told.append(f"{what} p50 {statistics.median(values):6.1f}, p95 {percentile(values, 0.95):6.1f} ms")
     print(f"  {name:16} {len(costs):4}  {'   '.join(told)}")
 
