@@ -49,6 +49,7 @@ from azr_tui.screens.sample import SampleScreen
 from azr_tui.screens.trial import TrialScreen
 from azr_tui.screens.undo import Choice, UndoScreen
 from azr_tui.settings import Settings
+from azr_tui.tidy import Tidy
 from azr_tui.toasts import MOST, Toasts
 from azr_tui.trial import is_policy, words_of
 from azr_tui.view import ALONE, SILENT, WATCHING, Snapshot, View
@@ -104,6 +105,7 @@ class AzrApp(DressedApp):
         self._newest_alert: int | None = None
         self._sample = SampleWanted(0)  # what was asked for last
         self._toasts = Toasts()
+        self._tidy = Tidy()
 
     @property
     def panes(self) -> MainScreen:
@@ -113,6 +115,16 @@ class AzrApp(DressedApp):
     def view(self) -> View:
         """What is on display."""
         return self._view
+
+    async def run_async(self, **options: Any) -> None:
+        """As Textual's, for a process of its own: its garbage is collected while nobody presses a key."""
+        with self._tidy.in_charge():
+            await super().run_async(**options)
+
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.Key):
+            self._tidy.pressed()
+        await super().on_event(event)
 
     def on_mount(self) -> None:
         self.push_screen(self._main)
@@ -186,6 +198,7 @@ class AzrApp(DressedApp):
         top = self.top
         if isinstance(top, LiveScreen) and top.is_mounted:
             top.show(self._view)
+        self._tidy.look()
 
     def _announce(self, snapshot: Snapshot) -> None:
         """Toasts for new alerts, and the bell for a grave one; nothing for those found at the start."""
