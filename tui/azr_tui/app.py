@@ -116,10 +116,10 @@ class AzrApp(DressedApp):
         """What is on display."""
         return self._view
 
-    async def run_async(self, **options: Any) -> None:
+    async def run_async(self, **options: Any) -> Any:
         """As Textual's, for a process of its own: its garbage is collected while nobody presses a key."""
         with self._tidy.in_charge():
-            await super().run_async(**options)
+            return await super().run_async(**options)
 
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.Key):
