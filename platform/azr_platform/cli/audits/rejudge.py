@@ -104,10 +104,10 @@ def audit_run(
 ) -> Severity | None:
     """Judge a run's samples again; the worst that was found in them."""
     loaded = load_policy(policy)
-    auditor = Auditor.from_policy(loaded)
-    for notice in auditor.notices:
-        typer.echo(f"note: {notice}", err=True)
     with LedgerReader(run) as reader:
+        auditor = Auditor.from_policy(loaded)
+        for notice in auditor.notices:
+            typer.echo(f"note: {notice}", err=True)
         with Console(stderr=True).status("walking the hash chain"):  # shown on terminals only
             chain = reader.verify()
         keeping = _begun(reader, loaded, selection, chain, anew)
