@@ -108,8 +108,8 @@ def verdict(report: AuditReport) -> str:
     most = found.categories[0]
     trained = sum(row.trained for row in found.severities)
     moved = f"and {flagged.trained:,} moved the model"
-    if report.log and not trained:
-        moved = "and whether they moved a model the log does not say"
+    if report.log:
+        moved = f"{moved}, by the log's steps" if trained else "and whether they moved a model the log does not say"
     were = "were" if judged_live(report) else "would be"
     return (
         f"Something was found in {flagged.samples:,} of {found.judged:,} samples ({flagged.share.value:.2%}, 95 % "

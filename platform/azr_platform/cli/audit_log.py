@@ -99,7 +99,7 @@ def _told(reading: Reading) -> Iterator[str]:
     if reading.files > _MOST_SHOWN:
         yield f"and {reading.files - _MOST_SHOWN} more files"
     found = reading.found
-    yield f"{reading.files} files, {found.rows} rows read, {found.judged} cases judged"
+    yield _counts(reading)
     for reason, count in found.skipped.most_common():
         first = found.examples[reason][0]
         yield f"not judged: {reason.value}, {count} times; first {first.place}: {first.why}"
@@ -174,13 +174,20 @@ def _show(reading: Reading, *, ran: bool) -> None:
     if len(reading.read) > _MOST_SHOWN:
         console.print(f"and {reading.files - _MOST_SHOWN} more files")
     found = reading.found
-    console.print(f"{reading.files} files, {found.rows} rows read, {found.judged} cases judged")
+    console.print(_counts(reading))
     show(found.tally, ran=ran)
     if found.skipped:
         rows = ((reason.value, count) for reason, count in found.skipped.most_common())
         console.print(table("Not judged", "times", rows))
         for line in _examples(found):
             console.print(_line(line), soft_wrap=True)
+
+
+def _counts(reading: Reading) -> str:
+    from azr_tui.wording import count
+
+    found = reading.found
+    return f"{count(reading.files, 'file')}, {count(found.rows, 'row')} read, {count(found.judged, 'case')} judged"
 
 
 def _examples(found: Found) -> Iterator[str]:
