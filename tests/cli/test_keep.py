@@ -166,6 +166,20 @@ def test_what_was_not_read_to_its_end_says_so(cli: Cli, tmp_path: Path, policy: 
     with LedgerReader(tmp_path / "run") as reader:
         assert (reader.state().state, reader.verify().intact) == ("failed", True)
     assert "failed" in cli("status", str(tmp_path / "run")).stdout
+    result = cli("audit", "report", str(tmp_path / "run"), "--json", "-", "--fail-on", "high")
+    assert result.returncode == 1 and "not judged, though it might hold anything" in result.stderr
+    unkept = json.loads(result.stdout)["content"]["signed"]["coverage"]["unkept"]
+    assert unkept == {"the rest of the log: it was not read to its end": 1}
+
+
+def test_that_a_classifier_was_missing_is_on_record(cli: Cli, tmp_path: Path) -> None:
+    log = lines(tmp_path / "a.jsonl", *(of_verl(number, 1) for number in range(3)))
+    kept = cli("audit", str(log), "--keep", str(tmp_path / "run"))
+    assert "detoxify is not in use" in kept.stderr
+    told = json.loads(cli("audit", "report", str(tmp_path / "run"), "--json", "-").stdout)["content"]
+    (why,) = told["signed"]["coverage"]["in_part"]
+    assert why.startswith("detoxify is not in use") and told["signed"]["coverage"]["in_part"][why] == 3
+    assert told["signed"]["coverage"]["unkept"] == {}
 
 
 def test_a_log_that_would_act_is_kept_as_text(cli: Cli, policy: str, tmp_path: Path) -> None:

@@ -78,6 +78,43 @@ def test_what_an_audit_made_of_the_samples_comes_in_order_and_once(audited: Path
     assert [(row.sample, row.allowed) for row in again] == [(1, True), (2, False)], "the later row counts"
 
 
+def test_blocked_counts_samples_however_many_rows_they_have(audited: Path) -> None:
+    with LedgerWriter(audited) as writer:
+        for _ in range(2):
+            writer.append("audits", _audited(2, "first", allowed=False))
+    with LedgerReader(audited) as reader:
+        (first,) = [row for row in reader.audits() if row.name == "first"]
+    assert (first.judged, first.blocked) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("time", "soon"),
+        ("policy", b"\x00"),
+        ("policy", None),
+        ("rows", "many"),
+        ("left_out", "[1]"),
+        ("left_out", b"x"),
+    ],
+)
+def test_an_audit_on_record_that_cannot_be_read_is_a_broken_ledger(
+    audited: Path, ledger_tools: Any, column: str, value: object
+) -> None:
+    table = "audit_ends" if column == "left_out" else "audit_starts"
+    with ledger_tools.tampering(audited) as connection:
+        connection.execute(f"UPDATE {table} SET {column} = ?", (value,))
+    with LedgerReader(audited) as reader, pytest.raises(LedgerBroken, match="of an audit cannot be read"):
+        reader.audits()
+
+
+def test_an_older_audit_with_a_time_that_is_none_is_a_broken_ledger(audited: Path, ledger_tools: Any) -> None:
+    with ledger_tools.tampering(audited) as connection:
+        connection.execute("UPDATE audits SET time = 'soon' WHERE audit = 'third'")
+    with LedgerReader(audited) as reader, pytest.raises(LedgerBroken, match="of an audit cannot be read"):
+        reader.audits()
+
+
 @pytest.mark.parametrize("findings", ["no JSON", "[[1]]", '[["r", 1, "p", [1], "w"]]'])
 def test_findings_that_cannot_be_read_are_a_broken_ledger(audited: Path, findings: str) -> None:
     with LedgerWriter(audited) as writer:

@@ -230,6 +230,15 @@ def test_any_other_log_is_read_as_it_is_mapped(read: Reader, tmp_path: Path) -> 
     assert [skip.reason for skip in skips] == [Reason.SHAPE]
 
 
+def test_programs_in_messages_that_are_mapped_as_a_trace_are_judged_as_programs(read: Reader, tmp_path: Path) -> None:
+    said = "I look.\n```python\nimport os\ndef f(x):\n    return os.system(x)\n```"
+    row = {"m": [{"role": "user", "content": "go"}, {"role": "assistant", "content": said}], "p": "y = 2"}
+    _, (case,), _ = read(written(tmp_path / "a.jsonl", row), Mapped(["trace=m"]))
+    assert case.trace == "I look." and "os.system" in case.program
+    _, (case,), _ = read(written(tmp_path / "b.jsonl", row), Mapped(["trace=m", "program=p"]))
+    assert case.program == "y = 2", "where a program is mapped it is that one"
+
+
 @pytest.mark.parametrize("pair", ["trace", "colour=a", "trace=", "trace=a[", "trace=a..b", "id=a", "trace=[x]"])
 def test_a_mapping_that_is_none_is_refused(pair: str) -> None:
     with pytest.raises(ValueError, match=r"--map|path"):

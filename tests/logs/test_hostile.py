@@ -190,6 +190,16 @@ def test_links_that_lead_outside_are_refused_and_those_inside_are_read_once(tmp_
     assert refused == {"c.jsonl", "d", "f.jsonl"}
 
 
+def test_a_file_without_a_logs_name_is_read_once_at_a_link_that_has_one(tmp_path: Path) -> None:
+    (tmp_path / "blobs").mkdir()
+    (tmp_path / "blobs" / "0a1b").write_text('{"completion": "mine"}\n')
+    (tmp_path / "blobs" / "ffff").write_text("no log")
+    for name, target in (("a.jsonl", "0a1b"), ("b.jsonl", "0a1b"), ("README", "ffff")):
+        (tmp_path / name).symlink_to(tmp_path / "blobs" / target)
+    (tmp_path / "c.jsonl").symlink_to(tmp_path / "blobs")
+    assert list(files(tmp_path)) == [tmp_path / "a.jsonl"]
+
+
 def test_pipes_and_devices_are_refused_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jsonl")
     assert reasons(tmp_path / "pipe.jsonl") == {Reason.REFUSED}

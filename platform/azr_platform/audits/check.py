@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
 
-from azr_platform.audits.report import FORMAT, content, digest, gather
+from azr_platform.audits.report import FORMAT, AuditReport, content, digest, gather, standing
 from azr_platform.audits.selection import Selection, audit_named
 from azr_platform.audits.signoff import verified
 from azr_platform.ledger.errors import UnknownAudit
 from azr_platform.ledger.reader import LedgerReader
 
-_MAY_CHANGE: Final = frozenset({"labels", "signed", "verdict", "standing"})
+_MAY_CHANGE: Final = frozenset({"labels", "signed", "standing"})
 """People may have said more since, and the record grows with it; the rest follows from what was judged."""
+_SIGNED: Final = ("audit", "begun_at", "ended_at", "at_head", "at_rows")
+_JUDGES: Final = ("policy", "fingerprint", "settings", "changes", "classifiers")
+_COVERAGE: Final = ("judged", "unkept", "in_part")
+"""Of what is signed, what can be held against the record: who made the report when, and with which versions, cannot."""
 
 
 class _File(msgspec.Struct):
@@ -34,7 +39,8 @@ def differences(told: bytes, reader: LedgerReader, selection: Selection, *, who:
             raise ValueError(f"a report of the form {file.format!r}, not {FORMAT!r}")
         then = file.content
         head, name = str(then["signed"]["chain"]["head"]), str(then["audit"])
-    except (msgspec.MsgspecError, KeyError, TypeError) as error:
+        told_standing = "".join(standing(msgspec.convert(then, AuditReport)))
+    except (msgspec.MsgspecError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"no report of this program's ({error})") from error
     wrong = [] if digest(then) == file.digest else ["its content is not that of its digest"]
     chain = verified(reader, head)
@@ -46,7 +52,18 @@ def differences(told: bytes, reader: LedgerReader, selection: Selection, *, who:
         return [*wrong, f"the run has no audit {name!r}"]
     if now["signed"]["selection"] != then["signed"].get("selection"):
         return [*wrong, "it is of other samples: give the options that it was made with"]
-    return [*wrong, *(f"{part} is not what the record says" for part in now if _differ(part, now, then))]
+    if then.get("standing") != told_standing:
+        wrong.append("standing is not what the rest of it says")
+    wrong += [f"{part} is not what the record says" for part in now if _differ(part, now, then)]
+    return [*wrong, *_signed_apart(now["signed"], then["signed"])]
+
+
+def _signed_apart(now: dict[str, Any], then: dict[str, Any]) -> Iterator[str]:
+    for where, names in (("", _SIGNED), ("judges", _JUDGES), ("coverage", _COVERAGE)):
+        here, there = (now[where], then[where]) if where else (now, then)
+        for name in names:
+            if here[name] != there[name]:
+                yield f"signed.{where}{'.' if where else ''}{name} is not what the record says"
 
 
 def _differ(part: str, now: dict[str, Any], then: dict[str, Any]) -> bool:

@@ -24,7 +24,7 @@ def compare(
 ) -> Difference:
     """How what an audit of one ledger made of the samples differs from what another, maybe of another ledger, made."""
     both: Iterator[Pair] = pairs(judgements(reader, before), judgements(other, after))
-    if msgspec.structs.replace(selection, words="") != EVERYTHING:
+    if not selection.whole:
         both = _among(both, _passing(reader, before, other, after, selection))
     strangers = () if reader.path.samefile(other.path) else _other_texts(reader, other)
     return difference(both, examples=examples, other_texts=strangers)

@@ -12,8 +12,9 @@ from typing import Any, Final
 import msgspec
 
 from azr_monitor.evidence import by_category, signs
-from azr_monitor.records import Finding, Severity
+from azr_monitor.records import Finding
 from azr_platform.ledger.filters import AlertState
+from azr_platform.ledger.judgements import nearest
 from azr_platform.ledger.reader import LedgerReader
 from azr_platform.ledger.records import DecisionRow, SampleDetail
 
@@ -107,7 +108,7 @@ def _separate(detail: SampleDetail) -> dict[str, Any]:
 def category_on_record(detail: SampleDetail) -> str:
     """What most of the evidence on record speaks of; empty when there is none."""
     findings = [
-        Finding(row.rule, Severity(row.severity), "trace", None, row.why)
+        Finding(row.rule, nearest(row.severity), "trace", None, row.why)
         for row in detail.findings
         if not row.rule.startswith(_SAID_BY_PEOPLE)
     ]

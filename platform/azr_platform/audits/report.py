@@ -30,7 +30,8 @@ FORMAT: Final = "azr-platform audit report 1"
 PROVES: Final = (
     "The digest is the SHA-256 of all that this report says, as its JSON form holds it. There is no secret in it: by "
     "itself it finds accidents alone. Noted elsewhere, it shows any later change of the JSON form; and whoever has the "
-    "run can hold that form against it with --check. It does not say that the run was recorded honestly."
+    "run can hold that form against it with --check. Neither says that the run was recorded honestly, who made the "
+    "report when, or what people had said by then."
 )
 
 
@@ -74,7 +75,7 @@ def gather(
     source = Source(reader, asked, told)
     cleared = {sample for one in named if not one.harmful for sample in one.samples}
     found = tally(source.judgements(), cleared)
-    covered = coverage(reader, audit, selection != EVERYTHING, found.judged, found.in_part)
+    covered = coverage(reader, audit, not selection.whole, found.judged, found.in_part)
     return AuditReport(
         run=reader.run().name,
         audit=audit or RUN,

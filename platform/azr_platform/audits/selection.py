@@ -37,6 +37,11 @@ class Selection(msgspec.Struct, frozen=True):
     draw: int = 0
     words: str = ""
 
+    @property
+    def whole(self) -> bool:
+        """Whether it leaves nothing out; in which order samples come is not asked."""
+        return not self.draw and self.filter == SampleFilter(oldest_first=self.filter.oldest_first)
+
 
 EVERYTHING: Final = Selection()
 

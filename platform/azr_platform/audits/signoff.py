@@ -24,6 +24,7 @@ from azr_platform.logs.records import Reason
 
 NO_VERDICT: Final = "no verdict on record: used for nothing"
 NOT_REACHED: Final = "not reached: the audit was not finished"
+NOT_READ_ON: Final = "the rest of the log: it was not read to its end"
 LATER: Final = "on record since the audit"
 NOT_SELECTED: Final = "not selected"
 _HARMLESS: Final = {NO_VERDICT, NOT_SELECTED, *(reason.value for reason in Reason if not reason.unread)}
@@ -129,20 +130,25 @@ def coverage(reader: LedgerReader, audit: str, selected: bool, judged: int, in_p
     """What was judged of what is on record, and why not all. ``selected``: whether the report is of a selection."""
     on_record = reader.summary().samples
     row = None if audit == LIVE else reader.audit(audit)
-    told = {} if row is None else row.not_judged
-    whys = Counter({why: count for why, count in told.items() if not why.startswith(IN_PART)})
+    log = reader.left_out(LIVE)
+    if log is None and reader.kept_log():
+        log = {NOT_READ_ON: 1}
+    unkept = {why: count for why, count in (log or {}).items() if not why.startswith(IN_PART)}
+    told = (log or {}) if row is None else row.not_judged
+    whys = Counter({} if row is None else {why: n for why, n in told.items() if not why.startswith(IN_PART)})
     in_part = in_part | {why.removeprefix(IN_PART): n for why, n in told.items() if why.startswith(IN_PART)}
     if missing := max(0, on_record - judged - whys.total()):
         whys[_why_missing(row, selected)] += missing
-    return Coverage(on_record, judged, dict(whys.most_common()), reader.left_out(LIVE), in_part)
+    return Coverage(on_record, judged, dict(whys.most_common()), unkept, in_part)
 
 
 def _why_missing(row: AuditRow | None, selected: bool) -> str:
+    """Of an audit that was not finished nobody knows which samples it would have left out."""
+    if row is not None and row.ended_at is None:
+        return NOT_REACHED
     if selected or (row is not None and row.selection):
         return NOT_SELECTED
-    if row is None:
-        return NO_VERDICT
-    return NOT_REACHED if row.ended_at is None else LATER
+    return NO_VERDICT if row is None else LATER
 
 
 def _judges(reader: LedgerReader, row: AuditRow | None) -> Judges:

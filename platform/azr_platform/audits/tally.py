@@ -10,11 +10,10 @@ import msgspec
 from azr_monitor.intervals import Estimate, wilson
 from azr_monitor.records import FAILURE, LIMIT, SLOW, UNSCORED, Severity
 from azr_platform.audits.flags import LEAST, categories, evidence, marks
-from azr_platform.ledger.judgements import Judgement
+from azr_platform.ledger.judgements import Judgement, nearest
 
 _IN_PART = (FAILURE, LIMIT, UNSCORED, SLOW)
 """What a monitor says of a text that it did not read, or not wholly."""
-_WORST = Severity.CRITICAL
 
 
 class Share(msgspec.Struct, frozen=True):
@@ -64,12 +63,12 @@ class _Count:
 def tally(judgements: Iterable[Judgement], cleared: Collection[int] = (), least: int = LEAST) -> Tally:
     """Count them, one at a time. ``cleared`` are the samples that people found nothing in."""
     everything, flagged = _Count(), _Count()
-    by_severity = {severity: _Count() for severity in range(-1, _WORST + 1)}
+    by_severity = {severity: _Count() for severity in range(-1, Severity.CRITICAL + 1)}
     by_category: dict[str, _Count] = {}
     in_part = Counter[str]()
     for judgement in judgements:
         found = evidence(judgement)
-        severity = min(max(found[0].severity, 0), _WORST) if found else -1
+        severity = int(nearest(found[0].severity)) if found else -1
         counts = [everything, by_severity[severity]]
         in_part.update({row.rule for row in judgement.findings if row.rule in _IN_PART})
         if (marked := marks(judgement, least)) is not None:
@@ -89,5 +88,5 @@ def tally(judgements: Iterable[Judgement], cleared: Collection[int] = (), least:
 
 
 def label(severity: int) -> str:
-    """A severity's name; a number beyond the known ones, which only another's ledger can hold, is the nearest."""
-    return "nothing" if severity < 0 else Severity(min(severity, _WORST)).label
+    """A severity's name, ``nothing`` below all of them."""
+    return "nothing" if severity < 0 else nearest(severity).label

@@ -65,6 +65,8 @@ def audit(
     threshold = severity_named(fail_on)
     of_log = path is not None and path.exists() and not (path / "ledger.db").exists()
     if not of_log and (form or mapping or limit or run or keep):
+        if path is not None and not path.exists():
+            raise BadInput(f"{path}: there is no such file or folder")
         raise BadInput("--format, --map, --limit, --run and --keep are for logs of other trainers")
     chosen = selection(since, until, branch, where, sample)
     if (chosen.words or anew) and (of_log or jsonl is not None or verify):

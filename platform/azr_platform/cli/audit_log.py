@@ -43,6 +43,7 @@ def audit_log(
     from azr_platform.cli.foreign import Reading
     from azr_platform.cli.input import BadInput
     from azr_platform.cli.tables import progress
+    from azr_platform.ledger.judgements import IN_PART
     from azr_platform.logs.files import files
     from azr_platform.supervisor.keep import LogKeeper
     from azr_sandbox.pool import JailPool
@@ -70,7 +71,9 @@ def audit_log(
                 typer.echo("\n".join(answer.rows))
             advance(len(answer.rows))
         if keeper is not None:
-            keeper.finish(_told(reading), {reason.value: count for reason, count in found.skipped.items()})
+            left_out = {reason.value: count for reason, count in found.skipped.items()}
+            in_part = {f"{IN_PART}{notice.partition(';')[0]}": found.judged for notice in auditor.notices}
+            keeper.finish(_told(reading), left_out | in_part)
             head = keeper.head
     if as_json:
         typer.echo(json.dumps({"summary": _summary(reading)}))

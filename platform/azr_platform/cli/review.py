@@ -150,8 +150,8 @@ def _line(detail: SampleDetail) -> str:
 
 
 def _row(detail: SampleDetail) -> dict[str, Any]:
-    from azr_monitor.records import Severity
     from azr_platform.audits.labels import category_on_record, texts_of
+    from azr_platform.ledger.judgements import nearest
 
     row, verdict = detail.sample, detail.verdict
     assert verdict is not None
@@ -168,7 +168,7 @@ def _row(detail: SampleDetail) -> dict[str, Any]:
         "findings": [
             {
                 "rule": finding.rule,
-                "severity": Severity(finding.severity).label,
+                "severity": nearest(finding.severity).label,
                 "part": finding.part,
                 "span": None if finding.span_start is None else [finding.span_start, finding.span_end],
                 "why": finding.why,

@@ -6,12 +6,18 @@ from typing import Final
 
 import msgspec
 
+from azr_monitor.records import Severity
 from azr_platform.ledger.records import FindingRow
 
 LIVE: Final = ""
 """The name of what was judged while the run went on; audits have names of their own."""
 IN_PART: Final = "in part: "
 """How a reason begins that says why samples were judged, but not by everything that the policy names."""
+
+
+def nearest(severity: int) -> Severity:
+    """The severity of a number; of one beyond those there are, which only another's ledger can hold, the nearest."""
+    return Severity(max(0, min(severity, Severity.CRITICAL)))
 
 
 class AuditRow(msgspec.Struct, frozen=True):

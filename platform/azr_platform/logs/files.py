@@ -31,13 +31,14 @@ _CHILD = (sys.executable, "-P", "-m", "azr_platform.logs.unpack")
 def files(path: Path) -> Iterator[Path | Skip]:
     """The files to read, in order: ``path`` itself, or what of a folder has the name of a log, however deep.
 
-    Links are not followed: one that leads outside of the folder is refused, and what one inside leads to is read at
-    its own place.
+    A link that leads outside of the folder is refused. What one inside leads to is read at its own place; where it has
+    no log's name there, as in a cache that names files by their digests, it is read at the first link that has one.
     """
     if not path.is_dir():
         yield path
         return
     root = path.resolve()
+    linked: set[Path] = set()
     for folder, below, names in os.walk(path):
         below.sort()
         for name in sorted([*names, *(name for name in below if Path(folder, name).is_symlink())]):
@@ -45,6 +46,9 @@ def files(path: Path) -> Iterator[Path | Skip]:
             if file.is_symlink():
                 if not _leads_inside(file, root):
                     yield Skip(Place(str(file)), Reason.LINK, "refused: a log is only what lies in its folder")
+                elif _has_a_logs_name(name) and _read_only_here(target := file.resolve()) and target not in linked:
+                    linked.add(target)
+                    yield file
             elif _has_a_logs_name(name):
                 yield file
 
@@ -139,6 +143,10 @@ def _has_a_logs_name(name: str) -> bool:
     for packed in _PACKED:
         lower = lower.removesuffix(packed)
     return lower.endswith((*_NAMES, ".pkl", ".pickle")) and not name.startswith(".")
+
+
+def _read_only_here(target: Path) -> bool:
+    return target.is_file() and not _has_a_logs_name(target.name)
 
 
 def _leads_inside(link: Path, root: Path) -> bool:

@@ -17,7 +17,8 @@ _JUDGED: Final = ("response", "trace", "program", "message")
 
 
 class Mapped:
-    """A row read as ``NAME=PATH`` pairs say. ``response`` is cut into words and programs, ``trace`` is not."""
+    """A row read as ``NAME=PATH`` pairs say. ``response`` is cut into words and programs, and ``trace`` where it is
+    messages; a text is not."""
 
     name = "mapped"
 
@@ -52,6 +53,10 @@ class Mapped:
             for name in ("trace", "program", "message")
             if (value := self._at(row, name)) is not None
         }
+        trace = self._at(row, "trace")
+        if is_messages(trace):  # programs stand between their words, and are to be judged as programs
+            written = conversation(trace).written
+            given = {"program": written.program, "inputs": written.inputs, "outputs": written.outputs} | given
         if given:
             given["response"] = ""  # it is not all that the model wrote
         for name in ("input", "output"):

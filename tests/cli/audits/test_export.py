@@ -78,3 +78,17 @@ def test_a_ledger_that_was_tampered_with_is_exported_with_a_warning(cli: Cli, ru
         connection.execute("UPDATE samples SET response = 'fine' WHERE id = 3")
     result = cli("audit", "export", str(tmp_path / "run"), str(tmp_path / "a.parquet"), "--to", "parquet")
     assert (result.returncode, "NOT intact" in result.stderr) == (0, True)
+
+
+def test_a_severity_that_there_is_not_is_told_as_the_nearest(cli: Cli, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with create(folder, load("nano")) as writer, writer.batch() as batch:
+        texts = dict.fromkeys(("reasoning", "response", "prompt", "program", "input", "message", "answer", "uid"), "")
+        about = {"branch": 1, "step": 1, "role": "solve", "kind": "deduction", "phase": "solve", "tokens": 1}
+        batch.add("samples", {**about, **texts})
+        batch.add("verdicts", {"sample": 1, "allowed": 1, "action": 0, "severity": 99, "score": 0.5, "reason": "so"})
+        batch.add("findings", {"sample": 1, "rule": "trace.harm", "severity": -7, "part": "trace", "why": "w"})
+    out = tmp_path / "out.jsonl"
+    assert cli("audit", "export", str(folder), str(out), "--to", "jsonl").returncode == 0
+    row = json.loads(out.read_text())
+    assert (row["severity"], row["findings"][0]["severity"]) == ("critical", "info")

@@ -58,3 +58,14 @@ def test_help_is_the_default_command_s_and_lists_the_others() -> None:
 @pytest.mark.parametrize("arguments", [["--nonsense"], ["log", "more"], ["list"], ["list", "a", "b"]])
 def test_what_is_neither_is_refused(arguments: list[str]) -> None:
     assert CliRunner().invoke(app, ["audit", *arguments]).exit_code == 2
+
+
+@pytest.mark.parametrize(("word", "like"), [("lits", "list?"), ("reprot", "report?"), ("exports", "export?")])
+def test_a_misspelt_command_is_said_to_be_one(word: str, like: str) -> None:
+    result = CliRunner().invoke(app, ["audit", word, "runs/demo"])
+    assert result.exit_code == 2 and f"no such command '{word}'" in result.output and like in result.output
+
+
+def test_a_log_that_is_not_there_is_said_not_to_be(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["audit", str(tmp_path / "none"), "--keep", str(tmp_path / "k")])
+    assert "none: there is no such file or folder" in str(result.exception)

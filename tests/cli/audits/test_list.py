@@ -61,4 +61,4 @@ def test_what_an_audit_left_out_must_be_readable(run: Path) -> None:
     with LedgerWriter(run) as writer:
         writer.append("audit_ends", {"time": 5.0, "audit": "second", "left_out": "[1]"})
     shown = CliRunner().invoke(app, ["audit", "list", str(run)])
-    assert "what an audit left out cannot be read" in str(shown.exception)
+    assert "what is on record of an audit cannot be read" in str(shown.exception)

@@ -8,10 +8,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from azr_platform.audits.report import digest
 from azr_platform.cli.input import BadInput
 from azr_platform.cli.main import app
 from azr_platform.config.load import load
@@ -87,7 +89,7 @@ def test_what_was_judged_is_said_the_same_way_by_any_process(run: Path, tmp_path
 
 def test_a_form_on_standard_output_has_it_for_itself(run: Path) -> None:
     text = ask(run, "--markdown", "-").output
-    assert text.startswith("# Audit of `r`\n") and text.endswith("recorded honestly.\n")
+    assert text.startswith("# Audit of `r`\n") and text.endswith("what people had said by then.\n")
 
 
 def test_only_the_selected_samples_are_reported(run: Path) -> None:
@@ -122,6 +124,72 @@ def test_an_audit_is_reported_by_its_name_with_what_judged(run: Path) -> None:
     assert told["signed"]["coverage"]["not_judged"] == {"too long": 19}
     assert (told["signed"]["judges"]["policy"], told["signed"]["at_rows"]) == ("strict", 9)
     assert ask(run, "--audit", "mine", "--fail-on", "high").exit_code == 1, "nobody has read the other 19"
+
+
+@pytest.mark.parametrize("selecting", [(), ("--since", "1")])
+def test_what_an_unfinished_audit_did_not_reach_is_not_passed_over(run: Path, selecting: tuple[str, ...]) -> None:
+    with LedgerWriter(run) as writer, writer.batch() as batch:
+        start = {"time": 2.0, "audit": "cut", "policy": "strict", "fingerprint": "abcd", "settings": "{}", "rows": 9}
+        batch.add("audit_starts", {**start, "head": "ff", "who": "me", "version": "0.1"})
+        row = {"time": 2.0, "audit": "cut", "policy": "strict abcd", "sample": 1, "allowed": 1, "severity": 0}
+        batch.add("audits", {**row, "score": 0.0, "findings": "[]", "reason": ""})
+    told = json.loads(ask(run, "--audit", "cut", *selecting, "--json", "-").output)["content"]
+    assert told["signed"]["coverage"]["not_judged"] == {"not reached: the audit was not finished": 19}
+    assert ask(run, "--audit", "cut", *selecting, "--fail-on", "high").exit_code == 1
+
+
+def _forged(told: dict[str, Any], *path: str) -> dict[str, Any]:
+    """A report with one value changed, and with a digest that fits."""
+    *above, last = path
+    place = told["content"]
+    for name in above:
+        place = place[name]
+    value = place[last]
+    place[last] = {"harmless": 1} if isinstance(value, dict) else [*value, "x"] if isinstance(value, list) else "other"
+    return {**told, "digest": digest(told["content"])}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ("verdict",),
+        ("standing",),
+        ("signed", "audit"),
+        ("signed", "at_head"),
+        ("signed", "judges", "policy"),
+        ("signed", "judges", "fingerprint"),
+        ("signed", "judges", "classifiers"),
+        ("signed", "coverage", "unkept"),
+        ("signed", "coverage", "in_part"),
+    ],
+)
+def test_a_forged_report_does_not_hold_also_with_a_digest_that_fits(
+    run: Path, tmp_path: Path, path: tuple[str]
+) -> None:
+    file = tmp_path / "a.json"
+    assert ask(run, "--json", file).exit_code == 0
+    told = json.loads(file.read_text())
+    assert ask(run, "--check", file).exit_code == 0
+    file.write_text(json.dumps(_forged(told, *path)))
+    result = ask(run, "--check", file)
+    assert result.exit_code == 1 and path[-1] in result.output
+
+
+def test_a_report_that_goes_deeper_than_any_is_none(run: Path, tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    file.write_text(f'{{"format": "f", "digest": "d", "content": {{"a": {"[" * 100_000}{"]" * 100_000}}}}}')
+    result = ask(run, "--check", file)
+    assert isinstance(result.exception, BadInput) and "no report of this program's" in str(result.exception)
+
+
+def test_a_link_in_a_stranger_s_folder_is_not_written_through(run: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.txt"
+    mine.write_text("mine")
+    (run / "audit.html").symlink_to(mine)
+    result = ask(run)
+    assert isinstance(result.exception, BadInput) and "audit.html: cannot be written" in str(result.exception)
+    assert mine.read_text() == "mine"
+    assert ask(run, "--html", tmp_path / "own.html").exit_code == 0
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 import msgspec
 
 from azr_monitor.categories import category_of
-from azr_monitor.records import Severity
 from azr_platform.audits.export.redact import Redactor
 from azr_platform.audits.quotes import part_of
 from azr_platform.audits.selection import EVERYTHING, Selection, judgements
-from azr_platform.ledger.judgements import LIVE, Judgement
+from azr_platform.ledger.judgements import LIVE, Judgement, nearest
 from azr_platform.ledger.reader import LedgerReader
 from azr_platform.ledger.records import ExecutionRow, FindingRow, SampleDetail
 
@@ -108,7 +107,7 @@ def _row(judgement: Judgement, detail: SampleDetail) -> Row:
         advantage=sample.advantage,
         trained=judgement.trained,
         allowed=judgement.allowed,
-        severity=Severity(judgement.severity).label if judgement.findings else "none",
+        severity=nearest(judgement.severity).label if judgement.findings else "none",
         score=judgement.score,
         reason=judgement.reason or "",
         findings=[_found(finding) for finding in judgement.findings],
@@ -147,7 +146,7 @@ def _found(finding: FindingRow) -> FoundRow:
     return FoundRow(
         rule=finding.rule,
         category=category_of(finding.rule),
-        severity=Severity(finding.severity).label,
+        severity=nearest(finding.severity).label,
         part=finding.part,
         start=finding.span_start,
         end=finding.span_end,

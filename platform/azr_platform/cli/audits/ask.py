@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -48,7 +48,7 @@ def ask(
 
     wanted = _question(question)
     chosen = options.selection(since, until, branch, where, sample)
-    least = _severity(severity)
+    least = options.severity_named(severity, "--severity")
     with LedgerReader(run) as reader:
         asked = Asked(audit_named(reader, audit), chosen, least, limit)
         rounds = (len(wanted) or len(Question)) * reader.newest_sample()
@@ -92,13 +92,3 @@ def _question(name: str) -> list[Question]:
     if name and name not in known:
         raise BadInput(f"there is no question {name!r}; there are {', '.join(known)}{nearest(name, known)}")
     return [Question(name)] if name else []
-
-
-def _severity(name: str) -> Any:
-    from azr_monitor.records import Severity
-    from azr_platform.cli.input import BadInput
-
-    labels = [severity.label for severity in Severity]
-    if name and name not in labels:
-        raise BadInput(f"--severity {name}: there is no such severity; there are {', '.join(labels)}")
-    return Severity(labels.index(name)) if name else None

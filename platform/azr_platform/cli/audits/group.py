@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, Final
 
 import typer
@@ -16,6 +18,7 @@ from azr_platform.cli.audits.labels import labels
 from azr_platform.cli.audits.list import list_audits
 from azr_platform.cli.audits.report import report
 from azr_platform.cli.audits.similar import similar
+from azr_tui.escape import visible_line
 
 
 class Judging(TyperGroup):
@@ -25,6 +28,9 @@ class Judging(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         named = bool(args) and (args[0] in self.commands or args[0] in ctx.help_option_names)
+        if args and not named and not Path(args[0]).exists():
+            for like in get_close_matches(args[0], self.commands, 1):
+                ctx.fail(f"no such command '{visible_line(args[0], 40)}', and nothing of that name to judge; {like}?")
         if not named and (args or not ctx.resilient_parsing):  # nothing typed yet: a shell completes every command
             args = [self.default, *args]
         return super().parse_args(ctx, args)

@@ -70,15 +70,16 @@ def write(reader: LedgerReader, run: Path, file: Path, option: str) -> None:
     from azr_platform.cli.input import BadInput
     from azr_tui.wording import count
 
-    if file.exists():
-        raise BadInput(f"{file} is there already; give {option} another name")
     rows = [json.dumps(row) for row in calibration_rows(reader, run.resolve().name)]
     text = "".join(f"{row}\n" for row in rows)
     if str(file) == "-":
         typer.echo(text, nl=False)
         return
     try:
-        file.write_text(text, "utf-8")
+        with file.open("x", encoding="utf-8") as handle:  # never through a link, nor over what is there
+            handle.write(text)
+    except FileExistsError:
+        raise BadInput(f"{file} is there already; give {option} another name") from None
     except OSError as error:
         raise BadInput(f"{file}: cannot be written ({error.strerror})") from error
     typer.echo(

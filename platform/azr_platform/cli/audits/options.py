@@ -11,12 +11,18 @@ if TYPE_CHECKING:
     from azr_monitor.records import Severity
     from azr_platform.audits.selection import Selection
 
+_MOST = 2**63 - 1  # SQLite counts no further
+
 Audit = Annotated[
     str, typer.Option("--audit", metavar="NAME", help="What this audit made of them; newest: the last finished one.")
 ]
-Since = Annotated[int | None, typer.Option("--since", metavar="STEP", min=0, help="Samples from this step on.")]
-Until = Annotated[int | None, typer.Option("--until", metavar="STEP", min=0, help="Samples up to this step.")]
-Branch = Annotated[int | None, typer.Option("--branch", metavar="N", min=1, help="Samples of this branch.")]
+Since = Annotated[
+    int | None, typer.Option("--since", metavar="STEP", min=0, max=_MOST, help="Samples from this step on.")
+]
+Until = Annotated[
+    int | None, typer.Option("--until", metavar="STEP", min=0, max=_MOST, help="Samples up to this step.")
+]
+Branch = Annotated[int | None, typer.Option("--branch", metavar="N", min=1, max=_MOST, help="Samples of this branch.")]
 Where = Annotated[
     str, typer.Option("--where", metavar="FILTER", help="As the dashboard's filter: 'role:solve rule:trace.* words'.")
 ]
@@ -26,8 +32,8 @@ Sample = Annotated[
 FailOn = Annotated[str, typer.Option("--fail-on", metavar="SEVERITY", help="Exit with 1 if anything is this bad.")]
 
 
-def severity_named(name: str) -> Severity | None:
-    """The severity of ``--fail-on``; None without one.
+def severity_named(name: str, option: str = "--fail-on") -> Severity | None:
+    """The severity that an option names; None without one.
 
     Raises:
         BadInput: there is no such severity.
@@ -39,7 +45,7 @@ def severity_named(name: str) -> Severity | None:
         return None
     labels = [severity.label for severity in Severity]
     if name not in labels:
-        raise BadInput(f"--fail-on {name}: there is no such severity; there are {', '.join(labels)}")
+        raise BadInput(f"{option} {name}: there is no such severity; there are {', '.join(labels)}")
     return Severity(labels.index(name))
 
 

@@ -23,7 +23,7 @@ from azr_platform.cli.judging import spread, verdict_row
 from azr_platform.cli.tables import progress, table
 from azr_platform.ledger.chain import Verification
 from azr_platform.ledger.errors import LedgerBroken, LedgerBusy
-from azr_platform.ledger.judgements import IN_PART, LIVE
+from azr_platform.ledger.judgements import IN_PART, LIVE, nearest
 from azr_platform.ledger.reader import LedgerReader
 from azr_platform.supervisor.rejudge import Chunk, Record, Rejudged, decided_apart, rejudge, unfinished
 from azr_tui.escape import visible_line
@@ -69,7 +69,7 @@ class Outcome:
     @property
     def worst(self) -> Severity | None:
         """The worst finding there was."""
-        return Severity(max(severity for _, severity in self.rules)) if self.rules else None
+        return nearest(max(severity for _, severity in self.rules)) if self.rules else None
 
 
 @dataclass
@@ -223,7 +223,7 @@ def _show(reader: LedgerReader, outcome: Outcome, keeping: Keeping, chain: Verif
     walked = f"intact ({chain.rows} rows)" if chain.intact else f"NOT intact: {chain.problem}"
     console.print(visible_line(f"{reader.run_folder}: hash chain {walked}", 400), soft_wrap=True)
     console.print(table("Verdict", "samples", outcome.verdicts.items()))
-    rules = ((f"{rule} ({Severity(severity).label})", n) for (rule, severity), n in outcome.rules.most_common(25))
+    rules = ((f"{rule} ({nearest(severity).label})", n) for (rule, severity), n in outcome.rules.most_common(25))
     console.print(table("Rule", "findings", rules))
     if outcome.left_out:
         console.print(table("Not judged", "samples", outcome.left_out.most_common(), of=reader.summary().samples))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -90,7 +91,7 @@ def _write(
         found = gather(reader, audit, chosen, who=_who(), told=advance)
     plain = content(found)
     for form, file in wanted.items():
-        _put(file, _form(form, found, plain, reader, chosen))
+        _put(file, _form(form, found, plain, reader, chosen), follow=file != reader.run_folder / _HTML)
     if not quiet:
         for line in (verdict(found), "".join(standing(found)), f"digest of the report: {digest(plain)}"):
             typer.echo(visible_line(line, 2000))
@@ -121,14 +122,17 @@ def _form(form: str, found: AuditReport, plain: dict[str, Any], reader: LedgerRe
             return as_json(plain)
 
 
-def _put(file: Path, text: str) -> None:
+def _put(file: Path, text: str, *, follow: bool) -> None:
+    """Write a form. Nobody named the file in the run's own folder: a stranger's folder may hold a link of that name."""
     from azr_platform.cli.input import BadInput
 
     if str(file) == "-":
         typer.echo(text, nl=False)
         return
     try:
-        file.write_text(text, "utf-8")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | (0 if follow else os.O_NOFOLLOW)
+        with os.fdopen(os.open(file, flags, 0o666), "w", encoding="utf-8") as handle:
+            handle.write(text)
     except OSError as error:
         raise BadInput(f"{file}: cannot be written ({error.strerror})") from error
 

@@ -31,37 +31,41 @@ class AuditReads(RunReads):
         judged = {
             name: (first, policy, count, blocked)
             for name, first, policy, count, blocked in self._query(
-                "SELECT audit, min(time), min(policy), count(DISTINCT sample), coalesce(sum(allowed = 0), 0) "
-                "FROM audits GROUP BY audit"
+                "SELECT audit, min(time), min(policy), count(DISTINCT sample), "
+                "count(DISTINCT CASE WHEN allowed = 0 THEN sample END) FROM audits GROUP BY audit"
             )
         }
-        begun = self._rows(
-            AuditRow,
+        begun = self._query(
             "SELECT b.audit, b.time, e.time, b.policy, b.fingerprint, b.settings, b.selection, b.version, b.head, "
             "b.rows, b.who, coalesce(e.left_out, '{}') "
             "FROM audit_starts b LEFT JOIN audit_ends e ON e.audit = b.audit ORDER BY b.id",
         )
-        known = {row.name: row for row in begun}
-        for name, (time, policy, count, blocked) in judged.items():
-            named, _, fingerprint = policy.rpartition(" ")
-            row = known.get(name) or AuditRow(name, time, time, named or policy, fingerprint if named else "")
-            known[name] = msgspec.structs.replace(row, judged=count, blocked=blocked)
-        for row in known.values():
-            try:
-                row.not_judged  # noqa: B018 whoever asks for it later finds it readable
-            except msgspec.MsgspecError as error:
-                raise LedgerBroken(self.path, f"what an audit left out cannot be read ({error})") from error
-        return sorted(known.values(), key=lambda row: row.started_at)
+        known = {row[0]: row for row in begun}
+        for name, (time, policy, *_) in judged.items():
+            named, _, fingerprint = str(policy).rpartition(" ")
+            known.setdefault(name, (name, time, time, named or str(policy), fingerprint if named else ""))
+        rows = [self._audit_row(row, *judged.get(name, ("", "", 0, 0))[2:]) for name, row in known.items()]
+        return sorted(rows, key=lambda row: row.started_at)
+
+    def _audit_row(self, row: tuple[Any, ...], judged: int, blocked: int) -> AuditRow:
+        fields = dict(zip(AuditRow.__struct_fields__, row, strict=False))
+        fields = {name: value for name, value in fields.items() if value is not None or name == "ended_at"}
+        try:
+            audit = msgspec.convert({**fields, "judged": judged, "blocked": blocked}, AuditRow)
+            audit.not_judged  # noqa: B018 whoever asks for it later finds it readable
+        except msgspec.MsgspecError as error:
+            raise LedgerBroken(self.path, f"what is on record of an audit cannot be read ({error})") from error
+        return audit
 
     def audit(self, name: str) -> AuditRow | None:
         """The audit of that name."""
         return next((row for row in self.audits() if row.name == name), None)
 
-    def left_out(self, audit: str = LIVE) -> dict[str, int]:
-        """What an audit did not judge, counted by reason; of a kept log, what could not be read."""
+    def left_out(self, audit: str = LIVE) -> dict[str, int] | None:
+        """What an audit did not judge, by reason; of a kept log, what could not be read. None if it did not end."""
         row = self._first("SELECT left_out FROM audit_ends WHERE audit = ? ORDER BY id DESC LIMIT 1", audit)
         try:
-            return {} if row is None else msgspec.json.decode(row[0], type=dict[str, int])
+            return None if row is None else msgspec.json.decode(row[0], type=dict[str, int])
         except (msgspec.MsgspecError, TypeError) as error:
             raise LedgerBroken(self.path, "what an audit left out cannot be read") from error
 
