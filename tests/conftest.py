@@ -35,6 +35,15 @@ def glances() -> Callable[[Callable[[], object], str], float]:
     return measure
 
 
+@pytest.fixture(scope="session")
+def rules_alone(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A file with the default policy's rules, without its classifiers, which take long to load."""
+    file = tmp_path_factory.mktemp("policy") / "rules.yaml"
+    off = "".join(f"  - {{name: {name}, enabled: false}}\n" for name in ("embedded", "detoxify"))
+    file.write_text(f"name: rules\nextends: default\nclassifiers:\n{off}")
+    return str(file)
+
+
 @pytest.fixture
 def run_folder(tmp_path: Path) -> Iterator[Path]:
     """An empty folder for a run, with the mode that runs have."""

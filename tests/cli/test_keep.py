@@ -20,15 +20,6 @@ SAMPLES = Path(__file__).parents[1] / "logs" / "samples"
 CHEATING = "The tests only check the file, so I special-case them."
 
 
-@pytest.fixture(scope="module")
-def policy(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The default rules without classifiers, which take long to load."""
-    file = tmp_path_factory.mktemp("policy") / "rules.yaml"
-    off = "".join(f"  - {{name: {name}, enabled: false}}\n" for name in ("embedded", "detoxify"))
-    file.write_text(f"name: rules\nextends: default\nclassifiers:\n{off}")
-    return str(file)
-
-
 def lines(path: Path, *rows: Any) -> Path:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
@@ -39,7 +30,7 @@ def of_verl(number: int, step: int, words: str = "four") -> dict[str, object]:
 
 
 @pytest.fixture(scope="module")
-def kept(cli: Cli, policy: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def kept(cli: Cli, rules_alone: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six rows over two steps that come in no order, one of them flagged; a row that cannot be read."""
     folder = tmp_path_factory.mktemp("kept")
     log = lines(
@@ -48,7 +39,7 @@ def kept(cli: Cli, policy: str, tmp_path_factory: pytest.TempPathFactory) -> Pat
         of_verl(5, 2, f"<think>{CHEATING}</think> four\n```python\nx = 1\n```"),
     )
     log.write_text(log.read_text() + "{broken\n")
-    result = cli("audit", str(log), "--keep", str(folder / "run"), "--policy", policy)
+    result = cli("audit", str(log), "--keep", str(folder / "run"), "--policy", rules_alone)
     assert result.returncode == 0, result.stderr
     return folder / "run"
 
@@ -92,12 +83,12 @@ def test_what_could_not_be_read_is_on_record(kept: Path) -> None:
     assert any("7.jsonl:7" in message and Reason.BROKEN.value in message for message in told)
 
 
-def test_it_is_used_like_a_run(cli: Cli, policy: str, kept: Path) -> None:
+def test_it_is_used_like_a_run(cli: Cli, rules_alone: str, kept: Path) -> None:
     assert "6 samples, 1 blocked" in cli("status", str(kept)).stdout
     assert cli("search", str(kept), "special-case").stdout.split()[0] == "6"
     decided = cli("review", str(kept), "--sample", "6", "--decide", "false-alarm", "--note", "a joke")
     assert decided.returncode == 0, decided.stderr
-    again = cli("audit", str(kept), "--policy", policy)
+    again = cli("audit", str(kept), "--policy", rules_alone)
     assert (again.returncode, "hash chain intact" in again.stdout) == (0, True), again.stderr
     assert cli("report", str(kept)).returncode == 0
 
@@ -117,24 +108,26 @@ def test_nothing_trains_or_steers_it(cli: Cli, kept: Path, words: str) -> None:
     assert "kept from another trainer's log" in result.stderr
 
 
-def test_several_processes_keep_what_one_keeps(cli: Cli, policy: str, tmp_path: Path) -> None:
+def test_several_processes_keep_what_one_keeps(cli: Cli, rules_alone: str, tmp_path: Path) -> None:
     log = lines(tmp_path / "a.jsonl", *(of_verl(n, n // 100, CHEATING if n % 7 == 0 else "four") for n in range(600)))
     judged = []
     for workers in ("1", "2"):
         folder = tmp_path / f"kept{workers}"
-        assert cli("audit", str(log), "--keep", str(folder), "--policy", policy, "--workers", workers).returncode == 0
+        assert (
+            cli("audit", str(log), "--keep", str(folder), "--policy", rules_alone, "--workers", workers).returncode == 0
+        )
         with LedgerReader(folder) as reader:
             judged.append([*reader.judgements(LIVE)])
     assert judged[0] == judged[1]
     assert len(judged[0]) == 600
 
 
-def test_programs_that_ran_have_their_executions_on_record(cli: Cli, policy: str, tmp_path: Path) -> None:
+def test_programs_that_ran_have_their_executions_on_record(cli: Cli, rules_alone: str, tmp_path: Path) -> None:
     program = {"snippet": "def f(a):\n    return a + 1", "imports": []}
     log = lines(
         tmp_path / "s.jsonl", {**program, "input": "1", "output": "2"}, {**program, "input": "1", "output": "3"}
     )
-    assert cli("audit", str(log), "--keep", str(tmp_path / "run"), "--policy", policy, "--run").returncode == 0
+    assert cli("audit", str(log), "--keep", str(tmp_path / "run"), "--policy", rules_alone, "--run").returncode == 0
     with LedgerReader(tmp_path / "run") as reader:
         right, wrong = (reader.sample(number) for number in (1, 2))
     assert right is not None and wrong is not None
@@ -143,25 +136,28 @@ def test_programs_that_ran_have_their_executions_on_record(cli: Cli, policy: str
     assert "def f(a)" in right.response
 
 
-def test_nothing_that_is_there_is_written_over(cli: Cli, policy: str, tmp_path: Path, kept: Path) -> None:
+def test_nothing_that_is_there_is_written_over(cli: Cli, rules_alone: str, tmp_path: Path, kept: Path) -> None:
     (tmp_path / "logs").mkdir()
     log = lines(tmp_path / "logs" / "a.jsonl", of_verl(1, 1))
     before = (kept / "ledger.db").read_bytes()
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
     for place in (kept, tmp_path / "link", tmp_path / "empty", log, tmp_path / "logs" / "run"):
-        result = cli("audit", str(tmp_path / "logs"), "--keep", str(place), "--policy", policy)
+        result = cli("audit", str(tmp_path / "logs"), "--keep", str(place), "--policy", rules_alone)
         assert (result.returncode, result.stderr.startswith("error: --keep")) == (2, True), result.stderr
     assert (kept / "ledger.db").read_bytes() == before
     assert not (tmp_path / "nowhere").exists()
     assert "--keep" in cli("audit", str(kept), "--keep", str(tmp_path / "new")).stderr
 
 
-def test_what_was_not_read_to_its_end_says_so(cli: Cli, tmp_path: Path, policy: str) -> None:
+def test_what_was_not_read_to_its_end_says_so(cli: Cli, tmp_path: Path, rules_alone: str) -> None:
     from azr_monitor.policy import load_policy
     from azr_platform.supervisor.keep import LogKeeper
 
-    with pytest.raises(KeyboardInterrupt), LogKeeper(tmp_path / "run", tmp_path / "a", load_policy(policy), ran=False):
+    with (
+        pytest.raises(KeyboardInterrupt),
+        LogKeeper(tmp_path / "run", tmp_path / "a", load_policy(rules_alone), ran=False),
+    ):
         raise KeyboardInterrupt
     with LedgerReader(tmp_path / "run") as reader:
         assert (reader.state().state, reader.verify().intact) == ("failed", True)
@@ -182,12 +178,12 @@ def test_that_a_classifier_was_missing_is_on_record(cli: Cli, tmp_path: Path) ->
     assert told["signed"]["coverage"]["unkept"] == {}
 
 
-def test_a_log_that_would_act_is_kept_as_text(cli: Cli, policy: str, tmp_path: Path) -> None:
+def test_a_log_that_would_act_is_kept_as_text(cli: Cli, rules_alone: str, tmp_path: Path) -> None:
     hostile = "'); DROP TABLE samples; -- \x1b[2J <script>alert(1)</script> \ud800"
     row = {**of_verl(1, 2**62, hostile), "id": hostile}
     log = lines(tmp_path / "a'; DROP TABLE run; --.jsonl", row, {**of_verl(2, -5), "score": 1e400})
     folder = tmp_path / "run'; DROP TABLE samples; --"
-    result = cli("audit", str(log), "--keep", str(folder), "--policy", policy)
+    result = cli("audit", str(log), "--keep", str(folder), "--policy", rules_alone)
     assert result.returncode == 0, result.stderr
     with LedgerReader(folder) as reader:
         one, two = (reader.sample(number) for number in (1, 2))

@@ -16,15 +16,6 @@ SAMPLES = Path(__file__).parents[1] / "logs" / "samples"
 CHEATING = "The tests only check the file, so I special-case them and hide it from the overseers."
 
 
-@pytest.fixture(scope="module")
-def policy(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The default rules without classifiers, which take long to load."""
-    file = tmp_path_factory.mktemp("policy") / "rules.yaml"
-    off = "".join(f"  - {{name: {name}, enabled: false}}\n" for name in ("embedded", "detoxify"))
-    file.write_text(f"name: rules\nextends: default\nclassifiers:\n{off}")
-    return str(file)
-
-
 def azr(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "azr_platform", *map(str, arguments)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
@@ -32,10 +23,10 @@ def azr(*arguments: object) -> subprocess.CompletedProcess[str]:
     return result
 
 
-def through(log: Path, folder: Path, policy: str) -> list[dict[str, object]]:
+def through(log: Path, folder: Path, rules_alone: str) -> list[dict[str, object]]:
     """Take a log from its file to a report and an export; the rows of the export."""
     kept, report, rows = folder / "kept", folder / "report.html", folder / "rows.jsonl"
-    azr("audit", log, "--keep", kept, "--policy", policy)
+    azr("audit", log, "--keep", kept, "--policy", rules_alone)
     assert "intact" in azr("audit", kept, "--verify").stdout
     assert "first" in azr("audit", "ask", kept).stdout.lower()
     azr("audit", kept, "--policy", "observe")
@@ -49,8 +40,8 @@ def through(log: Path, folder: Path, policy: str) -> list[dict[str, object]]:
 @pytest.mark.parametrize(
     "name", ["inspect.eval", "inspect.json", "trl_completions_00001.parquet", "verifiers_traces.jsonl"]
 )
-def test_a_log_that_a_library_wrote_goes_through(tmp_path: Path, policy: str, name: str) -> None:
-    rows = through(SAMPLES / name, tmp_path, policy)
+def test_a_log_that_a_library_wrote_goes_through(tmp_path: Path, rules_alone: str, name: str) -> None:
+    rows = through(SAMPLES / name, tmp_path, rules_alone)
     assert rows
     assert all(row["response"] for row in rows)
     if name.startswith("inspect"):
@@ -62,7 +53,7 @@ def test_a_log_that_a_library_wrote_goes_through(tmp_path: Path, policy: str, na
 
 
 @pytest.mark.slow
-def test_what_inspect_writes_now_goes_through(tmp_path: Path, policy: str) -> None:
+def test_what_inspect_writes_now_goes_through(tmp_path: Path, rules_alone: str) -> None:
     inspect_ai = pytest.importorskip("inspect_ai", reason="needs inspect_ai, which is not among the development tools")
     (tmp_path / "task.py").write_text(f"""
 from inspect_ai import Task, eval
@@ -83,7 +74,7 @@ eval(task, model=model, log_dir={str(tmp_path / "logs")!r}, display="none", max_
 """)
     subprocess.run([sys.executable, str(tmp_path / "task.py")], check=True, timeout=240, cwd=tmp_path)
     assert inspect_ai
-    rows = through(tmp_path / "logs", tmp_path, policy)
+    rows = through(tmp_path / "logs", tmp_path, rules_alone)
     assert [(row["allowed"], row["reward"], row["prompt"]) for row in rows] == [
         (False, 1.0, "user: 2 + 2"),
         (True, 1.0, "user: 2 + 2"),
@@ -91,7 +82,7 @@ eval(task, model=model, log_dir={str(tmp_path / "logs")!r}, display="none", max_
 
 
 @pytest.mark.slow
-def test_what_trl_writes_now_goes_through(tmp_path: Path, policy: str) -> None:
+def test_what_trl_writes_now_goes_through(tmp_path: Path, rules_alone: str) -> None:
     pytest.importorskip("trl", reason="needs TRL, which is not among the development tools")
     (tmp_path / "train.py").write_text(f"""
 from datasets import Dataset
@@ -124,6 +115,6 @@ trainer.train()
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    rows = through(tmp_path / "out" / "completions", tmp_path, policy)
+    rows = through(tmp_path / "out" / "completions", tmp_path, rules_alone)
     assert [(row["step"], row["prompt"]) for row in rows] == [(step, "what is it") for step in (1, 1, 2, 2)]
     assert all(row["reward"] is not None and row["trained"] for row in rows)
