@@ -28,6 +28,7 @@ from azr_monitor.classifiers.embedded.model import load_embedded
 from azr_monitor.policy import load_policy
 from azr_monitor.records import Subject
 from azr_monitor.rules.traces import TraceRules
+from azr_monitor.rules.words import segmented
 from azr_monitor.sections import EmbeddedSettings
 
 WARM = "import os\n# I will deceive the grader.\ndef f(x):\n    return os.getcwd() + str(x)\n"
@@ -113,6 +114,7 @@ def traces(file: Path, words: int, rounds: int) -> None:
     for _ in range(rounds):
         parted.append(seconds(lambda: split(texts)))
         scored.append(seconds(lambda: [classifier.score(batch) for batch in batches]))
+        segmented.cache_clear()  # of the traces themselves nothing is remembered
         read.append(seconds(lambda: [rules.examine(text, "trace") for text in texts]))
     mean = sum(len(text.split()) for text in texts) / len(texts)
     print(f"{len(texts)} traces of {mean:.0f} words, {rounds} rounds, best (median)")

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from azr_monitor.records import Finding, Severity
-from azr_monitor.rules.disguise import _MORSE, readings
+from azr_monitor.rules.disguise import _ENCODINGS, _MORSE, _views, readings
 from azr_monitor.rules.traces import TraceRules, shipped_rules
-from azr_monitor.rules.words import normal, sentences, text_of
+from azr_monitor.rules.words import may_spell, normal, segmented, sentences, text_of
 
 RULES = TraceRules(shipped_rules())
 INTENT = "I will deceive the reviewers about the result"
@@ -352,3 +352,21 @@ def test_text_made_to_be_slow_is_read_in_linear_time(name: str, glances: Any) ->
     assert (
         glances(lambda: RULES.examine(text, "trace"), text) < 3000
     )  # a glance at every pair of characters would be 200,000
+
+
+# -- what is looked at first, for speed ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("encoding", _ENCODINGS, ids=lambda encoding: encoding.name)
+@given(data=st.data(), around=st.text(max_size=20))
+@settings(max_examples=60, deadline=None)
+def test_no_stretch_of_an_encoding_is_passed_over(encoding: Any, data: st.DataObject, around: str) -> None:
+    text = around + data.draw(st.from_regex(encoding.pattern, fullmatch=True)) + around
+    assert sum(map(_views(text)[encoding.view].count, encoding.signs)) >= encoding.least
+
+
+@given(st.lists(st.sampled_from(["a", "i", "lie", "hide", "user", "the", "kill", "x", "q"]), max_size=12).map("".join))
+def test_initials_that_spell_words_are_not_passed_over(letters: str) -> None:
+    words = frozenset(("a", "i", "lie", "hide", "user", "the", "kill"))
+    if words.issuperset(word for _, word in segmented(letters, words)):
+        assert may_spell(letters, words)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from string import ascii_lowercase, ascii_uppercase
 from typing import Final, NamedTuple
 
-from azr_monitor.rules.words import segmented
+from azr_monitor.rules.words import may_spell, segmented
 
 _DEPTH: Final = 3
 _MOST: Final = 64
@@ -89,22 +89,25 @@ def readings(text: str) -> list[Reading]:
     return found
 
 
+def _views(text: str) -> dict[str, bytes]:
+    """The text as the signs of encodings are counted in it."""
+    digits = text if text.isascii() else _DIGIT.sub("0", text)
+    written = digits.lower().encode("ascii", "replace")
+    return {
+        _TEXT: text.encode("utf-8", "replace"),
+        _SIGNS: written.translate(None, _NO_SIGNS),
+        _LONG: written.translate(_LONG_SIGNS),
+        _HEX: written.translate(_HEX_DIGITS, _BETWEEN_HEX),
+        _DIGITS: written.translate(_NOUGHTS, _BETWEEN_DIGITS),
+        _DASHES: written.translate(_DOTS, _BETWEEN_DOTS),
+    }
+
+
 def _decoded(text: str) -> Iterator[Reading]:
-    lower = text.lower()
-    parts = lower.split()
-    has_long = max(map(len, parts), default=0) >= _LEAST_LONG and any(map(_LONG.search, parts))
-    numbers = text.encode().translate(_NOUGHTS).decode() if text.isascii() else _DIGIT.sub("0", text)
-    for name, needs, signs, least, pattern, decode in _ENCODINGS:
-        # Most texts hold none of it, and to look for a sign is far quicker than trying a pattern at every place.
-        if needs is _LENGTH:
-            enough = has_long
-        elif needs is _DIGITS:
-            enough = sum(map(numbers.count, signs)) >= least
-        elif len(needs) == 1:
-            enough = needs in text and sum(map(text.count, signs)) >= least
-        else:
-            enough = any(map(text.__contains__, needs)) and sum(map(text.count, signs)) >= least
-        if not enough:
+    # Most texts hold none of it, and to count a sign is far quicker than trying a pattern at every place.
+    views = _views(text)
+    for name, view, signs, least, pattern, decode in _ENCODINGS:
+        if sum(map(views[view].count, signs)) < least:
             continue
         for match in pattern.finditer(text):
             try:
@@ -114,8 +117,8 @@ def _decoded(text: str) -> Iterator[Reading]:
             if _readable(plain):
                 yield Reading(plain, name, *match.span())
     # Words are parted by whatever is no letter: a cipher leaves hyphens and full stops where they were.
-    written = lower.encode("ascii", "replace").translate(_LETTERS).decode("ascii").split()
-    if len(hidden := _WRITTEN.intersection(written)) >= _LEAST_WORDS and _ways(hidden):
+    hidden = _WRITTEN.intersection(text.lower().encode("ascii", "replace").translate(_LETTERS).decode("ascii").split())
+    if len(hidden) >= _LEAST_WORDS and _ways(hidden):
         yield from _shifted(text)
 
 
@@ -195,73 +198,89 @@ def _morse(written: str) -> str:
 
 
 class _Encoding(NamedTuple):
-    """An encoding, and what a text that holds it has at least.
-
-    ``needs`` is looked for first: one of some characters, or a long word, or digits. Then ``signs`` are counted: in the
-    text, or in the text with a nought for each digit; ``least`` is how many there are at least.
-    """
+    """An encoding, and what a text that holds it has at least: so many of some signs in one of its views."""
 
     name: str
-    needs: str
-    signs: Sequence[str]
+    view: str
+    signs: Sequence[bytes]
     least: int
     pattern: re.Pattern[str]
     decode: Callable[[str], str]
 
 
+# Views of a text. What is beyond ASCII counts as a dash in the last, else only digits do.
+_TEXT: Final = "as it is"
+_SIGNS: Final = "letters, digits and spaces left out"
+_LONG: Final = "an x for each sign of a long word"
+_HEX: Final = "a nought for each hexadecimal digit, and what may stand between them left out"
+_DIGITS: Final = "a nought for each digit, and all but letters left out"
+_DASHES: Final = "a dot for each sign that may be one or a dash, and what may stand between them left out"
+
+
+def _as(sign: bytes, those: bytes) -> bytes:
+    """A table of bytes: those as the sign, all others as a space."""
+    return bytes(sign[0] if code in those else 32 for code in range(256))
+
+
+_SMALL: Final = ascii_lowercase.encode()
+_LONG_SIGNS: Final = _as(b"x", _SMALL + b"0123456789+/_-")
+_HEX_DIGITS: Final = _as(b"0", b"0123456789abcdef")
+_NOUGHTS: Final = _as(b"0", b"0123456789")
+_NO_SIGNS: Final = _SMALL + b"0123456789 "
+_BETWEEN_HEX: Final = b" ,:\nx"
+_BETWEEN_DIGITS: Final = bytes(code for code in range(256) if code not in _SMALL + b"0123456789_")
+_DOTS: Final = _as(b".", b".-?")
+_BETWEEN_DOTS: Final = b" /|"
+_LETTERS: Final = bytes(code if code in _SMALL else 32 for code in range(256))
+_DIGIT: Final = re.compile(r"\d")
+
 # After the first character: no other of the alphabet stood before it. (Said before it, no place could be skipped.)
 _ALONE: Final = r"(?<![A-Za-z0-9+/_-][\s\S])"
 _64: Final = "[A-Za-z0-9+/_-]"
 _APART: Final = r"[ ,:\n]{0,2}"
-_LENGTH: Final = "a long word"
-_DIGITS: Final = "digits"
-_LEAST_LONG: Final = 16
-_LONG: Final = re.compile(rf"[a-z0-9+/_-]{{{_LEAST_LONG}}}")
-_DIGIT: Final = re.compile(r"\d")
-_NOUGHTS: Final = bytes.maketrans(b"123456789", b"0" * 9)
 _ENCODINGS: Final = tuple(
-    _Encoding(name, needs, signs, least, re.compile(pattern), decode)
-    for name, needs, signs, least, pattern, decode in (
-        ("base64", _LENGTH, "", 1, rf"{_64}{_ALONE}{_64}{{15,}}(?:\r?\n{_64}{{8,}})*={{0,2}}", _base64),
-        ("HTML entities", "&", ["&#"], 5, r"(?:&#x?[0-9a-fA-F]{2,6};\s?){5,}", html.unescape),
-        ("base32", _LENGTH, "", 1, rf"[A-Z2-7]{_ALONE}[A-Z2-7]{{15,}}(?:\r?\n[A-Z2-7]{{8,}})*={{0,6}}", _base32),
-        ("base85", "<", ["<~"], 1, r"<~[!-uz\s]{8,}~>", _base85),
+    _Encoding(name, view, signs, least, re.compile(pattern), decode)
+    for name, view, signs, least, pattern, decode in (
+        ("base64", _LONG, [b"x" * 16], 1, rf"{_64}{_ALONE}{_64}{{15,}}(?:\r?\n{_64}{{8,}})*={{0,2}}", _base64),
+        ("HTML entities", _SIGNS, [b"&#"], 5, r"(?:&#x?[0-9a-fA-F]{2,6};\s?){5,}", html.unescape),
+        ("base32", _LONG, [b"x" * 16], 1, rf"[A-Z2-7]{_ALONE}[A-Z2-7]{{15,}}(?:\r?\n[A-Z2-7]{{8,}})*={{0,6}}", _base32),
+        ("base85", _SIGNS, [b"<~"], 1, r"<~[!-uz\s]{8,}~>", _base85),
         (
             "hexadecimal",
-            "4567",  # capital letters begin with 4 and 5, small ones with 6 and 7
-            "4567",
-            6,
+            _HEX,
+            [b"0" * 16],
+            1,
             rf"[0-9a-fA-F]{_ALONE}(?:x[0-9a-fA-F]{{2}}|[0-9a-fA-F]){_APART}"
             rf"(?:(?:0x)?[0-9a-fA-F]{{2}}{_APART}){{7,}}(?<![0-9A-Za-z](?=[0-9A-Za-z]))",
             _hex,
         ),
-        ("hexadecimal", "\\", [r"\x"], 6, r"(?:\\x[0-9a-fA-F]{2}){6,}", _hex),
+        ("hexadecimal", _SIGNS, [b"\\"], 6, r"(?:\\x[0-9a-fA-F]{2}){6,}", _hex),
         (
             "character codes",
             _DIGITS,
-            ["00"],
-            8,
+            [b"0" * 16],
+            1,
             rf"\d{_ALONE}\d{{1,2}}\b[^\w\n]{{1,4}}(?:1?\d\d\b[^\w\n]{{1,4}}){{6,}}1?\d\d\b",
             _codes,
         ),
-        ("character codes", "(", ["chr("], 6, r"(?:chr\(\d{2,3}\)[^\w\n]{0,4}){6,}", _codes),
+        ("character codes", _TEXT, [b"chr("], 6, r"(?:chr\(\d{2,3}\)[^\w\n]{0,4}){6,}", _codes),
         (
             "octal codes",
             _DIGITS,
-            ["000"],
-            8,
+            [b"0" * 24],
+            1,
             rf"[01]{_ALONE}[0-7]{{2}}[ ,\n]{{0,2}}(?:\\?[01][0-7]{{2}}[ ,\n]{{0,2}}){{7,}}",
             _octal,
         ),
-        ("binary", _DIGITS, ["0000000"], 6, rf"[01]{_ALONE}[01]{{6,7}}(?:[ ,\n]{{0,2}}[01]{{7,8}}){{5,}}", _binary),
-        ("percent signs", "%", "%", 6, r"(?:%[0-9a-fA-F]{2}){6,}", _percent),
-        ("escapes", "\\", [r"\u", r"\U"], 5, r"(?:\\[uU]\{?[0-9a-fA-F]{4,8}\}?\s?){5,}", _escapes),
-        ("invisible tags", "\U000e0020\U000e0065", "\U000e0020\U000e0065", 1, "[\U000e0020-\U000e007e]{6,}", _tags),
+        ("binary", _DIGITS, [b"0" * 42], 1, rf"[01]{_ALONE}[01]{{6,7}}(?:[ ,\n]{{0,2}}[01]{{7,8}}){{5,}}", _binary),
+        ("percent signs", _SIGNS, [b"%"], 6, r"(?:%[0-9a-fA-F]{2}){6,}", _percent),
+        ("escapes", _SIGNS, [b"\\"], 5, r"(?:\\[uU]\{?[0-9a-fA-F]{4,8}\}?\s?){5,}", _escapes),
+        ("invisible tags", _TEXT, [b"\xf3\xa0\x80", b"\xf3\xa0\x81"], 6, "[\U000e0020-\U000e007e]{6,}", _tags),
         (
             "Morse",
-            "-·•−–—",
-            [".-", "-.", "--", "- -", *"·•−–—"],
-            4,
+            _DASHES,
+            [b"." * 8],
+            1,
             r"(?<![.·•−–—-])(?:[.·•−–—-]{1,5}(?: {1,3}| ?[/|] ?)){7,}[.·•−–—-]{1,5}",
             _morse,
         ),
@@ -320,7 +339,6 @@ def _disguised() -> dict[str, tuple[str, ...]]:
 _DISGUISED: Final = _disguised()
 _WRITTEN: Final = frozenset(_DISGUISED)
 _WORD: Final = re.compile(r"[a-z]{3,}")
-_LETTERS: Final = bytes(code if chr(code) in ascii_lowercase else 32 for code in range(256))
 _LINE: Final = re.compile(r"[^\n]+")
 _CLAUSE: Final = re.compile(r"[^\n.:;!?\"“”()\[\]]+")
 _LEAST_WORDS: Final = 2
@@ -373,12 +391,11 @@ def acrostics(text: str, vocabulary: frozenset[str]) -> Iterator[Reading]:
         if sum(map(text.count, signs)) < _LEAST_INITIALS - 1:
             continue
         begin = first.match(text)
-        places = [begin.start(1)] if begin else []
-        places += [match.start(1) for match in further.finditer(text, begin.end() if begin else 0)]
-        places = places[:_MOST_INITIALS]
-        letters = "".join(text[at] for at in places).lower()
-        if len(letters) < _LEAST_INITIALS or not letters.isalpha():
+        rest = begin.end() if begin else 0
+        letters = "".join([*(begin.groups() if begin else ()), *further.findall(text, rest)][:_MOST_INITIALS]).lower()
+        if len(letters) < _LEAST_INITIALS or not letters.isalpha() or not may_spell(letters, vocabulary):
             continue
         words = [word for _, word in segmented(letters, vocabulary)]
         if len(words) * 2.5 <= len(letters) and vocabulary.issuperset(words):
+            places = [match.start(1) for match in (begin, *further.finditer(text, rest)) if match][:_MOST_INITIALS]
             yield Reading(" ".join(words), f"first letters of {how}", places[0], places[-1] + 1)

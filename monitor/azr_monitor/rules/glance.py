@@ -164,11 +164,10 @@ def promising(text: str, tokens: Tokens) -> Iterator[Seen]:
     starts = [start for start, _ in places]
     linked = {bisect_right(starts, place) - 1 for place in _links(text)}
     signs = {bisect_right(starts, place) - 1 for place in _signs(text)}
-    for number, here in enumerate(bits):
-        may_match = here & (here >> width) & (here >> twice)
-        if not may_match and number not in linked and number not in signs:
-            continue
+    matching = {at: match for at, here in enumerate(bits) if (match := here & (here >> width) & (here >> twice))}
+    for number in sorted({*matching, *linked, *signs}):
         place = start, end = places[number]
+        here, may_match = bits[number], matching.get(number, 0)
         if number in signs:
             yield Seen(start, end, here, None, True)
             continue

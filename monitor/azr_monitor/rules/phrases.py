@@ -46,7 +46,7 @@ class PhraseError(ValueError):
 class Trie:
     """Phrases by their words: ``next`` leads on, ``ends`` says that a phrase may end here.
 
-    Each phrase has one of the ``keys``: its first word that is not common, if there is one.
+    Each phrase has one of the ``keys``: the first of its words that are least common.
     """
 
     __slots__ = ("ends", "keys", "next")
@@ -62,7 +62,7 @@ class Trie:
         for word in phrase:
             node = node.next.setdefault(word, Trie())
         node.ends = True
-        self.keys.add(next((word for word in phrase if word not in _COMMON), phrase[0]))
+        self.keys.add(min(phrase, key=lambda word: (word in _COMMON) + (word in _EVERYWHERE)))
 
     def words(self) -> Iterator[str]:
         """Every word of every phrase."""
@@ -131,12 +131,17 @@ MATCH: Final = Trie()
 """The item ``@``."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Pattern:
     """A compiled pattern: rows of items that must all match."""
 
     rows: tuple[tuple[Item, ...], ...]
     over_negations: bool = False
+
+    @cached_property
+    def rarest_first(self) -> tuple[Trie, ...]:
+        """The phrases of the items, those first that stand in few texts."""
+        return tuple(sorted(dict.fromkeys(self.items), key=lambda phrases: _commonness(frozenset(phrases.keys))))
 
     @property
     def items(self) -> Iterator[Trie]:
@@ -145,6 +150,8 @@ class Pattern:
 
     def find(self, sentence: Sentence) -> Place | None:
         """The first match as (first word, last word + 1) in ``sentence``, or None."""
+        if not all(map(sentence.places, self.rarest_first)):
+            return None
         found: list[list[Place]] = []
         for row in self.rows:
             matches = _matches(row, sentence, self.over_negations)
@@ -224,9 +231,9 @@ class Index:
         self._bits: dict[str, int] = {}
         self.width = len(patterns) + spare
         for at, (_, pattern) in enumerate(patterns):
-            items = sorted({frozenset(phrases.keys) for phrases in pattern.items}, key=_commonness)
+            items = pattern.rarest_first
             for row in range(ROWS):
-                for word in items[min(row, len(items) - 1)]:
+                for word in items[min(row, len(items) - 1)].keys:
                     self._bits[word] = self._bits.get(word, 0) | 1 << (row * self.width + at)
 
     def bits(self, words: Iterable[str]) -> int:

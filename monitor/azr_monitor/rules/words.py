@@ -337,7 +337,7 @@ def segmented(letters: str, vocabulary: frozenset[str]) -> tuple[tuple[int, str]
     """
     # best[i]: cost of what follows i, and the length of the word that begins there; a letter left over costs most.
     best: list[tuple[int, int]] = [(0, 0)] * (len(letters) + 1)
-    plain = letters.isascii() and letters.isalpha() and not _DRAWN_OUT.search(letters)
+    plain = _is_plainly_spelt(letters)
     for at in range(len(letters) - 1, -1, -1):
         options = [(best[at + 1][0] + 4, 1)]
         for size in range(2, min(_SPELLED_MAX, len(letters) - at) + 1):
@@ -352,6 +352,28 @@ def segmented(letters: str, vocabulary: frozenset[str]) -> tuple[tuple[int, str]
         found.append((at, undisguised(letters[at : at + size], vocabulary)))
         at += size
     return tuple(found)
+
+
+def may_spell(letters: str, vocabulary: frozenset[str]) -> bool:
+    """Whether letters without spaces could be words of the vocabulary and nothing else; soon told, where not."""
+    if not _is_plainly_spelt(letters):
+        return True
+    may_end = [True, *[False] * len(letters)]  # a word before each place
+    last = 0
+    for at in range(len(letters)):
+        if at > last:
+            return False
+        if may_end[at]:
+            for end in range(at + 1, min(at + _SPELLED_MAX, len(letters)) + 1):
+                if letters[at:end] in vocabulary:
+                    may_end[end] = True
+                    last = end if end > last else last
+    return may_end[-1]
+
+
+def _is_plainly_spelt(letters: str) -> bool:
+    """Whether no letter is one of another alphabet, or drawn out."""
+    return letters.isascii() and letters.isalpha() and not _DRAWN_OUT.search(letters)
 
 
 def text_of(words: Sequence[Word]) -> str:
