@@ -47,6 +47,7 @@ _LONGEST_KEPT: Final = 40
 _DIGIT: Final = re.compile("[0-9]")
 _SIGNS: Final = "$@€!|+"
 _SINGLE: Final = re.compile(r"[ '](?=[a-z][ '])")
+_LETTERS: Final = frozenset(ascii_lowercase)
 _UNDERSCORE: Final = re.compile("_")
 _SINGLES_SPAN: Final = 8
 """How far the first and the third of three single letters in a row may stand apart."""
@@ -171,7 +172,11 @@ def promising(text: str, tokens: Tokens) -> Iterator[Seen]:
         if number in signs:
             yield Seen(start, end, here, None, True)
             continue
-        apart = number in linked or (may_match & tokens.alone > 0 and _are_singles(plain[start:end]))
+        apart = number in linked or (
+            may_match & tokens.alone > 0
+            and plain.count("'", start, end) + sum(map(_LETTERS.__contains__, listed[number])) > 2
+            and _are_singles(plain[start:end])
+        )
         certain = not apart
         if apart:
             # Pieces set apart: what they make is a word more.

@@ -356,8 +356,7 @@ def segmented(letters: str, vocabulary: frozenset[str]) -> tuple[tuple[int, str]
 
 def may_spell(letters: str, vocabulary: frozenset[str]) -> bool:
     """Whether letters without spaces could be words of the vocabulary and nothing else; soon told, where not."""
-    if not _is_plainly_spelt(letters):
-        return True
+    plain = _is_plainly_spelt(letters)
     may_end = [True, *[False] * len(letters)]  # a word before each place
     last = 0
     for at in range(len(letters)):
@@ -365,7 +364,8 @@ def may_spell(letters: str, vocabulary: frozenset[str]) -> bool:
             return False
         if may_end[at]:
             for end in range(at + 1, min(at + _SPELLED_MAX, len(letters)) + 1):
-                if letters[at:end] in vocabulary:
+                piece = letters[at:end]
+                if piece in vocabulary or (not plain and undisguised(piece, vocabulary) in vocabulary):
                     may_end[end] = True
                     last = end if end > last else last
     return may_end[-1]
