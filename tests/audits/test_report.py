@@ -232,12 +232,17 @@ def test_what_was_not_judged_is_counted_by_why(own: Path) -> None:
     live, audit = gathered(own).signed, gathered(own, "a").signed
     assert (live.coverage.on_record, live.coverage.judged) == (481, 480)
     assert live.coverage.not_judged == {"no verdict on record: used for nothing": 1}
-    assert live.coverage.in_part == {"monitor.limit": 1} and live.coverage.unread == 0
+    assert live.coverage.in_part == {"monitor.limit": 1} and live.coverage.unread == {}
     assert audit.coverage.not_judged == {"not reached: the audit was not finished": 480}
-    assert (audit.ended_at, audit.at_head, audit.at_rows, audit.coverage.unread) == (None, "aa", 5, 480)
+    assert (audit.ended_at, audit.at_head, audit.at_rows, audit.coverage.unread) == (
+        None,
+        "aa",
+        5,
+        audit.coverage.not_judged,
+    )
     ended = gathered(own, "b").signed.coverage
     assert ended.not_judged == {"on record since the audit": 478, "too long": 2}
-    assert (ended.in_part, ended.unread) == ({"no detoxify": 1}, 480), "what was judged in part was judged"
+    assert (ended.in_part, ended.unread) == ({"no detoxify": 1}, ended.not_judged), "what was judged in part was judged"
     assert audit.judges.settings == sha256(b'{"name": "strict"}').hexdigest()
     assert (audit.judges.policy, audit.judges.versions["audit"]) == ("strict", "0.9")
     assert "not judged, though it might hold anything: 480 things" in failing(gathered(own, "a"), Severity.HIGH)
@@ -271,7 +276,7 @@ def test_no_file_that_a_policy_on_record_names_is_opened(own: Path, tmp_path: Pa
 def test_a_selection_is_said_and_what_it_leaves_out_is_left_out_on_purpose(plain: Path) -> None:
     signed = gathered(plain, selection=Selection(SampleFilter(first_step=20), words="--since 20")).signed
     assert signed.selection == "--since 20"
-    assert signed.coverage.not_judged == {"not selected": 19 * EACH} and signed.coverage.unread == 0
+    assert signed.coverage.not_judged == {"not selected": 19 * EACH} and signed.coverage.unread == {}
 
 
 # -- thresholds --------------------------------------------------------------------------------------------

@@ -168,6 +168,35 @@ def test_what_was_not_read_to_its_end_says_so(cli: Cli, tmp_path: Path, rules_al
     assert unkept == {"the rest of the log: it was not read to its end": 1}
 
 
+def test_what_beside_the_rollouts_is_none_of_them_is_named_wherever_it_is_told_of(
+    cli: Cli, tmp_path: Path, rules_alone: str
+) -> None:
+    (tmp_path / "log").mkdir()
+    lines(tmp_path / "log" / "7.jsonl", of_verl(1, 1))
+    (tmp_path / "log" / "metrics.jsonl").write_text('{"step": 1, "loss": 0.5}\n{"step": 2, "lo')
+    call = {"id": "1", "function": "python", "arguments": {"code": "attachment://c0de"}}
+    said = [{"role": "assistant", "content": "I look.", "tool_calls": [call]}]
+    lines(tmp_path / "log" / "inspect.jsonl", {"id": 1, "epoch": 1, "messages": said, "output": {}})
+    kept = cli("audit", str(tmp_path / "log"), "--keep", str(tmp_path / "run"), "--policy", rules_alone, "--json")
+    assert "2 things not judged, which counts as high: " in kept.stderr
+    missing = f"1 a text stands apart and is not there, the first {tmp_path}/log/inspect.jsonl:1"
+    cut_off = f"1 cut off, the first {tmp_path}/log/metrics.jsonl:2"
+    assert missing in kept.stderr and cut_off in kept.stderr
+    summary = json.loads(kept.stdout.splitlines()[-1])["summary"]
+    assert (summary["judged"], summary["unread"]) == (2, 2), "the rest of that sample is judged"
+    report = cli("audit", "report", str(tmp_path / "run"), "--json", "-", "--markdown", str(tmp_path / "a.md"))
+    told = json.loads(report.stdout)["content"]
+    whys = "1 a text stands apart and is not there, 1 cut off"
+    assert f"might hold anything: 2 things ({whys}). The first of each is named under Signed off." in told["standing"]
+    places = [line for line in told["signed"]["reading"] if line.startswith("not judged: ")]
+    named = {line.split("; first ")[1].split(": ")[0].removeprefix(f"{tmp_path}/log/") for line in places}
+    assert named == {"metrics.jsonl", "inspect.jsonl:1", "metrics.jsonl:2"}
+    for place in places:
+        assert place in (tmp_path / "a.md").read_text()
+    failed = cli("audit", "report", str(tmp_path / "run"), "--json", "-", "--fail-on", "high")
+    assert failed.returncode == 1 and f"2 things ({whys})" in failed.stderr
+
+
 def test_that_a_classifier_was_missing_is_on_record(cli: Cli, tmp_path: Path) -> None:
     log = lines(tmp_path / "a.jsonl", *(of_verl(number, 1) for number in range(3)))
     kept = cli("audit", str(log), "--keep", str(tmp_path / "run"))

@@ -39,6 +39,43 @@ def test_inspect_as_inspect_writes_it(read: Reader, samples: Path, name: str) ->
     assert by_id["three"].trace == "Here it is:"
 
 
+CODE = "import os\nos.remove('the log')"
+
+
+def _inspect_row(arguments: Any, attachments: Any, **changes: Any) -> dict[str, Any]:
+    call = {"id": "1", "function": "python", "arguments": arguments, "type": "function"}
+    said = {
+        "role": "assistant",
+        "content": [{"type": "reasoning", "reasoning": "attachment://r"}],
+        "tool_calls": [call],
+    }
+    messages = [{"role": "user", "content": "attachment://u"}, said]
+    return {"id": 1, "epoch": 1, "messages": messages, "output": {}, "attachments": attachments, **changes}
+
+
+@pytest.mark.parametrize("arguments", [{"code": "attachment://c"}, {"code": "tc://c"}, "attachment://whole"])
+def test_inspects_attached_texts_are_judged_wherever_they_stand(read: Reader, tmp_path: Path, arguments: Any) -> None:
+    attached = {"r": "I hide it.", "c": CODE, "u": "Do it.", "whole": json.dumps({"code": CODE})}
+    _, (case,), skips = read(written(tmp_path / "log.jsonl", _inspect_row(arguments, attached)))
+    assert (case.trace, case.program, case.prompt) == ("I hide it.\n\npython:", CODE, "user: Do it.")
+    assert (case.lacks, skips) == ("", [])
+
+
+@pytest.mark.parametrize("attachments", [{"r": "I hide it.", "c": 3}, {"r": "I hide it."}, None, []])
+def test_an_attached_text_that_is_missing_is_named(read: Reader, tmp_path: Path, attachments: Any) -> None:
+    _, (case,), _ = read(written(tmp_path / "log.jsonl", _inspect_row({"code": "attachment://c"}, attachments)))
+    assert case.lacks == f"attachment://{'c' if attachments else 'r'} is not among the sample's attachments"
+    users = _inspect_row({}, {"r": "I hide it."})
+    _, (case,), _ = read(written(tmp_path / "log.jsonl", users))
+    assert case.lacks == "", "what a user attached is not judged"
+
+
+def test_words_about_attachments_are_words(read: Reader, tmp_path: Path) -> None:
+    said = [{"role": "assistant", "content": "attachment://x holds it"}]
+    _, (case,), _ = read(written(tmp_path / "log.jsonl", _inspect_row({}, {}, messages=said)))
+    assert (case.trace, case.lacks) == ("attachment://x holds it", "")
+
+
 def test_trl_as_trl_writes_it(read: Reader, samples: Path) -> None:
     format_, cases, skips = read(samples / "trl_completions_00001.parquet")
     assert (format_, skips) == ("trl", [])

@@ -15,7 +15,7 @@ from azr_platform.ledger.reader import LedgerReader
 
 _MAY_CHANGE: Final = frozenset({"labels", "signed", "standing"})
 """People may have said more since, and the record grows with it; the rest follows from what was judged."""
-_SIGNED: Final = ("audit", "begun_at", "ended_at", "at_head", "at_rows")
+_SIGNED: Final = ("audit", "begun_at", "ended_at", "at_head", "at_rows", "reading")
 _JUDGES: Final = ("policy", "fingerprint", "settings", "changes", "classifiers")
 _COVERAGE: Final = ("judged", "unkept", "in_part")
 """Of what is signed, what can be held against the record: who made the report when, and with which versions, cannot."""

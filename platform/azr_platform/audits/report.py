@@ -21,7 +21,7 @@ from azr_platform.audits.blocks import Theirs, counted
 from azr_platform.audits.labels import labels
 from azr_platform.audits.questions import Answers, Asked, Question, Source, answers
 from azr_platform.audits.selection import EVERYTHING, RUN, Selection
-from azr_platform.audits.signoff import SignOff, coverage, sign, verified
+from azr_platform.audits.signoff import Coverage, SignOff, coverage, sign, verified
 from azr_platform.audits.tally import Tally, label, tally
 from azr_platform.ledger.reader import LedgerReader
 
@@ -140,7 +140,9 @@ def standing(report: AuditReport) -> tuple[str, ...]:
     else:
         said = [f"The record is intact: all {chain.rows:,} rows; no heads were noted beside it."]
     if covered.unread:
-        said.append(f" Not judged, though it might hold anything: {counted(covered.unread, 'thing')}.")
+        number, whys = _unread(covered)
+        named = " The first of each is named under Signed off." if report.signed.reading else ""
+        said += [f" Not judged, though it might hold anything: {number} (", Theirs(whys), f").{named}"]
     if held.labels:
         said.append(
             f" People labelled {counted(held.labels, 'text')}, {held.harmful:,} of them harmful, and disagree with "
@@ -180,6 +182,13 @@ def failing(report: AuditReport, threshold: Severity) -> str:
     for row in report.tally.severities[: Severity.CRITICAL - threshold + 1]:
         if left := row.samples - row.cleared:
             return f"findings that are {row.what} in {counted(left, 'sample')}, and --fail-on is {threshold.label}"
-    if (unread := report.signed.coverage.unread) and threshold <= Severity.HIGH:
-        return f"not judged, though it might hold anything: {counted(unread, 'thing')}; --fail-on is {threshold.label}"
+    if report.signed.coverage.unread and threshold <= Severity.HIGH:
+        number, whys = _unread(report.signed.coverage)
+        return f"not judged, though it might hold anything: {number} ({whys}); --fail-on is {threshold.label}"
     return ""
+
+
+def _unread(covered: Coverage) -> tuple[str, str]:
+    """How much nobody has looked at, and why: the latter as it is on record."""
+    whys = ", ".join(f"{count:,} {why}" for why, count in covered.unread.items())
+    return counted(sum(covered.unread.values()), "thing"), whys

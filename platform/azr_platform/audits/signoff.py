@@ -17,7 +17,7 @@ import msgspec
 from azr_platform import __version__
 from azr_platform.ledger.chain import Verification
 from azr_platform.ledger.heads import FILE, read
-from azr_platform.ledger.judgements import IN_PART, LIVE, AuditRow
+from azr_platform.ledger.judgements import IN_PART, LIVE, OF_LOG, AuditRow
 from azr_platform.ledger.policies import changes
 from azr_platform.ledger.reader import LedgerReader
 from azr_platform.logs.records import Reason
@@ -25,6 +25,7 @@ from azr_platform.logs.records import Reason
 NO_VERDICT: Final = "no verdict on record: used for nothing"
 NOT_REACHED: Final = "not reached: the audit was not finished"
 NOT_READ_ON: Final = "the rest of the log: it was not read to its end"
+_READING: Final = 100
 LATER: Final = "on record since the audit"
 NOT_SELECTED: Final = "not selected"
 _HARMLESS: Final = {NO_VERDICT, NOT_SELECTED, *(reason.value for reason in Reason if not reason.unread)}
@@ -67,15 +68,16 @@ class Coverage(msgspec.Struct, frozen=True):
     in_part: dict[str, int]
 
     @property
-    def unread(self) -> int:
-        """How much nobody has looked at although nobody chose to leave it out: it might hold anything."""
+    def unread(self) -> dict[str, int]:
+        """What nobody has looked at although nobody chose to leave it out, by the reason: it might hold anything."""
         left_out = Counter(self.not_judged) + Counter(self.unkept)
-        return sum(count for why, count in left_out.items() if why not in _HARMLESS)
+        return {why: count for why, count in left_out.most_common() if why not in _HARMLESS}
 
 
 class SignOff(msgspec.Struct, frozen=True):
     """Who made the report when, over what. ``begun_at`` and ``ended_at`` are the audit's, None for the run's own
-    verdicts, ``at_head`` and ``at_rows`` the chain's as they were verified before it began."""
+    verdicts, ``at_head`` and ``at_rows`` the chain's as they were verified before it began. ``reading``: how a log that
+    was kept as a ledger was read, file by file, with the first place of whatever was left out."""
 
     made_at: str
     who: str
@@ -88,6 +90,7 @@ class SignOff(msgspec.Struct, frozen=True):
     chain: Chain
     judges: Judges
     coverage: Coverage
+    reading: list[str]
 
 
 def verified(reader: LedgerReader, expected_head: str = "") -> Chain:
@@ -123,6 +126,7 @@ def sign(
         chain=chain,
         judges=_judges(reader, row),
         coverage=coverage,
+        reading=[row.message for row in reader.notices_page(source=OF_LOG, limit=_READING, oldest_first=True)],
     )
 
 

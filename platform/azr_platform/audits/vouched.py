@@ -23,6 +23,7 @@ def facts(report: AuditReport) -> Iterator[tuple[str, str]]:
         yield "chain before the audit", f"{signed.at_rows:,} rows, head {signed.at_head}"
     yield from _judges(signed.judges)
     yield from _coverage(signed.coverage)
+    yield from (("how the log was read", line) for line in signed.reading)
 
 
 def _chain(chain: Chain) -> Iterator[tuple[str, str]]:

@@ -80,6 +80,8 @@ def audit_log(
     else:
         _show(reading, ran=run)
     _complain(path, reading)
+    if found.unread:
+        typer.echo(f"note: {_unread(found)}", err=True)
     if keep is not None:
         typer.echo(f"kept as a ledger, head {head}: azr-platform tui {keep}", err=True)
     return found.worst
@@ -97,15 +99,17 @@ def _vacant(folder: Path, path: Path) -> None:
 
 def _told(reading: Reading) -> Iterator[str]:
     """What goes on record of how the log was read."""
+    from azr_tui.wording import count
+
     for read in reading.read[:_MOST_SHOWN]:
         yield f"{read.file}: {read.format} ({read.why})"
     if reading.files > _MOST_SHOWN:
         yield f"and {reading.files - _MOST_SHOWN} more files"
     found = reading.found
     yield _counts(reading)
-    for reason, count in found.skipped.most_common():
+    for reason, number in found.skipped.most_common():
         first = found.examples[reason][0]
-        yield f"not judged: {reason.value}, {count} times; first {first.place}: {first.why}"
+        yield f"not judged: {reason.value}, {count(number, 'time')}; first {first.place}: {first.why}"
 
 
 def _format(name: str, mapping: list[str]) -> Format | None:
@@ -140,6 +144,19 @@ def _complain(path: Path, reading: Reading) -> None:
         return
     first = next(iter(next(iter(found.examples.values()))))
     raise BadInput(f"{path}: nothing in it could be judged; {first.place}: {first.reason.value}: {first.why}")
+
+
+def _unread(found: Found) -> str:
+    """What counts as high because nobody could read it, by the reason, each with its first place."""
+    from azr_tui.escape import visible_line
+    from azr_tui.wording import count
+
+    whys = "; ".join(
+        f"{number} {reason.value}, the first {found.examples[reason][0].place}"
+        for reason, number in found.skipped.most_common()
+        if reason.unread
+    )
+    return visible_line(f"{count(found.unread, 'thing')} not judged, which counts as high: {whys}", 2000)
 
 
 # -- the summary -----------------------------------------------------------------------------------------

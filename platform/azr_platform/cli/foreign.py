@@ -182,6 +182,8 @@ def answer(work: Work, auditor: Auditor, jail: Jail | None) -> Answer:
             found.skip(cut)
             continue
         for entry in cut:
+            if entry.lacks:
+                found.skip(Skip(row.place, Reason.APART, entry.lacks))
             cases.append(_case(entry, row.place, script=work.run))
             about.append((row.place, entry))
     lines: list[str] = []

@@ -11,6 +11,8 @@ from azr_platform.ledger.records import FindingRow
 
 LIVE: Final = ""
 """The name of what was judged while the run went on; audits have names of their own."""
+OF_LOG: Final = "log"
+"""The source under which notices say how a log was read that is kept as a ledger, and what was left out."""
 IN_PART: Final = "in part: "
 """How a reason begins that says why samples were judged, but not by everything that the policy names."""
 

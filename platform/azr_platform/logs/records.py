@@ -21,6 +21,7 @@ class Reason(Enum):
     DAMAGED = "damaged"
     LINK = "a link that leads outside"
     REFUSED = "refused"
+    APART = "a text stands apart and is not there"
     EMPTY = "no text of a model's"
     OTHER = "not a log of texts"
 
@@ -61,7 +62,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """A case to judge. ``trace`` is what the model wrote in words, ``program`` what it wrote in Python.
 
     ``response`` is the text that they were cut from, empty where they stand apart in the log already. ``prompt`` is
-    context and is not judged. ``outputs`` are what the log claims that the program gave, one an input.
+    context and is not judged. ``outputs`` are what the log claims that the program gave, one an input. ``lacks`` says
+    which text of the model's is not here, so that it cannot be judged; the rest is.
     """
 
     id: str = ""
@@ -76,6 +78,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     kind: str = ""
     reward: float | None = None
     step: int | None = None
+    lacks: str = ""
     extra: dict[str, str | int | float | bool] = {}
 
     @property

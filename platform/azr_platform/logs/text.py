@@ -138,13 +138,18 @@ def is_messages(value: object) -> TypeGuard[list[dict[str, Any]]]:
     return isinstance(value, list) and all(isinstance(m, dict) for m in value) and any(map(_role, value))
 
 
+def is_models(message: dict[str, Any]) -> bool:
+    """Whether the model wrote a message."""
+    return _role(message).strip().lower() not in _OTHERS
+
+
 def conversation(messages: Iterable[dict[str, Any]]) -> Conversation:
     """The model's turns cut as one response, and everybody else's as context."""
     context: list[str] = []
     turns: list[str] = []
     programs: list[str] = []
     for message in messages:
-        if _role(message).strip().lower() not in _OTHERS:
+        if is_models(message):
             turns += [part for part in (*_reasoning(message), content_of(message)) if part]
             for words, code in map(_call, _calls(message)):
                 turns.append(words)

@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 from azr_monitor.policy import Policy
 from azr_monitor.records import Action
 from azr_platform import __version__
-from azr_platform.ledger.judgements import LIVE
+from azr_platform.ledger.judgements import LIVE, OF_LOG
 from azr_platform.ledger.reader import LedgerReader
 from azr_platform.ledger.writer import Batch, LedgerWriter
 from azr_platform.logs.records import Entry, Place
@@ -30,8 +30,6 @@ from azr_platform.supervisor.rows import add_judgement, alert_of, alert_row
 _BRANCH: Final = 1
 _LAST_STEP: Final = 2**31 - 1
 _AT_ONCE: Final = 1000
-NOTICES: Final = "log"
-"""The source under which notices say what was read and what was left out."""
 
 
 class Kept(NamedTuple):
@@ -98,7 +96,7 @@ class LogKeeper:
         now = time.time()
         with self._writer.batch() as batch:
             for message in notices:
-                batch.add("notices", {"time": now, "source": NOTICES, "message": message})
+                batch.add("notices", {"time": now, "source": OF_LOG, "message": message})
             batch.add("audit_ends", {"time": now, "audit": LIVE, "left_out": json.dumps(left_out)})
         self._add_steps()
         self._state("finished", "the log is read to its end")

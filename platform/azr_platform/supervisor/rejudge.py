@@ -131,8 +131,11 @@ class Record:
         self._since = time.monotonic()
 
     @classmethod
-    def begin(cls, run: Path, policy: Policy, selection: str, chain: Verification, who: str) -> Record:
-        """Begin an audit under a name of its own. ``selection``: which samples, in words of the command line."""
+    def begin(
+        cls, run: Path, policy: Policy, selection: str, chain: Verification, who: str, lacks: Sequence[str] = ()
+    ) -> Record:
+        """Begin an audit under a name of its own. ``selection``: which samples, in words of the command line.
+        ``lacks``: what the policy asks for and this machine has not, a line each."""
         now = time.time()
         with LedgerWriter(run) as writer, LedgerReader(run) as reader:
             name = _name(now, {row.name for row in reader.audits()})
@@ -148,7 +151,10 @@ class Record:
                 "rows": chain.rows,
                 "who": who,
             }
-            writer.append("audit_starts", row)
+            with writer.batch() as batch:
+                batch.add("audit_starts", row)
+                for line in lacks:
+                    batch.add("notices", {"time": now, "source": _source(name), "message": line})
         return cls(run, AuditRow(name, now, None, policy.name, policy.fingerprint()))
 
     @classmethod
@@ -179,11 +185,42 @@ class Record:
             writer.append("audit_ends", {"time": time.time(), "audit": self.name, "left_out": json.dumps(left_out)})
 
 
-def unfinished(reader: LedgerReader, policy: Policy, selection: str) -> AuditRow | None:
-    """The newest audit of the same samples under the same policy that was ended before its time."""
-    same = (policy.fingerprint(), selection)
-    found = [row for row in reader.audits() if row.ended_at is None and (row.fingerprint, row.selection) == same]
-    return found[-1] if found else None
+class Unfinished(NamedTuple):
+    """An audit of the same samples that was ended before its time, and why it is not to be taken up; empty if it is."""
+
+    audit: AuditRow
+    differs: str
+
+
+def unfinished(reader: LedgerReader, policy: Policy, selection: str, lacks: Sequence[str] = ()) -> Unfinished | None:
+    """The newest audit of the same samples under the same policy that was ended before its time.
+
+    All of an audit must be of the same judges: it is to be taken up only where the policy with its rules, the
+    classifiers that can be used and the version are what they were. One that is not is named once: not after a later.
+    """
+    rows = [row for row in reader.audits() if (row.policy, row.selection) == (policy.name, selection)]
+    found = [Unfinished(row, _differs(reader, row, policy, lacks)) for row in rows if row.ended_at is None]
+    taken_up = [one for one in found if not one.differs]
+    if taken_up:
+        return taken_up[-1]
+    return found[-1] if found and found[-1].audit is rows[-1] else None
+
+
+def _differs(reader: LedgerReader, audit: AuditRow, policy: Policy, lacks: Sequence[str]) -> str:
+    """What judged then and would not now; empty where there is no difference."""
+    if audit.version != __version__:
+        return f"version {audit.version} began it, and this is {__version__}"
+    if audit.fingerprint != policy.fingerprint():
+        return "the policy had other settings or rules"
+    before = reader.notices_page(source=_source(audit.name), oldest_first=True)
+    if [row.message for row in before] != list(lacks):
+        return "other classifiers were at hand"
+    return ""
+
+
+def _source(audit: str) -> str:
+    """Under which notices say what an audit lacks."""
+    return f"audit {audit}"
 
 
 def _name(now: float, taken: set[str]) -> str:

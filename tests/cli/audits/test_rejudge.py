@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
+from azr_monitor.audit import Auditor
+from azr_platform import __version__
 from azr_platform.cli.audits import rejudge as command
 from azr_platform.cli.main import app
 from azr_platform.config.load import load
@@ -172,6 +175,59 @@ def test_only_the_same_audit_is_taken_up(run: Path, monkeypatch: pytest.MonkeyPa
     assert ended == [False, True, True, True]
     assert _audit(run).exit_code == 0
     assert [audit.ended_at is not None for audit in _audits(run)] == [True] * 4
+
+
+def _begin_and_end(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An audit that has judged five samples."""
+    monkeypatch.setattr(command, "_CHUNK", 5)
+    _end_after(1, monkeypatch)
+    assert isinstance(_audit(run).exception, _Ended)
+    _end_after(9, monkeypatch)
+
+
+def _other_version(run: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(rejudge, "__version__", "9.9")
+    return f"version {__version__} began it, and this is 9.9"
+
+
+def _other_rules(run: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (run.parent / "quick.yaml").write_text(QUICK + "rules: {severities: {'trace.*': low}}\n")
+    return "the policy had other settings or rules"
+
+
+def _other_classifiers(run: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """One that the policy asks for has vanished from this machine."""
+    from_policy = Auditor.from_policy
+    monkeypatch.setattr(
+        Auditor,
+        "from_policy",
+        lambda policy: Auditor(policy, (), [*from_policy(policy).notices, "x is not in use: so"]),
+    )
+    return "other classifiers were at hand"
+
+
+@pytest.mark.parametrize("change", [_other_version, _other_rules, _other_classifiers])
+def test_an_audit_by_other_judges_is_not_taken_up_and_that_is_said(
+    run: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path, pytest.MonkeyPatch], str]
+) -> None:
+    _begin_and_end(run, monkeypatch)
+    why = change(run, monkeypatch)
+    shown = _audit(run)
+    before, after = _audits(run)
+    assert (before.judged, before.ended_at) == (5, None)
+    assert after.judged == 12 and after.ended_at is not None
+    said = f"note: audit {before.name} is not finished and stays so: {why}; audit {after.name} is a new one"
+    assert said in shown.stderr
+    assert "stays so" not in _audit(run).stderr, "once is enough"
+
+
+def test_an_audit_that_lacks_the_same_classifiers_is_taken_up(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _other_classifiers(run, monkeypatch)
+    _begin_and_end(run, monkeypatch)
+    shown = _audit(run)
+    (audit,) = _audits(run)
+    assert "is taken up where it ended: 5 samples" in shown.stderr
+    assert audit.not_judged == {"in part: x is not in use: so": 12}
 
 
 # -- killed ----------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 
 from azr_monitor.audit import Auditor
-from azr_monitor.policy import Policy, load_policy
+from azr_monitor.policy import load_policy
 from azr_monitor.records import Severity
 from azr_platform.audits.difference import pairs
 from azr_platform.audits.selection import Selection, numbers
@@ -110,7 +110,7 @@ def audit_run(
             typer.echo(f"note: {notice}", err=True)
         with Console(stderr=True).status("walking the hash chain"):  # shown on terminals only
             chain = reader.verify()
-        keeping = _begun(reader, loaded, selection, chain, anew)
+        keeping = _begun(reader, auditor, selection, chain, anew)
         outcome = _judged_before(reader, keeping)
         total = sum(1 for _ in numbers(reader, selection))
         chunks = _chunks(_left(reader, selection, keeping))
@@ -128,12 +128,14 @@ def audit_run(
     return outcome.worst
 
 
-def _begun(reader: LedgerReader, policy: Policy, selection: Selection, chain: Verification, anew: bool) -> Keeping:
+def _begun(reader: LedgerReader, auditor: Auditor, selection: Selection, chain: Verification, anew: bool) -> Keeping:
     """Take up the same audit where it was ended before its time, or begin one."""
     run = reader.run_folder
-    earlier = None if anew else unfinished(reader, policy, selection.words)
+    policy, lacks = auditor.policy, auditor.notices
+    found = None if anew else unfinished(reader, policy, selection.words, lacks)
     try:
-        if earlier is not None:
+        if found is not None and not found.differs:
+            earlier = found.audit
             record = Record.take_up(run, earlier)
             again = "are not printed again" if earlier.judged else "were judged"
             typer.echo(
@@ -142,7 +144,10 @@ def _begun(reader: LedgerReader, policy: Policy, selection: Selection, chain: Ve
                 err=True,
             )
             return Keeping(record, earlier.judged, name=record.name)
-        record = Record.begin(run, policy, selection.words, chain, f"{getpass.getuser()} (command line)")
+        record = Record.begin(run, policy, selection.words, chain, f"{getpass.getuser()} (command line)", lacks)
+        if found is not None:
+            left = visible_line(f"audit {found.audit.name} is not finished and stays so: {found.differs}")
+            typer.echo(f"note: {left}; audit {record.name} is a new one", err=True)
         return Keeping(record, name=record.name)
     except (LedgerBusy, LedgerBroken) as error:
         return Keeping(None, why_not=_why_not(error))
