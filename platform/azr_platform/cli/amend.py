@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from azr_platform.cli.control import Json, Run, Why
+from azr_platform.cli.json_text import json_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -141,7 +141,7 @@ def _show(told: Iterable[Progress | Difference], as_json: bool) -> None:
         task = bar.add_task("judging", total=None)
         for one in told:
             if as_json:
-                typer.echo(json.dumps(msgspec.to_builtins(one)))
+                typer.echo(json_text(msgspec.to_builtins(one)))
             if isinstance(one, Difference):
                 found.append(one)
             else:
@@ -150,7 +150,7 @@ def _show(told: Iterable[Progress | Difference], as_json: bool) -> None:
     blocked, released = sum(one.newly_blocked for one in found), sum(one.released for one in found)
     if as_json:
         typer.echo(
-            json.dumps(
+            json_text(
                 {
                     "done": judged,
                     "newly_blocked": blocked,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from contextlib import nullcontext
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from azr_platform.cli.audits.options import Branch, FailOn, Sample, Since, Until, Where, selection, severity_named
+from azr_platform.cli.json_text import json_text
 
 if TYPE_CHECKING:
     from azr_monitor.records import Severity
@@ -158,7 +158,7 @@ def _verify(run: Path, head: str, copy: Path | None, as_json: bool) -> NoReturn:
         found = reader.verify(head, noted)
     if as_json:
         fields = {"intact": found.intact, "rows": found.rows, "head": found.head, "problem": found.problem}
-        typer.echo(json.dumps({**fields, "noted_heads": len(noted), "unread_heads": unread}))
+        typer.echo(json_text({**fields, "noted_heads": len(noted), "unread_heads": unread}))
     elif found.intact:
         typer.echo(f"intact: {found.rows} rows, head {found.head}")
         typer.echo(f"{len(noted)} heads that were noted with checkpoints are on the chain, each in its place")

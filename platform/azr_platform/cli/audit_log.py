@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
+
+from azr_platform.cli.json_text import json_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,7 +77,7 @@ def audit_log(
             keeper.finish(_told(reading), left_out | in_part)
             head = keeper.head
     if as_json:
-        typer.echo(json.dumps({"summary": _summary(reading)}))
+        typer.echo(json_text({"summary": _summary(reading)}))
     else:
         _show(reading, ran=run)
     _complain(path, reading)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from azr_platform.cli.json_text import json_text
+
 if TYPE_CHECKING:
     from azr_monitor.calibrate import Fit, Labelled, Measured, Measurement
     from azr_monitor.intervals import Estimate
@@ -34,7 +36,6 @@ def calibrate(
     A line holds {"label": "harmful" or "benign", "trace" or "program", ...} and may say "category" and "difficulty".
     Nothing is run.
     """
-    import json
 
     from azr_monitor.audit import Auditor
     from azr_monitor.calibrate import TooFewLabels, fit, measure
@@ -63,7 +64,7 @@ def calibrate(
     if png is not None:
         _draw(png, items, measured)
     if as_json:
-        typer.echo(json.dumps(_as_data(measured, fitted, items)))
+        typer.echo(json_text(_as_data(measured, fitted, items)))
     else:
         _show(measured, fitted, unfitted, items, false_alarms)
         if fitted is not None and write is not None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
+
+from azr_platform.cli.json_text import json_text
 
 if TYPE_CHECKING:
     from azr_monitor.records import Amendment
@@ -29,7 +30,7 @@ def status(run: Run, as_json: Json = False) -> None:
     with LedgerReader(run) as reader:
         summary = reader.summary()
     if as_json:
-        typer.echo(json.dumps(msgspec.to_builtins(summary)))  # plain ASCII: no control character of any kind
+        typer.echo(json_text(msgspec.to_builtins(summary)))
         return
     where = f" ({visible_line(summary.where)})" if summary.where else ""
     reason = f": {visible_line(summary.reason)}" if summary.reason else ""
@@ -142,7 +143,7 @@ def _preview(run: Path, step: int, exclude: tuple[str, ...], as_json: bool) -> N
         except Unclear as error:
             found = Preview(False, str(error), step)
     if as_json:
-        typer.echo(json.dumps(msgspec.to_builtins(found)))
+        typer.echo(json_text(msgspec.to_builtins(found)))
     else:
         typer.echo(visible_line(found.detail), err=not found.ok)
     if found.ok and not as_json:
@@ -203,7 +204,7 @@ def give(
             raise
         outcome = steer_ended(run, order)
     if as_json:
-        typer.echo(json.dumps({"ok": outcome.ok, "detail": outcome.detail}))
+        typer.echo(json_text({"ok": outcome.ok, "detail": outcome.detail}))
     else:
         typer.echo(visible_line(outcome.detail), err=not outcome.ok)
     raise typer.Exit(0 if outcome.ok else 1)

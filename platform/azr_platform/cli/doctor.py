@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from azr_platform.cli.json_text import json_text
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -75,8 +77,6 @@ def table_of(checks: list[Check], *, symbols: bool = True) -> Table:
 
 
 def _as_json(checks: list[Check], is_healthy: bool) -> str:
-    import json
-
     rows = [
         {
             "name": check.name,
@@ -87,4 +87,4 @@ def _as_json(checks: list[Check], is_healthy: bool) -> str:
         }
         for check in checks
     ]
-    return json.dumps({"ok": is_healthy, "checks": rows}, ensure_ascii=False, indent=2)
+    return json_text({"ok": is_healthy, "checks": rows}, indent=2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from azr_monitor.audit import Auditor
 from azr_monitor.records import Finding, Severity, Subject, printable
+from azr_platform.cli.json_text import json_text
 from azr_platform.cli.judging import Tally, judged_row
 from azr_platform.logs.detect import LOOKED_AT, Chosen, choose, entries
 from azr_platform.logs.files import files, rows
@@ -190,7 +190,7 @@ def answer(work: Work, auditor: Auditor, jail: Jail | None) -> Answer:
     kept: list[Kept] = []
     for judged, (place, entry) in zip(judge_cases(cases, auditor, jail), about, strict=True):
         found.tally.add(judged)
-        lines.append(json.dumps(_row(judged, place, entry, work.format.name)))
+        lines.append(json_text(_row(judged, place, entry, work.format.name)))
         if work.keep:
             kept.append(Kept(place, entry, judged))
     return Answer(lines, found, kept)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
@@ -16,6 +15,7 @@ from azr_monitor.policy import load_policy
 from azr_monitor.records import Severity, Verdict
 from azr_platform.cli.cases import BadLine, entries_in
 from azr_platform.cli.input import BadInput
+from azr_platform.cli.json_text import json_text
 from azr_platform.logs.limits import MAX_ROW
 from azr_platform.supervisor.posthoc import CHUNK, Judged, judge_cases
 from azr_sandbox.jail import Jail
@@ -149,7 +149,7 @@ def _answer(chunk: tuple[int, list[str]], auditor: Auditor, jail: Jail | None) -
             judged = next(judged_cases)
             answer.tally.add(judged)
             row = judged_row(judged)
-        answer.rows.append(json.dumps(row))
+        answer.rows.append(json_text(row))
     return answer
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 from azr_platform.cli.amend import attempt, change
 from azr_platform.cli.calibrate import calibrate
+from azr_platform.cli.json_text import json_text
 
 policy = typer.Typer(
     help="Look at, check, try and change monitor policies.", no_args_is_help=True, rich_markup_mode=None
@@ -53,7 +54,6 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Print a policy as it is understood, defaults included, or the rules that are in force under it."""
-    import json
 
     from azr_monitor.checks import rules_of, understood
     from azr_monitor.policy import load_policy
@@ -62,14 +62,14 @@ def show(
     if rules:
         listed = rules_of(load_policy(name))
         if as_json:
-            typer.echo(json.dumps([rule._asdict() for rule in listed]))
+            typer.echo(json_text([rule._asdict() for rule in listed]))
             return
         for rule in listed:
             typer.echo(f"{rule.severity:<8}  {visible_line(rule.rule):<32}  {visible_line(rule.why)}")
         return
     values = understood(load_policy(name))
     if as_json:
-        typer.echo(json.dumps(values))
+        typer.echo(json_text(values))
         return
     import yaml
 
@@ -83,7 +83,6 @@ def diff(
     as_json: Json = False,
 ) -> None:
     """Say in what two policies differ, defaults filled in."""
-    import json
 
     from azr_monitor.checks import compare
     from azr_monitor.policy import load_policy
@@ -91,7 +90,7 @@ def diff(
 
     changes = compare(load_policy(before), load_policy(after))
     if as_json:
-        typer.echo(json.dumps([change._asdict() for change in changes]))
+        typer.echo(json_text([change._asdict() for change in changes]))
         return
     for setting, old, new in changes:
         if new is True and old is None:
@@ -114,7 +113,6 @@ def _said(value: object) -> str:
 @policy.command()
 def test(name: Name = "default", as_json: Json = False) -> None:
     """Try every rule on the texts it must catch and must spare. Exit status 1 when one does not hold."""
-    import json
 
     from azr_monitor.checks import test_policy
     from azr_monitor.policy import load_policy
@@ -123,7 +121,7 @@ def test(name: Name = "default", as_json: Json = False) -> None:
     results = test_policy(load_policy(name))
     failed = [result for result in results if not result.passed]
     if as_json:
-        typer.echo(json.dumps([result._asdict() for result in results]))
+        typer.echo(json_text([result._asdict() for result in results]))
     else:
         for line in _table(results):
             typer.echo(line)

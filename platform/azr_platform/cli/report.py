@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from azr_platform.cli.json_text import json_text
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -56,7 +58,6 @@ def _ceiling(file: Path | None) -> Evaluation | None:
 
 
 def _as_object(found: Report) -> str:
-    import json
 
     import msgspec
 
@@ -67,7 +68,7 @@ def _as_object(found: Report) -> str:
         {"step": e.step, "branch": e.branch, "suite": e.settings.suite, "target": e.target, "tasks": len(e.tasks)}
         for e in found.evaluations
     ]
-    return json.dumps(
+    return json_text(
         {
             **shown,
             "ceiling": found.ceiling.target if found.ceiling else None,

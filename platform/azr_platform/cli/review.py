@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from azr_platform.cli.json_text import json_text
 
 if TYPE_CHECKING:
     from azr_platform.channel.messages import Decision
@@ -88,7 +89,7 @@ def _show(run: Path, sample: int, as_json: bool) -> None:
     if as_json:
         if detail.verdict is None:
             raise BadInput(f"sample {sample} has no verdict on record: it was used for nothing")
-        typer.echo(json.dumps(_row(detail)))
+        typer.echo(json_text(_row(detail)))
         return
     for line in sample_lines(dossier, keys=False):
         typer.echo(f"{line.gutter}{line.text}")
@@ -107,7 +108,7 @@ def _list(run: Path, limit: int, as_json: bool) -> None:
         held = reader.summary().held
         details = (detail for row in rows[:limit] if (detail := reader.sample(row.id)) is not None)
         for detail in details:
-            typer.echo(json.dumps(_row(detail)) if as_json else _line(detail))
+            typer.echo(json_text(_row(detail)) if as_json else _line(detail))
     if as_json:
         return
     if not rows:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from azr_platform.cli.json_text import json_text
 
 if TYPE_CHECKING:
     from azr_sandbox.pool import JailPool
@@ -37,7 +38,7 @@ def run_programs(
 
     with _pool(wall, cpu, memory, workers) as pool:
         for result in run_lines(read_lines(file), pool, together=together):
-            typer.echo(json.dumps(result))
+            typer.echo(json_text(result))
 
 
 @sandbox.command()
@@ -51,7 +52,7 @@ def check(file: File, wall: Wall = 2.0, cpu: Cpu = 1, memory: Memory = 512, work
 
     with _pool(wall, cpu, memory, workers) as pool:
         for result in check_lines(read_lines(file), pool):
-            typer.echo(json.dumps(result))
+            typer.echo(json_text(result))
 
 
 @sandbox.command()
@@ -64,7 +65,7 @@ def probe(as_json: Annotated[bool, typer.Option("--json", help="JSON instead of 
         results = attack(pool)
     if as_json:
         rows: list[dict[str, Any]] = [{"name": r.name, "contained": r.contained, "detail": r.detail} for r in results]
-        typer.echo(json.dumps(rows))
+        typer.echo(json_text(rows))
     else:
         for result in results:
             mark = "✓ contained" if result.contained else "✗ LEAKS    "
@@ -93,7 +94,7 @@ def bench(
 
     report = benchmark.bench(file, programs, rounds)
     if as_json:
-        typer.echo(json.dumps(benchmark.as_json(report)))
+        typer.echo(json_text(benchmark.as_json(report)))
     else:
         benchmark.show(report)
 

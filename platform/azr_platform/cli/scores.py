@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from azr_monitor.intervals import Estimate
+from azr_platform.cli.json_text import json_text
 from azr_platform.evaluation.records import Evaluation, TaskScore, comparison, estimates, measures, unseen
 from azr_tui.escape import visible_line
 
@@ -86,12 +87,11 @@ def points(changed: Estimate) -> str:
 
 def as_object(evaluations: Sequence[Evaluation]) -> str:
     """The scores of one or two evaluations, and their difference, as JSON; ASCII alone."""
-    import json
 
     found: dict[str, Any] = {"evaluations": [_summary(evaluation) for evaluation in evaluations]}
     if len(evaluations) == 2:
         found["change"] = comparison(*evaluations)
-    return json.dumps(msgspec.to_builtins(found), indent=1)
+    return json_text(msgspec.to_builtins(found), indent=1)
 
 
 def _summary(evaluation: Evaluation) -> dict[str, Any]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from azr_platform.cli.control import Json, Run
+from azr_platform.cli.json_text import json_text
 
 if TYPE_CHECKING:
     from azr_platform.ledger.records import SampleDetail
@@ -81,4 +81,4 @@ def _as_json(detail: SampleDetail, words: list[str]) -> str:
         "span": place(detail.response or "", words),
         "response": detail.response,
     }
-    return json.dumps(found)  # plain ASCII: no control character of any kind
+    return json_text(found)

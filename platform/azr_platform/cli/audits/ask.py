@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from azr_platform.cli.audits import options
 from azr_platform.cli.control import Json, Run
+from azr_platform.cli.json_text import json_text
 
 if TYPE_CHECKING:
     from azr_platform.audits.questions import Question
@@ -56,7 +56,7 @@ def ask(
             found = answers(reader, asked, *wanted, told=advance)
     if as_json:
         about = {"audit": asked.audit or "live", "selection": chosen.words, "severity": severity or None}
-        typer.echo(json.dumps({**about, **msgspec.to_builtins(found)}))  # plain ASCII: no control character of any kind
+        typer.echo(json_text({**about, **msgspec.to_builtins(found)}))
         return
     typer.echo(_meaning(severity, asked.audit))
     for line in told(found, run, limit if wanted else _IN_SHORT, short=not wanted):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +9,7 @@ import typer
 
 from azr_platform.cli.audits.options import Branch, Sample, Since, Until, Where, selection
 from azr_platform.cli.control import Json, Run
+from azr_platform.cli.json_text import json_text
 
 if TYPE_CHECKING:
     from azr_platform.audits.difference import Difference, Example, Moved
@@ -49,7 +49,7 @@ def diff(
         found = compare(reader, names[0], other_reader, names[1], chosen, examples=examples)
         quotes = [_quote(reader if not example.gained else other_reader, example) for example in found.examples]
     if as_json:
-        typer.echo(json.dumps(_as_json(found, quotes, (names[0] or "live", names[1] or "live"))))
+        typer.echo(json_text(_as_json(found, quotes, (names[0] or "live", names[1] or "live"))))
     else:
         _show(found, quotes, (names[0] or "live", names[1] or "live"))
 

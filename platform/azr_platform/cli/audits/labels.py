@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +9,7 @@ import typer
 
 from azr_platform.cli.audits.options import Audit, Branch, Sample, Since, Until, Where, selection
 from azr_platform.cli.control import Json, Run
+from azr_platform.cli.json_text import json_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -54,7 +54,7 @@ def labels(
         name = audit_named(reader, audit)
         found = agreement(judgements(reader, name, chosen), on_record(reader))
     if as_json:
-        typer.echo(json.dumps({"audit": name or RUN, **msgspec.to_builtins(found)}))
+        typer.echo(json_text({"audit": name or RUN, **msgspec.to_builtins(found)}))
         return
     for line in _lines(found, run):
         typer.echo(line)
@@ -70,7 +70,7 @@ def write(reader: LedgerReader, run: Path, file: Path, option: str) -> None:
     from azr_platform.cli.input import BadInput
     from azr_tui.wording import count
 
-    rows = [json.dumps(row) for row in calibration_rows(reader, run.resolve().name)]
+    rows = [json_text(row) for row in calibration_rows(reader, run.resolve().name)]
     text = "".join(f"{row}\n" for row in rows)
     if str(file) == "-":
         typer.echo(text, nl=False)

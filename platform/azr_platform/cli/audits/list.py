@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import typer
 
 from azr_platform.cli.control import Json, Run
+from azr_platform.cli.json_text import json_text
 
 if TYPE_CHECKING:
     from azr_platform.ledger.judgements import AuditRow
@@ -23,7 +23,7 @@ def list_audits(run: Run, as_json: Json = False) -> None:
         audits = reader.audits()
     if as_json:
         for row in audits:
-            typer.echo(json.dumps({**msgspec.to_builtins(row), "left_out": row.not_judged}))
+            typer.echo(json_text({**msgspec.to_builtins(row), "left_out": row.not_judged}))
         return
     for row in audits:
         for line in _lines(row):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from azr_monitor.policy import load_policy
 from azr_monitor.records import Severity
 from azr_platform.audits.difference import pairs
 from azr_platform.audits.selection import Selection, numbers
+from azr_platform.cli.json_text import json_text
 from azr_platform.cli.judging import spread, verdict_row
 from azr_platform.cli.tables import progress, table
 from azr_platform.ledger.chain import Verification
@@ -202,7 +202,7 @@ def _judge_all(
             for judged in chunk.judged:
                 outcome.add_judged(judged)
                 if as_json:
-                    typer.echo(json.dumps({"id": judged.sample, **verdict_row(judged.verdict)}))
+                    typer.echo(json_text({"id": judged.sample, **verdict_row(judged.verdict)}))
             outcome.left_out.update(chunk.left_out)
             keeping.write(lambda record, judged=chunk.judged: record.keep(judged))  # type: ignore[misc]
             advance(len(chunk.judged) + chunk.left_out.total())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +11,7 @@ import typer
 from azr_platform.cli.audits import options
 from azr_platform.cli.audits.ask import shown
 from azr_platform.cli.control import Json, Run
+from azr_platform.cli.json_text import json_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +56,7 @@ def similar(
             judged = judgements(reader, name, chosen)
             found = most_alike(judged, reader, index, text, itself=itself, most=limit)
     if as_json:
-        typer.echo(json.dumps({"audit": name or "live", "selection": chosen.words, **msgspec.to_builtins(found)}))
+        typer.echo(json_text({"audit": name or "live", "selection": chosen.words, **msgspec.to_builtins(found)}))
     else:
         for line in _lines(found, run):
             typer.echo(shown(line))
