@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from azr_platform.audits import sarif
 from azr_platform.audits.labels import labels
 from azr_platform.audits.report import gather
+from azr_platform.cli.main import app
 from azr_platform.config.load import load
 from azr_platform.ledger.reader import LedgerReader
 from azr_platform.ledger.writer import LedgerWriter
@@ -40,7 +42,7 @@ def write(run: Path, rows: list[dict[str, Any]]) -> None:
 def logged(run: Path) -> dict[str, Any]:
     with LedgerReader(run) as reader:
         report = gather(reader, "", who="me")
-        text = sarif.render(report, reader.judgements(), reader, labels(reader), visible)
+        text = sarif.render(report, reader.judgements(), reader, labels(reader), visible).text
     assert text.isascii()
     log: dict[str, Any] = json.loads(text)
     assert (log["version"], len(log["runs"])) == ("2.1.0", 1)
@@ -138,10 +140,25 @@ def test_words_of_a_finding_are_neither_links_nor_placeholders_nor_escape_sequen
     assert not any(char in without_programs for char in ("\\u001b", "\\u0007", "\\u202e"))
 
 
-def test_more_findings_than_a_viewer_takes_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_log_leaves_out_is_said_in_it_and_by_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sarif, "RESULTS", 1)
+    monkeypatch.setattr(sarif, "_LONGEST", len(PROGRAM) - 1)
     write(tmp_path / "r", [{}, {"rule": "program.exec"}, {}])
     run = logged(tmp_path / "r")
     assert [result["occurrenceCount"] for result in run["results"]] == [2]
-    (told,) = run["invocations"][0]["toolExecutionNotifications"]
-    assert told["message"]["text"] == "1 further findings were left out: a log holds 1 of them"
+    assert "contents" not in run["artifacts"][0]
+    told = [note["message"]["text"] for note in run["invocations"][0]["toolExecutionNotifications"]]
+    assert told[0].startswith("1 further finding left out: a log holds 1 different ones")
+    assert told[1] == f"1 program of more than {len(PROGRAM) - 1} characters: only the digest is held"
+    command = ["audit", "report", str(tmp_path / "r"), "--sarif", str(tmp_path / "a.sarif")]
+    shown = CliRunner().invoke(app, command)
+    assert [line for line in shown.stderr.splitlines() if line.startswith("note: SARIF: ")] == [
+        f"note: SARIF: {line}" for line in told
+    ]
+
+
+def test_a_log_that_leaves_nothing_out_says_nothing(tmp_path: Path) -> None:
+    write(tmp_path / "r", [{}])
+    assert logged(tmp_path / "r")["invocations"][0]["toolExecutionNotifications"] == []

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -17,6 +17,7 @@ from azr_monitor.categories import category_of
 from azr_monitor.checks import Listed, rules_of
 from azr_monitor.policy import load_policy
 from azr_platform import __version__
+from azr_platform.audits.blocks import counted
 from azr_platform.audits.flags import evidence
 from azr_platform.audits.labels import Label
 from azr_platform.audits.quotes import part_of
@@ -33,8 +34,16 @@ RESULTS: Final = 25_000
 _LEVELS: Final = {"info": "note", "low": "note", "medium": "warning", "high": "error", "critical": "error"}
 _NAMED: Final = 20
 _LONGEST: Final = 100_000
+"""Characters of a program that are held; of a longer one there is the digest."""
 _SAID: Final = 1000
 _FINGERPRINT: Final = "ruleProgramPlace/v1"
+
+
+class Log(NamedTuple):
+    """The document, and a line for each thing that it leaves out; it says so itself, too."""
+
+    text: str
+    notes: list[str]
 
 
 class _Place(msgspec.Struct, frozen=True):
@@ -61,7 +70,7 @@ def render(
     reader: LedgerReader,
     labels: Iterable[Label],
     visible: Visible,
-) -> str:
+) -> Log:
     """The whole log, in plain ASCII. Programs stand in it as they are, so that places in them mean what they say; all
     else is made visible, for whoever prints it as it is."""
     found = _Found({sample: one for one in labels if not one.harmful for sample in one.samples}, visible)
@@ -70,7 +79,7 @@ def render(
         detail = reader.sample(judgement.sample) if rows else None
         if detail is not None:
             found.add(judgement, rows, detail)
-    return json.dumps(found.log(report.run, report.audit), indent=1) + "\n"
+    return Log(json.dumps(found.log(report.run, report.audit), indent=1, allow_nan=False) + "\n", found.notes())
 
 
 class _Found:
@@ -104,12 +113,20 @@ class _Found:
     def _line(self, text: str) -> str:
         return self._visible(text[:_SAID]).replace("\n", "␊")
 
+    def notes(self) -> list[str]:
+        notes = []
+        if self._left_out:
+            more = f"{counted(self._left_out, 'further finding')} left out"
+            notes.append(f"{more}: a log holds {RESULTS:,} different ones; narrow it with --where, --since or --until")
+        if long := sum(len(program) > _LONGEST for program in self._programs.values()):
+            notes.append(f"{counted(long, 'program')} of more than {_LONGEST:,} characters: only the digest is held")
+        return notes
+
     def log(self, run: str, audit: str) -> dict[str, Any]:
         rules = {rule: at for at, rule in enumerate(sorted({place.rule for place in self._results}))}
         artifacts = {digest: at for at, digest in enumerate(self._programs)}
         results = [self._result(place, one, rules, artifacts) for place, one in self._results.items()]
-        said = f"{self._left_out} further findings were left out: a log holds {RESULTS} of them"
-        notes = [{"level": "warning", "message": {"text": said}}] if self._left_out else []
+        notes = [{"level": "warning", "message": {"text": note}} for note in self.notes()]
         driver = {"name": "azr-platform", "semanticVersion": __version__, "rules": _rules(rules)}
         return {
             "$schema": SCHEMA,

@@ -117,7 +117,10 @@ def _form(form: str, found: AuditReport, plain: dict[str, Any], reader: LedgerRe
             return markdown.render(sections(found, digest(plain)), visible)
         case "sarif":
             stream = judgements(reader, found.signed.audit, chosen)
-            return sarif.render(found, stream, reader, labels(reader), visible)
+            log = sarif.render(found, stream, reader, labels(reader), visible)
+            for line in log.notes:
+                typer.echo(f"note: SARIF: {line}", err=True)
+            return log.text
         case _:
             return as_json(plain)
 
