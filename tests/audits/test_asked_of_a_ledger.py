@@ -10,7 +10,7 @@ import pytest
 from azr_platform.audits.clusters import clusters
 from azr_platform.audits.questions import Answers, Asked, Question, answers
 from azr_platform.audits.selection import Selection
-from azr_platform.audits.similar import similar
+from azr_platform.audits.similar import LEAST, similar
 from azr_platform.audits.worst import worst
 from azr_platform.ledger.filters import SampleFilter
 from azr_platform.ledger.reader import LedgerReader
@@ -98,7 +98,15 @@ def test_a_sample_is_not_like_itself_and_its_copy_is_wholly(reader: LedgerReader
         found = similar(reader.judgements(), reader, index, text, itself=2, most=1)
         nothing = similar(reader.judgements(), reader, index, "zebra quagga")
     assert [(row.judgement.sample, row.overlap) for row in found.rows] == [(6, 1.0)]
-    assert (nothing.unknown, nothing.held, nothing.rows) == (2, 0, [])
+    assert (nothing.unknown, nothing.held, nothing.rows, nothing.unlike) == (2, 0, [], 0)
+
+
+def test_what_shares_hardly_a_word_is_not_alike(reader: LedgerReader) -> None:
+    with SearchIndex(reader) as index:
+        index.update()
+        found = similar(reader.judgements(), reader, index, f"poison {' '.join(f'zebra{n}' for n in range(60))}")
+    assert found.held == 3 and found.rows == []
+    assert found.unlike > 0 and 0 < found.highest < LEAST
 
 
 @pytest.mark.parametrize("words", ['" OR *', "NEAR(a b)", "response:poison", "poison*", "a AND NOT b", "'; DROP TABLE"])

@@ -130,6 +130,18 @@ def test_a_run_in_which_nothing_happened_yet_has_answers_too(tmp_path: Path) -> 
 # -- similar -----------------------------------------------------------------------------------------------
 
 
+def test_that_none_is_alike_is_said(run: Path) -> None:
+    shown = audit("similar", str(run), "--to", f"add {' '.join(f'zebra{n}' for n in range(60))}")
+    assert shown.exit_code == 1
+    assert "none is alike: from 5% of the example's words on a sample is listed; the most" in shown.output
+    assert "review" not in shown.output
+
+
+def test_a_text_that_every_sample_holds_is_like_all_of_them(run: Path) -> None:
+    shown = audit("similar", str(run), "--to", "Step is plain. I will now. So be it.")
+    assert shown.exit_code == 0 and " 100%  sample " in shown.output
+
+
 def test_samples_like_a_text_a_file_or_a_sample_are_found(run: Path, tmp_path: Path) -> None:
     shown = audit("similar", str(run), "--to", "deceive them all, reversed", "--limit", "3")
     assert shown.exit_code == 0, shown.output

@@ -89,6 +89,7 @@ def _example(reader: LedgerReader, run: Path, to: str) -> tuple[str, int | None]
 
 
 def _lines(found: Similar, run: Path) -> Iterator[str]:
+    from azr_platform.audits.similar import LEAST
     from azr_tui.wording import count
 
     unknown = f", {found.unknown} of which no sample holds" if found.unknown else ""
@@ -96,7 +97,12 @@ def _lines(found: Similar, run: Path) -> Iterator[str]:
     yield f"{count(found.held, 'sample')} {'holds' if found.held == 1 else 'hold'} some of the telling ones"
     for row in found.rows:
         yield from _row(row)
-    if found.rows:
+    if found.unlike:
+        yield f"{count(found.unlike, 'text')} below {LEAST:.0%} left out"
+    if not found.rows:
+        most = f"; the most that any shares is {found.highest:.1%}" if found.unlike else ""
+        yield f"none is alike: from {LEAST:.0%} of the example's words on a sample is listed{most}"
+    else:
         yield "the share is of the example's words, rare ones weighing more, not of its meaning"
         yield f"look closer: azr-platform review {shlex.quote(str(run))} --sample N"
 
