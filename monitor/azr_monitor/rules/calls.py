@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import math
+import re
 from typing import Any
 
-from azr_monitor.rules.estimates import MAX_DEPTH, MAX_ITEMS, MAX_WIDE_DEPTH, TOO_MANY_CELLS, Estimates, is_key
+from azr_monitor.rules.estimates import MAX_DEPTH, MAX_ITEMS, MAX_WIDE_DEPTH, TOO_MANY_CELLS, Estimates, is_key, is_wide
+from azr_monitor.rules.functions import arranged
 from azr_monitor.rules.outcomes import Env, Imported, Known, Leave, Return, Uncertain
 from azr_monitor.rules.sizes import made, of_text, takes_all, waits, whole
 from azr_monitor.rules.volumes import ENDLESS, UNKNOWN, Large, Many, Walk, capped, cells, compared, count, powered
@@ -29,9 +31,13 @@ class Calls(Estimates):
         function = self._value(node.func, env)
         given = [self._value(argument, env) for argument in node.args]
         if isinstance(function, Known):
-            names = self._nature(function.function).names[len(given) :]
-            if set(names) == set(options):
-                return self._followed(function, [*given, *(options[name] for name in names)], node, env)
+            arguments = arranged(function.function, given, options)
+            if arguments is not None:
+                arguments[len(given) :] = [
+                    self._value(one, function.env) if isinstance(one, ast.expr) else one
+                    for one in arguments[len(given) :]
+                ]
+                return self._followed(function, arguments, node, env)
             for one in (*given, *options.values()):
                 self._lose(one)
             return UNKNOWN
@@ -61,6 +67,19 @@ class Calls(Estimates):
                 return UNKNOWN
             case (("int" | "abs"), [int(value)]):
                 return value if name == "int" else abs(value)
+            case "sum", [list() | tuple() as numbers] if all(isinstance(number, int) for number in numbers):
+                return sum(numbers)
+            case ("reduce", [Known() as fold, list() | tuple() | range() | str() as items, *start]) | (
+                "accumulate",
+                [list() | tuple() | range() | str() as items, Known() as fold, *start],
+            ):
+                folded = self._folded(fold, list(items[:_FOLDED]), start, node)
+                return folded if name == "reduce" else Walk(float(len(items)))
+            case "heappush", [list() as heap, value]:
+                self._grow(heap, [value], node)
+                return None
+            case "heappop", [list() as heap] if heap and all(isinstance(one, int) for one in heap):
+                return heap.pop(heap.index(min(heap)))
             case "set", []:
                 return set()
             case "list" | "deque", []:
@@ -88,6 +107,14 @@ class Calls(Estimates):
             self._excess(node, "all of an iterator that never ends")
         else:
             self._count(node, max(walk.length, walk.turns))
+
+    def _folded(self, fold: Known, items: list[Any], start: list[Any], node: ast.Call) -> Any:
+        """``reduce(fold, items, *start)``, of the first items."""
+        rest = iter([*start[:1], *items])
+        total = next(rest, UNKNOWN)
+        for item in rest:
+            total = self._followed(fold, [total, item], node, {})
+        return total
 
     def _gathered(self, name: str, value: Any, node: ast.Call) -> Any:
         many = count(value)
@@ -127,6 +154,11 @@ class Calls(Estimates):
                 return holder.get(key, default[0] if default else None)
             case _, name, [other] if name in _OPERATORS:
                 return self._operation(_OPERATORS[name], holder, other, node)
+            case set(), "pop", [] if len(holder) == 1:
+                return holder.pop()
+            case str(), "format", _ if _WIDTH.search(holder) and any(map(is_wide, (*given, *options.values()))):
+                self._excess(node, "a text of millions of characters")
+                return UNKNOWN
             case str(), name, _:
                 if name == "join" and given and isinstance(given[0], Walk):
                     self._take(given[0], node)
@@ -149,13 +181,15 @@ class Calls(Estimates):
 
     def _followed(self, called: Known, given: list[Any], node: ast.Call, env: Env) -> Any:
         function = called.function
-        names, pure, steady, generator = self._nature(function)
+        names, pure, steady, generator, idle = self._nature(function)
         self.turns += 1
         deepest = MAX_DEPTH if len(names) < 2 else MAX_WIDE_DEPTH
         if len(names) != len(given) or self._depth >= deepest or generator:
             for one in given:
                 self._lose(one)
             return UNKNOWN
+        if idle:
+            given = [UNKNOWN if name in idle else one for name, one in zip(names, given, strict=True)]
         key = None
         if (pure or steady) and all(is_key(one) or isinstance(one, list) for one in given):
             key = (function, *(("list", id(one)) if isinstance(one, list) else one for one in given))
@@ -209,6 +243,10 @@ def _all_numbers(node: ast.Call, values: list[Any]) -> bool:
             return False
 
 
+_FOLDED = 48
+"""Items that a fold is followed through."""
+_WIDTH = re.compile(r":[^{}]{0,8}\{")
+"""A width that is given, not written out: ``{:>{width}}``."""
 _READERS = frozenset(
     {"print", "isinstance", "any", "all", "enumerate", "zip", "reversed", "repr", "str", "bool", "type"}
 )

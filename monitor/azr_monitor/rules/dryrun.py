@@ -10,37 +10,38 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
-from contextlib import suppress
+from itertools import pairwise, takewhile
+from math import log
 from typing import Any
 
-from azr_monitor.rules.calls import Calls
-from azr_monitor.rules.estimates import MAX_ITEMS, STEPS, TOO_MANY_BITS, TOO_MANY_TURNS, is_key
+from azr_monitor.rules.estimates import STEPS, TOO_MANY_BITS, TOO_MANY_CELLS
 from azr_monitor.rules.functions import parameters
 from azr_monitor.rules.inside import BUILDS, LEAVES, LOOPS
-from azr_monitor.rules.nearing import apart, turns_to_go
 from azr_monitor.rules.outcomes import Env, Imported, Known, Leave, Return, Spent, Uncertain
 from azr_monitor.rules.syntax import walk
 from azr_monitor.rules.volumes import ENDLESS, UNKNOWN, Walk, bits, count, truth_of
 from azr_monitor.rules.walked import leaves
+from azr_monitor.rules.whiles import INNER_TURNS, Whiles
 
 _TURNS = 48
 _OUTER_TURNS = 6
-_INNER_TURNS = 3
 _FEW = 8
 """Turns of a loop that are really looked at: of one that stands alone, of one with others inside, of those inside."""
 _KEPT = 500
+_SWELLING = 5
+_SWELLS = 1.2
+_STEADY = 0.95
+"""Turns in which something has grown, the factor it has grown by in each, and how much of that is left at their end,
+for which it is taken to go on so."""
 _WIDE = 128
 """Bits that no number has after some turns of adding up."""
-_WHILE_TURNS = 64
-_LEAST_TURNS = 32
-"""Turns of a ``while`` that are really looked at, and that are enough to judge it where more are too many steps."""
 _FUNCTIONS = 8
 """Functions of one program that are each looked at with all the steps there are; more share those of so many."""
 _LEAST_STEPS = 1_000
 """Steps that a statement outside of all loops has, whatever those in front of it took."""
 
 
-class DryRun(Calls):
+class DryRun(Whiles):
     """One program's functions, run dry one after the other; ``found`` is what came out.
 
     Given a ``call`` of ``f``, that is run alone, with what it hands over, for so many ``steps``.
@@ -73,10 +74,6 @@ class DryRun(Calls):
             pass
         except (Spent, RecursionError, OverflowError) as error:
             self._given_up(node, error)
-
-    def _attempt(self, body: list[ast.stmt], env: Env) -> None:
-        with suppress(Uncertain, Return, Leave):
-            self._block(body, env)
 
     # -- statements -------------------------------------------------------------------------------------
 
@@ -174,6 +171,12 @@ class DryRun(Calls):
                 known = isinstance(given, list | tuple) and len(given) == len(parts)
                 for place, part in enumerate(parts):
                     self._store(part, given[place] if known else UNKNOWN, env)
+            case ast.Subscript(value=holder, slice=ast.Slice(lower=lower, upper=None, step=None)):
+                kept, first = self._value(holder, env), 0 if lower is None else self._value(lower, env)
+                if isinstance(kept, list) and isinstance(given, list | tuple | str) and first == len(kept):
+                    self._grow(kept, list(given), target)
+                else:
+                    self._lose(kept)
             case ast.Subscript(value=holder, slice=index):
                 kept, key = self._value(holder, env), self._value(index, env)
                 try:
@@ -205,6 +208,7 @@ class DryRun(Calls):
         limit = self._limit(node, many)
         # What a loop feeds while it walks is read as it is then.
         items = iter(walked) if isinstance(walked, list | tuple | range | str) else iter(lambda: UNKNOWN, None)
+        lengths: list[dict[str, float | None]] = []
         self._nested += 1
         try:
             while seen < min(count(walked) or 0, limit):
@@ -216,7 +220,9 @@ class DryRun(Calls):
                 except Leave as leave:
                     if leave.whole:
                         return
+                lengths.append({name: count(env.get(name)) for name in self._inside(node).changed})
         except Uncertain:
+            self._swells(node, lengths, many)
             self._forget([node], env)
             self.turns = began
             return
@@ -227,6 +233,7 @@ class DryRun(Calls):
         finally:
             self._nested -= 1
         total = count(walked) or 0
+        self._swells(node, lengths, total)
         if isinstance(walked, list) and seen == limit and len(walked) >= many + seen:
             self._excess(node, "a loop over what grows with every turn")
         if total > seen:
@@ -243,125 +250,26 @@ class DryRun(Calls):
             if wide > _WIDE and wide * times > TOO_MANY_BITS / 10:
                 self._excess(node, "a number of millions of digits")
 
+    def _swells(self, node: ast.For, lengths: list[dict[str, float | None]], turns: float) -> None:
+        """What has grown by a factor with each turn goes on so in the turns in which it is too large to be kept."""
+        for name in lengths[0] if lengths and not leaves(node) else ():
+            known = list(takewhile(lambda one: one is not None, (turn[name] for turn in lengths)))
+            sizes = [size for size in known[-_SWELLING:] if size]
+            if len(sizes) < _SWELLING:
+                continue
+            factors = [late / early for early, late in pairwise(sizes)]
+            factor = min(factors)
+            left = turns - len(known)
+            if (
+                factor >= _SWELLS
+                and factors[-1] > _STEADY * factors[0]
+                and left * log(factor) > log(TOO_MANY_CELLS / sizes[-1])
+            ):
+                self._excess(node, "what grows by a factor with every turn of a loop")
+
     def _limit(self, node: ast.For, many: float) -> int:
         if self._nested:
-            return _INNER_TURNS if many > _FEW else _FEW
+            return INNER_TURNS if many > _FEW else _FEW
         kinds = self._inside(node).body
         holds_others = not LOOPS.isdisjoint(kinds) or (many > _TURNS and not BUILDS.isdisjoint(kinds))
         return _OUTER_TURNS if holds_others else _TURNS
-
-    def _unknown_turns(self, node: ast.For | ast.While, env: Env) -> None:
-        """A loop of which nothing is known: what one turn does is looked at, what it leaves is unknown."""
-        self._forget([node], env)
-        began = self.turns
-        self._attempt(node.body, self._copied(env))
-        self.turns = began
-        self._forget([node], env)
-        if ast.Return in self._inside(node).kinds:
-            raise Uncertain
-
-    def _while(self, node: ast.While, env: Env) -> None:
-        gaps: list[tuple[float, bool]] = []
-        states: set[object] = set()
-        read, asked = self._inside(node).mentioned, self._inside(node).asked
-        before: list[Any] = []
-        limit = _INNER_TURNS if self._nested else _WHILE_TURNS
-        began = self.turns
-        self._nested += 1
-        try:
-            for _ in range(limit):
-                truth = truth_of(self._value(node.test, env))
-                if truth is None:
-                    raise Uncertain
-                if not truth:
-                    return
-                state = self._state(env, read)
-                if state in states:
-                    self._excess(node, "a loop that comes back to where it was")
-                    raise Uncertain
-                if state is not None:
-                    states.add(state)
-                gaps.append(self._gap(node.test, env))
-                if len(gaps) == limit - 1:
-                    before = _standing(env, asked)
-                self.turns += 1
-                try:
-                    self._block(node.body, env)
-                except Leave as leave:
-                    if leave.whole:
-                        return
-        except Uncertain:
-            self.turns = began
-            self._unknown_turns(node, env)
-            return
-        except Spent:
-            if len(gaps) >= _LEAST_TURNS:
-                self._judge(node, gaps, False)
-            raise
-        finally:
-            self._nested -= 1
-        if limit == _WHILE_TURNS:
-            self._judge(node, gaps, before == _standing(env, asked))
-        self._forget([node], env)
-        if ast.Return in self._inside(node).kinds:
-            raise Uncertain
-
-    def _state(self, env: Env, read: frozenset[str]) -> tuple[object, ...] | None:
-        """All that a loop reads, where it begins anew; None where something is not known, or cannot be compared, or is
-        too long for that."""
-        state: list[object] = []
-        length = 0
-        self._charge(len(read))
-        for name in sorted(env.keys() & read):
-            value = env[name]
-            if isinstance(value, Known):
-                continue
-            if isinstance(value, list | set):
-                length += len(value)
-                if length > MAX_ITEMS:
-                    return None
-                self._charge(len(value))
-                if not all(map(is_key, value)):
-                    return None
-                value = tuple(value)
-            elif value is UNKNOWN or not (is_key(value) or (isinstance(value, tuple) and all(map(is_key, value)))):
-                return None
-            state.append((name, value))
-        return tuple(state)
-
-    def _judge(self, node: ast.While, gaps: list[tuple[float, bool]], settled: bool) -> None:
-        """Whether a loop that goes on nears its end: how far off it was half way and is now; where what it asks on its
-        way is not ``settled``, a turn to come may do what those so far did not."""
-        later = [gap for gap, _ in gaps[len(gaps) // 2 :]]
-        half, now = later[0], later[-1]
-        if not all(told for _, told in gaps):
-            return
-        last = later[len(later) // 2 :]
-        if (now > half and last == sorted(last)) or (settled and now == half and len({gap for gap, _ in gaps}) == 1):
-            self._excess(node, "a loop that gets no nearer to its end")
-        elif settled and now == half and len(set(later)) == 1:
-            self._excess(node, "a loop that seems to get no nearer to its end", sure=False)
-        elif now < half and turns_to_go([gap for gap, _ in gaps]) > TOO_MANY_TURNS:
-            self._excess(node, "a loop that would turn for hours")
-
-    def _gap(self, test: ast.expr, env: Env) -> tuple[float, bool]:
-        """How far a test is from turning false, where that can be measured."""
-        match test:
-            case ast.Compare(left=left, ops=[ast.In()], comparators=[right]):
-                held = self._value(right, env)
-                return (float(len(held)), True) if isinstance(held, list | dict | set) else (0.0, False)
-            case ast.Compare(left=left, ops=[_], comparators=[right]):
-                one, other = self._value(left, env), self._value(right, env)
-                return apart(one, other)
-            case _:
-                value = self._value(test, env)
-                if isinstance(value, list | dict | set):
-                    return float(len(value)), True
-                if isinstance(test, ast.Name) and not isinstance(value, bool):
-                    return apart(value, 0)
-        return 0.0, False
-
-
-def _standing(env: Env, names: tuple[str, ...]) -> list[Any]:
-    """What names stand for: plain values as they are, objects by which they are."""
-    return [value if is_key(value) else id(value) for value in map(env.get, names)]

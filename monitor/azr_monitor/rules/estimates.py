@@ -40,6 +40,9 @@ TOO_MANY_BITS = 10**8
 TOO_MANY_TURNS = 5 * 10**8
 MAX_ITEMS = 2_000
 _MAX_INSIDE = 10_000
+_NESTED = (list, tuple, dict, set, Many, Walk)
+_LISTED = 40
+"""Items that a comprehension is followed through one by one."""
 _MOST_FOUND = 5
 _CHEAPER = 4
 """What goes through items at one go is so many times doubled as fast as what looks at nodes."""
@@ -67,6 +70,10 @@ class Estimates:
 
     def _call(self, node: ast.Call, env: Env) -> Any:
         """What a call comes to."""
+        raise NotImplementedError
+
+    def _store(self, target: ast.expr, given: Any, env: Env) -> None:
+        """Assign."""
         raise NotImplementedError
 
     def _excess(self, node: ast.AST, why: str, sure: bool = True) -> None:
@@ -159,7 +166,7 @@ class Estimates:
 
     def _operation(self, op: ast.operator, left: Any, right: Any, node: ast.AST) -> Any:
         if isinstance(op, ast.Mod) and isinstance(left, str):
-            if "*" in left and isinstance(right, tuple) and any(_is_wide(one) for one in right):
+            if "*" in left and isinstance(right, tuple) and any(is_wide(one) for one in right):
                 self._excess(node, "a text of millions of characters")
             return UNKNOWN
         try:
@@ -242,7 +249,9 @@ class Estimates:
             made = Many(len(values), held)
             self._weigh(made, node)
             return made
-        return values if isinstance(node, ast.List) else tuple(values) if isinstance(node, ast.Tuple) else UNKNOWN
+        if isinstance(node, ast.Set):
+            return set(values) if all(is_key(value) and value is not UNKNOWN for value in values) else UNKNOWN
+        return values if isinstance(node, ast.List) else tuple(values)
 
     def _dict(self, node: ast.Dict, env: Env) -> Any:
         table: dict[Any, Any] = {}
@@ -264,11 +273,7 @@ class Estimates:
     def _subscript(self, node: ast.Subscript, env: Env) -> Any:
         holder = self._value(node.value, env)
         if isinstance(node.slice, ast.Slice):
-            whole = node.slice.lower is None and node.slice.upper is None
-            if whole and isinstance(holder, list):
-                self._charge(len(holder))
-                return list(holder)
-            return holder if whole else UNKNOWN
+            return self._sliced(holder, node.slice, env)
         key = self._value(node.slice, env)
         if isinstance(holder, list | tuple | dict | str) and isinstance(key, int | str):
             try:
@@ -277,8 +282,18 @@ class Estimates:
                 raise Uncertain from None
         return UNKNOWN
 
+    def _sliced(self, holder: Any, part: ast.Slice, env: Env) -> Any:
+        bounds = [None if one is None else self._value(one, env) for one in (part.lower, part.upper, part.step)]
+        if isinstance(holder, list | tuple | str) and all(one is None or isinstance(one, int) for one in bounds):
+            self._charge(len(holder))
+            if bounds[2] != 0:
+                return holder[slice(*bounds)]
+        return holder if not any(one is not None for one in bounds) and not isinstance(holder, list) else UNKNOWN
+
     def _comprehension(self, node: ast.AST, env: Env) -> Any:
         assert isinstance(node, COMPREHENSIONS)
+        if isinstance(node, ast.ListComp | ast.GeneratorExp) and (listed := self._listed(node, env)) is not None:
+            return listed
         inner = self._copied(env)
         total, sure = 1.0, True
         for generator in node.generators:
@@ -303,12 +318,58 @@ class Estimates:
         self._weigh(made_, node)
         return made_
 
+    def _listed(self, node: ast.ListComp | ast.GeneratorExp, env: Env) -> list[Any] | None:
+        """What walking over a few items that are known gives, one by one; None where they are many, or not known."""
+        rows = [self._copied(env)]
+        for generator in node.generators:
+            further: list[Env] = []
+            for row in rows:
+                walked = self._value(generator.iter, row)
+                if not isinstance(walked, list | tuple | str | range):
+                    return None
+                if len(further) + (count(walked) or 0) > _LISTED:
+                    return None
+                for item in walked:
+                    inner = self._copied(row)
+                    self._store(generator.target, item, inner)
+                    truths = [truth_of(self._value(test, inner)) for test in generator.ifs]
+                    if None in truths:
+                        return None
+                    if all(truths):
+                        further.append(inner)
+            rows = further
+        values: list[Any] = []
+        for row in rows:
+            values.append(self._value(node.elt, row))
+            if isinstance(values[-1], _NESTED):
+                return None  # what is inside is counted, not kept
+        return values
+
+    def _shown(self, node: ast.JoinedStr, env: Env) -> Any:
+        for part in node.values:
+            match part:
+                case ast.FormattedValue(value=value, format_spec=None):
+                    self._value(value, env)
+                case ast.FormattedValue(value=value, format_spec=ast.JoinedStr(values=spec)):
+                    widths = [self._value(one.value, env) for one in spec if isinstance(one, ast.FormattedValue)]
+                    if any(map(is_wide, widths)):
+                        self._excess(node, "a text of millions of characters")
+                case _:
+                    pass
+        return UNKNOWN
+
+    def _named(self, node: ast.NamedExpr, env: Env) -> Any:
+        value = self._value(node.value, env)
+        self._store(node.target, value, env)
+        return value
+
 
 def is_key(value: Any) -> bool:
     return value is None or isinstance(value, int | float | str) or value is UNKNOWN
 
 
-def _is_wide(value: Any) -> bool:
+def is_wide(value: Any) -> bool:
+    """Whether a text of that width is too much."""
     return isinstance(size := capped(value), int) and size > TOO_MANY_CELLS
 
 
@@ -329,6 +390,8 @@ _EXPRESSIONS: dict[type, Callable[[Estimates, Any, Env], Any]] = {
     ast.SetComp: Estimates._comprehension,
     ast.DictComp: Estimates._comprehension,
     ast.GeneratorExp: Estimates._comprehension,
+    ast.JoinedStr: Estimates._shown,
+    ast.NamedExpr: Estimates._named,
     ast.Call: lambda self, node, env: self._call(node, env),
     ast.Lambda: lambda self, node, env: Known(node, env),
 }

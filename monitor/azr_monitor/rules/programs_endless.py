@@ -7,10 +7,9 @@ from collections.abc import Iterator
 
 from azr_monitor.records import Severity
 from azr_monitor.rules.base import Hit, ProgramRule, words
-from azr_monitor.rules.programs_loops import always_true
 from azr_monitor.rules.syntax import own_nodes, walk
 from azr_monitor.rules.tree import Program
-from azr_monitor.rules.walked import CONSUMERS, SHORTEST, TAKES_ALL, callee, consumed, leaves
+from azr_monitor.rules.walked import CONSUMERS, SHORTEST, TAKES_ALL, always_true, callee, consumed, leaves
 
 _MAX_DEPTH = 8
 _ENDLESS = words("itertools.count itertools.cycle")

@@ -56,6 +56,8 @@ def is_worth_a_call(text: str, call: str) -> bool:
     least = _least(text)
     if least == 0 or "*" in call or "<<" in call:
         return True
+    if least == _DEEP and len(call) > _DEEP and _branches(text):
+        return True
     return max((int(digits[:19]) for digits in _DIGITS.findall(call.replace("_", ""))), default=0) >= least
 
 
@@ -68,10 +70,17 @@ def _least(text: str) -> int:
     return _DEEP if calls_own else _LARGE
 
 
+@lru_cache(maxsize=64)
+def _branches(text: str) -> bool:
+    """Whether some function is called in two places: each item of a text or a list may double the work."""
+    return any(text.count(f"{name}(") > 2 for name in set(_DEFINED.findall(text)[:50]))
+
+
+_DEFINED = re.compile(r"\bdef (\w+)")
 _DIGITS = re.compile(r"\d+")
 _STEEP = re.compile(
     r"\*\*|<<|permutations|combinations|product|comb\(|factorial|perm\(|sleep|setrecursion|\+= ?\[|zfill|just"
-    r"|__pow__|Fraction|deepcopy|pbkdf2|range\((1, ?)?\d{2,}|\.extend|int\(['\"]"
+    r"| for [^\n]* for |__pow__|Fraction|deepcopy|pbkdf2|range\((1, ?)?\d{2,}|\.extend|int\(['\"]"
 )
 """What makes much of little."""
 _LARGE = 1_000

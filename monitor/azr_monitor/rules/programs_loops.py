@@ -10,7 +10,7 @@ from azr_monitor.rules.base import Hit, ProgramRule, words
 from azr_monitor.rules.programs_bombs import is_sequence, known, turns
 from azr_monitor.rules.syntax import walk
 from azr_monitor.rules.tree import Program
-from azr_monitor.rules.walked import EAGER, callee, leaves
+from azr_monitor.rules.walked import EAGER, always_true, callee, leaves
 
 _DOUBLINGS = 28
 _MANY = 2 * 10**6
@@ -43,28 +43,6 @@ def _endless(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
             yield from _folds(program, call)
 
 
-def always_true(test: ast.expr) -> bool:
-    match test:
-        case ast.Constant(value=value):
-            return bool(value)
-        case ast.UnaryOp(op=ast.Not(), operand=ast.Constant(value=value)):
-            return not value
-        case ast.Compare(left=ast.Call(func=ast.Name(id="len")), ops=[ast.GtE()], comparators=[ast.Constant(value=0)]):
-            return True
-        case ast.Compare(left=left, ops=[ast.Eq() | ast.Is() | ast.LtE() | ast.GtE()], comparators=[right]):
-            if isinstance(test.ops[0], ast.GtE) and callee_of(left) in ("len", "abs"):
-                return isinstance(right, ast.Constant) and right.value == 0
-            return not isinstance(left, ast.Call) and ast.dump(_plain(left)) == ast.dump(_plain(right))
-        case ast.Compare(
-            left=ast.Name(id=name), ops=[ast.In()], comparators=[ast.List(elts=held) | ast.Tuple(elts=held)]
-        ):
-            return any(_is_name(one, name) for one in held)
-        case ast.BoolOp(op=ast.Or(), values=values):
-            return any(always_true(value) for value in values)
-        case _:
-            return False
-
-
 def _replaces_by_itself(change: ast.Assign) -> bool:
     match change:
         case ast.Assign(
@@ -74,33 +52,6 @@ def _replaces_by_itself(change: ast.Assign) -> bool:
             return name == text == new
         case _:
             return False
-
-
-def callee_of(node: ast.expr) -> str:
-    return callee(node) if isinstance(node, ast.Call) else ""
-
-
-def _plain(node: ast.expr) -> ast.expr:
-    """A number without what does nothing to it: ``x + 0``, ``x * 1``, ``--x``; nought for ``x - x`` and ``x * 0``."""
-    match node:
-        case ast.BinOp(left=left, op=ast.Add() | ast.Sub() | ast.BitOr() | ast.BitXor(), right=ast.Constant(value=0)):
-            return _plain(left)
-        case ast.BinOp(left=ast.Constant(value=0), op=ast.Add() | ast.BitOr() | ast.BitXor(), right=right):
-            return _plain(right)
-        case ast.BinOp(left=left, op=ast.Mult() | ast.FloorDiv() | ast.Pow(), right=ast.Constant(value=1)):
-            return _plain(left)
-        case ast.BinOp(left=ast.Constant(value=1), op=ast.Mult(), right=right):
-            return _plain(right)
-        case (
-            ast.BinOp(op=ast.Mult(), right=ast.Constant(value=0)) | ast.BinOp(left=ast.Constant(value=0), op=ast.Mult())
-        ):
-            return ast.Constant(0)
-        case ast.BinOp(left=left, op=ast.Sub() | ast.BitXor(), right=right) if ast.dump(left) == ast.dump(right):
-            return ast.Constant(0)
-        case ast.UnaryOp(op=ast.USub(), operand=ast.UnaryOp(op=ast.USub(), operand=inner)):
-            return _plain(inner)
-        case _:
-            return node
 
 
 def _never_ends(loop: ast.While) -> str:

@@ -10,6 +10,10 @@ from azr_monitor.rules.syntax import words
 from azr_monitor.rules.volumes import ENDLESS, UNKNOWN, Large, Many, Walk, capped, cells, count
 
 _SHORT = 600
+_DIGITS = 150
+"""Digits of a number that is kept."""
+_FEW = 64
+"""Items that are kept one by one."""
 _SMALL = 10**6
 _PADS = words("zfill ljust rjust center expandtabs")
 _TEXT = words(
@@ -47,6 +51,8 @@ def made(name: str, given: list[Any], options: Mapping[str, Any]) -> Any:
             return _choices(name, given, options)
         case ("cycle", [_]) | ("count", [] | [_] | [_, _]) | ("repeat", [_]):
             return Walk(ENDLESS)
+        case "repeat", [value, int(times)] if times <= _FEW:
+            return [value] * times
         case "repeat", [value, int(times)]:
             return Walk(float(max(0, times)), max(0, times) * cells(value))
         case "enumerate" | "reversed" | "iter" | "pairwise" | "accumulate", [value, *_]:
@@ -70,6 +76,10 @@ def made(name: str, given: list[Any], options: Mapping[str, Any]) -> Any:
             return whole(text)
         case "int", [Large() as wide]:
             return wide
+        case "int", [Many(length=length)] if length > _DIGITS:
+            return Large(length * log2(10), 1)
+        case "str", [Large(bits=wide_)]:
+            return Many(wide_ / log2(10), wide_ / log2(10) / 8)
         case "str", [int(number)] if abs(number) < 10**300:
             return str(number)
         case _:
@@ -93,7 +103,7 @@ def _walk(many: float | None) -> Any:
 
 def whole(text: str) -> Any:
     """The whole number that a text stands for."""
-    if len(text) > _SHORT:
+    if len(text) > _DIGITS:
         return Large(len(text.strip()) * log2(10), 1) if text.strip().isdecimal() else UNKNOWN
     try:
         return int(text)

@@ -6,6 +6,7 @@ import ast
 
 from azr_monitor.rules.syntax import children, words
 from azr_monitor.rules.tree import Program
+from azr_monitor.rules.truth import truth
 
 EAGER = words("list sum tuple set sorted max min dict frozenset len any all enumerate")
 CONSUMERS = words("list sum tuple set sorted max min dict frozenset bytes bytearray deque Counter fsum prod")
@@ -58,3 +59,53 @@ def leaves(loop: ast.For | ast.While) -> bool:
         inner = own and not isinstance(node, ast.For | ast.While | ast.AsyncFor)
         stack += [(child, inner) for child in children(node)]
     return False
+
+
+def always_true(test: ast.expr) -> bool:
+    """Whether the test of a loop is true whatever its names stand for."""
+    match test:
+        case ast.Constant(value=value):
+            return bool(value)
+        case ast.UnaryOp(op=ast.Not(), operand=ast.Constant(value=value)):
+            return not value
+        case ast.Compare(left=ast.Call(func=ast.Name(id="len")), ops=[ast.GtE()], comparators=[ast.Constant(value=0)]):
+            return True
+        case ast.Compare(left=left, ops=[ast.Eq() | ast.Is() | ast.LtE() | ast.GtE()], comparators=[right]):
+            if isinstance(test.ops[0], ast.GtE) and _callee_of(left) in ("len", "abs"):
+                return isinstance(right, ast.Constant) and right.value == 0
+            return not isinstance(left, ast.Call) and ast.dump(_plain(left)) == ast.dump(_plain(right))
+        case ast.Compare(
+            left=ast.Name(id=name), ops=[ast.In()], comparators=[ast.List(elts=held) | ast.Tuple(elts=held)]
+        ):
+            return any(isinstance(one, ast.Name) and one.id == name for one in held)
+        case ast.BoolOp(op=ast.Or(), values=values):
+            return truth(test) is True or any(always_true(value) for value in values)
+        case _:
+            return False
+
+
+def _callee_of(node: ast.expr) -> str:
+    return callee(node) if isinstance(node, ast.Call) else ""
+
+
+def _plain(node: ast.expr) -> ast.expr:
+    """A number without what does nothing to it: ``x + 0``, ``x * 1``, ``--x``; nought for ``x - x`` and ``x * 0``."""
+    match node:
+        case ast.BinOp(left=left, op=ast.Add() | ast.Sub() | ast.BitOr() | ast.BitXor(), right=ast.Constant(value=0)):
+            return _plain(left)
+        case ast.BinOp(left=ast.Constant(value=0), op=ast.Add() | ast.BitOr() | ast.BitXor(), right=right):
+            return _plain(right)
+        case ast.BinOp(left=left, op=ast.Mult() | ast.FloorDiv() | ast.Pow(), right=ast.Constant(value=1)):
+            return _plain(left)
+        case ast.BinOp(left=ast.Constant(value=1), op=ast.Mult(), right=right):
+            return _plain(right)
+        case (
+            ast.BinOp(op=ast.Mult(), right=ast.Constant(value=0)) | ast.BinOp(left=ast.Constant(value=0), op=ast.Mult())
+        ):
+            return ast.Constant(0)
+        case ast.BinOp(left=left, op=ast.Sub() | ast.BitXor(), right=right) if ast.dump(left) == ast.dump(right):
+            return ast.Constant(0)
+        case ast.UnaryOp(op=ast.USub(), operand=ast.UnaryOp(op=ast.USub(), operand=inner)):
+            return _plain(inner)
+        case _:
+            return node
