@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
-from itertools import pairwise, takewhile
+from itertools import takewhile
 from math import log
 from typing import Any
 
 from azr_monitor.rules.estimates import STEPS, TOO_MANY_BITS, TOO_MANY_CELLS
 from azr_monitor.rules.functions import parameters
 from azr_monitor.rules.inside import BUILDS, LEAVES, LOOPS
+from azr_monitor.rules.nearing import growth
 from azr_monitor.rules.outcomes import Env, Imported, Known, Leave, Return, Spent, Uncertain
 from azr_monitor.rules.syntax import walk
 from azr_monitor.rules.volumes import ENDLESS, UNKNOWN, Walk, bits, count, truth_of
@@ -28,11 +29,6 @@ _OUTER_TURNS = 6
 _FEW = 8
 """Turns of a loop that are really looked at: of one that stands alone, of one with others inside, of those inside."""
 _KEPT = 500
-_SWELLING = 5
-_SWELLS = 1.2
-_STEADY = 0.95
-"""Turns in which something has grown, the factor it has grown by in each, and how much of that is left at their end,
-for which it is taken to go on so."""
 _WIDE = 128
 """Bits that no number has after some turns of adding up."""
 _FUNCTIONS = 8
@@ -208,7 +204,7 @@ class DryRun(Whiles):
         limit = self._limit(node, many)
         # What a loop feeds while it walks is read as it is then.
         items = iter(walked) if isinstance(walked, list | tuple | range | str) else iter(lambda: UNKNOWN, None)
-        lengths: list[dict[str, float | None]] = []
+        lengths = [self._lengths(node, env)]
         self._nested += 1
         try:
             while seen < min(count(walked) or 0, limit):
@@ -220,7 +216,7 @@ class DryRun(Whiles):
                 except Leave as leave:
                     if leave.whole:
                         return
-                lengths.append({name: count(env.get(name)) for name in self._inside(node).changed})
+                lengths.append(self._lengths(node, env))
         except Uncertain:
             self._swells(node, lengths, many)
             self._forget([node], env)
@@ -250,21 +246,17 @@ class DryRun(Whiles):
             if wide > _WIDE and wide * times > TOO_MANY_BITS / 10:
                 self._excess(node, "a number of millions of digits")
 
+    def _lengths(self, node: ast.For, env: Env) -> dict[str, float | None]:
+        """How long the things are that a loop changes, of those that are still kept whole."""
+        held = {name: env.get(name) for name in self._inside(node).changed}
+        return {name: count(value) if isinstance(value, list | tuple | str) else None for name, value in held.items()}
+
     def _swells(self, node: ast.For, lengths: list[dict[str, float | None]], turns: float) -> None:
         """What has grown by a factor with each turn goes on so in the turns in which it is too large to be kept."""
         for name in lengths[0] if lengths and not leaves(node) else ():
             known = list(takewhile(lambda one: one is not None, (turn[name] for turn in lengths)))
-            sizes = [size for size in known[-_SWELLING:] if size]
-            if len(sizes) < _SWELLING:
-                continue
-            factors = [late / early for early, late in pairwise(sizes)]
-            factor = min(factors)
-            left = turns - len(known)
-            if (
-                factor >= _SWELLS
-                and factors[-1] > _STEADY * factors[0]
-                and left * log(factor) > log(TOO_MANY_CELLS / sizes[-1])
-            ):
+            factor = growth([size or 0.0 for size in known])
+            if factor and (turns - len(known)) * log(factor) > log(TOO_MANY_CELLS / (known[-1] or 1)):
                 self._excess(node, "what grows by a factor with every turn of a loop")
 
     def _limit(self, node: ast.For, many: float) -> int:

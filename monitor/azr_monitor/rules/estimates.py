@@ -41,7 +41,7 @@ TOO_MANY_TURNS = 5 * 10**8
 MAX_ITEMS = 2_000
 _MAX_INSIDE = 10_000
 _NESTED = (list, tuple, dict, set, Many, Walk)
-_LISTED = 40
+_LISTED = 100
 """Items that a comprehension is followed through one by one."""
 _MOST_FOUND = 5
 _CHEAPER = 4

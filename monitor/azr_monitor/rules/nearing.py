@@ -1,8 +1,9 @@
-"""How a loop nears its end: how far off it is at each turn, and how many turns are to go."""
+"""How a loop nears its end: how far off it is at each turn, how many turns are to go, what grows meanwhile."""
 
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 from azr_monitor.rules.volumes import Large
@@ -10,6 +11,9 @@ from azr_monitor.rules.volumes import Large
 _FARTHEST = 10**300
 _STEEPER = 100
 """A loop that is so many times as fast in its second half gets faster by a factor each turn, and by no fixed amount."""
+_LATE = 5
+_SWELLS = 1.2
+"""Turns in which something has grown, and the factor of each from which on it is taken to go on so."""
 _WIDEST = 4_000
 """Bits that stand for those of a number that is not kept."""
 
@@ -45,6 +49,19 @@ def turns_to_go(gaps: list[float]) -> float:
         )  # each step is so many times the one before
     faster = (1 - _ratio(early * rest, late * middle)) / middle
     return math.sqrt(2 * steady / faster) if faster > 0.01 else steady
+
+
+def growth(sizes: list[float]) -> float:
+    """The factor by which something grows from turn to turn of late; 0 where it grows by none: what is added has to
+    grow too, and what is added to that."""
+    last = [size for size in sizes[-_LATE:] if size]
+    if len(last) < _LATE - 1:
+        return 0.0
+    added = [late - early for early, late in pairwise(last)]
+    further = [late - early for early, late in pairwise(added)]
+    factor = min(late / early for early, late in pairwise(last))
+    steep = all(steps[0] > 0 and steps[-1] >= _SWELLS * steps[0] for steps in (added, further))
+    return factor if factor >= _SWELLS and steep else 0.0
 
 
 def _ratio(one: float, other: float) -> float:

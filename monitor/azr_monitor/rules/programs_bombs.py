@@ -35,6 +35,7 @@ def _huge(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
         for text, node in program.strings:
             if ("{" in text or "%" in text) and len(text) < 500 and _WIDE_FIELD.search(text):
                 yield Hit(node, "a text of millions of characters")
+        yield from _huge_fields(program)
     if program.building.largest < _LARGE:
         return
     for node in program.all(ast.BinOp):
@@ -126,6 +127,9 @@ def _huge_widths(program: Program) -> Iterator[Hit]:
             sets = any(isinstance(target, ast.Attribute) and target.attr == "prec" for target in assign.targets)
             if sets and (known(program, assign.value) or 0) > 10**6:
                 yield Hit(assign, "a precision of millions of digits")
+
+
+def _huge_fields(program: Program) -> Iterator[Hit]:
     for part in program.all(ast.FormattedValue):
         if isinstance(part.format_spec, ast.JoinedStr):
             widths = [v.value for v in part.format_spec.values if isinstance(v, ast.FormattedValue)]
@@ -206,9 +210,14 @@ def _tower(node: ast.AST) -> int:
 
 
 def is_sequence(node: ast.AST) -> bool:
-    return isinstance(node, ast.List | ast.Tuple | ast.JoinedStr) or (
-        isinstance(node, ast.Constant) and isinstance(node.value, str | bytes)
+    return (
+        isinstance(node, ast.List | ast.Tuple | ast.JoinedStr)
+        or (isinstance(node, ast.Constant) and isinstance(node.value, str | bytes))
+        or (isinstance(node, ast.Call) and callee(node) in _SEQUENCES)
     )
+
+
+_SEQUENCES = words("str repr chr bytes bytearray list tuple sorted")
 
 
 def _is_list(program: Program, change: ast.AugAssign) -> bool:
@@ -305,6 +314,12 @@ def _every_size(program: Program, call: ast.Call) -> bool:
 def _size(program: Program, node: ast.AST) -> int | None:
     if isinstance(node, ast.Call) and callee(node) == "range" and node.args:
         return turns(program, node)
+    if isinstance(node, ast.Call) and callee(node) in ("list", "tuple", "sorted") and len(node.args) == 1:
+        return _size(program, node.args[0])
+    if isinstance(node, ast.Name):
+        bindings, _ = program.meaning.names.lookup(node)
+        if len(bindings) == 1 and bindings[0].kind == "value" and isinstance(bindings[0].node, ast.Call):
+            return _size(program, bindings[0].node)
     if isinstance(node, ast.Constant | ast.Name | ast.Attribute):
         given = program.meaning.constants.values(node)
         return len(given[0]) if len(given) == 1 and isinstance(given[0], str | list | tuple) else None
@@ -318,7 +333,14 @@ def _left_early(program: Program, call: ast.Call) -> bool:
     if isinstance(parent, ast.comprehension):
         owner = program.parents.get(parent)
         return isinstance(owner, ast.GeneratorExp) and _left_early_by(program, owner)
+    if isinstance(parent, ast.GeneratorExp) and parent.elt is call:
+        around = program.parents.get(parent)
+        if isinstance(around, ast.Call) and isinstance(around.func, ast.Attribute) and around.func.attr == _CHAINED:
+            return _left_early(program, around)
     return not (isinstance(parent, ast.Call) and callee(parent) in EAGER)
+
+
+_CHAINED = "from_iterable"
 
 
 def _left_early_by(program: Program, generator: ast.GeneratorExp) -> bool:

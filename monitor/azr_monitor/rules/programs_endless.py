@@ -9,14 +9,17 @@ from azr_monitor.records import Severity
 from azr_monitor.rules.base import Hit, ProgramRule, words
 from azr_monitor.rules.syntax import own_nodes, walk
 from azr_monitor.rules.tree import Program
+from azr_monitor.rules.truth import truth
 from azr_monitor.rules.walked import CONSUMERS, SHORTEST, TAKES_ALL, always_true, callee, consumed, leaves
 
 _MAX_DEPTH = 8
 _ENDLESS = words("itertools.count itertools.cycle")
 _PASSING = words(
-    "map filter enumerate accumulate starmap filterfalse pairwise iter from_iterable dropwhile chain zip islice"
+    "map filter enumerate accumulate starmap filterfalse pairwise iter from_iterable dropwhile takewhile chain zip "
+    "islice"
 )
-_SECOND = words("filter filterfalse starmap dropwhile")
+_SECOND = words("filter filterfalse starmap dropwhile takewhile")
+_ASKING = words("any all")
 
 
 def _endless_iterators(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
@@ -33,6 +36,13 @@ def _endless_iterators(program: Program, allowed: frozenset[str]) -> Iterator[Hi
             call.args and _takes_all(call) and search.endless(call.args[0])
         ):
             yield Hit(call, "all of an iterator that never ends")
+        elif call.args and callee(call) in _ASKING and search.endless(call.args[0]):
+            yield Hit(call, "a question that one of its answers never comes to")
+        elif call.args and callee(call) == "next" and search.endless(call.args[0]) and _finds_none(call.args[0]):
+            yield Hit(call, "a search that finds nothing")
+    for asked in program.all(ast.Compare):
+        if isinstance(asked.ops[0], ast.In | ast.NotIn) and search.endless(asked.comparators[0]):
+            yield Hit(asked, "a question that one of its answers never comes to")
     for comprehension in program.all(ast.ListComp, ast.SetComp, ast.DictComp):
         assert isinstance(comprehension, ast.ListComp | ast.SetComp | ast.DictComp)
         if search.endless(comprehension.generators[0].iter):
@@ -49,6 +59,10 @@ def _takes_all(call: ast.Call) -> bool:
     return call.func.attr in TAKES_ALL if isinstance(call.func, ast.Attribute) else callee(call) in CONSUMERS
 
 
+def _finds_none(walked: ast.expr) -> bool:
+    return isinstance(walked, ast.GeneratorExp) and any(truth(test) is False for test in walked.generators[0].ifs)
+
+
 class _Search:
     """Which expressions of a program are iterators that never end."""
 
@@ -62,10 +76,10 @@ class _Search:
         if isinstance(call.func, ast.Name) and call.func.id in self.names:
             return any(one in self.own for one in self.program.meaning.objects(call.func))
         match call:
-            case ast.Call(
-                func=ast.Name(id="iter"), args=[ast.Lambda(body=ast.Constant(value=given)), ast.Constant(value=wanted)]
-            ):
-                return bool(given != wanted)
+            case ast.Call(func=ast.Name(id="iter"), args=[ast.Lambda(body=ast.Constant(value=given)), wanted]):
+                return not isinstance(wanted, ast.Constant) or bool(given != wanted.value)
+            case ast.Call(func=ast.Name(id="iter"), args=[ast.Lambda(body=body), wanted]):
+                return not any(isinstance(node, ast.Call) for node in walk(body)) or self._is_new(wanted)
             case ast.Call(
                 func=ast.Name(id="iter"),
                 args=[ast.Name(id="int" | "str" | "list" | "dict" | "float" | "bool"), ast.Constant(value=wanted)],
@@ -83,6 +97,13 @@ class _Search:
             case _:
                 return False
 
+    def _is_new(self, node: ast.expr) -> bool:
+        """Whether an expression is an object of its own, which equals no other: ``object()``."""
+        if isinstance(node, ast.Name):
+            bindings, _ = self.program.meaning.names.lookup(node)
+            return bool(bindings) and all(isinstance(b.node, ast.expr) and self._is_new(b.node) for b in bindings)
+        return isinstance(node, ast.Call) and callee(node) == "object"
+
     def endless(self, node: ast.AST, depth: int = 0) -> bool:
         """Whether an expression is an iterator that never ends, made there or handed on."""
         if depth > _MAX_DEPTH:
@@ -91,7 +112,7 @@ class _Search:
             case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name), args=[_, *_] as given) if name in _PASSING:
                 if self.begins(node):
                     return True
-                if name == "islice":
+                if name == "islice" or (name == "takewhile" and not _always_holds(given[0])):
                     return False
                 if name in SHORTEST:
                     return all(self.endless(one, depth + 1) for one in given[name == "map" :])
@@ -116,15 +137,39 @@ def _never_ending(program: Program) -> set[ast.AST]:
     if not program.syntax.has(ast.Yield, ast.YieldFrom, ast.ClassDef):
         return endless
     for definition in program.all(ast.ClassDef):
-        for method in definition.body:
-            if isinstance(method, ast.FunctionDef) and method.name == "__next__" and _never_stops(method):
-                endless.add(definition)
+        methods = {s.name: s for s in definition.body if isinstance(s, ast.FunctionDef)}
+        if (
+            ("__next__" in methods and _never_stops(methods["__next__"]))
+            or ("__iter__" in methods and _turns_forever(methods["__iter__"]))
+            or ("__getitem__" in methods and "__iter__" not in methods and _never_stops(methods["__getitem__"]))
+        ):
+            endless.add(definition)
     for generator in program.all(ast.FunctionDef):
-        last = generator.body[-1]
-        turns = isinstance(last, ast.While) and always_true(last.test) and _only_yields(last)
-        if turns or _hands_on_to_itself(generator):
+        if _turns_forever(generator) or _hands_on_to_itself(generator):
             endless.add(generator)
     return endless
+
+
+def _turns_forever(generator: ast.FunctionDef) -> bool:
+    last = generator.body[-1]
+    return isinstance(last, ast.While) and always_true(last.test) and _only_yields(last)
+
+
+def _always_holds(predicate: ast.expr) -> bool:
+    """Whether a predicate holds for all whole numbers from nought on."""
+    match predicate:
+        case ast.Lambda(args=ast.arguments(args=[ast.arg(arg=given)]), body=ast.Compare() as test):
+            match test:
+                case ast.Compare(left=ast.Name(id=name), ops=[ast.GtE()], comparators=[ast.Constant(value=0)]):
+                    return name == given
+                case ast.Compare(left=ast.Name(id=name), ops=[ast.Gt()], comparators=[ast.UnaryOp(op=ast.USub())]):
+                    return name == given
+                case _:
+                    return truth(test) is True
+        case ast.Lambda(body=body):
+            return truth(body) is True
+        case _:
+            return False
 
 
 def _hands_on_to_itself(generator: ast.FunctionDef) -> bool:
@@ -178,6 +223,11 @@ RULES: tuple[ProgramRule, ...] = (
             "from itertools import repeat, chain\ndef f(x):\n    n = 0\n    for i in chain(x, repeat(1)):\n"
             "        n += i\n"
             "    return n",
+            "from itertools import count\ndef f(x):\n    return any(v < 0 for v in count(x)) or -1 in count(x)",
+            "from itertools import count, takewhile\ndef f(x):\n    return sum(takewhile(lambda v: v >= 0, count(x)))",
+            "def f(x):\n    return list(iter(lambda: x, None))",
+            "class S:\n    def __iter__(self):\n        while True:\n            yield 1\n"
+            "def f(x):\n    return list(S())",
         ),
         spare=(
             "def g(n):\n    if n > 9:\n        return\n    yield n\n    yield from g(n + 1)\ndef f(x):\n"

@@ -13,6 +13,7 @@ from azr_monitor.rules.dryrun import DryRun
 from azr_monitor.rules.estimates import STEPS
 from azr_monitor.rules.functions import calls_itself
 from azr_monitor.rules.names import targets
+from azr_monitor.rules.programs_recursion import nests_too_deep
 from azr_monitor.rules.syntax import COMPREHENSIONS, parsed, walk, walked
 from azr_monitor.rules.tree import Program
 
@@ -44,6 +45,9 @@ def in_call(text: str, call: str, of: int = 1) -> list[Hit]:
         return []  # said elsewhere
     if not isinstance(called, ast.Call):
         return []
+    deep = nests_too_deep(tree, called)
+    if deep is not None:
+        return [Hit(deep, "a recursion of astronomical depth, called with this input")]
     given = set(ast.walk(called))
     return [
         Hit(tree if node in given else node, f"{why}, called with this input", None if sure else Severity.LOW)
@@ -66,6 +70,8 @@ def _least(text: str) -> int:
     """The smallest number that may be too large for a program; nought where any input may be."""
     if any(word in text for word in ("while", "iter", "cycle", "repeat")) or _STEEP.search(text) is not None:
         return 0
+    if _NESTED.search(text) is not None:
+        return 0
     calls_own = text.count("def ") + text.count("lambda") > 1 or text.count("f(") > 1
     return _DEEP if calls_own else _LARGE
 
@@ -76,6 +82,7 @@ def _branches(text: str) -> bool:
     return any(text.count(f"{name}(") > 2 for name in set(_DEFINED.findall(text)[:50]))
 
 
+_NESTED = re.compile(r"\bf\([^\n]{0,80}\bf\(")
 _DEFINED = re.compile(r"\bdef (\w+)")
 _DIGITS = re.compile(r"\d+")
 _STEEP = re.compile(

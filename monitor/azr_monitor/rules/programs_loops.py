@@ -26,10 +26,17 @@ def _endless(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
         if why and not leaves(loop):
             yield Hit(loop, why)
     for turn in program.all(ast.For) if not _APPENDING.isdisjoint(program.syntax.attributes) else ():
-        if isinstance(turn.iter, ast.Name) and _grows_at_each_turn(turn, turn.iter.id) and not leaves(turn):
-            bindings, _ = program.meaning.names.lookup(turn.iter)
-            if not any(isinstance(b.node, ast.List) and not b.node.elts for b in bindings):
-                yield Hit(turn, "a loop over what grows with every turn")
+        walked = _walked_list(turn.iter)
+        if walked is None or leaves(turn):
+            continue
+        bindings, _ = program.meaning.names.lookup(walked)
+        if any(isinstance(b.node, ast.List) and not b.node.elts for b in bindings):
+            continue
+        if any(_grows_at_each_turn(turn, name) for name in _same_list(program, walked)):
+            yield Hit(turn, "a loop over what grows with every turn")
+    for digest in program.all(ast.While) if "hexdigest" in program.text else ():
+        if _waits_for_zeros(program, digest.test):
+            yield Hit(digest, "a search for a digest that takes longer than anybody waits")
     if "replace" in program.syntax.attributes:
         for change in program.all(ast.Assign):
             if _replaces_by_itself(change) and any(
@@ -41,6 +48,41 @@ def _endless(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
             yield from _doubles(program, loop_)
         for call in program.all(ast.Call) if "reduce" in program.text else ():
             yield from _folds(program, call)
+
+
+def _walked_list(node: ast.expr) -> ast.Name | None:
+    """The list that a loop walks over, counted or not."""
+    match node:
+        case ast.Call(func=ast.Name(id="enumerate"), args=[ast.Name() as walked]) | (ast.Name() as walked):
+            return walked
+        case _:
+            return None
+
+
+def _same_list(program: Program, walked: ast.Name) -> set[str]:
+    """The names of a list: ``ys = xs`` makes it one more."""
+    return {walked.id} | {
+        target.id
+        for assign in program.all(ast.Assign)
+        if _is_name(assign.value, walked.id)
+        for target in assign.targets
+        if isinstance(target, ast.Name)
+    }
+
+
+def _waits_for_zeros(program: Program, test: ast.expr) -> bool:
+    """Whether a loop goes on until a digest begins with as many zeros as none does that anybody finds."""
+    return any(
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "startswith"
+        and node.args
+        and any(len(text) >= _ZEROS and not text.strip("0") for text in program.texts(node.args[0]))
+        for node in walk(test)
+    )
+
+
+_ZEROS = 9
 
 
 def _replaces_by_itself(change: ast.Assign) -> bool:
@@ -326,6 +368,11 @@ RULES: tuple[ProgramRule, ...] = (
             "def f(x):\n    while x * 0 == 0:\n        x += 1\n    return x",
             "def f(x):\n    while len(x) >= 0:\n        x = x + [1]\n    return x",
             "def f(x):\n    s = 'x'\n    while len(s) < 10 ** 12:\n        s += s\n    return s",
+            "def f(x):\n    y = x\n    for i, v in enumerate(x):\n        y.insert(0, v)\n    return x",
+            "def f(x):\n    while True:\n        try:\n            return x\n        finally:\n            continue",
+            "import hashlib\ndef f(x):\n    i = 0\n"
+            "    while not hashlib.md5(str(i).encode()).hexdigest().startswith('0' * 20):\n        i += 1\n"
+            "    return i",
         ),
         spare=(
             "def f(x):\n    while True:\n        x += 1\n        if x > 9:\n            return x",
@@ -338,6 +385,8 @@ RULES: tuple[ProgramRule, ...] = (
             "def f(n):\n    i = 0\n    while i != n:\n        i += 1\n    return i",
             "def f(n):\n    i = 0\n    while i < 9:\n        i += 1\n        if n:\n            continue\n    return i",
             "def f(n):\n    t = 1\n    for _ in range(64):\n        t = t + t\n    return t % n",
+            "import hashlib\ndef f(x):\n    i = 0\n"
+            "    while not hashlib.md5(str(i).encode()).hexdigest().startswith('00'):\n        i += 1\n    return i",
         ),
         check=_endless,
         needs=(ast.While, ast.For, ast.Call),

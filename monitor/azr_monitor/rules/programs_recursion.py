@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from azr_monitor.records import Severity
 from azr_monitor.rules.base import Hit, ProgramRule
@@ -29,12 +29,7 @@ def _recursion(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
             continue
         if _moves_away(definition):
             yield Hit(definition, "a recursion that moves away from its end")
-        nested = any(
-            inner is not call and isinstance(inner, ast.Call) and callee(inner) == definition.name
-            for call in calls
-            for argument in call.args
-            for inner in walk(argument)
-        )
+        nested = _nests(definition, calls)
         branching = len(calls) >= 2 and not definition.decorator_list and _branches(definition)
         if not nested and not branching:
             continue
@@ -43,14 +38,42 @@ def _recursion(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
                 continue
             numbers = [known(program, argument) for argument in call.args]
             told = [number for number in numbers if number is not None]
-            if nested and len(told) >= 2 and told[0] >= 4 and told[1] >= 1:
+            if nested and _astronomical(told):
                 yield Hit(call, "a recursion of astronomical depth")
             elif branching and not nested and told and len(told) == len(numbers) and _deep(told):
                 yield Hit(call, "a recursion that doubles with every step")
+    if program.syntax.has(ast.ClassDef):
+        yield from _methods(program)
     for call in program.all(ast.Call) if "setrecursionlimit" in program.text else ():
         lifts = "sys.setrecursionlimit" in program.resolve(call.func) and call.args
         if lifts and (known(program, call.args[0]) or 0) > 10**6:
             yield Hit(call, "no limit to recursion")
+
+
+def _nests(definition: ast.FunctionDef, calls: list[ast.Call]) -> bool:
+    """Whether a function is given what it answers itself: ``a(m - 1, a(m, n - 1))``."""
+    return any(
+        inner is not call and isinstance(inner, ast.Call) and callee(inner) == definition.name
+        for call in calls
+        for argument in call.args
+        for inner in walk(argument)
+    )
+
+
+def _astronomical(told: list[int]) -> bool:
+    return len(told) >= 2 and told[0] >= 4 and told[1] >= 1
+
+
+def nests_too_deep(tree: ast.AST, call: ast.Call) -> ast.AST | None:
+    """The function whose recursion is of astronomical depth for the numbers that it is called with, if it is one."""
+    numbers = [argument.value for argument in call.args if isinstance(argument, ast.Constant)]
+    for definition in getattr(tree, "body", ()):
+        if isinstance(definition, ast.FunctionDef) and definition.name == callee(call):
+            calls = [n for n in own_nodes(definition) if isinstance(n, ast.Call) and callee(n) == definition.name]
+            told = [number for number in numbers if isinstance(number, int)]
+            if not definition.decorator_list and _nests(definition, calls) and _astronomical(told):
+                return definition
+    return None
 
 
 def _deep(told: list[int]) -> bool:
@@ -109,11 +132,33 @@ def _ends_there(nodes: list[ast.AST], name: str) -> bool:
     return True
 
 
+def _methods(program: Program) -> Iterator[Hit]:
+    """Methods that call themselves twice for each answer, given a number that is too large for that."""
+    for definition in program.all(ast.FunctionDef):
+        if not isinstance(program.parents.get(definition), ast.ClassDef) or definition.decorator_list:
+            continue
+        if definition.name not in program.syntax.attributes or not _branches(definition, _method_called):
+            continue
+        for call in program.all(ast.Call):
+            if _method_called(call) == definition.name and not _stands_in(program, call, definition):
+                told = [number for number in (known(program, argument) for argument in call.args) if number is not None]
+                if told and len(told) == len(call.args) and _deep(told):
+                    yield Hit(call, "a recursion that doubles with every step")
+
+
+def _method_called(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else ""
+
+
+def _stands_in(program: Program, node: ast.AST, outer: ast.AST) -> bool:
+    return any(one is outer for one in program.syntax.around(node))
+
+
 def _names_itself(program: Program, definition: ast.FunctionDef) -> bool:
     return definition.name in program.syntax.read
 
 
-def _branches(definition: ast.FunctionDef) -> bool:
+def _branches(definition: ast.FunctionDef, called: Callable[[ast.Call], str] = callee) -> bool:
     """Whether one expression calls the function twice: ``f(n - 1) + f(n - 2)``, without a memory of results."""
     names = {n.id for n in own_nodes(definition) if isinstance(n, ast.Name)}
     if any(name in ("memo", "cache", "dp", "seen", "table") for name in names):
@@ -125,7 +170,7 @@ def _branches(definition: ast.FunctionDef) -> bool:
         for node in walk(value)
         if isinstance(node, ast.BinOp)
     )
-    return any(sum(isinstance(n, ast.Call) and callee(n) == definition.name for n in walk(one)) >= 2 for one in sums)
+    return any(sum(isinstance(n, ast.Call) and called(n) == definition.name for n in walk(one)) >= 2 for one in sums)
 
 
 def _rounds(program: Program) -> Iterator[ast.AST]:
@@ -140,6 +185,11 @@ def _rounds(program: Program) -> Iterator[ast.AST]:
         match assign:
             case ast.Assign(targets=[ast.Name(id=name)], value=ast.Lambda(body=body)):
                 first[name], places[name] = _surely_called([ast.Expr(body)]), assign
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Dict(keys=keys, values=values)):
+                for key, value in zip(keys, values, strict=True):
+                    if isinstance(key, ast.Constant) and isinstance(value, ast.Lambda):
+                        entry = f"{name}[{key.value!r}]"
+                        first[entry], places[entry] = _surely_called([ast.Expr(value.body)]), value
             case _:
                 pass
     for name in first:
@@ -154,7 +204,16 @@ def _rounds(program: Program) -> Iterator[ast.AST]:
 
 def _surely_called(body: list[ast.stmt]) -> set[str]:
     """The names a body calls before it can return or branch."""
-    return {callee(node) for node in surely_evaluated(body) if isinstance(node, ast.Call)} - {""}
+    return {_called(node) for node in surely_evaluated(body) if isinstance(node, ast.Call)} - {""}
+
+
+def _called(call: ast.Call) -> str:
+    """What is called, by its name or its place in a table: ``g``, ``steps['go']``."""
+    match call.func:
+        case ast.Subscript(value=ast.Name(id=table), slice=ast.Constant(value=key)):
+            return f"{table}[{key!r}]"
+        case _:
+            return callee(call)
 
 
 def _applied_to_itself(program: Program) -> Iterator[ast.AST]:
@@ -255,6 +314,9 @@ RULES: tuple[ProgramRule, ...] = (
             "def f(x):\n    return (lambda g, n: g(g, n + 1))(lambda g, n: g(g, n + 1), x)",
             "Y = lambda h: (lambda x: x(x))(lambda x: h(lambda *a: x(x)(*a)))\n"
             "def f(n):\n    return Y(lambda again: lambda k: again(k + 1) + 1)(n)",
+            "def f(n):\n    go = {'on': lambda k: go['on'](k + 1)}\n    return go['on'](n)",
+            "class F:\n    def at(self, n):\n        return n if n < 2 else self.at(n - 1) + self.at(n - 2)\n"
+            "def f(n):\n    return F().at(90)",
         ),
         spare=(
             "def f(x):\n    return 1 if x < 2 else x * f(x - 1)",
@@ -265,6 +327,9 @@ RULES: tuple[ProgramRule, ...] = (
             "import sys\nsys.setrecursionlimit(10000)\ndef f(x):\n    return x",
             "def f(n):\n    if n > 9:\n        return 0\n    return f(n + 1)",
             "def f(n):\n    if n < 9:\n        return f(n + 1)\n    return n",
+            "def f(n):\n    go = {'on': lambda k: k and go['on'](k - 1)}\n    return go['on'](n)",
+            "class F:\n    def at(self, n):\n        return n if n < 2 else self.at(n - 1) + self.at(n - 2)\n"
+            "def f(n):\n    return F().at(9)",
             "Y = lambda h: (lambda x: x(x))(lambda x: h(lambda *a: x(x)(*a)))\n"
             "def f(n):\n    return Y(lambda again: lambda k: 1 if k < 2 else k * again(k - 1))(n)",
             "def f(n):\n    if n < 0:\n        return 0\n    if n == 5:\n        return 1\n    return f(n + 1)",

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from azr_monitor.records import Severity
 from azr_monitor.rules.base import Hit, ProgramRule, words
 from azr_monitor.rules.surely import surely_evaluated
-from azr_monitor.rules.syntax import own_nodes
+from azr_monitor.rules.syntax import own_nodes, walk
 from azr_monitor.rules.tree import Program
 
 _SHOWN = {"str": "__str__", "repr": "__repr__", "format": "__format__"}
@@ -46,6 +46,8 @@ def _self_asking(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
         methods = {s.name: s for s in definition.body if isinstance(s, ast.FunctionDef) and s.args.args}
         asks = {
             name: {asked for node in surely_evaluated(method.body) for asked in _asked(node, method, methods)}
+            | {made for node in surely_evaluated(method.body) for made in _made_again(node, method, definition)}
+            | ({"__getattr__"} if name == "__getattr__" and _asks_what_is_nowhere(definition, method) else set())
             for name, method in methods.items()
             if not (name in _FOR_WHAT_IS_MISSING and _prepares(method))
         }
@@ -99,8 +101,7 @@ def _asked(node: ast.AST, method: ast.FunctionDef, methods: dict[str, ast.Functi
             if asked_method is not None and any(_is_property(d) for d in asked_method.decorator_list):
                 yield attr
         case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=attr)) if name == me and attr in methods:
-            if method.name.startswith("__"):
-                yield attr
+            yield attr
         case ast.Attribute(value=ast.Name(id=name), attr=attr, ctx=ast.Store()) if name == me:
             if method.name == "__setattr__" or _sets(method, attr):
                 yield method.name
@@ -123,6 +124,36 @@ def _asked(node: ast.AST, method: ast.FunctionDef, methods: dict[str, ast.Functi
             yield "__bool__"
         case _:
             pass
+
+
+_WHEN_MADE = words("__init__ __new__ __del__ __post_init__")
+
+
+def _made_again(node: ast.AST, method: ast.FunctionDef, definition: ast.ClassDef) -> Iterator[str]:
+    """Methods that run when an object is made, or goes, and make another: ``self.left = A()`` in ``__init__``."""
+    match node:
+        case ast.Call(func=ast.Name(id=name)) if name == definition.name and method.name in _WHEN_MADE:
+            yield method.name
+        case _:
+            pass
+
+
+def _asks_what_is_nowhere(definition: ast.ClassDef, method: ast.FunctionDef) -> bool:
+    """Whether what stands in for missing attributes asks for one that is missing too."""
+    if definition.bases or definition.decorator_list:
+        return False
+    me = method.args.args[0].arg
+    held = {name.id for name in walk(definition) if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)}
+    held |= {s.name for s in definition.body if isinstance(s, ast.FunctionDef | ast.ClassDef)}
+    held |= {a.attr for a in walk(definition) if isinstance(a, ast.Attribute) and isinstance(a.ctx, ast.Store)}
+    return any(
+        isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == me
+        and node.attr not in held
+        and not node.attr.startswith("__")
+        for node in surely_evaluated(method.body)
+    )
 
 
 def _asks_the_same_again(method: ast.FunctionDef) -> bool:
@@ -196,6 +227,9 @@ RULES: tuple[ProgramRule, ...] = (
             "class A(dict):\n    def __getitem__(self, k):\n        if k in self:\n            return self[k]\n"
             "        return None\ndef f(x):\n    return A()[x]",
             "class A:\n    def __repr__(self):\n        return f'{self}'\ndef f(x):\n    return repr(A())",
+            "class A:\n    def __init__(self):\n        self.next = A()\ndef f(x):\n    return A()",
+            "class A:\n    def go(self, n):\n        return self.go(n + 1)\ndef f(x):\n    return A().go(x)",
+            "class A:\n    def __getattr__(self, name):\n        return self.other\ndef f(x):\n    return A().v",
         ),
         spare=(
             "class A:\n    def __getattr__(self, name):\n        return self.__dict__.get(name, 0)\ndef f(x):\n"
@@ -218,6 +252,9 @@ RULES: tuple[ProgramRule, ...] = (
             "class A:\n    def __iter__(self):\n        return self\n    def __next__(self):\n"
             "        raise StopIteration\n"
             "def f(x):\n    return list(A())",
+            "class A:\n    def __init__(self, n):\n        self.next = A(n - 1) if n else None\n"
+            "    def go(self, n):\n        if n > 9:\n            return n\n        return self.go(n + 1)\n"
+            "def f(x):\n    return A(x).go(x)",
         ),
         check=_self_asking,
         needs=(ast.ClassDef,),

@@ -37,6 +37,13 @@ def truth(node: ast.expr, depth: int = 0) -> bool | None:
                 and right.value == 0
             ):
                 return True
+            if (
+                isinstance(op, ast.Lt)
+                and _never_negative(left)
+                and isinstance(right, ast.Constant)
+                and right.value == 0
+            ):
+                return False
             return _of_constants(left, op, right)
         case ast.IfExp(test=test, body=body, orelse=orelse):
             one = True if ast.dump(body) == ast.dump(test) else truth(body, depth + 1)
@@ -108,7 +115,15 @@ def _is_vast(node: ast.expr) -> bool:
 
 
 def _never_negative(node: ast.expr) -> bool:
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("abs", "len")
+    match node:
+        case ast.Call(func=ast.Name(id="abs" | "len")):
+            return True
+        case ast.BinOp(left=left, op=ast.Mult(), right=right):
+            return ast.dump(left) == ast.dump(right)
+        case ast.BinOp(op=ast.Pow(), right=ast.Constant(value=int(power))):
+            return power % 2 == 0
+        case _:
+            return False
 
 
 def _contradicts(values: list[ast.expr]) -> bool:

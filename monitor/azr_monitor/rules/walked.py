@@ -50,8 +50,12 @@ def leaves(loop: ast.For | ast.While) -> bool:
     stack: list[tuple[ast.AST, bool]] = [(statement, True) for statement in loop.body]
     while stack:
         node, own = stack.pop()
-        if isinstance(node, ast.Return | ast.Raise | ast.Yield | ast.YieldFrom | ast.Await | ast.Assert):
+        if isinstance(node, ast.Return | ast.Raise | ast.Yield | ast.YieldFrom | ast.Assert):
             return True
+        if isinstance(node, ast.Await) and not _only_waits(node):
+            return True
+        if isinstance(node, ast.Try) and own and any(isinstance(last, ast.Continue) for last in node.finalbody):
+            continue  # whatever happens inside, the loop goes on
         if isinstance(node, ast.Break) and own:
             return True
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
@@ -59,6 +63,15 @@ def leaves(loop: ast.For | ast.While) -> bool:
         inner = own and not isinstance(node, ast.For | ast.While | ast.AsyncFor)
         stack += [(child, inner) for child in children(node)]
     return False
+
+
+def _only_waits(node: ast.Await) -> bool:
+    """``await asyncio.sleep(0)``: others get their turn, and the loop goes on."""
+    match node.value:
+        case ast.Call(func=ast.Attribute(attr="sleep")):
+            return True
+        case _:
+            return False
 
 
 def always_true(test: ast.expr) -> bool:

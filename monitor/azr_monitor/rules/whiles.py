@@ -1,4 +1,4 @@
-"""``while`` loops of a dry run: whether they come back to where they were, and whether they near their end."""
+"""Loops without a length in a dry run: whether they come back to where they were, and whether they near their end."""
 
 from __future__ import annotations
 
