@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from azr_monitor.records import Severity
 from azr_platform.ledger.filters import SampleFilter
 from azr_platform.ledger.writer import LedgerWriter
 from azr_platform.records import Kind, Role
-from azr_tui.feed import ALERTS_ON_HAND, Feed, Finder, PulseTaker
+from azr_tui.feed import ALERTS_ON_HAND, Feed, Finder, PulseTaker, giving_way
 from azr_tui.messages import LedgerTrouble, Pulse, SearchTrouble, SnapshotTaken
 from azr_tui.questions import AskSample, AskSamples, SampleRead, SamplesRead
 from azr_tui.view import View
@@ -283,3 +284,10 @@ def test_a_ledger_of_another_version_is_shown_or_said_to_be_newer(version: str, 
     else:
         assert "a newer azr-platform wrote this ledger" in inbox.wait(LedgerTrouble).text
         assert not inbox.of(SnapshotTaken)
+
+
+def test_threads_that_read_give_way_while_it_runs_and_not_longer() -> None:
+    before = sys.getswitchinterval()
+    with giving_way():
+        assert sys.getswitchinterval() <= 0.001
+    assert sys.getswitchinterval() == before

@@ -17,7 +17,7 @@ from azr_platform.ledger.records import Undone
 from azr_tui import keymap, steer
 from azr_tui.dressed import USUAL, DressedApp
 from azr_tui.escape import visible_line
-from azr_tui.feed import Feed, Finder, PulseTaker
+from azr_tui.feed import Feed, Finder, PulseTaker, giving_way
 from azr_tui.messages import (
     AlertWanted,
     AmendWanted,
@@ -117,8 +117,9 @@ class AzrApp(DressedApp):
         return self._view
 
     async def run_async(self, **options: Any) -> Any:
-        """As Textual's, for a process of its own: its garbage is collected while nobody presses a key."""
-        with self._tidy.in_charge():
+        """As Textual's, for a process of its own: garbage is collected while nobody presses a key, and threads that
+        read give way."""
+        with self._tidy.in_charge(), giving_way():
             return await super().run_async(**options)
 
     async def on_event(self, event: events.Event) -> None:

@@ -10,6 +10,8 @@ from typing import Any, ClassVar
 from rich.terminal_theme import TerminalTheme
 from textual.app import App, ScreenStackError, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.driver import Driver
+from textual.drivers.linux_driver import LinuxDriver
 from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.widget import Widget
@@ -20,6 +22,7 @@ from azr_tui.screens.jump import JumpScreen, Target, targets
 from azr_tui.screens.main import MainScreen
 from azr_tui.settings import Settings
 from azr_tui.symbols import AsciiOnly, NoDim, terminal_is_ascii
+from azr_tui.terminal import TerminalDriver
 from azr_tui.widgets.plots import Zooming
 
 USUAL = Settings()
@@ -40,6 +43,11 @@ class DressedApp(App[None]):
             self.register_theme(theme)
         self.set_keymap(dict(settings.keys))
         self._dress(settings)
+
+    def get_driver_class(self) -> type[Driver]:
+        """Textual's for this machine, or ours in the place of the one for terminals."""
+        usual = super().get_driver_class()
+        return TerminalDriver if usual is LinuxDriver else usual
 
     @property
     def panes(self) -> MainScreen:

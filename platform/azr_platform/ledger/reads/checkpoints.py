@@ -74,13 +74,14 @@ class CheckpointReads(TotalReads):
         """
         line = self.lineage()
         began = {row.id: row.from_step for row in self.branches()}
+        lines = {branch: self.lineage(branch) for branch in began}
         tallies = self._tallies()
         before: dict[int, int] = {}
         found = []
         for row in self.checkpoints():
             on_line = any(row.branch == branch and row.step <= last for branch, last in line)
             since = before.get(row.branch, began.get(row.branch, 0) if row.branch != 1 else -1)
-            at = {name: self._metric_at(name, row.branch, row.step) for name in metrics}
+            at = {name: self._metric_at(name, lines.get(row.branch, []), row.step) for name in metrics}
             held = tallies.held((row.branch, since, row.step))
             found.append(CheckpointFacts(row, on_line, at, since, held))
             before[row.branch] = row.step
@@ -155,9 +156,9 @@ class CheckpointReads(TotalReads):
     def _buffers(self, step: int, now: int) -> dict[str, tuple[float | None, float | None]]:
         """How many tasks each buffer holds, and how many it held then."""
         names = [row[0] for row in self._query("SELECT DISTINCT name FROM metrics WHERE name GLOB 'buffer/*'")]
-        branch = self.branch()
+        line = self.lineage()
         return {
-            name.removeprefix(_BUFFER): (self._metric_at(name, branch, now), self._metric_at(name, branch, step))
+            name.removeprefix(_BUFFER): (self._metric_at(name, line, now), self._metric_at(name, line, step))
             for name in names
         }
 
@@ -211,9 +212,9 @@ class CheckpointReads(TotalReads):
             _Counts(self._query(f"{alerts} AND {open_} GROUP BY 1, 2")),
         )
 
-    def _metric_at(self, name: str, branch: int, step: int) -> float | None:
-        """Its newest value up to a step; that of the step itself where there is one."""
-        for part, last in reversed(self.lineage(branch)):
+    def _metric_at(self, name: str, line: Sequence[tuple[int, int]], step: int) -> float | None:
+        """Its newest value on a line up to a step; that of the step itself where there is one."""
+        for part, last in reversed(line):
             query = "SELECT value FROM metrics WHERE name = ? AND branch = ? AND step <= ? ORDER BY step DESC LIMIT 1"
             if (row := self._first(query, name, part, min(last, step))) is not None:
                 return None if row[0] is None else float(row[0])
