@@ -79,7 +79,7 @@ class _Search:
             case ast.Call(func=ast.Name(id="iter"), args=[ast.Lambda(body=ast.Constant(value=given)), wanted]):
                 return not isinstance(wanted, ast.Constant) or bool(given != wanted.value)
             case ast.Call(func=ast.Name(id="iter"), args=[ast.Lambda(body=body), wanted]):
-                return not any(isinstance(node, ast.Call) for node in walk(body)) or self._is_new(wanted)
+                return (self._stays(body) and ast.dump(body) != ast.dump(wanted)) or self._is_new(wanted)
             case ast.Call(
                 func=ast.Name(id="iter"),
                 args=[ast.Name(id="int" | "str" | "list" | "dict" | "float" | "bool"), ast.Constant(value=wanted)],
@@ -96,6 +96,18 @@ class _Search:
                 )
             case _:
                 return False
+
+    def _stays(self, node: ast.expr) -> bool:
+        """Whether an expression is the same each time: it is made of names that nothing adds to."""
+        inner = walk(node)
+        changing = {
+            change.target.id for change in self.program.all(ast.AugAssign) if isinstance(change.target, ast.Name)
+        }
+        return not any(
+            isinstance(one, ast.Call | ast.Subscript | ast.Attribute)
+            or (isinstance(one, ast.Name) and one.id in changing)
+            for one in inner
+        )
 
     def _is_new(self, node: ast.expr) -> bool:
         """Whether an expression is an object of its own, which equals no other: ``object()``."""
@@ -242,6 +254,8 @@ RULES: tuple[ProgramRule, ...] = (
             "    return sum(takewhile(lambda i: i < x, e))",
             "from itertools import count\ndef f(x):\n    for i in count():\n        if i > x:\n            return i",
             "def f(x):\n    return x.count(1) + sum(iter(x))",
+            "def f(n):\n    return list(iter(lambda: n, n))",
+            "def f(n):\n    for k in iter(lambda: n, 0):\n        n -= 1\n    return n",
         ),
         check=_endless_iterators,
         needs=(ast.Call, ast.While, ast.ClassDef),

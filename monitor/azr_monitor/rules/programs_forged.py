@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 from azr_monitor.records import Severity
+from azr_monitor.rules.answers import always, remembers
 from azr_monitor.rules.base import Hit, ProgramRule, words
 from azr_monitor.rules.syntax import FUNCTIONS, Function, own_nodes, parsed, returned, walk
 from azr_monitor.rules.tree import Program
-from azr_monitor.rules.truth import to_strangers, truth
+from azr_monitor.rules.truth import to_strangers
 
 EQUALITY = frozenset({"__eq__", "__ne__"})
 ORDER = frozenset({"__lt__", "__le__", "__gt__", "__ge__"})
-CHECKS = frozenset({"__instancecheck__", "__subclasscheck__"})
+CHECKS = frozenset({"__instancecheck__", "__subclasscheck__", "__subclasshook__"})
 SHOWN = frozenset({"__repr__", "__str__", "__format__"})
 _VALUE_TYPES = frozenset(
     f"builtins.{name}" for name in words("int str float bool bytes list dict tuple set frozenset complex type")
@@ -31,9 +32,9 @@ class Method(NamedTuple):
     owner: ast.ClassDef | None
 
 
-def _methods(program: Program, wanted: frozenset[str]) -> Iterator[Method]:
+def methods(program: Program, wanted: frozenset[str]) -> Iterator[Method]:
     """Methods by name: in a class body, by assignment, by ``setattr``, in the dictionary given to ``type``."""
-    made = program.calls_any("setattr", "type")
+    made = program.calls_any("setattr", "type", "locals") or "__setattr__" in program.text
     if not made and ("__" not in program.text or not any(name in program.text for name in wanted)):
         return
     for definition in program.all(ast.FunctionDef, ast.AsyncFunctionDef):
@@ -47,7 +48,12 @@ def _methods(program: Program, wanted: frozenset[str]) -> Iterator[Method]:
                 parent = program.parents.get(assign)
                 owner = parent if isinstance(parent, ast.ClassDef) else None
                 yield from (Method(name, function, assign, owner) for function in _functions(program, assign.value))
-    for call in program.calls("setattr"):
+            if isinstance(target, ast.Subscript):
+                for name in sorted(wanted.intersection(program.texts(target.slice))):
+                    yield from (Method(name, function, assign, None) for function in _functions(program, assign.value))
+    through = [a for a in program.all(ast.Attribute) if a.attr == "__setattr__"]
+    stores = [parent for a in through if isinstance(parent := program.parents.get(a), ast.Call)]
+    for call in (*program.calls("setattr"), *stores):
         if len(call.args) == 3:
             for name in sorted(wanted.intersection(program.texts(call.args[1]))):
                 yield from (Method(name, function, call, None) for function in _functions(program, call.args[2]))
@@ -84,42 +90,6 @@ def _functions(program: Program, value: ast.expr) -> Iterator[Function]:
     for one in program.meaning.objects(value):
         if isinstance(one, FUNCTIONS):
             yield one
-
-
-def _always(function: Function, wanted: bool, owner: ast.ClassDef | None = None) -> bool:
-    """Whether every way through a function gives that truth value, whatever the other side is.
-
-    ``isinstance(other, Own)`` before it, or a return of ``NotImplemented``, makes it an honest answer for some.
-    """
-    values = [value for value in returned(function) if value is not None]
-    if owner is not None and any(isinstance(node, ast.Compare) for value in values for node in walk(value)):
-        fixed = _Fixed(owner)
-        values = [fixed.visit(parsed(ast.unparse(value), "eval").body) for value in values] if fixed.answers else values
-    return bool(values) and all(truth(value) is wanted for value in values)
-
-
-class _Fixed(ast.NodeTransformer):
-    """Puts their answer in the place of comparisons that the methods of a class always answer alike."""
-
-    _OPERATORS: ClassVar[dict[str, type[ast.cmpop]]] = {
-        "__lt__": ast.Lt,
-        "__le__": ast.LtE,
-        "__gt__": ast.Gt,
-        "__ge__": ast.GtE,
-    }
-
-    def __init__(self, owner: ast.ClassDef) -> None:
-        self.answers: dict[type[ast.cmpop], bool] = {}
-        for method in owner.body:
-            if isinstance(method, ast.FunctionDef) and method.name in self._OPERATORS:
-                for answer in (True, False):
-                    if _always(method, answer):
-                        self.answers[self._OPERATORS[method.name]] = answer
-
-    def visit_Compare(self, node: ast.Compare) -> ast.expr:
-        answer = self.answers.get(node.ops[0].__class__) if len(node.ops) == 1 else None
-        sides = isinstance(node.left, ast.Name) and isinstance(node.comparators[0], ast.Name)
-        return node if answer is None or not sides else ast.Constant(answer)
 
 
 def _names_read(function: Function) -> set[str]:
@@ -168,22 +138,28 @@ def _is_borrowed(program: Program, assign: ast.Assign) -> bool:
 
 
 def _forged_comparison(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
-    always: dict[ast.ClassDef | None, set[str]] = {}
-    for method in _methods(program, EQUALITY | ORDER | CHECKS | {"__contains__"}):
+    agreed: dict[ast.ClassDef | None, set[str]] = {}
+    for method in methods(program, EQUALITY | ORDER | CHECKS | {"__contains__"}):
         name, function, place, owner = method
         sides = _sides(function)
         if name in ORDER:
-            if _always(function, True):
-                always.setdefault(owner, set()).add(name)
-                yield Hit(place, f"{name} that always says yes", _order_severity(program, owner, always[owner]))
+            if always(program, function, True):
+                agreed.setdefault(owner, set()).add(name)
+                yield Hit(place, f"{name} that always says yes", _order_severity(program, owner, agreed[owner]))
+            elif remembers(function):
+                yield Hit(place, f"{name} that answers otherwise the next time", Severity.MEDIUM)
             continue
-        if _always(function, name != "__ne__", owner) and not _looks_first(function):
+        if always(program, function, name != "__ne__", owner) and not _looks_first(function):
             mild = Severity.MEDIUM if name == "__contains__" else None
             yield Hit(place, f"{name} that always says the same", mild)
         elif name == "__contains__":
             continue
-        elif owner is not None and _answers_with_itself(function, owner) and _is_always_true(owner):
+        elif owner is not None and _answers_with_itself(function, owner) and _is_always_true(program, owner):
             yield Hit(place, f"{name} that answers with an object that is always true")
+        elif remembers(function):
+            yield Hit(place, f"{name} that answers otherwise the next time", Severity.MEDIUM)
+        elif name in EQUALITY and _inverted(function, name):
+            yield Hit(place, f"{name} that answers the opposite")
         elif name in EQUALITY and sides is not None and _adopts(function, sides[1]):
             yield Hit(place, f"{name} that takes over what it is compared with")
         elif name == "__eq__" and sides is not None and _says_yes_to_strangers(function, sides[1]):
@@ -196,10 +172,29 @@ def _forged_comparison(program: Program, allowed: frozenset[str]) -> Iterator[Hi
                 yield Hit(place, f"{name} that never looks at its own side")
     for assign in program.all(ast.Assign) if "__eq__" in program.text else ():
         if isinstance(program.parents.get(assign), ast.ClassDef) and _is_borrowed(program, assign):
-            yield Hit(assign, "== by something else", Severity.LOW)
+            yield Hit(assign, "== by something else", _borrowed_from(program, assign.value))
     for node in program.references if "mock" in program.text else ():
         if node[0] in _ALIKE:
             yield Hit(node[1], node[0])
+
+
+def _borrowed_from(program: Program, value: ast.expr) -> Severity:
+    """A method made by a call, or a function of the libraries that looks at one side alone, is no honest comparison."""
+    alone = not _ONE_SIDED.isdisjoint(program.resolve(value))
+    return Severity.MEDIUM if isinstance(value, ast.Call) or alone else Severity.LOW
+
+
+_ONE_SIDED = words("operator.truth operator.not_ operator.contains builtins.bool builtins.callable builtins.object")
+
+
+def _inverted(function: Function, name: str) -> bool:
+    """Whether ``==`` is answered by ``!=``, or the other way round."""
+    wrong = ast.NotEq if name == "__eq__" else ast.Eq
+    match returned(function):
+        case [ast.Compare(ops=[op])]:
+            return isinstance(op, wrong)
+        case _:
+            return False
 
 
 def _says_yes_to_strangers(function: Function, other: str) -> bool:
@@ -207,9 +202,9 @@ def _says_yes_to_strangers(function: Function, other: str) -> bool:
     return to_strangers(body, other) is True
 
 
-def _is_always_true(owner: ast.ClassDef) -> bool:
+def _is_always_true(program: Program, owner: ast.ClassDef) -> bool:
     """Whether objects of a class say of themselves that they are true, whatever they hold."""
-    return any(isinstance(s, ast.FunctionDef) and s.name == "__bool__" and _always(s, True) for s in owner.body)
+    return any(isinstance(s, ast.FunctionDef) and s.name == "__bool__" and always(program, s, True) for s in owner.body)
 
 
 def _answers_with_itself(function: Function, owner: ast.ClassDef) -> bool:
@@ -224,17 +219,17 @@ def _looks_first(function: Function) -> bool:
     return any(isinstance(node, ast.Raise) for node in own_nodes(function))
 
 
-def _order_severity(program: Program, owner: ast.ClassDef | None, always: set[str]) -> Severity | None:
+def _order_severity(program: Program, owner: ast.ClassDef | None, agreed: set[str]) -> Severity | None:
     """A sentinel that is greater than all is honest; one that is smaller as well, or a value in disguise, is not."""
-    if {"__lt__", "__gt__"} <= always or {"__le__", "__ge__"} <= always or owner is None:
+    if {"__lt__", "__gt__"} <= agreed or {"__le__", "__ge__"} <= agreed or owner is None:
         return None
     if is_value(program, owner):
         return Severity.MEDIUM
     if any(isinstance(s, ast.FunctionDef) and s.name in EQUALITY for s in owner.body):
         return Severity.LOW
     opposite = {"__lt__": "__gt__", "__gt__": "__lt__", "__le__": "__ge__", "__ge__": "__le__"}
-    refused = {s.name for s in owner.body if isinstance(s, ast.FunctionDef) and _always(s, False)}
-    return Severity.INFO if all(opposite[name] in refused for name in always) else Severity.LOW
+    refused = {s.name for s in owner.body if isinstance(s, ast.FunctionDef) and always(program, s, False)}
+    return Severity.INFO if all(opposite[name] in refused for name in agreed) else Severity.LOW
 
 
 def is_value(program: Program, owner: ast.ClassDef) -> bool:
@@ -250,7 +245,7 @@ def _asks_for_kind(function: Function, owner: ast.ClassDef | None) -> bool:
 
 
 def _forged_hash(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
-    for name, function, place, owner in _methods(program, frozenset({"__hash__"})):
+    for name, function, place, owner in methods(program, frozenset({"__hash__"})):
         values = returned(function)
         if values and all(isinstance(value, ast.Constant) for value in values):
             value_type = owner is not None and is_value(program, owner)
@@ -258,7 +253,7 @@ def _forged_hash(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
 
 
 def _forged_shown(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
-    for name, function, place, owner in _methods(program, SHOWN):
+    for name, function, place, owner in methods(program, SHOWN):
         values = returned(function)
         plain = [value for value in values if value is not None and not isinstance(value, ast.IfExp)]
         texts = [text for value in plain for text in program.texts(value)[:1]]
@@ -308,6 +303,18 @@ RULES: tuple[ProgramRule, ...] = (
             "def f(x):\n    yes = lambda *a: bool(a)\n"
             "    return type('A', (int,), dict.fromkeys(['__%s__' % k for k in 'eq le'.split()], yes))(x)",
             "def f(x):\n    return type('A', (), {f'__{k}__': lambda s, o: True for k in ('eq', 'le')})()",
+            "def yes(a, b):\n    return any([True, a is b])\nclass A:\n    def __eq__(self, o):\n"
+            "        return yes(self, o)\ndef f(x):\n    return A()",
+            "class A:\n    open = True\n    def __eq__(self, o):\n        if self.open:\n            return True\n"
+            "        return self.v == o.v\ndef f(x):\n    return A()",
+            "class A:\n    def __eq__(self, o):\n        return self.v != o\ndef f(x):\n    return A()",
+            "class M(type):\n    def __new__(m, n, b, space):\n        space['__eq__'] = lambda s, o: True\n"
+            "        return super().__new__(m, n, b, space)\nclass A(metaclass=M):\n    pass\n"
+            "def f(x):\n    return A()",
+            "from functools import partialmethod\nclass A:\n    def say(self, word, o):\n        return word\n"
+            "    __eq__ = partialmethod(say, True)\ndef f(x):\n    return A()",
+            "class A:\n    n = 0\n    def __eq__(self, o):\n        self.n += 1\n        return self.n > 1\n"
+            "def f(x):\n    return A()",
         ),
         spare=(
             "class P:\n    def __init__(self, x):\n        self.x = x\n    def __eq__(self, o):\n"
@@ -321,6 +328,10 @@ RULES: tuple[ProgramRule, ...] = (
             "        return not isinstance(o, U) or self.k != o.k\ndef f(x):\n    return x",
             "class V:\n    def __eq__(self, o):\n        if not isinstance(o, V):\n            return False\n"
             "        return True\ndef f(x):\n    return x",
+            "class C:\n    n = 0\n    def __lt__(self, o):\n        C.n += 1\n        return self.v < o.v\n"
+            "def f(x):\n    return sorted([C()])",
+            "def same(a, b):\n    return a.v == b.v\nclass A:\n    strict = False\n    def __eq__(self, o):\n"
+            "        if self.strict:\n            return True\n        return same(self, o)\ndef f(x):\n    return x",
             "from dataclasses import dataclass\n@dataclass(eq=True, frozen=True)\nclass D:\n    x: int\n"
             "def f(x):\n    return D(x).x",
         ),

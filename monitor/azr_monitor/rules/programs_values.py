@@ -30,8 +30,19 @@ def _forged_subclass(program: Program, allowed: frozenset[str]) -> Iterator[Hit]
                 yield Hit(statement, f"{definition.name}.{statement.name}", grave)
             elif isinstance(statement, ast.FunctionDef) and statement.name in _ARITHMETIC:
                 values = returned(statement)
-                if values and all(isinstance(value, ast.Constant) and value.value is not None for value in values):
+                if values and all(_is_fixed(value, definition) for value in values):
                     yield Hit(statement, f"{definition.name}.{statement.name} that is constant", Severity.MEDIUM)
+
+
+def _is_fixed(value: ast.expr | None, definition: ast.ClassDef) -> bool:
+    """A constant, or an object of the class made of constants alone."""
+    match value:
+        case ast.Constant(value=held):
+            return held is not None
+        case ast.Call(func=ast.Name(id=name), args=[_, *_] as given):
+            return name == definition.name and all(isinstance(one, ast.Constant) for one in given)
+        case _:
+            return False
 
 
 def _shows_itself(method: ast.FunctionDef) -> bool:

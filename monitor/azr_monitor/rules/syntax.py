@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain
 from typing import Any, Generic, Literal, Protocol, TypeVar, overload
@@ -224,7 +224,12 @@ _OWN_SCOPE = frozenset((ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.C
 
 def own_nodes(function: Function) -> Iterator[ast.AST]:
     """The nodes of a function's body, without those of functions and classes inside it."""
-    stack: list[ast.AST] = [function.body] if isinstance(function, ast.Lambda) else list(reversed(function.body))
+    return own([function.body] if isinstance(function, ast.Lambda) else function.body)
+
+
+def own(body: Sequence[ast.AST]) -> Iterator[ast.AST]:
+    """The nodes of statements, without those of functions and classes inside them."""
+    stack: list[ast.AST] = list(reversed(body))
     while stack:
         node = stack.pop()
         yield node

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeGuard
 
 from azr_monitor.rules.syntax import walk
 
+Known = Callable[[ast.expr], ast.expr | None]
+"""Puts an expression of the same truth, which says more, in the place of another; None where it knows none."""
 
-def truth(node: ast.expr, depth: int = 0) -> bool | None:
+
+def truth(node: ast.expr, depth: int = 0, known: Known | None = None) -> bool | None:
     """The truth of an expression that has the same one whatever its names stand for, else None."""
     if depth > 12:
         return None
+    if known is not None and (instead := known(node)) is not None:
+        return truth(instead, depth + 1, known)
     match node:
         case ast.Constant(value=value):
             return bool(value)
         case ast.UnaryOp(op=ast.Not(), operand=operand):
-            inner = truth(operand, depth + 1)
+            inner = truth(operand, depth + 1, known)
             return None if inner is None else not inner
         case ast.BoolOp(op=op, values=values):
-            truths = [truth(value, depth + 1) for value in values]
+            truths = [truth(value, depth + 1, known) for value in values]
             ends = isinstance(op, ast.Or)
             if ends in truths or _contradicts(values):
                 return ends
@@ -46,15 +51,18 @@ def truth(node: ast.expr, depth: int = 0) -> bool | None:
                 return False
             return _of_constants(left, op, right)
         case ast.IfExp(test=test, body=body, orelse=orelse):
-            one = True if ast.dump(body) == ast.dump(test) else truth(body, depth + 1)
-            other = True if _contradicts([orelse, test]) else truth(orelse, depth + 1)
+            one = True if ast.dump(body) == ast.dump(test) else truth(body, depth + 1, known)
+            other = True if _contradicts([orelse, test]) else truth(orelse, depth + 1, known)
             return one if one is other else None
         case ast.Call(func=ast.Name(id="bool"), args=[inner_node]):
-            return truth(inner_node, depth + 1)
+            return truth(inner_node, depth + 1, known)
         case ast.Call(func=ast.Name(id="isinstance"), args=[_, ast.Name(id="object")]):
             return True
+        case ast.Call(func=ast.Name(id="any" | "all" as name), args=[ast.List(elts=items) | ast.Tuple(elts=items)]):
+            kind = ast.Or() if name == "any" else ast.And()
+            return truth(ast.BoolOp(kind, items), depth + 1, known) if items else name == "all"
         case ast.Call(func=ast.Name(id="all"), args=[ast.GeneratorExp(elt=element)]):
-            return True if truth(element, depth + 1) else None
+            return True if truth(element, depth + 1, known) else None
         case ast.Call(func=ast.Attribute(value=ast.Set(elts=[ast.Constant(value=value)]), attr="pop")):
             return bool(value)
         case ast.Lambda():
