@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Collection, Sequence
 from itertools import chain
 
 from azr_monitor.records import LIMIT, Finding, Part, Severity
 from azr_monitor.rules import (
+    programs_around,
     programs_attributes,
     programs_bombs,
     programs_effects,
@@ -31,6 +33,7 @@ from azr_monitor.rules import (
     programs_values,
 )
 from azr_monitor.rules.base import Hit, ProgramRule
+from azr_monitor.rules.given import given
 from azr_monitor.rules.tree import Program, Unparsable
 
 RULES: tuple[ProgramRule, ...] = (
@@ -45,6 +48,7 @@ RULES: tuple[ProgramRule, ...] = (
     *programs_results.RULES,
     *programs_order.RULES,
     *programs_state.RULES,
+    *programs_around.RULES,
     *programs_bombs.RULES,
     *programs_recursion.RULES,
     *programs_loops.RULES,
@@ -102,12 +106,17 @@ class ProgramRules:
         return findings
 
     def examine_calls(self, text: str, calls: Collection[str]) -> list[Finding]:
-        """What a program does only because of the inputs it is given: it grows beyond measure.
+        """What a program does only because of the inputs it is given: it grows beyond measure, or texts lose order."""
+        found = self._examine_growth(text, calls) if _GROWTH in self._rules else []
+        if _ORDER in self._rules and _ORDER_HINTS.search(text) is not None:
+            found += self._examine_given(text, calls)
+        return found
+
+    def _examine_growth(self, text: str, calls: Collection[str]) -> list[Finding]:
+        """Growth beyond measure.
 
         Of many inputs each is tried for a while only, and of too many not all; that is told.
         """
-        if _GROWTH not in self._rules:
-            return []
         tried = [call for call in calls if programs_growth.is_worth_a_call(text, call)]
         hits: list[Hit] = []
         for call in tried[:MAX_CALLS]:
@@ -119,6 +128,15 @@ class ProgramRules:
             why = f"{len(tried)} inputs may be too much for the program, at most {MAX_CALLS} are tried"
             found.append(Finding(LIMIT, Severity.MEDIUM, "input", None, why))
         return found
+
+    def _examine_given(self, text: str, calls: Collection[str]) -> list[Finding]:
+        """What the order of sets does to a program, now that its inputs say what they hold."""
+        try:
+            program = Program(text)
+        except Unparsable:
+            return []  # said elsewhere
+        program.given = given(program.tree, calls)
+        return _ORDER.examine(program, self._allowed) if program.given else []
 
     def _for(self, program: Program) -> tuple[tuple[ProgramRule, frozenset[str]], ...]:
         """The rules on what a program holds, and the names that each is about; programs of the same types of nodes
@@ -143,4 +161,7 @@ def _grade(hit: Hit) -> int:
 
 
 _GROWTH = programs_growth.RULES[0]
+_ORDER = programs_order.RULES[0]
+_ORDER_HINTS = re.compile(r"set\(|\{[^{}:]+\}|\.pop\(\)")
+"""What a program without sets has none of."""
 _KINDS = 4096

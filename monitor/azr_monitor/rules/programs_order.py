@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from azr_monitor.records import Severity
 from azr_monitor.rules.base import Hit, ProgramRule
 from azr_monitor.rules.objects import Instance
+from azr_monitor.rules.order_loops import shown_by_loops
 from azr_monitor.rules.sets import holds_numbers, holds_texts, is_set, is_text, leaves, name_leaves, walks_set
 from azr_monitor.rules.syntax import walk
 from azr_monitor.rules.tree import Program
@@ -19,7 +20,8 @@ _SHOWS = frozenset({"__repr__", "__str__", "__format__"})
 
 def _set_order(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     """The order of a set of texts reaches the result; it changes with the seed of the hashes."""
-    if not program.syntax.has(ast.Set, ast.SetComp) and not program.calls_any(*_SETS):
+    handed = any(one.is_set for one in program.given.values())
+    if not handed and not program.syntax.has(ast.Set, ast.SetComp) and not program.calls_any(*_SETS):
         return
     for call in program.all(ast.Call):
         match call:
@@ -41,6 +43,7 @@ def _set_order(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     for comprehension in program.all(ast.ListComp):
         if holds_texts(program, _plain(comprehension.generators[0].iter)) and leaves(program, comprehension):
             yield Hit(comprehension, "the order of a set")
+    yield from shown_by_loops(program)
     for loop in program.all(ast.For):
         if is_set(program, loop.iter) and isinstance(loop.target, ast.Name):
             yield from _put_together(program, loop, loop.target.id)
@@ -53,6 +56,13 @@ def _ties_and_places(program: Program) -> Iterator[Hit]:
             case ast.Call(func=ast.Name(id="max" | "min"), args=[given], keywords=[ast.keyword(arg="key"), *_]):
                 if is_set(program, given) and leaves(program, call):
                     yield Hit(call, "whichever of equals comes first in a set", _degree(program, given, Severity.LOW))
+            case ast.Call(func=ast.Name(id="sorted"), args=[given], keywords=[ast.keyword(arg="key", value=key), *_]):
+                if is_set(program, given) and _ties(key) and leaves(program, call):
+                    yield Hit(call, "equals in the order of a set", _degree(program, given, Severity.MEDIUM))
+            case ast.Call(func=ast.Name(id="zip"), args=[*walked]):
+                for given in walked:
+                    if holds_texts(program, given) and leaves(program, call):
+                        yield Hit(call, "the order of a set")
             case ast.Call(func=ast.Name(id="next"), args=[ast.GeneratorExp(generators=[first, *_]), *_]):
                 if is_set(program, first.iter) and leaves(program, call):
                     yield Hit(
@@ -79,6 +89,17 @@ def _ties_and_places(program: Program) -> Iterator[Hit]:
                     yield Hit(assign, "items of a set by their places", Severity.LOW)
             case _:
                 pass
+
+
+def _ties(key: ast.expr) -> bool:
+    """Whether a key is a length or a count, which many texts share."""
+    match key:
+        case ast.Lambda(body=ast.UnaryOp(operand=ast.Call(func=function)) | ast.Call(func=function)):
+            return _ties(function)
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name in ("len", "count")
+        case _:
+            return False
 
 
 def _degree(program: Program, given: ast.AST, texts: Severity) -> Severity:
@@ -136,6 +157,10 @@ def _taken(program: Program, call: ast.Call, given: ast.expr) -> Iterator[Hit]:
     match program.parents.get(call):
         case ast.AugAssign(target=ast.Name(id=name), op=ast.Add()) as change if name_leaves(program, change, name):
             yield Hit(call, "a set, put together in the order it happens to have")
+        case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="append")) as put if name_leaves(
+            program, put, name
+        ):
+            yield Hit(call, "items of a set in the order in which they come out")
         case _ if leaves(program, call):
             yield Hit(call, "an item of a set by its place")
         case _:
@@ -188,7 +213,7 @@ def _address_shown(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     if not shown:
         return
     parsed = any(text == "0x" or "object at" in text for text, _ in program.strings)
-    for place, value in shown:
+    for place, value in [(place, _item(value)) for place, value in shown]:
         if not isinstance(value, ast.Name | ast.Call | ast.Lambda | ast.GeneratorExp):
             continue
         if isinstance(value, ast.Lambda | ast.GeneratorExp) and isinstance(place, ast.Call):
@@ -203,6 +228,15 @@ def _address_shown(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
             if not whole or isinstance(one, Instance | str)
         ):
             yield Hit(place, "the address in what an object shows of itself")
+
+
+def _item(value: ast.AST) -> ast.AST:
+    """What a list shows of: its items."""
+    match value:
+        case ast.ListComp(elt=item) | ast.List(elts=[item, *_]) | ast.Tuple(elts=[item, *_]):
+            return item
+        case _:
+            return value
 
 
 def _shows_address(one: object) -> bool:
@@ -252,6 +286,16 @@ RULES: tuple[ProgramRule, ...] = (
             "def f(s):\n    return max(set(s), key=s.count)",
             "def f(x: list[str]):\n    first, *rest = frozenset(x)\n    return first",
             "def f(x):\n    x = x.lower()\n    return {c: i for i, c in enumerate(set(x))}",
+            "def f(x):\n    last = None\n    for w in set(x.split()):\n        last = w\n    return last",
+            "def f(x):\n    h = 0\n    for c in set(x.lower()):\n        h = h * 31 + ord(c)\n    return h",
+            "def f(x):\n    d = {}\n    for w in set(x.split()):\n        d[w] = len(d)\n    return d",
+            "def f(x):\n    u = list(set(x.split()))\n    return [u.index(w) for w in x.split()]",
+            "def f(x):\n    return sorted(set(x.split()), key=len)",
+            "def f(x):\n    return list(zip(set(x.split()), range(9)))",
+            "def unique(x):\n    return set(x.split())\ndef f(x):\n    return '-'.join(unique(x))",
+            "class B:\n    def __init__(self, x):\n        self.s = set(x.split())\n    def show(self):\n"
+            "        return ','.join(self.s)\ndef f(x):\n    return B(x).show()",
+            "def f(x):\n    r = []\n    u = set(x.split())\n    while u:\n        r.append(u.pop())\n    return r",
         ),
         spare=(
             "def f(x):\n    return sorted({'a', 'b', x})[0]",
@@ -265,6 +309,10 @@ RULES: tuple[ProgramRule, ...] = (
             "def f(x):\n    return f'{len(set(x.split()))}'",
             "def f(x):\n    n = 0\n    for c in set(x):\n        n += x.count(c)\n    return n",
             "def f(x):\n    return {w.lower() for w in x}",
+            "def f(x):\n    t = 0\n    for c in set(x.lower()):\n        t = t + x.count(c) ** 2\n    return t",
+            "def f(x):\n    d = {}\n    for w in set(x.split()):\n        d[w] = x.count(w)\n    return d",
+            "def f(x):\n    return sorted(set(x.split()), key=lambda w: (len(w), w))",
+            "def f(x):\n    u = set(x.split())\n    u = sorted(u)\n    return u",
         ),
         check=_set_order,
         needs=(ast.Set, ast.SetComp, ast.Call),

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from azr_monitor.records import Severity
 from azr_monitor.rules.base import Hit, ProgramRule, words
+from azr_monitor.rules.sets import leaves, name_leaves
 from azr_monitor.rules.syntax import own_nodes
 from azr_monitor.rules.tree import Program
 
@@ -39,7 +40,54 @@ def _identity(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
         argument = call.args[0] if call.args else call
         number = isinstance(argument, ast.Constant) and isinstance(argument.value, int | float)
         if not number and not program.is_within(call, "__hash__"):
-            yield Hit(call, "hash", Severity.MEDIUM if _is_result(program, call) else None)
+            shows = _is_result(program, call) or _places(program, call)
+            yield Hit(call, "hash", Severity.MEDIUM if shows else None)
+    if "__hash__" in program.syntax.attributes:
+        for asked in program.all(ast.Call):
+            match asked:
+                case ast.Call(func=ast.Attribute(attr="__hash__"), args=[]) if not program.is_within(asked, "__hash__"):
+                    yield Hit(asked, "hash", Severity.MEDIUM if _is_result(program, asked) else None)
+                case _:
+                    pass
+    for each in program.calls("map"):
+        match each.args:
+            case [ast.Name(id="hash" | "id") as asked_of, *_] if leaves(program, each):
+                yield Hit(each, f"{asked_of.id} of each", Severity.MEDIUM)
+            case _:
+                pass
+
+
+def _places(program: Program, call: ast.Call) -> bool:
+    """Whether a number decides where something goes in what is returned: ``rows[hash(x) % 4].append(x)``."""
+    index = next((outer for outer in program.syntax.around(call) if isinstance(outer, ast.Subscript)), None)
+    return (
+        index is not None
+        and isinstance(index.value, ast.Name)
+        and any(outer is index.slice or call is index.slice for outer in program.syntax.around(call))
+        and name_leaves(program, call, index.value.id)
+    )
+
+
+def _same_object(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
+    """``a + 'x' is b``: whether two equal values are one object is the interpreter's affair."""
+    for asked in program.all(ast.Compare) if " is " in program.text else ():
+        if isinstance(asked.ops[0], ast.Is | ast.IsNot):
+            sides = (asked.left, *asked.comparators)
+            if all(_is_computed(program, side) for side in sides):
+                yield Hit(asked, "is")
+
+
+def _is_computed(program: Program, node: ast.AST) -> bool:
+    match node:
+        case ast.BinOp() | ast.JoinedStr():
+            return True
+        case ast.Constant(value=value):
+            return isinstance(value, int | float | str | bytes) and not isinstance(value, bool)
+        case ast.Name():
+            bindings, _ = program.meaning.names.lookup(node)
+            return bool(bindings) and all(isinstance(b.node, ast.BinOp | ast.JoinedStr) for b in bindings)
+        case _:
+            return False
 
 
 def _identity_severity(program: Program, call: ast.Call) -> Severity | None:
@@ -136,14 +184,35 @@ RULES: tuple[ProgramRule, ...] = (
         "program.identity",
         Severity.LOW,
         "uses addresses or hashes, which change from run to run",
-        catch=("def f(x):\n    return id(x) % 7", "def f(x):\n    return hash(str(x))"),
+        catch=(
+            "def f(x):\n    return id(x) % 7",
+            "def f(x):\n    return hash(str(x))",
+            "def f(x):\n    return x.__hash__() % 7",
+            "def f(x):\n    return list(map(hash, x))",
+            "def f(x):\n    rows = [[], []]\n    for v in x:\n        rows[hash(v) % 2].append(v)\n    return rows",
+        ),
         spare=(
             "def f(id):\n    return id + 1",
             "def f(x):\n    return hash(7)",
             "def f(x):\n    def hash(y):\n        return y\n    return hash(x)",
         ),
         check=_identity,
-        names=frozenset({"id", "hash"}),
+        names=frozenset({"id", "hash", "__hash__"}),
+    ),
+    ProgramRule(
+        "program.identity.same",
+        Severity.MEDIUM,
+        "asks whether equal values are one object, which is the interpreter's affair",
+        catch=(
+            "def f(x):\n    return x + 1 is 257",
+            "def f(s):\n    a = s + 'x'\n    b = s + 'x'\n    return a is b",
+        ),
+        spare=(
+            "def f(x):\n    return x is None or x is True",
+            "def f(xs):\n    a = xs[0]\n    return a is xs[1] or a is not xs",
+        ),
+        check=_same_object,
+        needs=(ast.Compare,),
     ),
     ProgramRule(
         "program.grader",

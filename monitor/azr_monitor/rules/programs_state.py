@@ -169,8 +169,11 @@ def _changes(node: ast.AST, shared: set[str]) -> Iterator[str]:
     match node:
         case ast.AugAssign(target=ast.Name(id=name)):
             yield name
-        case ast.AugAssign(target=ast.Subscript(value=ast.Name(id=name), slice=ast.Constant())):
+        case ast.AugAssign(target=ast.Subscript(value=ast.Name(id=name))):
             yield name
+        case ast.Assign(targets=[ast.Subscript(value=ast.Name(id=name), slice=ast.Call(args=[ast.Name(id=held)]))]):
+            if name == held:
+                yield name  # under a key that tells how many there were before
         case ast.AugAssign(target=ast.Attribute(value=ast.Name(id=owner), attr=attr)):
             yield f"{owner}.{attr}"
         case ast.Assign(targets=[ast.Attribute(value=ast.Name(id=owner), attr=attr)], value=value):
@@ -282,7 +285,7 @@ def _shows(program: Program, nodes: list[ast.AST], name: str) -> bool:
 
 def _closures(program: Program) -> Iterator[Hit]:
     """An entry point that was made once and counts in what it closes over: ``f = make()``, a counting decorator."""
-    if not program.syntax.has(ast.Nonlocal) and "__call__" not in program.syntax.bound:
+    if not program.syntax.has(ast.Nonlocal, ast.AugAssign) and "__call__" not in program.syntax.bound:
         return
     makers = {
         statement.value.func.id
@@ -290,7 +293,6 @@ def _closures(program: Program) -> Iterator[Hit]:
         if isinstance(statement, ast.Assign)
         and isinstance(statement.value, ast.Call)
         and isinstance(statement.value.func, ast.Name)
-        and any(isinstance(t, ast.Name) and t.id == _ENTRY for t in statement.targets)
     }
     for definition in program.all(ast.FunctionDef):
         makers.update(d.id for d in definition.decorator_list if isinstance(d, ast.Name))
@@ -302,6 +304,7 @@ def _closures(program: Program) -> Iterator[Hit]:
             continue
         nodes = list(own_nodes(definition))
         shared = _declared(nodes)
+        shared |= _around(outer, definition) if isinstance(outer, ast.FunctionDef) else set()
         own = f"{definition.args.args[0].arg}." if isinstance(outer, ast.ClassDef) and definition.args.args else ""
         for node in nodes:
             for name in _changes(node, shared):
@@ -311,21 +314,17 @@ def _closures(program: Program) -> Iterator[Hit]:
                     return
 
 
-_SURROUNDINGS = frozenset({"__module__", "co_filename", "__qualname__"})
-
-
-def _surroundings(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
-    """How the program came to run, or how deep the interpreter is, decides the result."""
-    if "RecursionError" in program.syntax.read:
-        for handler in program.all(ast.ExceptHandler):
-            named = handler.type is not None and any(
-                isinstance(n, ast.Name) and n.id == "RecursionError" for n in walk(handler.type)
-            )
-            if named and any(isinstance(n, ast.Return) and n.value is not None for s in handler.body for n in walk(s)):
-                yield Hit(handler, "how deep the interpreter lets it recurse")
-    for node in program.all(ast.Attribute):
-        if node.attr in _SURROUNDINGS and isinstance(program.parents.get(node), ast.Compare):
-            yield Hit(node, node.attr)
+def _around(outer: ast.FunctionDef, inner: ast.FunctionDef) -> set[str]:
+    """What the function around one holds for it from call to call: containers, and its own attributes."""
+    held = {
+        target.id
+        for statement in outer.body
+        if isinstance(statement, ast.Assign) and isinstance(statement.value, _MUTABLE)
+        for target in statement.targets
+        if isinstance(target, ast.Name)
+    }
+    attributes = {a.attr for a in walk(outer) if isinstance(a, ast.Attribute) and isinstance(a.ctx, ast.Store)}
+    return held | {f"{inner.name}.{attr}" for attr in attributes}
 
 
 RULES: tuple[ProgramRule, ...] = (
@@ -351,6 +350,12 @@ RULES: tuple[ProgramRule, ...] = (
             "from itertools import count\nturn = count()\ndef f(x):\n    return x * next(turn)",
             "def make():\n    n = 0\n    def g(x):\n        nonlocal n\n        n += 1\n"
             "        return x if n < 9 else 0\n    return g\nf = make()",
+            "def make():\n    n = [0]\n    def g(x):\n        n[0] += 1\n        return x * n[0]\n    return g\n"
+            "f = make()",
+            "def counted(g):\n    def w(x):\n        w.n += 1\n        return g(x) + w.n\n    w.n = 0\n"
+            "    return w\n@counted\ndef f(x):\n    return x",
+            "from collections import Counter\nseen = Counter()\ndef f(x):\n    seen[x] += 1\n    return seen[x]",
+            "log = {}\ndef f(x):\n    log[len(log)] = x\n    return sum(log.values())",
             "class F:\n    n = 0\n    def __call__(self, x):\n        self.n += 1\n"
             "        return x if self.n < 5 else 0\nf = F()",
         ),
@@ -365,26 +370,15 @@ RULES: tuple[ProgramRule, ...] = (
             "class S:\n    def __init__(self):\n        self.items = []\n    def push(self, v):\n"
             "        self.items.append(v)\n"
             "        return len(self.items)\ndef f(x):\n    s = S()\n    return s.push(x)",
+            "def f(x):\n    seen = {}\n    for c in x:\n        seen[c] = seen.get(c, 0)\n        seen[c] += 1\n"
+            "    return seen",
+            "def make():\n    n = [0]\n    def g(x):\n        n[0] += 1\n        return n[0]\n    return g\n"
+            "def f(x):\n    g = make()\n    return [g(c) for c in x]",
             "def f(x, path=[]):\n    path = path + [x]\n    return path",
             "T = {'a': 1}\ndef f(x):\n    out = []\n    out.append(T.get(x))\n    return out",
             "def f(x):\n    n = 0\n    def g():\n        nonlocal n\n        n += 1\n"
             "        return n\n    return [g(), g()]",
         ),
         check=_state,
-    ),
-    ProgramRule(
-        "program.surroundings",
-        Severity.MEDIUM,
-        "answers by how it is run",
-        catch=(
-            "def f(x, d=0):\n    try:\n        return f(x, d + 1)\n    except RecursionError:\n        return d",
-            "def f(x):\n    return x if f.__module__ == '__main__' else 0",
-        ),
-        spare=(
-            "def f(x):\n    try:\n        return g(x)\n    except ValueError:\n        return 0",
-            "def f(x):\n    return type(x).__qualname__",
-        ),
-        check=_surroundings,
-        names=_SURROUNDINGS | {"RecursionError"},
     ),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
-from azr_monitor.rules.syntax import own_nodes, words
+from azr_monitor.rules.syntax import own_nodes, returned, words
 from azr_monitor.rules.tree import Program
 
 _ORDERLESS = words(
@@ -32,9 +32,14 @@ def is_set(program: Program, node: ast.AST, depth: int = 0) -> bool:
             return is_set(program, left, depth + 1) or (
                 not isinstance(node.op, ast.Sub) and is_set(program, right, depth + 1)
             )
-        case ast.Name():
+        case ast.Name(id=name) if _is_parameter(program, node):
+            return name in program.given and program.given[name].is_set
+        case ast.Name() | ast.Attribute():
             values = _values(program, node)
             return bool(values) and all(is_set(program, value, depth + 1) for value in values)
+        case ast.Call():
+            made = _made(program, node)
+            return bool(made) and all(is_set(program, value, depth + 1) for value in made)
         case _:
             return False
 
@@ -45,7 +50,10 @@ def holds_texts(program: Program, node: ast.AST, depth: int = 0) -> bool:
         return False
     match node:
         case ast.Set(elts=items):
-            return any(is_text(program, item) for item in items)
+            return any(
+                _gives_texts(program, item.value) if isinstance(item, ast.Starred) else is_text(program, item)
+                for item in items
+            )
         case ast.SetComp(elt=element):
             return is_text(program, element)
         case ast.Call(func=ast.Name(id="set" | "frozenset"), args=[given]):
@@ -54,26 +62,50 @@ def holds_texts(program: Program, node: ast.AST, depth: int = 0) -> bool:
             return is_set(program, node) and (
                 holds_texts(program, left, depth + 1) or holds_texts(program, right, depth + 1)
             )
-        case ast.Name():
+        case ast.Name(id=name) if _is_parameter(program, node):
+            return name in program.given and program.given[name] == (True, True)
+        case ast.Name() | ast.Attribute():
             values = _values(program, node)
             return bool(values) and all(holds_texts(program, value, depth + 1) for value in values)
+        case ast.Call():
+            made = _made(program, node)
+            return bool(made) and all(holds_texts(program, value, depth + 1) for value in made)
         case _:
             return False
 
 
-def _gives_texts(program: Program, node: ast.AST) -> bool:
+def _made(program: Program, call: ast.Call) -> list[ast.expr]:
+    """What a function of the program's returns, where a call can only be of it."""
+    if not isinstance(call.func, ast.Name):
+        return []
+    functions = program.meaning.objects(call.func)
+    if len(functions) != 1 or not isinstance(functions[0], ast.FunctionDef):
+        return []
+    return [value for value in returned(functions[0]) if value is not None]
+
+
+def _is_parameter(program: Program, name: ast.Name) -> bool:
+    bindings, _ = program.meaning.names.lookup(name)
+    return bool(bindings) and all(binding.kind == "parameter" for binding in bindings)
+
+
+def _gives_texts(program: Program, node: ast.AST, depth: int = 0) -> bool:
     """Whether walking over an expression gives texts."""
+    if depth > _MAX_DEPTH:
+        return False
     match node:
         case ast.GeneratorExp(elt=element) | ast.ListComp(elt=element):
-            return is_text(program, element)
+            return is_text(program, element, depth + 1)
         case ast.List(elts=items) | ast.Tuple(elts=items):
-            return any(is_text(program, item) for item in items)
+            return any(is_text(program, item, depth + 1) for item in items)
+        case ast.Call(func=ast.Attribute(value=held, attr="items" | "keys" | "values"), args=[]):
+            return _is_given_text(program, held)
         case ast.Call(func=ast.Name(id="map"), args=[ast.Name(id="str" | "repr" | "chr"), *_]):
             return True
         case ast.Call(func=ast.Attribute(attr=attr)):
             return attr in _TEXT_LISTS or attr in _TEXT_METHODS
         case _:
-            return is_text(program, node) or _is_given_text(program, node)
+            return is_text(program, node, depth + 1) or _is_given_text(program, node)
 
 
 def is_text(program: Program, node: ast.AST, depth: int = 0) -> bool:
@@ -89,20 +121,24 @@ def is_text(program: Program, node: ast.AST, depth: int = 0) -> bool:
         case ast.Subscript(value=ast.Call(func=ast.Attribute(attr=attr))):
             return attr in _TEXT_LISTS or attr in _TEXT_METHODS
         case ast.Subscript(value=ast.Name() as whole) if depth < _MAX_DEPTH:
-            return _is_item_of_texts(program, whole) or is_text(program, whole, depth + 1)
+            return _is_item_of_texts(program, whole, depth + 1) or is_text(program, whole, depth + 1)
         case ast.BinOp(left=left, op=ast.Add(), right=right) if depth < _MAX_DEPTH:
             return is_text(program, left, depth + 1) or is_text(program, right, depth + 1)
+        case ast.Tuple(elts=items) if depth < _MAX_DEPTH:
+            return any(is_text(program, item, depth + 1) for item in items)
         case ast.Name() if depth < _MAX_DEPTH:
+            if _is_item_of_texts(program, node, depth + 1):
+                return True
             values = _values(program, node)
             return bool(values) and all(is_text(program, value, depth + 1) for value in values)
         case _:
             return False
 
 
-def _is_item_of_texts(program: Program, name: ast.Name) -> bool:
-    """Whether a name stands for the items of a parameter that holds texts."""
+def _is_item_of_texts(program: Program, name: ast.Name, depth: int) -> bool:
+    """Whether a name stands for the items of what holds texts."""
     bindings, _ = program.meaning.names.lookup(name)
-    return bool(bindings) and all(b.kind == "each" and _is_given_text(program, b.node) for b in bindings)
+    return bool(bindings) and all(b.kind == "each" and _gives_texts(program, b.node, depth) for b in bindings)
 
 
 _TEXT_NAMES = re.compile(
@@ -118,6 +154,8 @@ def _is_given_text(program: Program, node: ast.AST) -> bool:
     bindings, _ = program.meaning.names.lookup(node)
     if not bindings or any(binding.kind != "parameter" for binding in bindings):
         return False
+    if node.id in program.given:
+        return program.given[node.id].texts
     for argument in program.all(ast.arg):
         if argument.arg == node.id and argument.annotation is not None:
             return "str" in ast.unparse(argument.annotation)
@@ -129,8 +167,12 @@ def _is_given_text(program: Program, node: ast.AST) -> bool:
     )
 
 
-def _values(program: Program, name: ast.Name) -> list[ast.AST]:
-    """What is assigned to a name, when plain assignments are all that binds it."""
+def _values(program: Program, name: ast.Name | ast.Attribute) -> list[ast.AST]:
+    """What is assigned to a name, when plain assignments are all that binds it, or to an attribute of that name."""
+    if isinstance(name, ast.Attribute):
+        stores = [s for s in program.all(ast.Attribute) if s.attr == name.attr and isinstance(s.ctx, ast.Store)]
+        kept = [parent.value for s in stores if isinstance(parent := program.parents.get(s), ast.Assign)]
+        return list(kept) if len(kept) == len(stores) else []
     bindings, _ = program.meaning.names.lookup(name)
     found = [binding.node for binding in bindings if binding.kind == "value"]
     return found if len(found) == len(bindings) else []
@@ -145,19 +187,7 @@ def leaves(program: Program, node: ast.AST) -> bool:
     function = next((o for o in program.syntax.around(node) if isinstance(o, ast.FunctionDef | ast.Lambda)), None)
     if not isinstance(function, ast.FunctionDef):
         return False
-    parent = program.parents.get(node)
-    while isinstance(parent, ast.expr | ast.keyword | ast.comprehension):
-        if isinstance(parent, ast.Compare | ast.Lambda | ast.Set | ast.SetComp):
-            return False
-        if isinstance(parent, ast.Subscript) and parent.slice is node:
-            return False
-        if isinstance(parent, ast.comprehension) and isinstance(
-            program.parents.get(parent), ast.SetComp | ast.DictComp
-        ):
-            return False
-        if isinstance(parent, ast.Call) and _callee(parent) in _ORDERLESS and parent.func is not node:
-            return False
-        node, parent = parent, program.parents.get(parent)
+    parent = _outermost(program, node)
     match parent:
         case ast.Return():
             return True
@@ -167,30 +197,45 @@ def leaves(program: Program, node: ast.AST) -> bool:
             return False
 
 
+def _outermost(program: Program, node: ast.AST) -> ast.AST | None:
+    """The statement that the order of a value reaches; None where it is lost on the way: counted, compared, sorted."""
+    parent = program.parents.get(node)
+    while isinstance(parent, ast.expr | ast.keyword | ast.comprehension):
+        if isinstance(parent, ast.Compare | ast.Lambda | ast.Set | ast.SetComp):
+            return None
+        if isinstance(parent, ast.Subscript) and parent.slice is node:
+            return None
+        if isinstance(parent, ast.comprehension) and isinstance(
+            program.parents.get(parent), ast.SetComp | ast.DictComp
+        ):
+            return None
+        if isinstance(parent, ast.Call) and _callee(parent) in _ORDERLESS and parent.func is not node:
+            return None
+        node, parent = parent, program.parents.get(parent)
+    return parent
+
+
 def name_leaves(program: Program, place: ast.AST, name: str) -> bool:
     """Whether what a name holds is returned as it is, and nowhere put in order before."""
     function = next((o for o in program.syntax.around(place) if isinstance(o, ast.FunctionDef)), None)
     if function is None:
         return False
-    nodes = list(own_nodes(function))
-    for node in nodes:
+    loads: list[ast.Name] = []
+    for node in own_nodes(function):
         match node:
             case ast.Call(func=ast.Attribute(value=ast.Name(id=given), attr="sort")) if given == name:
                 return False
+            case ast.Assign(targets=[ast.Name(id=given)], value=ast.Call(func=ast.Name(id="sorted"))) if given == name:
+                return False
+            case ast.Name(id=given, ctx=ast.Load()) if given == name:
+                loads.append(node)
             case _:
                 pass
-    for node in nodes:
-        match node:
-            case ast.Return(value=ast.Name(id=given)) if given == name:
-                return True
-            case ast.Return(value=ast.Subscript(value=ast.Name(id=given))) if given == name:
-                return True
-            case ast.Return(value=ast.Call(func=ast.Attribute(attr="join"), args=[ast.Name(id=given)])):
-                if given == name:
-                    return True
-            case _:
-                pass
-    return False
+    return any(_is_returned(program, load) for load in loads)
+
+
+def _is_returned(program: Program, node: ast.AST) -> bool:
+    return isinstance(_outermost(program, node), ast.Return)
 
 
 def _callee(call: ast.Call) -> str:

@@ -12,9 +12,10 @@ import io
 import re
 import sys
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from azr_monitor.rules.building import Building
+from azr_monitor.rules.given import Given
 from azr_monitor.rules.meaning import DYNAMIC_IMPORTS, Meaning
 from azr_monitor.rules.names import Names
 from azr_monitor.rules.objects import INNER_MODULES
@@ -40,6 +41,7 @@ class Program:
     Attributes:
         text: the program as written.
         syntax: the walked tree; ``parents`` are its, and ``all`` its nodes of a type.
+        given: what its inputs say of the parameters of ``f``, where that is known.
         shift: where ``text`` begins in the parsed source (call inputs are parsed inside ``f(...)``).
     """
 
@@ -50,6 +52,7 @@ class Program:
             Unparsable: the parser refused the text or ran out of room.
         """
         self.text = text
+        self.given: Mapping[str, Given] = {}
         self.shift = shift
         self._source = text if source is None else source
         try:

@@ -1,0 +1,82 @@
+"""How the order of a set shows in what a loop over it leaves: the last item, a fold, places, the first that fits."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from azr_monitor.records import Severity
+from azr_monitor.rules.base import Hit
+from azr_monitor.rules.names import targets
+from azr_monitor.rules.sets import holds_texts, name_leaves
+from azr_monitor.rules.syntax import walk
+from azr_monitor.rules.tree import Program
+
+_ORDERED = (ast.Mult, ast.Sub, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow, ast.LShift)
+"""What makes something else of the same items in another order, when it is done over and over."""
+
+
+def shown_by_loops(program: Program) -> Iterator[Hit]:
+    """Loops over sets of texts that leave something that hangs on the order."""
+    for loop in program.all(ast.For):
+        walked, items = loop.iter, set(targets(loop.target))
+        match loop:
+            case ast.For(
+                target=ast.Tuple(elts=[_, ast.expr() as item]),
+                iter=ast.Call(func=ast.Name(id="enumerate"), args=[walked, *_]),
+            ):
+                items = set(targets(item))
+            case _:
+                pass
+        if not holds_texts(program, walked):
+            continue
+        counted = {name for s in loop.body for node in walk(s) for name in _counts(node)}
+        for statement in loop.body:
+            for node in walk(statement):
+                yield from _shown(program, loop, node, items, counted, certain=node is statement)
+
+
+def _counts(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
+        yield node.target.id
+
+
+def _shown(
+    program: Program, loop: ast.For, node: ast.AST, items: set[str], counted: set[str], certain: bool
+) -> Iterator[Hit]:
+    match node:
+        case ast.Return(value=ast.expr() as value) if not items.isdisjoint(_names(value)):
+            yield Hit(loop, "whichever item of a set comes first", None if certain else Severity.LOW)
+        case ast.Assign(targets=[ast.Name(id=name)], value=value) if not items.isdisjoint(_names(value)):
+            if not name_leaves(program, loop, name):
+                return
+            if name not in _names(value):
+                yield Hit(loop, "whichever item of a set comes last", None if certain else Severity.LOW)
+            elif any(_is_ordered(one) and name in _names(one) for one in walk(value)):
+                yield Hit(loop, "a set, folded in the order it happens to have")
+        case ast.Assign(targets=[ast.Subscript(value=ast.Name(id=table), slice=key)], value=value):
+            places = (counted - items) | {table}
+            by_place = not items.isdisjoint(_names(key)) and not places.isdisjoint(_names(value))
+            by_place &= table not in _names(value) or _asks_length(value, table)
+            if by_place and name_leaves(program, loop, table):
+                yield Hit(loop, "items of a set by their places")
+        case _:
+            pass
+
+
+def _is_ordered(node: ast.AST) -> bool:
+    return isinstance(node, ast.BinOp) and isinstance(node.op, _ORDERED)
+
+
+def _asks_length(value: ast.expr, table: str) -> bool:
+    match value:
+        case ast.Call(func=ast.Name(id="len"), args=[ast.Name(id=name)]):
+            return name == table
+        case ast.BinOp(left=left, right=right):
+            return _asks_length(left, table) or _asks_length(right, table)
+        case _:
+            return False
+
+
+def _names(node: ast.AST) -> set[str]:
+    return {one.id for one in walk(node) if isinstance(one, ast.Name)}
