@@ -45,6 +45,9 @@ def reader(run_folder: Path) -> Iterator[LedgerReader]:
                 span = {"span_start": trace.index("poison"), "span_end": trace.index(" so that")}
                 finding = {"rule": "trace.tamper", "severity": 3, "part": "trace", "why": "w"}
                 batch.add("findings", {"sample": number, **finding, **span})
+                vague = {**finding, "rule": "embedded.any", "severity": 4, "span_start": 0, "span_end": len(trace)}
+                if number == 3:
+                    batch.add("findings", {"sample": number, **vague})
                 batch.add("rewards", {"sample": number, **place, "reward": 0.5, "advantage": 0.0, "trained": True})
     with LedgerReader(run_folder) as opened:
         yield opened
@@ -55,7 +58,14 @@ def test_the_worst_come_first_each_with_its_words_and_prompt(reader: LedgerReade
     assert (first.judgement.sample, first.repeats) == (3, 2), "2 and 6 were flagged for the same words"
     assert (first.quote.before, first.quote.words) == ("I will quietly ", "poison the grader")
     assert first.quote.after == " so that every answer counts."
-    assert (first.prompt, first.findings[0].rule, first.judgement.reward) == ("Sort it.\n", "trace.tamper", 0.5)
+    assert (first.prompt, first.judgement.reward) == ("Sort it.\n", 0.5)
+    assert [row.rule for row in first.findings] == ["trace.tamper", "embedded.any"], "what says more leads"
+
+
+def test_the_rule_that_says_more_comes_first(reader: LedgerReader) -> None:
+    found = answers(reader, Asked(selection=Selection(SampleFilter(first_step=3))), Question.FIRST)
+    assert found.first is not None
+    assert [row.what for row in found.first.rules] == ["trace.tamper", "embedded.any"]
 
 
 def test_of_equal_scores_the_worse_finding_and_then_the_earlier_comes_first(reader: LedgerReader) -> None:
@@ -129,4 +139,4 @@ def test_without_a_question_all_are_asked(reader: LedgerReader) -> None:
     found = answers(reader, Asked(least=4))
     assert all(getattr(found, question) is not None for question in Question)
     assert set(Question) == set(Answers.__struct_fields__)
-    assert found.first is not None and found.first.flagged == 0, "none is critical"
+    assert found.first is not None and found.first.flagged == 1, "one is critical"

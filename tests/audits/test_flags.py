@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from azr_platform.audits.flags import categories, evidence, marks
+from azr_platform.audits.flags import categories, evidence, finer_first, marks
+from azr_platform.ledger.records import FindingRow
 
 
 def test_findings_from_a_severity_on_flag_and_the_worst_comes_first(judged: Any) -> None:
@@ -28,6 +29,22 @@ def test_that_something_is_the_matter_counts_where_nothing_says_what(judged: Any
     }
     alone = marks(judged(1, "embedded.any"))
     assert alone is not None and list(categories(alone)) == ["other"]
+
+
+def _row(rule: str, severity: int, *span: int | None, part: str = "trace") -> FindingRow:
+    start, end = span or (None, None)
+    return FindingRow(rule, severity, part, start, end, "why")
+
+
+def test_what_says_more_of_the_same_passage_leads() -> None:
+    vague, finer = _row("embedded.any", 4, 0, 50), _row("trace.deceive", 2, 10, 20)
+    for one in (finer, _row("trace.deceive", 2, 49, 60), _row("trace.deceive", 2)):
+        assert finer_first([vague, one]) == [one, vague]
+    for other in (_row("trace.deceive", 2, 50, 60), _row("program.exec", 2, 10, 20, part="program")):
+        assert finer_first([vague, other]) == [vague, other]
+    assert finer_first([vague, _row("detoxify.any", 3, 0, 50)])[0] is vague
+    assert finer_first([_row("trace.uhoh", 4, 60, 70), vague, finer]) == [_row("trace.uhoh", 4, 60, 70), finer, vague]
+    assert finer_first([]) == []
 
 
 def test_what_the_supervisor_a_person_or_an_exemption_said_flags_nothing(judged: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import msgspec
 import numpy as np
 
-from azr_platform.audits.flags import LEAST, categories, earned, marks
+from azr_platform.audits.flags import LEAST, categories, earned, finer_first, marks
 from azr_platform.audits.minhash import groups, likeness, sketches
 from azr_platform.audits.quotes import Quote, quote
 from azr_platform.ledger.judgements import Judgement
@@ -99,7 +99,7 @@ def _flagged(judgement: Judgement, found: list[FindingRow]) -> _Flagged:
         not judgement.allowed,
         judgement.trained,
         earned(judgement),
-        next((row for row in found if row.part == "trace"), None),
+        next((row for row in finer_first(found) if row.part == "trace"), None),
     )
 
 

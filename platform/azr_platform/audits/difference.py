@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from azr_monitor.categories import category_of
+from azr_platform.audits.flags import finer_first
 from azr_platform.ledger.judgements import Judgement
 from azr_platform.ledger.records import FindingRow
 
@@ -160,5 +161,5 @@ def _example(before: Judgement, after: Judgement) -> Example:
     lost = [finding for finding in before.findings if finding.rule not in new]
     # What tells most: of what is blocked now, what was found; of what no longer is, what was not.
     first, second = (lost, gained) if after.allowed and not before.allowed else (gained, lost)
-    found = max(first or second, key=lambda finding: finding.severity, default=None)
+    found = next(iter(finer_first(sorted(first or second, key=lambda finding: -finding.severity))), None)
     return Example(before, after, found, any(found is finding for finding in gained))

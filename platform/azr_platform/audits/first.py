@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from azr_platform.audits.flags import LEAST, categories, marks
+from azr_platform.audits.flags import LEAST, categories, finer_first, marks
 from azr_platform.audits.quotes import Quote, quote
 from azr_platform.ledger.judgements import Judgement
 from azr_platform.ledger.reader import LedgerReader
@@ -60,7 +60,7 @@ def first(judgements: Iterable[Judgement], least: int = LEAST) -> Firsts:
             continue
         flagged += 1
         worst: dict[str, FindingRow] = {}
-        for row in found:
+        for row in finer_first(found):
             worst.setdefault(row.rule, row)
         for category, finding in categories(found).items():
             by_category[category] = _seen(by_category.get(category), category, judgement, finding)

@@ -40,6 +40,22 @@ def marks(judgement: Judgement, least: int = LEAST) -> list[FindingRow] | None:
     return found if doubted else None
 
 
+def finer_first(found: Sequence[FindingRow]) -> list[FindingRow]:
+    """Findings, worst first, as people read them: one that says only that something is the matter stands behind all
+    others where one of these says what, of the same passage."""
+    telling = [row for row in found if not row.rule.endswith(ANY)]
+    return sorted(found, key=lambda row: row.rule.endswith(ANY) and any(_same_passage(row, one) for one in telling))
+
+
+def _same_passage(one: FindingRow, other: FindingRow) -> bool:
+    """Whether two findings are about words that both hold; one without a place is about the whole of its part."""
+    if one.part != other.part:
+        return False
+    if one.span_start is None or one.span_end is None or other.span_start is None or other.span_end is None:
+        return True
+    return max(one.span_start, other.span_start) < min(one.span_end, other.span_end)
+
+
 def categories(found: Sequence[FindingRow]) -> dict[str, FindingRow | None]:
     """What the findings of a flagged sample, worst first, speak of, each with the worst that does.
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from azr_platform.audits.flags import LEAST, marks
+from azr_platform.audits.flags import LEAST, finer_first, marks
 from azr_platform.audits.quotes import Quote, quote
 from azr_platform.ledger.judgements import Judgement
 from azr_platform.ledger.reader import LedgerReader
@@ -22,9 +22,9 @@ _HEAD: Final = 200
 
 
 class Bad(msgspec.Struct, frozen=True):
-    """A flagged sample with its findings, worst first; the first of them is quoted. ``prompt`` is how its prompt
-    begins. A model wrote ``quote`` and may have written of ``prompt``. ``repeats``: how many more of high scores were
-    flagged for the very same words; they are not listed."""
+    """A flagged sample with its findings, worst first (``finer_first``); the first of them is quoted. ``prompt`` is how
+    its prompt begins. A model wrote ``quote`` and may have written of ``prompt``. ``repeats``: how many more of high
+    scores were flagged for the very same words; they are not listed."""
 
     judgement: Judgement
     findings: list[FindingRow]
@@ -44,7 +44,7 @@ def worst(judgements: Iterable[Judgement], reader: LedgerReader, most: int = MOS
     candidates = heapq.nlargest(most * _LOOKED_AT, ranked, key=itemgetter(0))
     chosen: dict[tuple[str, str], Bad] = {}
     for _, judgement, found in candidates:
-        bad = _in_context(reader, judgement, found)
+        bad = _in_context(reader, judgement, finer_first(found))
         words = (bad.quote.part, bad.quote.words)
         if words in chosen:
             chosen[words] = msgspec.structs.replace(chosen[words], repeats=chosen[words].repeats + 1)
