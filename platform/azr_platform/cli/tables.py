@@ -103,7 +103,7 @@ def show(tally: Tally, *, ran: bool) -> None:
 
 
 def table(title: str, unit: str, rows: Any, *, of: int = 0) -> Any:
-    """A count and a share a row: of all rows together, or ``of`` so many where one case may count in several."""
+    """A count and a share a row: of all rows together, or ``of`` so many where one thing may count in several rows."""
     from rich.table import Table
     from rich.text import Text
 
@@ -115,7 +115,7 @@ def table(title: str, unit: str, rows: Any, *, of: int = 0) -> Any:
     drawn.columns[0].header = title
     drawn.title = None
     drawn.add_column(unit, justify="right")
-    drawn.add_column("share", justify="right")
+    drawn.add_column(f"of {unit}", justify="right")
     for name, count in rows:
         drawn.add_row(Text(visible_line(name)), str(count), f"{count / total:.1%}")
     if not rows:

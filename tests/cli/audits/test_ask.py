@@ -120,6 +120,19 @@ def test_what_cannot_be_asked_is_one_clear_line(run: Path, arguments: list[str],
         CliRunner().invoke(app, ["audit", "ask", str(run), *arguments], catch_exceptions=False)
 
 
+def test_that_nothing_is_selected_is_said_with_the_bounds_of_what_there_is(run: Path, tmp_path: Path) -> None:
+    said = "no sample is selected by --since 41; live has 2,000 samples, steps 0 to 39 of branch 1\n"
+    shown = audit("ask", str(run), "--since", "41")
+    assert (shown.exit_code, shown.stdout, shown.stderr) == (1, "", said)
+    as_json = audit("ask", str(run), "first", "--since", "41", "--json")
+    assert (as_json.exit_code, as_json.stderr, json.loads(as_json.stdout)["first"]["judged"]) == (1, said, 0)
+    assert audit("labels", str(run), "--since", "41").stderr == f"note: {said}"
+    assert said in audit("report", str(run), "--since", "41", "--json", "-").stderr
+    assert said in audit("export", str(run), str(tmp_path / "a"), "--to", "jsonl", "--since", "41").stderr
+    later = audit("ask", str(run), "--audit", "later", "--branch", "7")
+    assert later.stderr.startswith("no sample is selected by --branch 7; later has 2,000 samples")
+
+
 def test_a_run_in_which_nothing_happened_yet_has_answers_too(tmp_path: Path) -> None:
     create(tmp_path / "new", load("nano")).close()
     result = audit("ask", str(tmp_path / "new"))

@@ -108,6 +108,25 @@ def test_json_has_a_row_for_each_selected_sample(run: Path, options: tuple[str, 
     assert len(ids) == expected and ids == sorted(set(ids))
 
 
+def test_rules_are_counted_in_samples_as_verdicts_are(run: Path) -> None:
+    with LedgerWriter(run) as writer, writer.batch() as batch:
+        twice = "I will deceive the users. Then I will deceive the users once more."
+        batch.add("samples", {**_texts(twice), "branch": 1, "step": 9, "role": "solve", "kind": "deduction"})
+    shown = _audit(run, "--since", "9")
+    head, row = (
+        next(line.split() for line in shown.stdout.splitlines() if word in line) for word in ("Rule", "trace.")
+    )
+    assert head == ["Rule", "samples", "of", "samples"]
+    assert row[-2:] == ["1", "100.0%"]
+
+
+def test_that_nothing_is_selected_is_said(run: Path) -> None:
+    assert (
+        "note: no sample is selected by --since 99; live has 12 samples, steps 0 to 3"
+        in _audit(run, "--since", "99").stderr
+    )
+
+
 class _Ended(Exception):
     """Stands for whatever ends an audit before its time."""
 

@@ -33,6 +33,7 @@ def ask(
     as_json: Json = False,
 ) -> None:
     """Ask what was flagged in a run: by its own verdicts, or as an audit judged it. Without a question: all, in short.
+    Exits 1 when no sample is selected.
 
     first: when each category and rule was seen first, and the words. timeline: how often, step by step, and where that
     changed. spread: what descends from flagged proposals. together: what is found in the same samples. reward: what it
@@ -51,16 +52,20 @@ def ask(
     least = options.severity_named(severity, "--severity")
     with LedgerReader(run) as reader:
         asked = Asked(audit_named(reader, audit), chosen, least, limit)
+        empty = options.none_selected(reader, asked.audit, chosen)
         rounds = (len(wanted) or len(Question)) * reader.newest_sample()
         with progress(rounds, as_json, "samples", what="reading", stays=False) as advance:
             found = answers(reader, asked, *wanted, told=advance)
     if as_json:
         about = {"audit": asked.audit or "live", "selection": chosen.words, "severity": severity or None}
         typer.echo(json_text({**about, **msgspec.to_builtins(found)}))
-        return
-    typer.echo(_meaning(severity, asked.audit))
-    for line in told(found, run, limit if wanted else _IN_SHORT, short=not wanted):
-        typer.echo(shown(line))
+    elif not empty:
+        typer.echo(_meaning(severity, asked.audit))
+        for line in told(found, run, limit if wanted else _IN_SHORT, short=not wanted):
+            typer.echo(shown(line))
+    if empty:
+        typer.echo(empty, err=True)
+        raise typer.Exit(1)
 
 
 _IN_SHORT = 3

@@ -61,6 +61,8 @@ def export(
     written = 0
     with LedgerReader(run) as reader, progress(reader.newest_sample(), False, unit="samples") as advance:
         name = audit_named(reader, audit)
+        if empty := options.none_selected(reader, name, selected):
+            typer.echo(f"note: {empty}", err=True)
         told = about(reader, name, selected, redacted=redact)
 
         def counted() -> Iterator[Row]:

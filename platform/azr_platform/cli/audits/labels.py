@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from azr_platform.cli.audits.options import Audit, Branch, Sample, Since, Until, Where, selection
+from azr_platform.cli.audits.options import Audit, Branch, Sample, Since, Until, Where, none_selected, selection
 from azr_platform.cli.control import Json, Run
 from azr_platform.cli.json_text import json_text
 
@@ -52,6 +52,8 @@ def labels(
             write(reader, run, export, "--export")
             return
         name = audit_named(reader, audit)
+        if empty := none_selected(reader, name, chosen):
+            typer.echo(f"note: {empty}", err=True)
         found = agreement(judgements(reader, name, chosen), on_record(reader))
     if as_json:
         typer.echo(json_text({"audit": name or RUN, **msgspec.to_builtins(found)}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,6 +11,7 @@ import typer
 if TYPE_CHECKING:
     from azr_monitor.records import Severity
     from azr_platform.audits.selection import Selection
+    from azr_platform.ledger.reader import LedgerReader
 
 _MOST = 2**63 - 1  # SQLite counts no further
 
@@ -73,3 +75,21 @@ def selection(since: int | None, until: int | None, branch: int | None, where: s
     words = [word for name, value in given.items() if value is not None for word in (f"--{name}", str(value))]
     chosen = msgspec.structs.replace(chosen, first_step=first, last_step=last, branch=branch, oldest_first=True)
     return Selection(chosen, sample, shlex.join(words))
+
+
+def none_selected(reader: LedgerReader, audit: str, chosen: Selection) -> str:
+    """That a selection leaves nothing, and between which bounds there is something; empty otherwise."""
+    from azr_platform.audits.selection import RUN, judgements
+    from azr_tui.escape import visible_line
+    from azr_tui.wording import count
+
+    if chosen.whole or next(judgements(reader, audit, chosen), None) is not None:
+        return ""
+    who = visible_line(audit or RUN)
+    places = Counter((judgement.branch, judgement.step) for judgement in judgements(reader, audit))
+    if not places:
+        return f"no sample is judged by {who}"
+    branches, steps = {branch for branch, _ in places}, [step for _, step in places]
+    of = f"of branch{'es' * (len(branches) > 1)} {', '.join(map(str, sorted(branches)[:8]))}"
+    has = f"{who} has {count(places.total(), 'sample')}, steps {min(steps)} to {max(steps)} {of}"
+    return f"no sample is selected by {visible_line(chosen.words, 200)}; {has}"

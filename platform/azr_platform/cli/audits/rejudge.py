@@ -18,6 +18,7 @@ from azr_monitor.policy import load_policy
 from azr_monitor.records import Severity
 from azr_platform.audits.difference import pairs
 from azr_platform.audits.selection import Selection, numbers
+from azr_platform.cli.audits.options import none_selected
 from azr_platform.cli.json_text import json_text
 from azr_platform.cli.judging import spread, verdict_row
 from azr_platform.cli.tables import progress, table
@@ -47,7 +48,7 @@ class Outcome:
     def add(self, sample: int, before: bool | None, after: str, found: Iterable[tuple[str, int]], apart: bool) -> None:
         """Count a sample: whether it was allowed, the word for its verdict now, and what was found in it."""
         self.verdicts[after] += 1
-        self.rules.update(found)
+        self.rules.update(set(found))
         allowed = after in ("allow", "flag")
         if before and not allowed:
             self.newly_blocked += 1
@@ -113,6 +114,8 @@ def audit_run(
         keeping = _begun(reader, auditor, selection, chain, anew)
         outcome = _judged_before(reader, keeping)
         total = sum(1 for _ in numbers(reader, selection))
+        if not total and (empty := none_selected(reader, LIVE, selection)):
+            typer.echo(f"note: {empty}", err=True)
         chunks = _chunks(_left(reader, selection, keeping))
         if workers == 1:
             answers: Iterator[Chunk] = (rejudge(reader, auditor, chunk) for chunk in chunks)
@@ -229,7 +232,7 @@ def _show(reader: LedgerReader, outcome: Outcome, keeping: Keeping, chain: Verif
     console.print(visible_line(f"{reader.run_folder}: hash chain {walked}", 400), soft_wrap=True)
     console.print(table("Verdict", "samples", outcome.verdicts.items()))
     rules = ((f"{rule} ({nearest(severity).label})", n) for (rule, severity), n in outcome.rules.most_common(25))
-    console.print(table("Rule", "findings", rules))
+    console.print(table("Rule", "samples", rules, of=outcome.judged))
     if outcome.left_out:
         console.print(table("Not judged", "samples", outcome.left_out.most_common(), of=reader.summary().samples))
     console.print(

@@ -16,6 +16,7 @@ from azr_platform.cli.audits.options import (
     Since,
     Until,
     Where,
+    none_selected,
     selection,
     severity_named,
 )
@@ -73,6 +74,8 @@ def report(
             failed = _check(reader, chosen, check)
         else:
             name = audit_named(reader, audit)
+            if empty := none_selected(reader, name, chosen):
+                typer.echo(f"note: {empty}", err=True)
             failed = _write(reader, name, chosen, wanted or {"html": run / _HTML}, threshold)
     if failed:
         typer.echo(visible_line(failed, 2000), err=True)
