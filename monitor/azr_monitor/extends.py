@@ -23,9 +23,9 @@ _GROWING = {
 }
 _BY_NAME = {("classifiers",), ("metrics",)}
 _OWN = ("name", "description", "folder", EXTENDS)
-_FILES = ("packs", "yara", "ast_grep", "examples")
+FILES = ("packs", "yara", "ast_grep", "examples")
 """Keys of ``rules`` that hold paths relative to the policy's folder."""
-_PATHS = ("path", "checkpoint", "config", "rubric")
+PATHS = ("path", "checkpoint", "config", "rubric")
 """Keys of a classifier that hold a path relative to the policy's folder."""
 
 Place = tuple[str | int, ...]
@@ -92,11 +92,11 @@ def _moved(parent: Merged) -> Merged:
     folder = parent.source.folder
     rules = data.get("rules")
     if isinstance(rules, dict):
-        files = {key: rules[key] for key in _FILES if isinstance(rules.get(key), list)}
+        files = {key: rules[key] for key in FILES if isinstance(rules.get(key), list)}
         data["rules"] = {**rules, **{key: [_absolute(path, folder) for path in paths] for key, paths in files.items()}}
     if isinstance(data.get("classifiers"), list):
         data["classifiers"] = [
-            {key: _absolute(value, folder) if key in _PATHS else value for key, value in entry.items()}
+            {key: _absolute(value, folder) if key in PATHS else value for key, value in entry.items()}
             if isinstance(entry, dict)
             else entry
             for entry in data["classifiers"]

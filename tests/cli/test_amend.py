@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from azr_monitor.policy import PolicyError, load_policy
+from azr_platform.cli.input import BadInput
+from azr_platform.cli.main import app
 from azr_platform.config.load import load
+from azr_platform.ledger.policies import settings_of
 from azr_platform.ledger.reader import LedgerReader
+from azr_platform.ledger.writer import LedgerWriter
 from azr_platform.supervisor.runfolder import create
+from azr_tui.comparison import _policy
+from azr_tui.questions import Sources
+from azr_tui.rules import AskPolicy
 
 Cli = Callable[..., CompletedProcess[str]]
 GUILTY = "import subprocess\ndef f(x):\n    return subprocess.run(x)"
@@ -96,3 +107,91 @@ def test_what_cannot_be_tried_is_one_line(cli: Cli, run: Path, given: tuple[str,
     result = cli("policy", "try", str(run), *given)
     assert result.returncode == 2
     assert words in result.stderr and len(result.stderr.splitlines()) == 1
+
+
+# -- a stranger's record -----------------------------------------------------------------------------------
+
+
+def _named(run: Path, **changes: object) -> None:
+    """Put a policy on record that somebody else wrote."""
+    settings = {**json.loads(settings_of(load_policy("default"))), **changes}
+    with LedgerWriter(run) as writer:
+        place = {"time": 1.0, "branch": 1, "step": 1, "name": "theirs", "fingerprint": "f", "rule": ""}
+        writer.append("policies", {**place, "settings": json.dumps(settings)})
+
+
+WATCHED: list[list[str]] = []
+
+
+def _watch(event: str, arguments: tuple[Any, ...]) -> None:
+    if WATCHED and (event == "socket.connect" or (event == "open" and str(arguments[0]).endswith("private"))):
+        WATCHED[-1].append(f"{event} {arguments}")
+
+
+sys.addaudithook(_watch)
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[list[str]]:
+    """What the interpreter opened that is private, and where it connected to."""
+    (tmp_path / "private").write_text("secret: 1\n")
+    WATCHED.append([])
+    yield WATCHED[-1]
+    WATCHED.clear()
+
+
+PACK = """
+about: Fruit.
+rules:
+  - {id: trace.own, severity: high, why: names a fruit, match: [bananas], catch: [bananas], spare: [it]}
+"""
+THEIRS: tuple[dict[str, object], ...] = (
+    *({"rules": {key: ["private"]}} for key in ("packs", "yara", "ast_grep", "examples")),
+    {"classifiers": [{"kind": "embedded", "path": "private"}]},
+    {"classifiers": [{"kind": "judge", "url": "http://127.0.0.1:9/v1", "model": "m", "key_env": "HOME"}]},
+    {"classifiers": [{"kind": "judge", "url": "http://127.0.0.1:9/v1", "model": "m", "rubric": "private"}]},
+    {
+        "classifiers": [
+            {"kind": "transformer", "name": "t", "hub": "them/theirs", "revision": "a" * 40, "download": True}
+        ]
+    },
+    {"classifiers": [{"kind": "guard", "name": "t", "path": "private"}]},
+    {"classifiers": [{"kind": "detoxify", "checkpoint": "private"}]},
+)
+
+
+@pytest.mark.parametrize("changes", THEIRS, ids=lambda changes: json.dumps(changes)[:60])
+def test_a_stranger_s_record_chooses_nothing_that_is_opened(
+    run: Path, tmp_path: Path, changes: dict[str, object], opened: list[str]
+) -> None:
+    _named(run, folder=str(tmp_path), **changes)
+    for given in (["program.exec", "--off"], ["--policy", "strict"]):
+        with pytest.raises(BadInput, match=r"nothing of it was opened: .*if the run is yours, say so with --trust"):
+            CliRunner().invoke(app, ["policy", "try", str(run), *given], catch_exceptions=False)
+    with LedgerReader(run) as reader:
+        pane = AskPolicy().read(Sources(reader))
+        assert pane.policy is not None and len(pane.rules) > 50, "the shipped rules are in the list"
+        if "rules" in changes:
+            assert "rules that stand in files are not in the list, as nobody runs this: rules." in pane.note
+            assert "private" in str(_policy(reader.policies())), "what it names is shown, and not opened"
+    assert opened == []
+
+
+def test_the_watch_sees_what_is_opened(run: Path, tmp_path: Path, opened: list[str]) -> None:
+    _named(run, folder=str(tmp_path), rules={"packs": ["private"]}, classifiers=[])
+    shown = CliRunner().invoke(app, ["policy", "try", str(run), "program.exec", "--off", "--trust"])
+    assert isinstance(shown.exception, PolicyError) and opened
+
+
+def test_a_policy_that_only_a_run_s_configuration_names_is_not_opened_either(run: Path, tmp_path: Path) -> None:
+    (run / "run.toml").write_text('[supervisor]\npolicy = "/etc/passwd"\n')
+    with pytest.raises(BadInput, match=r"nothing of it was opened: policy: /etc/passwd"):
+        CliRunner().invoke(app, ["policy", "try", str(run), "program.exec", "--off"], catch_exceptions=False)
+
+
+def test_whose_run_it_is_may_open_what_it_names(cli: Cli, run: Path, tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text(PACK)
+    _named(run, folder=str(tmp_path), rules={"packs": ["own.yaml"]}, classifiers=[])
+    assert cli("policy", "try", str(run), "trace.own", "--off").returncode == 2
+    shown = cli("policy", "try", str(run), "trace.own", "--off", "--trust")
+    assert shown.returncode == 0, shown.stderr

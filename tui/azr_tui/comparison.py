@@ -168,7 +168,10 @@ def _config(text: str) -> dict[str, object]:
 
 
 def _policy(rows: Sequence[PolicyRow]) -> dict[str, object]:
-    """A policy's settings by their paths, with the changes in them; empty for a run that put none on record."""
+    """A policy's settings by their paths, with the changes in them; empty for a run that put none on record. Files that
+    it names are shown, and not opened."""
+    from azr_monitor.extends import FILES
+    from azr_monitor.outside import without_files
     from azr_platform.ledger.policies import base_on_record, changes, with_changes  # with every rule of the monitor
 
     try:
@@ -177,8 +180,9 @@ def _policy(rows: Sequence[PolicyRow]) -> dict[str, object]:
         return {"not understood by this version": True}
     if base is None:
         return {}
-    policy, _ = with_changes(base, changes(rows))
-    return dict(_leaves("", policy.model_dump(mode="json")))
+    policy, _ = with_changes(without_files(base), changes(rows))
+    files = base.rules.model_dump(mode="json", include=set(FILES))
+    return dict(_leaves("", policy.model_dump(mode="json"))) | dict(_leaves("rules", files))
 
 
 def _leaves(path: str, value: object) -> Iterator[tuple[str, object]]:

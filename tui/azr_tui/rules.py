@@ -99,16 +99,24 @@ class AskPolicy(Question):
 
 def _policy(reader: LedgerReader, rows: Sequence[PolicyRow]) -> tuple[Policy | None, str]:
     """The policy in force from now on, and what is to be said of it."""
-    from azr_monitor.policy import PolicyError, load_policy
+    from azr_monitor.outside import named_outside, without_files
+    from azr_monitor.policy import POLICIES, PolicyError, load_policy
     from azr_platform.ledger.policies import base_on_record, changes, with_changes
 
-    note = ""
+    # Whoever wrote a record does not choose which files are opened, unless a supervisor here judges by them already.
+    trusted, note = reader.supervisor_alive(), ""
     try:
         base = base_on_record(rows)
         if base is None:
             config = tomllib.loads(reader.run().config)
-            base = load_policy(str(config.get("supervisor", {}).get("policy", "default")))
+            name = str(config.get("supervisor", {}).get("policy", "default"))
+            if name not in POLICIES and not trusted:
+                return None, f"no policy is on record for this run, and the file that it names is not opened: {name}"
+            base = load_policy(name)
             note = "no policy is on record for this run: this is the one it names, as it is today"
+        elif not trusted and (named := [name for name in named_outside(base) if name.startswith("rules.")]):
+            base = without_files(base)
+            note = f"rules that stand in files are not in the list, as nobody runs this: {'; '.join(named)}"
     except (PolicyError, tomllib.TOMLDecodeError, AttributeError) as error:
         return None, str(error)
     policy, idle = with_changes(base, changes(rows))

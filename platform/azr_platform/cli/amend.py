@@ -61,6 +61,9 @@ def attempt(
     ] = None,
     policy: Annotated[str, typer.Option(metavar="NAME", help="Instead, try another policy.")] = "",
     newest: Annotated[int | None, typer.Option(min=1, help="Only so many of the newest samples.")] = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="The run is mine: open what the policy in its record names.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Try a change on the samples that a run has judged: what would be blocked, and what no longer. Changes nothing."""
@@ -76,7 +79,7 @@ def attempt(
             "say what to try: RULE with --off, --on, --action or --threshold, --rules FILE, or --policy NAME"
         )
     with LedgerReader(run) as reader:
-        now = _policy_of(run, reader)
+        now = _policy_of(run, reader, trust)
         tried = load_policy(policy) if policy else now
         for path in rules or []:
             tried = with_rule_file(tried, path)
@@ -113,17 +116,39 @@ def _amended(policy: Policy, amendment: Amendment) -> Policy:
     return amended(policy, amendment)
 
 
-def _policy_of(run: Path, reader: LedgerReader) -> Policy:
-    """The policy as it stands in a run; for a run of an older version, the one that its configuration names."""
-    from azr_monitor.policy import load_policy
+def _policy_of(run: Path, reader: LedgerReader, trust: bool) -> Policy:
+    """The policy as it stands in a run; for a run of an older version, the one that its configuration names.
+
+    Whoever wrote a record does not choose what is opened here: files, models and endpoints that it names are left alone
+    unless the user trusts it, or a supervisor on this machine judges by them right now.
+    """
+    from azr_monitor.outside import named_outside
+    from azr_monitor.policy import POLICIES, load_policy
     from azr_platform.config.load import load
     from azr_platform.ledger.policies import base_on_record, changes, with_changes
 
+    trusted = trust or reader.supervisor_alive()
     rows = reader.policies()
     base = base_on_record(rows)
     if base is None:
-        base = load_policy(load(file=run / "run.toml").supervisor.policy)
+        name = load(file=run / "run.toml").supervisor.policy
+        if name not in POLICIES and not trusted:
+            raise _not_ours(run, [f"policy: {name}"])
+        base = load_policy(name)
+    elif not trusted and (named := named_outside(base)):
+        raise _not_ours(run, named)
     return with_changes(base, changes(rows))[0]
+
+
+def _not_ours(run: Path, named: list[str]) -> Exception:
+    from azr_platform.cli.input import BadInput
+    from azr_tui.escape import visible_line
+
+    names = visible_line("; ".join(named), 400)
+    return BadInput(
+        f"{run}: its record's policy names what this package does not hold, and nothing of it was opened: {names}; "
+        "if the run is yours, say so with --trust"
+    )
 
 
 def _show(told: Iterable[Progress | Difference], as_json: bool) -> None:
