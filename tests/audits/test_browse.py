@@ -72,6 +72,16 @@ def ask(ledger: Path) -> Ask:
     return get
 
 
+def test_as_json_no_character_acts_on_a_terminal_and_as_csv_texts_are_as_stored(ask: Ask) -> None:
+    """The guide says which of them to print."""
+    whole = ask("ledger/samples.json?_shape=array")
+    assert whole.text.isascii() and whole.text.replace("\n", "").isprintable()
+    assert whole.json()[0]["reasoning"] == HOSTILE
+    csv = ask("ledger/samples.csv")
+    assert "\x1b[2J" in csv.text and csv.headers["x-content-type-options"] == "nosniff"
+    assert csv.headers["content-type"].startswith("text/plain"), "no browser opens a spreadsheet with it"
+
+
 WORDS = {"rule": "trace.*", "audit": "b", "first": "a", "second": "b"}
 
 

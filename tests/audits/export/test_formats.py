@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -141,6 +143,53 @@ def test_nothing_is_written_over_and_nothing_is_left_half(flagged: Path, tmp_pat
         with pytest.raises(KeyboardInterrupt):
             WRITERS[name](cut_off(), told, out)
     assert list((tmp_path / "there").iterdir()) == []
+
+
+def _no_links(*_: Any) -> None:
+    raise OSError(errno.EPERM, "Operation not permitted")
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_where_there_are_no_hard_links_it_is_written_too_and_takes_no_place(
+    flagged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(os, "link", _no_links)
+    (tmp_path / "there").mkdir()
+    out = tmp_path / "there" / name
+    export(flagged, out)
+    assert [path.name for path in out.parent.iterdir()] == [name]
+    before = out.read_bytes() if out.is_file() else b""
+    with pytest.raises(FileExistsError):
+        export(flagged, out)
+    assert not out.is_file() or out.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.eval"])
+def test_without_hard_links_a_name_that_is_taken_at_the_last_moment_stays_its_owner_s(
+    flagged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Somebody takes it just before ours would be put there: before it is reserved, and after."""
+
+    def taken_before(*_: Any) -> None:
+        (tmp_path / name).write_text("somebody else's")
+        _no_links()
+
+    fstat = os.fstat
+
+    def taken_after(descriptor: int) -> os.stat_result:
+        (tmp_path / name).unlink()
+        (tmp_path / name).write_text("somebody else's")
+        return fstat(descriptor)
+
+    for place, function in (("link", taken_before), ("fstat", taken_after)):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "link", _no_links)
+            patch.setattr(f"azr_platform.audits.export.place.os.{place}", function)
+            with pytest.raises(FileExistsError):
+                export(flagged, tmp_path / name)
+        assert (tmp_path / name).read_text() == "somebody else's"
+        assert [path.name for path in tmp_path.iterdir() if path.name != "run"] == [name]
+        (tmp_path / name).unlink()
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.eval"])
