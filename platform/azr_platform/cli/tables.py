@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from azr_platform.cli.judging import Tally
 
 
+_COLUMNS: Final = 79
 _SAID_EVERY: Final = 30.0
 """Seconds between two lines of how far it is, where there is no terminal."""
 
@@ -87,6 +89,11 @@ class _Pace:
             return f"{self._what}: {done:,} {self._unit}, {self.rate}"
         left = duration((self._total - done) / max(self._a_second, 1e-6))
         return f"{self._what}: {done:,} of {self._total:,} {self._unit}, {self.rate}, {left} left"
+
+
+def wrapped(text: str) -> str:
+    """A sentence over lines of a terminal of 80 columns. What has no blanks, a path say, stays whole, to be copied."""
+    return textwrap.fill(text, _COLUMNS, break_long_words=False, break_on_hyphens=False, subsequent_indent="  ")
 
 
 def show(tally: Tally, *, ran: bool) -> None:

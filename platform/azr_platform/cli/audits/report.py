@@ -21,6 +21,7 @@ from azr_platform.cli.audits.options import (
     severity_named,
 )
 from azr_platform.cli.control import Run
+from azr_platform.cli.tables import wrapped
 from azr_tui.escape import visible_line
 
 if TYPE_CHECKING:
@@ -96,10 +97,11 @@ def _write(
     for form, file in wanted.items():
         _put(file, _form(form, found, plain, reader, chosen), follow=file != reader.run_folder / _HTML)
     if not quiet:
-        for line in (verdict(found), "".join(standing(found)), f"digest of the report: {digest(plain)}"):
-            typer.echo(visible_line(line, 2000))
+        for line in (verdict(found), "".join(standing(found))):
+            typer.echo(wrapped(visible_line(line, 2000)))
+        typer.echo(f"digest of the report:\n  {digest(plain)}")
         for file in wanted.values():
-            typer.echo(f"written: {visible_line(str(file))}")
+            typer.echo(wrapped(f"written: {visible_line(str(file), 2000)}"))
     if threshold is not None:
         return failing(found, threshold)
     return "" if found.chain_holds else f"the record is not as it was written: {found.signed.chain.problem}"
@@ -157,7 +159,7 @@ def _check(reader: LedgerReader, chosen: Selection, file: Path) -> str:
         raise BadInput(f"{file}: {error}") from error
     if wrong:
         return f"{file} does not hold: {'; '.join(wrong)}"
-    typer.echo(f"{visible_line(str(file))} holds: as it was written, and what the run's record says")
+    typer.echo(wrapped(f"{visible_line(str(file), 2000)} holds: as it was written, and what the run's record says"))
     return ""
 
 
