@@ -21,7 +21,7 @@ from azr_platform.audits.blocks import Theirs, counted
 from azr_platform.audits.labels import labels
 from azr_platform.audits.questions import Answers, Asked, Question, Source, answers
 from azr_platform.audits.selection import EVERYTHING, RUN, Selection
-from azr_platform.audits.signoff import Coverage, SignOff, coverage, sign, verified
+from azr_platform.audits.signoff import Chain, Coverage, SignOff, coverage, sign, verified
 from azr_platform.audits.tally import Tally, label, tally
 from azr_platform.ledger.reader import LedgerReader
 
@@ -59,17 +59,19 @@ def gather(
     selection: Selection = EVERYTHING,
     *,
     who: str,
+    chain: Chain | None = None,
     told: Callable[[int], object] = lambda count: None,
 ) -> AuditReport:
     """Ask everything of what an audit made of the selected samples, ``ROUNDS`` times over; ``told`` hears how many more
     judgements were read.
 
-    The chain is walked first; what is added to the record after that, a later decision say, may be counted as well.
+    The chain is walked first, unless it was (``chain``); what is added to the record after that, a later decision say,
+    may be counted as well.
 
     Raises:
         LedgerBroken: the ledger cannot be read.
     """
-    chain = verified(reader)
+    chain = verified(reader) if chain is None else chain
     named = labels(reader)
     asked = Asked(audit, selection)
     source = Source(reader, asked, told)

@@ -87,12 +87,17 @@ def _write(
     reader: LedgerReader, audit: str, chosen: Selection, wanted: dict[str, Path], threshold: Severity | None
 ) -> str:
     """Write every form that is wanted; returns why the run does not pass, empty when it does."""
+    from rich.console import Console
+
     from azr_platform.audits.report import ROUNDS, content, digest, failing, gather, standing, verdict
+    from azr_platform.audits.signoff import verified
     from azr_platform.cli.tables import progress
 
     quiet = any(str(file) == "-" for file in wanted.values())
+    with Console(stderr=True).status("walking the hash chain"):  # shown on terminals only
+        chain = verified(reader)
     with progress(ROUNDS * reader.newest_sample(), quiet, "samples", what="reading", stays=False) as advance:
-        found = gather(reader, audit, chosen, who=_who(), told=advance)
+        found = gather(reader, audit, chosen, who=_who(), chain=chain, told=advance)
     plain = content(found)
     for form, file in wanted.items():
         _put(file, _form(form, found, plain, reader, chosen), follow=file != reader.run_folder / _HTML)
