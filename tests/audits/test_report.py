@@ -17,7 +17,7 @@ import pytest
 from azr_monitor.policy import load_policy
 from azr_monitor.records import Severity
 from azr_platform.audits import markdown, page, sarif
-from azr_platform.audits.blocks import Words
+from azr_platform.audits.blocks import Table, Words, para
 from azr_platform.audits.check import differences
 from azr_platform.audits.report import AuditReport, as_json, content, digest, failing, gather, standing, verdict
 from azr_platform.audits.sections import sections
@@ -169,7 +169,7 @@ def test_what_may_explain_a_change_stands_beside_it(own: Path) -> None:
     report = gathered(own)
     assert report.answers.timeline is not None and report.answers.timeline.events
     text = page.render("t", sections(report, "d"), visible)
-    assert "what may explain a change" in text and "trace.x" in text and 'class="event"' in text
+    assert "what may explain a change" in text and "trace.<wbr>x" in text and 'class="event"' in text
     assert {tag for tag, _ in Tags(text).tags} <= KNOWN
 
 
@@ -406,8 +406,33 @@ def forms(hostile: Path) -> tuple[str, str]:
     return page.render(HOSTILE, sections(report, "d"), visible), markdown.render(sections(report, "d"), visible)
 
 
-KNOWN = {"html", "head", "meta", "title", "style", "body", "h1", "h2", "h3", "p", "pre", "mark", "article", "div"}
+KNOWN = {
+    "html",
+    "head",
+    "meta",
+    "title",
+    "style",
+    "body",
+    "h1",
+    "h2",
+    "h3",
+    "p",
+    "pre",
+    "mark",
+    "article",
+    "div",
+    "wbr",
+}
 KNOWN |= {"table", "thead", "tbody", "tr", "th", "td", "figure", "figcaption", "svg", "path", "line"}
+
+
+def test_long_names_may_be_folded_at_their_joints_and_nowhere_else() -> None:
+    name = "program.patch.builtins/an_odd:name 0.5 &<x.y>'"
+    text = page.render(name, [Table(("what",), [[name]]), para(name), Words("", name, "")], visible)
+    folded = "program.<wbr>patch.<wbr>builtins/<wbr>an_<wbr>odd:<wbr>name 0.5 &amp;&lt;x.<wbr>y&gt;&#x27;"
+    assert f"<td>{folded}</td>" in text and f"<p>{folded}</p>" in text
+    plain = folded.replace("<wbr>", "")
+    assert f"<title>{plain}</title>" in text and f"<pre>{plain}</pre>" in text
 
 
 def test_texts_of_a_model_stay_texts_in_html(forms: tuple[str, str]) -> None:

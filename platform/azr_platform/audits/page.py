@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from itertools import groupby
+from typing import Final
 
 from azr_platform.audits import drawing
 from azr_platform.audits.blocks import Block, Heading, Panel, Para, Table, Words
@@ -17,6 +19,9 @@ article {{ border-top: 1px solid var(--line); padding: .3rem 0; break-inside: av
 article p {{ margin: .2rem 0; }} article pre {{ margin: .3rem 0; }} article h3 {{ margin-top: .4rem; }}
 mark {{ background: var(--mark); color: inherit; }}
 """.strip()
+
+_JOINTS: Final = re.compile(r"([./_:])(?=[A-Za-z])")
+"""Where the name of a rule, or a path, may go on in the next line rather than within a word."""
 
 
 def render(title: str, blocks: Iterable[Block], visible: Visible) -> str:
@@ -49,7 +54,7 @@ def _drawn(block: Block, text: Visible) -> str:
             return f"<p>{said}</p>" if kind == "plain" else f'<p class="{kind}">{said}</p>'
         case Table(heads, rows, texts, of):
             more = note(f"The first {len(rows):,} of {of:,}; the JSON form has all.") if of > len(rows) else ""
-            return table(heads, [[text(cell) for cell in row] for row in rows], texts) + more
+            return table(heads, [[_foldable(text(cell)) for cell in row] for row in rows], texts) + more
         case Words(before, words, after):
             marked = f"<mark>{text(words)}</mark>" if before or after else text(words)
             return f"<pre>{text(before)}{marked}{text(after)}</pre>"
@@ -59,4 +64,9 @@ def _drawn(block: Block, text: Visible) -> str:
 
 
 def _joined(parts: Iterable[str], text: Visible) -> str:
-    return "".join(text(part) for part in parts)
+    return "".join(_foldable(text(part)) for part in parts)
+
+
+def _foldable(html: str) -> str:
+    """The same, with places at which a long name may be folded. Entities hold none of the signs."""
+    return _JOINTS.sub(r"\1<wbr>", html)
