@@ -16,6 +16,7 @@ import pytest
 from azr_platform.ledger.filters import AlertFilter, AlertState, Judged, SampleFilter, TaskFilter, TaskOrder
 from azr_platform.ledger.reader import LedgerReader
 from azr_platform.ledger.reads import pages
+from azr_platform.ledger.records import MetricSpan
 from azr_platform.ledger.search import SearchIndex
 from azr_platform.ledger.writer import LedgerWriter
 from azr_platform.records import Kind, Task
@@ -553,3 +554,39 @@ def test_a_program_is_found_by_its_length_and_its_middle(written: tuple[Path, li
         reader._connection.set_trace_callback(None)
         (plan,) = (row[3] for row in reader._query(f"EXPLAIN QUERY PLAN {asked[0]}") if "tasks" in row[3])
         assert "INDEX tasks_program (<expr>=? AND <expr>=?)" in plan
+
+
+@pytest.mark.parametrize("order", [TaskOrder.HARDEST, TaskOrder.EASIEST, TaskOrder.MOST_USED])
+def test_answers_that_come_later_are_added_to_those_counted(
+    family: LedgerReader, reader_and_writer: tuple[LedgerReader, LedgerWriter], order: TaskOrder
+) -> None:
+    wanted = TaskFilter(order=order)
+    assert family.tasks_page(wanted)
+    for name, correct in (("t0", 1), ("t0", 0), ("t3", 1), ("t3", None), ("never recorded", 1)):
+        with reader_and_writer[1].batch() as batch:
+            answer = {"role": "solve", "task": name, "correct": correct, "uid": "u", "response": "x"}
+            batch.add("samples", {"branch": 1, "step": 3, "kind": "deduction", **answer})
+        with LedgerReader(family.run_folder) as afresh:
+            assert family.tasks_page(wanted) == afresh.tasks_page(wanted)
+    found = {row.task: (row.attempts, row.correct) for row in family.tasks_page(wanted)}
+    assert found == {"t0": (2, 1), "t1": (1, 1), "t2": (2, 1), "t3": (5, 2)}
+
+
+def test_metrics_that_come_later_are_added_to_those_summed_up(
+    reader_and_writer: tuple[LedgerReader, LedgerWriter],
+) -> None:
+    reader, writer = reader_and_writer
+    assert reader.metric_totals() == {}
+    branches = [{"created_at": 1.0, "parent": parent, "from_step": 1, "reason": ""} for parent in (None, 1)]
+    with writer.batch() as batch:
+        for row in branches:
+            batch.add("branches", row)
+    losses = [(1, 1, 4.0), (1, 2, 2.0), (2, 2, 8.0), (1, 3, 1.0)]
+    for branch, step, name, value in [(1, 1, "entropy", None), *((*at, "loss", value) for *at, value in losses)]:
+        with writer.batch() as batch:
+            batch.add("metrics", {"branch": branch, "step": step, "name": name, "value": value})
+        with LedgerReader(reader.run_folder) as afresh:
+            for line in (1, 2, None):
+                assert reader.metric_totals(line) == afresh.metric_totals(line)
+    assert reader.metric_totals(2) == {"loss": MetricSpan(1, 2, 4.0, 6.0, 8.0, 2)}
+    assert reader.metric_totals(1)["loss"] == MetricSpan(1, 3, 1.0, 7 / 3, 4.0, 3)

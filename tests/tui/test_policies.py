@@ -51,6 +51,15 @@ def judged(full_run: Any) -> Any:
     return folder, run
 
 
+async def test_the_rules_are_read_before_anybody_looks(judged: Any, make_app: Make, until: Any) -> None:
+    app = make_app(judged[0])
+    async with app.run_test(size=LARGE) as pilot:
+        await until(pilot, lambda: len(app.panes.query(PoliciesPane)) == 1, "the pane, though nobody went there")
+        rules = app.panes.query_one(PoliciesPane).query_one(Listing)
+        await until(pilot, lambda: any(rule.name == "behaviour.crash" for rule in rules.records), "its rules")
+        assert app.panes.pane.id == "overview"
+
+
 async def _to_pane(app: AzrApp, pilot: Pilot[None], until: Any, shown: Any, *keys: str) -> None:
     await until(pilot, lambda: app.view.snapshot is not None, "the run")
     await pilot.press("8")

@@ -246,6 +246,22 @@ class AskTasks(Question):
 
 
 @dataclass
+class AnswersCounted(Answer):
+    """The answers to each task are counted: by them tasks are sorted at once from now on."""
+
+    question: AskAnswersCounted
+
+
+@dataclass(frozen=True)
+class AskAnswersCounted(Question):
+    """That the answers to each task be counted."""
+
+    def read(self, sources: Sources) -> AnswersCounted:
+        sources.reader.count_answers()
+        return AnswersCounted(self)
+
+
+@dataclass
 class FamilyRead(Answer):
     """A task with what it came from, what it led to, and the answers to it; ``task`` is None when it does not exist.
     ``barred``: why it is in quarantine, empty when it is not."""

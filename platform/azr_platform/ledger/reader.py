@@ -41,6 +41,8 @@ class LedgerReader(
         self._totals = Totals()
         self._step_totals = StepTotals()
         self._findings = Findings()
+        self._metric_totals = {}
+        self._tried = 0
         if not self.path.is_file():
             raise UnknownRun(run)
         try:

@@ -69,6 +69,9 @@ class CheckpointsPane(Pane):
     def enter(self) -> None:
         self._list.focus()
 
+    def look_ahead(self, view: View) -> None:
+        self.show(view)
+
     def show(self, view: View) -> None:
         self._view = view
         if view.snapshot is None:

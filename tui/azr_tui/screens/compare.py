@@ -77,6 +77,9 @@ class ComparePane(Zooming, Pane):
     def enter(self) -> None:
         self._list.focus()
 
+    def look_ahead(self, view: View) -> None:
+        self.show(view)
+
     def show(self, view: View) -> None:
         first, self._view = self._view is None, view
         if view.snapshot is not None and (first or view.snapshot.summary.step != self._step):

@@ -60,6 +60,9 @@ class Pane(Vertical):
         """Take over the newest view."""
         raise NotImplementedError
 
+    def look_ahead(self, view: View) -> None:
+        """Ask for what takes more than a moment to be read, before anybody looks."""
+
     @property
     def suspect(self) -> tuple[int, int] | None:
         """The sample under the cursor, by number and step, that a rollback should go to before; None for none."""

@@ -11,6 +11,7 @@ from textual.binding import BindingType
 from textual.widgets import ContentSwitcher
 
 from azr_tui import keys
+from azr_tui.ahead import load_ahead
 from azr_tui.screens.alerts import AlertsPane
 from azr_tui.screens.checkpoints import CheckpointsPane
 from azr_tui.screens.compare import ComparePane
@@ -82,7 +83,7 @@ class MainScreen(LiveScreen):
         super().show(view)
         last, self._view = self._view, view
         if view.snapshot is not None and (last is None or last.snapshot is None):
-            self.set_timer(5 * _AHEAD, self._make_ready)  # the first look comes first
+            self.set_timer(5 * _AHEAD, self._begin_ahead)  # the first look comes first
         self._alerts.begin(view)
         if last is None or view.snapshot is not last.snapshot or view.now - self._drawn >= _AGES_GO_STALE:
             self._drawn = view.now
@@ -97,11 +98,17 @@ class MainScreen(LiveScreen):
         self.pane.enter()
         self._draw_line()
 
+    async def _begin_ahead(self) -> None:
+        load_ahead()
+        await self._make_ready()
+
     async def _make_ready(self) -> None:
         """Mount the next pane that nobody has seen yet: the screen was there the sooner for having one only."""
         pane = next((pane for pane in self._panes if not pane.is_attached), None)
         if pane is not None:
             await self._mount(pane)
+            if self._view is not None:
+                pane.call_later(pane.look_ahead, self._view)  # by itself, or what it asks for would end with us
             self.set_timer(_AHEAD, self._make_ready)
 
     async def _mount(self, pane: Pane) -> None:

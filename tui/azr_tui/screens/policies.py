@@ -61,6 +61,9 @@ class PoliciesPane(Pane):
     def enter(self) -> None:
         self._list.focus()
 
+    def look_ahead(self, view: View) -> None:
+        self.show(view)
+
     def show(self, view: View) -> None:
         if view.snapshot is None:
             return

@@ -17,7 +17,7 @@ from azr_tui.document import split
 from azr_tui.escape import visible, visible_line
 from azr_tui.messages import FamilyWanted, SampleWanted
 from azr_tui.query import Key, Query
-from azr_tui.questions import AskTasks, TasksRead
+from azr_tui.questions import AskAnswersCounted, AskTasks, TasksRead, Wanted
 from azr_tui.sample.page import python_colours
 from azr_tui.screens.paged import PAGE, PagedPane
 from azr_tui.view import Snapshot, View
@@ -94,6 +94,9 @@ class TasksPane(PagedPane[TaskRow]):
         else:
             super().show(view)
         self._draw_buffers()
+
+    def look_ahead(self, view: View) -> None:
+        self.post_message(Wanted(AskAnswersCounted(), self.post_message))
 
     def looked_at(self, row: TaskRow | None) -> None:
         """Show how the program of the task under the cursor begins."""

@@ -14,8 +14,19 @@ _EACH_NAME = """
 """
 
 
+class MetricTotals:
+    """A branch's metrics, each as one span, up to which row. Rows are never changed nor removed, so only later ones are
+    new."""
+
+    def __init__(self) -> None:
+        self.newest = 0
+        self.spans: dict[str, MetricSpan] = {}
+
+
 class MetricReads(RunReads):
     """Curves, their ends, and what is new of them."""
+
+    _metric_totals: dict[tuple[int, int], MetricTotals]
 
     def metric_names(self) -> list[str]:
         return [row[0] for row in self._query(f"{_EACH_NAME} SELECT name FROM each WHERE name IS NOT NULL ORDER BY 1")]
@@ -62,15 +73,29 @@ class MetricReads(RunReads):
         """Each metric's finite values along the line that leads to a branch (None: the current one), as one span."""
         found: dict[str, MetricSpan] = {}
         for part, until in self.lineage(branch):
-            for name, *values in self._query(
-                "SELECT name, min(step), max(step), min(value), avg(value), max(value), count(value) FROM metrics "
-                "WHERE branch = ? AND step <= ? AND value IS NOT NULL GROUP BY name",
-                part,
-                until,
-            ):
-                span = MetricSpan(*values)
+            for name, span in self._totalled(part, until).items():
                 found[name] = found[name].joined(span) if name in found else span
         return found
+
+    def _totalled(self, branch: int, until: int) -> dict[str, MetricSpan]:
+        """What is known of a branch up to a step, with what was recorded since."""
+        known = self._metric_totals.setdefault((branch, until), MetricTotals())
+        newest = self.newest_metric()
+        # At first all of them, through their index; then the few new ones by their own ids.
+        source, since = ("NOT INDEXED", "id > ?") if known.newest else (self._through("metrics_curve"), "+id > ?")
+        for name, *values in self._query(
+            "SELECT name, min(step), max(step), min(value), avg(value), max(value), count(value) "
+            f"FROM metrics {source} WHERE {since} AND +id <= ? AND branch = ? AND step <= ? AND value IS NOT NULL "
+            "GROUP BY name",
+            known.newest,
+            newest,
+            branch,
+            until,
+        ):
+            span = MetricSpan(*values)
+            known.spans[name] = known.spans[name].joined(span) if name in known.spans else span
+        known.newest = newest
+        return known.spans
 
     def metric_at(self, name: str, branch: int, step: int) -> float | None:
         """A metric's value at a step of the line that leads to a branch; None where there is none."""

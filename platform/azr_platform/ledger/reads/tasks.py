@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 from collections.abc import Iterator
 from typing import Final
 
+from azr_platform.ledger.errors import LedgerBroken
 from azr_platform.ledger.filters import TaskFilter, TaskOrder
 from azr_platform.ledger.reads.samples import SampleReads
 from azr_platform.ledger.records import SampleRow, TaskDetail, TaskRow
@@ -24,11 +26,17 @@ _TRIED: Final = "FROM samples s WHERE s.task = t.task AND s.role = 'solve'"
 _EACH: Final = f"""
     (SELECT count(*) {_TRIED}), (SELECT count(*) {_TRIED} AND s.correct = 1), (SELECT max(s.id) {_TRIED}) FROM tasks t
 """
-_ALL: Final = """
-    coalesce(u.attempts, 0) AS attempts, coalesce(u.correct, 0) AS correct, u.last
-    FROM tasks t LEFT JOIN (
-        SELECT task, count(*) AS attempts, sum(correct = 1) AS correct, max(id) AS last
-        FROM samples WHERE role = 'solve' AND task IS NOT NULL GROUP BY task) u ON u.task = t.task
+_FROM_ALL: Final = "FROM tasks t LEFT JOIN temp.tried u ON u.task = t.task"
+_ALL: Final = f"coalesce(u.attempts, 0), coalesce(u.correct, 0), u.last {_FROM_ALL}"
+_TRIED_TABLE: Final = """
+    CREATE TEMP TABLE IF NOT EXISTS tried (
+        task TEXT PRIMARY KEY, attempts INTEGER, correct INTEGER, last INTEGER) WITHOUT ROWID
+"""
+_TRIED_SINCE: Final = """
+    INSERT INTO temp.tried SELECT task, count(*), coalesce(sum(correct = 1), 0), max(id) FROM samples {source}
+    WHERE role = 'solve' AND task IS NOT NULL AND {since} AND +id <= ? GROUP BY task
+    ON CONFLICT (task) DO UPDATE SET
+        attempts = attempts + excluded.attempts, correct = correct + excluded.correct, last = excluded.last
 """
 _RATE: Final = "1.0 * u.correct / u.attempts"
 _NEVER: Final = {TaskOrder.HARDEST: 2.0, TaskOrder.EASIEST: -1.0}
@@ -42,6 +50,9 @@ _BY: Final = {
 
 class TaskReads(SampleReads):
     """Tasks, their attempts and their family."""
+
+    _tried: int
+    """Up to which sample the answers to each task are counted."""
 
     def tasks(self) -> Iterator[Task]:
         """Every validated task, oldest first."""
@@ -85,13 +96,17 @@ class TaskReads(SampleReads):
         side, order = (">", "") if oldest else ("<", "DESC")
         start = (0 if oldest else 2**62) if beyond is None else beyond.id
         # Figures of all tasks at once where they are asked about; else of each task of the page.
-        figures = _ALL if _asks_for_figures(wanted) else _EACH
+        figures = _EACH
+        if _asks_for_figures(wanted):
+            figures = _ALL
+            self.count_answers()
         query = f"{_TASK} {figures} WHERE {where} AND t.id {side} ? ORDER BY t.id {order} LIMIT ?"
         return self._rows(TaskRow, query, *values, start, limit)
 
     def _tasks_by(
         self, order: TaskOrder, where: str, values: list[object], limit: int, beyond: TaskRow | None
     ) -> list[TaskRow]:
+        self.count_answers()
         measure, direction = _BY[order]
         after: list[object] = []
         if beyond is not None:
@@ -104,8 +119,27 @@ class TaskReads(SampleReads):
             side = ">" if direction == "ASC" else "<"
             where += f" AND ({measure} {side} ? OR {measure} = ? AND t.id < ?)"
             after = [at, at, beyond.id]
-        query = f"{_TASK} {_ALL} WHERE {where} ORDER BY {measure} {direction}, t.id DESC LIMIT ?"
+        ordered = f"ORDER BY {measure} {direction}, t.id DESC"
+        # Which ones first, and only then their texts: else all tasks' texts would be read to be sorted.
+        chosen = f"SELECT t.id {_FROM_ALL} WHERE {where} {ordered} LIMIT ?"
+        query = f"{_TASK} {_ALL} WHERE t.id IN ({chosen}) {ordered}"
         return self._rows(TaskRow, query, *values, *after, limit)
+
+    def count_answers(self) -> None:
+        """Add the newest answers to what is known of each task, in a table of this connection alone: they are never
+        changed nor removed. The first time it takes a look at all of them."""
+        newest = int(self._value("SELECT coalesce(max(id), 0) FROM samples"))
+        if newest == self._tried:
+            return
+        source, since = ("NOT INDEXED", "id > ?") if self._tried else (self._through("samples_attempts"), "+id > ?")
+        try:
+            self._connection.execute(_TRIED_TABLE)
+            self._connection.execute(_TRIED_SINCE.format(source=source, since=since), (self._tried, newest))
+            self._connection.commit()
+        except sqlite3.Error as error:
+            self._connection.rollback()
+            raise LedgerBroken(self.path, str(error)) from error
+        self._tried = newest
 
     def task_counts(self) -> dict[str, int]:
         """How many tasks of each kind there are."""

@@ -1,0 +1,19 @@
+"""What the first questions need and takes long to be there: loaded while nobody asks, after the first look."""
+
+from __future__ import annotations
+
+import threading
+
+
+def load_ahead() -> None:
+    """In a thread that nobody waits for, also when the dashboard is left."""
+    threading.Thread(target=_load, name="ahead", daemon=True).start()
+
+
+def _load() -> None:
+    from azr_monitor.catalogue import entries  # with every rule
+    from azr_monitor.policy import load_policy
+    from azr_platform.config import schema
+
+    assert schema.Config, "a sample's reward is worked out with the run's settings"
+    entries(load_policy("default"))
