@@ -27,12 +27,13 @@ def _endless(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
             yield Hit(loop, why)
     for turn in program.all(ast.For) if not _APPENDING.isdisjoint(program.syntax.attributes) else ():
         walked = _walked_list(turn.iter)
-        if walked is None or leaves(turn):
+        grown = _grows_at_each_turn(turn) if walked is not None else None
+        if walked is None or not grown or grown.isdisjoint(_same_list(program, walked, grown)):
+            continue
+        if _shrinks(turn, grown) or leaves(turn):
             continue
         bindings, _ = program.meaning.names.lookup(walked)
-        if any(isinstance(b.node, ast.List) and not b.node.elts for b in bindings):
-            continue
-        if any(_grows_at_each_turn(turn, name) for name in _same_list(program, walked)):
+        if not any(isinstance(b.node, ast.List) and not b.node.elts for b in bindings):
             yield Hit(turn, "a loop over what grows with every turn")
     for digest in program.all(ast.While) if "hexdigest" in program.text else ():
         if _waits_for_zeros(program, digest.test):
@@ -59,12 +60,14 @@ def _walked_list(node: ast.expr) -> ast.Name | None:
             return None
 
 
-def _same_list(program: Program, walked: ast.Name) -> set[str]:
-    """The names of a list: ``ys = xs`` makes it one more."""
-    return {walked.id} | {
+def _same_list(program: Program, walked: ast.Name, among: set[str]) -> set[str]:
+    """The names of a list among some: ``ys = xs`` makes it one more."""
+    if walked.id in among:
+        return {walked.id}
+    return {
         target.id
         for assign in program.all(ast.Assign)
-        if _is_name(assign.value, walked.id)
+        if assign.value.__class__ is ast.Name and _is_name(assign.value, walked.id)
         for target in assign.targets
         if isinstance(target, ast.Name)
     }
@@ -188,29 +191,35 @@ def _puts_back(statement: ast.stmt, tested: set[str]) -> bool:
             return False
 
 
-def _grows_at_each_turn(loop: ast.For, name: str) -> bool:
-    """Whether a loop appends to the very list it walks over, whatever the item is."""
+def _grows_at_each_turn(loop: ast.For) -> set[str]:
+    """The lists that a loop appends to at each turn, whatever the item is."""
+    grown: set[str] = set()
     for statement in loop.body:
         match statement:
-            case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=grown), attr=attr))) if grown == name:
+            case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=attr))):
                 if attr in _APPENDING:
-                    shrinks = any(
-                        isinstance(n, ast.Call)
-                        and isinstance(n.func, ast.Attribute)
-                        and n.func.attr in ("pop", "remove", "clear", "popleft")
-                        and _is_name(n.func.value, name)
-                        for inner in loop.body
-                        for n in walk(inner)
-                    )
-                    return not shrinks
+                    grown.add(name)
             case ast.If() | ast.Try() | ast.With():
                 if any(isinstance(n, ast.Continue) for n in walk(statement)):
-                    return False
+                    break
             case _:
                 pass
-    return False
+    return grown
 
 
+def _shrinks(loop: ast.For, lists: set[str]) -> bool:
+    return any(
+        isinstance(n, ast.Call)
+        and isinstance(n.func, ast.Attribute)
+        and n.func.attr in _SHRINKING
+        and isinstance(n.func.value, ast.Name)
+        and n.func.value.id in lists
+        for inner in loop.body
+        for n in walk(inner)
+    )
+
+
+_SHRINKING = words("pop remove clear popleft")
 _APPENDING = words("append insert")
 
 

@@ -108,6 +108,8 @@ def _is_own_class(program: Program, value: ast.AST) -> bool:
 
 def _named_in_text(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     texts = [(text, node) for text, node in program.strings if "__" in text]
+    if not texts and not program.hides_text:
+        return
     handed_on = bool(texts) and _handed_on_getattr(program)
     by_name = handed_on or any(
         not isinstance(call.args[at], ast.Constant) for call, at in (program.attribute_calls if texts else ())
