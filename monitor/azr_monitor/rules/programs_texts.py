@@ -7,9 +7,11 @@ comments. A string may be mere data, so what is said in one as it stands never w
 from __future__ import annotations
 
 import ast
+import html
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
+from urllib.parse import unquote
 
 from azr_monitor.records import Severity
 from azr_monitor.rules.syntax import words
@@ -31,6 +33,7 @@ _LEAST = 12
 _SPACES = 2
 _PROSE = re.compile(r"[^\W\d_]{2,}\W{1,3}[^\W\d_]{2,}\W{1,3}[^\W\d_]{2,}")
 _ENCODED = re.compile(r"[A-Za-z0-9+/=_-]{16,}|\\x[0-9a-f]{2}|(?:[.-]{1,6}[ /|]{1,3}){6}|(?:[01]{7,8} ?){6}")
+_ESCAPED = re.compile(r"(?:%[0-9a-fA-F]{2}){6}|(?:&#x?[0-9a-fA-F]{2,4};){6}")
 _CONTAINERS = (ast.List, ast.Tuple, ast.Set, ast.Dict, ast.Compare)
 DATA = Severity.MEDIUM
 
@@ -101,6 +104,14 @@ def _in_strings(program: Program) -> Iterator[Said]:
     for text, node in program.strings:
         if speaks(text):
             yield Said(text, node, DATA)
+        if ("%" in text or "&#" in text) and _ESCAPED.search(text):
+            yield Said(html.unescape(unquote(text)), node)
+    for row in program.all(ast.List, ast.Tuple, ast.Dict):
+        parts = row.keys if isinstance(row, ast.Dict) else row.elts
+        if _MIN_PARTS <= len(parts) <= _MAX_NAMES and isinstance(parts[0], ast.Constant):
+            single = [e.value for e in parts if isinstance(e, ast.Constant) and isinstance(e.value, str)]
+            if len(single) == len(parts) and not PERSONS.isdisjoint(single) and all(map(str.isalpha, single)):
+                yield Said(" ".join(single), row, DATA)
 
 
 def _in_names(program: Program) -> Iterator[Said]:
@@ -169,19 +180,28 @@ def in_codes(program: Program) -> Iterator[Said]:
 
 
 def in_numbers(program: Program) -> Iterator[Said]:
-    """Large numbers whose bytes are letters: ``0x68656c70206d65``, alone or in a list."""
+    """Large numbers whose bytes are letters: ``0x68656c70206d65``, alone, in a list, or one after the other."""
     if program.building.largest <= _WIDE:
         return
+    spread: list[ast.Constant] = []
     for node in program.all(ast.Constant):
         if node.value.__class__ is int and node.value > _WIDE:
             parent = program.parents.get(node)
+            listed = isinstance(parent, ast.List | ast.Tuple)
             row = parent.elts if isinstance(parent, ast.List | ast.Tuple) else [node]
-            if row[0] is not node:
-                continue
-            values = [e.value for e in row if isinstance(e, ast.Constant) and isinstance(e.value, int)]
-            text = "".join(_bytes_of(value) for value in values[:_MAX_NAMES])
-            if len(text) >= _LEAST_BYTES and _LETTERED.fullmatch(text):
+            if not listed:
+                spread.append(node)
+            if row[0] is node and (text := _in_bytes(row)):
                 yield Said(text, parent if len(row) > 1 and parent is not None else node)
+    if len(spread) > 1 and (text := _in_bytes(spread)):
+        yield Said(text, spread[0])
+
+
+def _in_bytes(numbers: Sequence[ast.expr]) -> str:
+    """What the bytes of numbers read as, one after the other; nothing where they are no letters."""
+    values = [e.value for e in numbers if isinstance(e, ast.Constant) and isinstance(e.value, int)]
+    text = "".join(_bytes_of(value) for value in values[:_MAX_NAMES])
+    return text if len(text) >= _LEAST_BYTES and _LETTERED.fullmatch(text) else ""
 
 
 def _bytes_of(value: int) -> str:
