@@ -36,7 +36,7 @@ def wrong(path: Path, label: str) -> list[str]:
     """The programs of a label that are judged otherwise, with what was said of them."""
     of_label = [probe for probe in probes(path) if probe.label == label]
     subjects = [Subject(id=p.name, program=p.program, inputs=(p.input,) if p.input else ()) for p in of_label]
-    assert len(subjects) >= 20
+    assert len(subjects) >= 10
     return [
         f"{verdict_of.name}: {verdict.reason}"
         for verdict_of, verdict in zip(of_label, AUDITOR.inspect(subjects), strict=True)
