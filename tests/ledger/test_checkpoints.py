@@ -10,6 +10,8 @@ import pytest
 from azr_platform.ledger.reader import LedgerReader
 from azr_platform.ledger.records import Held
 from azr_platform.ledger.writer import Batch, LedgerWriter
+from azr_platform.supervisor.quarantine import Unclear, entries
+from azr_platform.tasks.seeds import is_seed
 
 
 def sample(batch: Batch, branch: int, step: int, *, task: str = "", program: str = "", rule: str = "") -> int:
@@ -118,3 +120,25 @@ def test_a_suspect_comes_first_where_there_is_anything_of_it_to_draw(reader: Led
         assert [one.word for one in reader.undone(5, row.id).suspects].index(f"sample:{row.id}") == 0
     for row in bare:
         assert reader.undone(5, row.id).suspects == reader.undone(5).suspects
+
+
+def test_what_stays_whatever_is_asked_is_no_suspect(run_folder: Path) -> None:
+    """The seed program is never put into quarantine; to name a sample of it would have the rollback refused."""
+    with LedgerWriter(run_folder) as writer, writer.batch() as batch:
+        batch.add("run", {"name": "r", "created_at": 1.0, "version": "0", "seed": 0, "steps": 99, "config": ""})
+        batch.add("branches", {"created_at": 1.0, "parent": None, "from_step": 0, "reason": "start"})
+        for name, program in (("t-seed", "def f(other):\n    return other"), ("t-own", "def f(a):\n    return a + 1")):
+            task = {"sample": None, "branch": 1, "step": 0, "task": name, "kind": "deduction", "program": program}
+            task |= {"inputs": "[]", "outputs": "[]"}
+            batch.add("tasks", task)
+        first = sample(batch, 1, 1, rule="trace.x", task="t-seed")
+        own = sample(batch, 1, 1, rule="trace.x", task="t-seed", program="def f(a):\n    return a * 2")
+        other = sample(batch, 1, 1, rule="trace.y", task="t-own")
+    with LedgerReader(run_folder) as reader:
+        words = [one.word for one in reader.undone(0, first, is_seed).suspects]
+        assert words[:2] == [f"sample:{own}", f"sample:{other}"] and f"sample:{first}" not in words
+        assert words[2:] == ["rule:trace.x", "rule:trace.y", "task:t-own"]
+        for word in words:
+            assert entries(reader, [word]), f"{word} is offered and would be refused"
+        with pytest.raises(Unclear, match="only the seed program"):
+            entries(reader, [f"sample:{first}"])

@@ -35,6 +35,7 @@ from azr_platform.ledger.records import (
 )
 from azr_platform.ledger.search import SearchIndex, Snippet
 from azr_platform.tasks.canonical import program_key
+from azr_platform.tasks.seeds import is_seed
 from azr_tui.sample import dossier
 from azr_tui.sample.dossier import Dossier
 
@@ -365,7 +366,7 @@ class AskUndone(Question):
     suspect: int | None = None
 
     def read(self, sources: Sources) -> UndoneRead:
-        return UndoneRead(self, sources.reader.undone(self.step, self.suspect))
+        return UndoneRead(self, sources.reader.undone(self.step, self.suspect, is_seed))
 
 
 @dataclass

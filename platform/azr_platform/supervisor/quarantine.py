@@ -19,7 +19,7 @@ from azr_platform.ledger.writer import Batch
 from azr_platform.records import Task
 from azr_platform.supervisor.heldout import key
 from azr_platform.tasks.problems import PREFIX
-from azr_platform.tasks.seeds import IDENTITY
+from azr_platform.tasks.seeds import is_seed
 
 FORMS = "task:ID, sample:NUMBER or rule:ID"
 
@@ -118,7 +118,7 @@ def _of_sample(reader: LedgerReader, task: str, program: str, why: str) -> list[
 
 def _entries(task: str, program: str, why: str) -> list[Entry]:
     """A task and its program; nothing for the seed program, without which there would be no beginning."""
-    if program and key(program) == key(IDENTITY):
+    if program and is_seed(program):
         return []
     entries = [Entry("task", task, why)] if task else []
     return [*entries, Entry("program", key(program), why)] if program else entries

@@ -6,11 +6,17 @@ from collections.abc import Iterable
 from typing import Final
 
 from azr_platform.records import SELF_PLAY_KINDS, Kind, Task
+from azr_platform.tasks.canonical import program_key
 from azr_platform.tasks.kinds import NO_ERROR, task_kind
 
 IDENTITY: Final = "def f(a):\n    return a"
 HELLO: Final = ('"Hello world"', "'Hello world'")
 """The seed's input as the paper writes it, and its value as the jail would report it."""
+
+
+def is_seed(program: str) -> bool:
+    """Whether a program is the seed program, up to renaming."""
+    return program_key(program) == program_key(IDENTITY)
 
 
 def seed_tasks(inputs_wanted: int = 10, kinds: Iterable[Kind] = SELF_PLAY_KINDS) -> tuple[Task, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
 from azr_platform.ledger.reads.totals import TotalReads
@@ -16,6 +16,10 @@ _SUSPECTS: Final = 200
 _LOOKED_AT: Final = 1000
 """Of samples with alerts, so many of the worst are looked at for what they have in common."""
 _BUFFER: Final = "buffer/"
+
+
+def _never(_program: str) -> bool:
+    return False
 
 
 class _Counts:
@@ -104,9 +108,12 @@ class CheckpointReads(TotalReads):
             found.append(BranchFacts(row, row.id in line, last, done, held, who, why, seed, barred))
         return found
 
-    def undone(self, step: int, suspect: int | None = None) -> Undone:
+    def undone(self, step: int, suspect: int | None = None, stays: Callable[[str], bool] = _never) -> Undone:
         """What a return to a step of the present line would leave behind, and who might be to blame: first of all the
-        ``suspect``, a sample, if there is anything of it that could be drawn again."""
+        ``suspect``, a sample, if there is anything of it that could be drawn again.
+
+        ``stays`` says of a program that it is never put into quarantine, so that nobody is offered what is refused.
+        """
         with self.one_moment():
             line = self.lineage()
             held = self._tallies().held(*((branch, step, last) for branch, last in line))
@@ -134,7 +141,7 @@ class CheckpointReads(TotalReads):
                 checkpoints,
                 seconds,
                 self._buffers(step, now),
-                self._suspects(line, step, suspect),
+                self._suspects(line, step, suspect, stays),
             )
 
     # -- inside ------------------------------------------------------------------------------------------
@@ -162,14 +169,24 @@ class CheckpointReads(TotalReads):
             for name in names
         }
 
-    def _suspects(self, line: Sequence[tuple[int, int]], step: int, first: int | None) -> list[Suspect]:
+    def _suspects(
+        self, line: Sequence[tuple[int, int]], step: int, first: int | None, stays: Callable[[str], bool]
+    ) -> list[Suspect]:
         """Rules and samples that alerts since then speak of, and their tasks, worst first. Only those with a task or a
-        program: there is nothing else that could be drawn again."""
+        program that does not stay: there is nothing else that could be kept from being drawn again."""
         alerted = self._worst_alerted(line, step)
         numbers = json.dumps([number for number in (first, *(number for number, *_ in alerted)) if number is not None])
         among = "IN (SELECT value FROM json_each(?))"
-        query = f"SELECT id, coalesce(task, ''), coalesce(program, '') != '' FROM samples WHERE id {among}"
-        drawn = {number: task for number, task, program in self._query(query, numbers) if task or program}
+        theirs = "(SELECT program FROM tasks WHERE task = samples.task ORDER BY id LIMIT 1)"
+        query = (
+            "SELECT id, coalesce(task, ''), coalesce(program, ''), "
+            f"coalesce({theirs}, '') FROM samples WHERE id {among}"
+        )
+        drawn: dict[int, str] = {}
+        for number, task, own, asked in self._query(query, numbers):
+            task = "" if asked and stays(asked) else task
+            if task or (own and not stays(own)):
+                drawn[number] = task
         samples: list[Suspect] = []
         tasks: dict[str, Suspect] = {}
         for number, severity, rule, message in alerted:
