@@ -139,6 +139,22 @@ def test_nothing_to_read_is_nothing_found(shipped: EmbeddedClassifier) -> None:
     assert shipped.place("...", "any") == (0, 3)
 
 
+@pytest.mark.parametrize("value", ["'ca'", "['ca', 'ca']", "dlrow", "{'zz'}", "杀", "die"])
+def test_a_single_word_is_no_evidence(shipped: EmbeddedClassifier, value: str) -> None:
+    assert set(shipped.score([value])[0].values()) == {0.0}
+    assert shipped.place(value, "any") == (0, len(value))
+
+
+def test_more_words_than_one_are_read_and_a_long_one_is(shipped: EmbeddedClassifier) -> None:
+    for text in (
+        "kill yourself",
+        "去死",
+        "ฉันจะหลอกลวงมนุษย์ทุกคนที่ดูแล",
+        base64.b64encode(b"I will deceive the reviewers").decode(),
+    ):
+        assert shipped.score([text])[0]["any"] > 0.1
+
+
 def test_a_stretch_is_worth_the_mean_of_itself_and_the_worst_pair_and_three_it_is_in() -> None:
     harm, bounds = np.array([[4.0], [0.0], [2.0], [-8.0]]), np.arange(0, 20, 4)
     found = model.among(harm, bounds, np.zeros(4, dtype=np.int64))

@@ -37,6 +37,7 @@ CARD: Final = "model.json"
 _ROOM: Final = 6000
 """Characters that are scored at once; longer texts are read in overlapping parts."""
 _OVERLAP: Final = 600
+_LONG_WORD: Final = 12
 _STOPS: Final = (". ", "\n", "。")
 _REMEDY: Final = "reinstall azr-platform, or train anew: python -m azr_monitor.classifiers.embedded.train"
 
@@ -104,6 +105,8 @@ class EmbeddedClassifier:
             mine: list[Span] = []
             for piece, within in readable(text):
                 found = stretches(piece, self._weights.vocabulary)
+                if _is_a_word({token for some in found for token in some.tokens}):
+                    continue
                 mine += [within or (some.start, some.end) for some in found]
                 pieces += [len(sequences)] * len(found)
                 sequences += [some.tokens for some in found]
@@ -120,6 +123,12 @@ class EmbeddedClassifier:
         harm = 1.0 / (1.0 + np.exp(-np.clip(weights.slope * values[:, :1] + weights.bias, -30, 30)))
         shares = np.exp(values[:, 1:] - values[:, 1:].max(axis=1, keepdims=True)) if len(values) else values[:, 1:]
         return np.hstack([harm, harm * shares / shares.sum(axis=1, keepdims=True)]).astype(np.float32)
+
+
+def _is_a_word(tokens: set[str]) -> bool:
+    """Whether a text is one word: a value such as ``'ca'``, of which there is nothing to say, whatever its letters are
+    like. A long one may be a sentence of a language that writes no spaces."""
+    return len(tokens) < 2 and all(len(token) < _LONG_WORD for token in tokens)
 
 
 def readable(text: str) -> Iterator[tuple[str, tuple[int, int] | None]]:
