@@ -139,7 +139,7 @@ def test_nothing_to_read_is_nothing_found(shipped: EmbeddedClassifier) -> None:
     assert shipped.place("...", "any") == (0, 3)
 
 
-@pytest.mark.parametrize("value", ["'ca'", "['ca', 'ca']", "dlrow", "{'zz'}", "杀", "die"])
+@pytest.mark.parametrize("value", ["'ca'", "['ca', 'ca']", "dlrow", "{'zz'}", "杀", "die", "'ecfeeefeecbeefcbeef'"])
 def test_a_single_word_is_no_evidence(shipped: EmbeddedClassifier, value: str) -> None:
     assert set(shipped.score([value])[0].values()) == {0.0}
     assert shipped.place(value, "any") == (0, len(value))

@@ -127,8 +127,8 @@ class EmbeddedClassifier:
 
 def _is_a_word(tokens: set[str]) -> bool:
     """Whether a text is one word: a value such as ``'ca'``, of which there is nothing to say, whatever its letters are
-    like. A long one may be a sentence of a language that writes no spaces."""
-    return len(tokens) < 2 and all(len(token) < _LONG_WORD for token in tokens)
+    like. A long one in another alphabet may be a sentence of a language that writes no spaces."""
+    return len(tokens) < 2 and all(token.isascii() or len(token) < _LONG_WORD for token in tokens)
 
 
 def readable(text: str) -> Iterator[tuple[str, tuple[int, int] | None]]:
