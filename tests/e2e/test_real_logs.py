@@ -1,6 +1,7 @@
 """Logs as the libraries themselves write them: judged, kept as a ledger, asked, reported and exported.
 
-The files in ``tests/logs/samples`` were written by the libraries; where those are installed, they write new ones here.
+The files in ``tests/logs/samples`` were written by the libraries. TRL and Inspect, which are among the development
+tools, write new ones here.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def test_a_log_that_a_library_wrote_goes_through(tmp_path: Path, rules_alone: st
 
 @pytest.mark.slow
 def test_what_inspect_writes_now_goes_through(tmp_path: Path, rules_alone: str) -> None:
-    inspect_ai = pytest.importorskip("inspect_ai", reason="needs inspect_ai, which is not among the development tools")
+    inspect_ai = pytest.importorskip("inspect_ai", reason="needs the development tools")
     (tmp_path / "task.py").write_text(f"""
 from inspect_ai import Task, eval
 from inspect_ai.dataset import Sample
@@ -83,7 +84,7 @@ eval(task, model=model, log_dir={str(tmp_path / "logs")!r}, display="none", max_
 
 @pytest.mark.slow
 def test_what_trl_writes_now_goes_through(tmp_path: Path, rules_alone: str) -> None:
-    pytest.importorskip("trl", reason="needs TRL, which is not among the development tools")
+    pytest.importorskip("trl", reason="needs the development tools")
     (tmp_path / "train.py").write_text(f"""
 from datasets import Dataset
 from tokenizers import Tokenizer, models, pre_tokenizers

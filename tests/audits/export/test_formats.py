@@ -112,7 +112,7 @@ def test_inspects_log_is_read_back_by_our_own_reader(flagged: Path, tmp_path: Pa
 
 
 def test_inspect_reads_its_log(flagged: Path, tmp_path: Path) -> None:
-    log = pytest.importorskip("inspect_ai.log", reason="needs inspect_ai, which is not among the development tools")
+    log = pytest.importorskip("inspect_ai.log", reason="needs the development tools")
     export(flagged, tmp_path / "a.eval")
     whole = log.read_eval_log(str(tmp_path / "a.eval"))
     assert (whole.status, len(whole.samples)) == ("success", 2)
