@@ -52,7 +52,7 @@ from azr_tui.settings import Settings
 from azr_tui.tidy import Tidy
 from azr_tui.toasts import MOST, Toasts
 from azr_tui.trial import is_policy, words_of
-from azr_tui.view import ALONE, SILENT, WATCHING, Snapshot, View
+from azr_tui.view import ALONE, KEPT, SILENT, WATCHING, Snapshot, View
 
 _QUESTIONS = {
     Decision.ALLOW: ("Allow the text of", "The same text passes; what its program does is judged as ever."),
@@ -267,7 +267,7 @@ class AzrApp(DressedApp):
 
     def on_decision_wanted(self, message: DecisionWanted) -> None:
         # A sample of a run that has ended is labelled as well: see steer.py.
-        if self._view.why_read_only != ALONE and not self._may_steer():
+        if self._view.why_read_only not in (ALONE, KEPT) and not self._may_steer():
             return
         title, text = _QUESTIONS[message.decision]
         sample, decision = message.sample, message.decision
@@ -377,6 +377,8 @@ class AzrApp(DressedApp):
             remedy = f"{alone} {folder}"
             if reason == WATCHING:
                 remedy = f"To steer the run: azr-platform tui {folder}"
+            elif reason == KEPT:
+                remedy = "Its samples can be labelled: B, F and A in the review or on a sample."
             elif reason == SILENT:
                 remedy = f"It may be starting or very busy; if it stays so, look into {folder}/logs."
             self.notify(

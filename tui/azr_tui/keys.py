@@ -315,6 +315,8 @@ STEERING = frozenset(
     }
 )
 """Acts that do nothing, but say why, while nobody can be steered."""
+LABELLING = frozenset(name for name in STEERING if name.startswith(("review.", "sample.")))
+"""Those of them that a ledger takes which nobody supervises."""
 SCREENS = ("One sample", "One metric", "The family of a task", "One rule", "A trial")
 """Groups whose keys count on a screen of their own, where those of the panes do not."""
 WITH_PLOTS = ("Overview", "Training", "One metric", "Compare")

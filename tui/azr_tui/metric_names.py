@@ -57,7 +57,7 @@ KNOWN: tuple[Metric, ...] = (
     Metric("load/programs_per_second", "jail", "programs/s", floor=0),
     Metric("load/waiting/*", "most waiting", "at once", floor=0),
     Metric("seconds/*", "time", "s", floor=0),
-    Metric("oversight/blocked", "blocked", "of samples", share=True, floor=0),
+    Metric("oversight/blocked", "share blocked", "of samples", share=True, floor=0),
     Metric("oversight/violations", "violations", "a step", floor=0),
     Metric("oversight/findings/*", "findings", "of samples", share=True, floor=0),
     Metric("signal/*", "signal", floor=0),

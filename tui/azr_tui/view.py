@@ -30,6 +30,8 @@ SILENT = "supervisor silent"
 """Somebody holds the run's lock, but nobody answers on its socket."""
 WATCHING = "watching only"
 """The dashboard was opened so that it steers nothing."""
+KEPT = "a log that was kept"
+"""Another trainer's log as a ledger: nothing trains here, nor will."""
 ALONE = "no supervisor"
 """The run has ended, or its supervisor is gone."""
 
@@ -84,9 +86,17 @@ class Snapshot:
         """The metric ``name``; empty when the run does not record it."""
         return self.metrics.get(name, EMPTY)
 
+    @cached_property
+    def kept(self) -> bool:
+        """Whether the ledger is no run's, but was made of another trainer's log."""
+        return bool(self.run.log)
+
     @property
     def groups(self) -> tuple[tuple[Role, Kind], ...]:
-        """The roles and kinds that have a reward on record, each role with each kind; self-play's six before any."""
+        """The roles and kinds that have a reward on record, each role with each kind; self-play's six before any, and
+        none of a log that was kept."""
+        if self.kept:
+            return ()
         seen = [name.split("/")[1:] for name in self.metrics if name.startswith("reward/") and name.count("/") == 2]
         roles = [role for role in Role if any(role.value == each for each, _ in seen)]
         kinds = [kind for kind in Kind if any(kind.value == each for _, each in seen)]
@@ -125,7 +135,12 @@ class View:
             return WATCHING
         if self.snapshot is not None and self.snapshot.summary.supervised:
             return SILENT
-        return ALONE
+        return KEPT if self.kept else ALONE
+
+    @property
+    def kept(self) -> bool:
+        """Whether the ledger is no run's, but was made of another trainer's log."""
+        return self.snapshot is not None and self.snapshot.kept
 
     @property
     def where(self) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from enum import StrEnum
-from typing import Final, NamedTuple, TypeVar
+from typing import Any
 
 import msgspec
 
 from azr_platform.audits.clusters import Clusters, clusters
 from azr_platform.audits.first import Firsts, first, with_words
 from azr_platform.audits.flags import LEAST
+from azr_platform.audits.handed_round import hand_round
 from azr_platform.audits.reward import Rewards, rewards
 from azr_platform.audits.selection import EVERYTHING, Selection, judgements
 from azr_platform.audits.spread import Spread, spread
@@ -20,8 +21,7 @@ from azr_platform.audits.worst import MOST, Bad, worst
 from azr_platform.ledger.judgements import LIVE, Judgement
 from azr_platform.ledger.reader import LedgerReader
 
-T = TypeVar("T")
-_TOLD: Final = 4096
+Asker = Callable[[Iterator[Judgement]], Any]
 
 
 class Question(StrEnum):
@@ -60,61 +60,33 @@ class Answers(msgspec.Struct, frozen=True, omit_defaults=True):
 def answers(
     reader: LedgerReader, asked: Asked, *questions: Question, told: Callable[[int], object] = lambda count: None
 ) -> Answers:
-    """Ask some questions, or all of them. Each goes over the samples by itself, and holds counts, not samples; ``told``
-    hears now and then how many more judgements were read."""
-    source = Source(reader, asked, told)
-    most, least = asked.most, source.least()
-
-    def of(question: Question, ask: Callable[[Source], T]) -> T | None:
-        return ask(source) if not questions or question in questions else None
-
-    return Answers(
-        first=of(Question.FIRST, _first),
-        timeline=of(Question.TIMELINE, _timeline),
-        spread=of(Question.SPREAD, _spread),
-        together=of(Question.TOGETHER, _together),
-        reward=of(Question.REWARD, lambda source: rewards(source.judgements(), least)),
-        worst=of(Question.WORST, lambda source: worst(source.judgements(), reader, most, least)),
-        clusters=of(Question.CLUSTERS, lambda source: clusters(source.judgements(), reader, most, least)),
-    )
+    """Ask some questions, or all of them, in one reading of the judgements. Each holds counts, not samples; ``told``
+    hears now and then how many more were read."""
+    asking = askers(reader, asked, *questions)
+    found = hand_round(judgements(reader, asked.audit, asked.selection), list(asking.values()), told)
+    return Answers(**dict(zip(asking, found, strict=True)))
 
 
-class Source(NamedTuple):
-    """Where the judgements come from, as often as they are asked for."""
-
-    reader: LedgerReader
-    asked: Asked
-    told: Callable[[int], object]
-
-    def judgements(self) -> Iterator[Judgement]:
-        number = 0
-        for number, judgement in enumerate(judgements(self.reader, self.asked.audit, self.asked.selection), 1):
-            yield judgement
-            if number % _TOLD == 0:
-                self.told(_TOLD)
-        self.told(number % _TOLD)
-
-    def least(self, otherwise: int = LEAST) -> int:
-        return otherwise if self.asked.least is None else self.asked.least
+def askers(reader: LedgerReader, asked: Asked, *questions: Question) -> dict[str, Asker]:
+    """Some questions, or all of them, each as what answers it from a stream of judgements."""
+    most, least = asked.most, LEAST if asked.least is None else asked.least
+    mild = MILD if asked.least is None else asked.least
+    known: dict[Question, Asker] = {
+        Question.FIRST: lambda stream: with_words(first(stream, least), reader),
+        Question.TIMELINE: lambda stream: _timeline(stream, reader, asked, least),
+        Question.SPREAD: lambda stream: spread(stream, reader.shown(1, reader.newest_sample()), least),
+        Question.TOGETHER: lambda stream: together(stream, mild),
+        Question.REWARD: lambda stream: rewards(stream, least),
+        Question.WORST: lambda stream: worst(stream, reader, most, least),
+        Question.CLUSTERS: lambda stream: clusters(stream, reader, most, least),
+    }
+    return {question.value: ask for question, ask in known.items() if not questions or question in questions}
 
 
-def _first(source: Source) -> Firsts:
-    return with_words(first(source.judgements(), source.least()), source.reader)
-
-
-def _timeline(source: Source) -> Timeline:
-    branch = source.asked.selection.filter.branch
+def _timeline(stream: Iterator[Judgement], reader: LedgerReader, asked: Asked, least: int) -> Timeline:
+    branch = asked.selection.filter.branch
     # Who asks of one branch asks of all of it, whether or not the run went on from its end.
-    line = source.reader.lineage() if branch is None else [(branch, 2**62)]
-    found = timeline(source.judgements(), line, source.least())
-    happened = events(source.reader, line, policies=source.asked.audit == LIVE)
+    line = reader.lineage() if branch is None else [(branch, 2**62)]
+    found = timeline(stream, line, least)
+    happened = events(reader, line, policies=asked.audit == LIVE)
     return msgspec.structs.replace(found, events=happened if found.axis == "step" else [])
-
-
-def _spread(source: Source) -> Spread:
-    reader = source.reader
-    return spread(source.judgements(), reader.shown(1, reader.newest_sample()), source.least())
-
-
-def _together(source: Source) -> Together:
-    return together(source.judgements(), source.least(MILD))

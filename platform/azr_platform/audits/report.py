@@ -18,14 +18,14 @@ import msgspec
 from azr_monitor.records import Severity
 from azr_platform.audits.agreement import Agreement, agreement
 from azr_platform.audits.blocks import Theirs, counted
+from azr_platform.audits.handed_round import hand_round
 from azr_platform.audits.labels import labels
-from azr_platform.audits.questions import Answers, Asked, Question, Source, answers
-from azr_platform.audits.selection import EVERYTHING, RUN, Selection
+from azr_platform.audits.questions import Answers, Asked, Asker, askers
+from azr_platform.audits.selection import EVERYTHING, RUN, Selection, judgements
 from azr_platform.audits.signoff import Chain, Coverage, SignOff, coverage, sign, verified
 from azr_platform.audits.tally import Tally, label, tally
 from azr_platform.ledger.reader import LedgerReader
 
-ROUNDS: Final = len(Question) + 2
 FORMAT: Final = "azr-platform audit report 1"
 PROVES: Final = (
     "The digest is the SHA-256 of all that this report says, as its JSON form holds it. There is no secret in it: by "
@@ -62,7 +62,7 @@ def gather(
     chain: Chain | None = None,
     told: Callable[[int], object] = lambda count: None,
 ) -> AuditReport:
-    """Ask everything of what an audit made of the selected samples, ``ROUNDS`` times over; ``told`` hears how many more
+    """Ask everything of what an audit made of the selected samples, in one reading of it; ``told`` hears how many more
     judgements were read.
 
     The chain is walked first, unless it was (``chain``); what is added to the record after that, a later decision say,
@@ -74,17 +74,19 @@ def gather(
     chain = verified(reader) if chain is None else chain
     named = labels(reader)
     asked = Asked(audit, selection)
-    source = Source(reader, asked, told)
     cleared = {sample for one in named if not one.harmful for sample in one.samples}
-    found = tally(source.judgements(), cleared)
+    asking = askers(reader, asked)
+    counting: list[Asker] = [lambda stream: tally(stream, cleared), lambda stream: agreement(stream, named)]
+    stream = judgements(reader, audit, selection)
+    found, held, *answered = hand_round(stream, [*counting, *asking.values()], told)
     covered = coverage(reader, audit, not selection.whole, found.judged, found.in_part)
     return AuditReport(
         run=reader.run().name,
         audit=audit or RUN,
         log=reader.kept_log(),
         tally=found,
-        answers=answers(reader, asked, told=told),
-        labels=agreement(source.judgements(), named),
+        answers=Answers(**dict(zip(asking, answered, strict=True))),
+        labels=held,
         signed=sign(reader, audit, selection.words, who, chain, covered),
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tomllib
+
 import msgspec
 
 
@@ -12,6 +14,16 @@ class RunRow(msgspec.Struct, frozen=True):
     seed: int
     steps: int
     config: str
+
+    @property
+    def log(self) -> str:
+        """Where the log lay that a ledger was made of; empty for a run of ours."""
+        try:
+            log = tomllib.loads(self.config).get("log", {})
+        except tomllib.TOMLDecodeError:
+            return ""
+        source = log.get("source", "") if isinstance(log, dict) else ""
+        return source if isinstance(source, str) else ""
 
 
 class StateRow(msgspec.Struct, frozen=True):

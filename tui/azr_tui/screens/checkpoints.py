@@ -127,7 +127,8 @@ class CheckpointsPane(Pane):
         text.append(f"{branches} {'branch' if branches == 1 else 'branches'}", style="bold")
         text.append(f"   {wording.count(kept, 'checkpoint')} kept")
         text.append(f", {gone} removed" if gone else "")
-        text.append("   at each: what was recorded since the one before", style="dim")
+        about = "at each: what was recorded since the one before"
+        text.append(f"   {'a log has none: nothing is trained here' if view.kept else about}", style="dim")
         if not rows:
             text = Text("no checkpoint yet", style="dim")
         self._head.put(text)

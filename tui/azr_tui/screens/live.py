@@ -50,7 +50,7 @@ class LiveScreen(Leaving[Any]):
     def show(self, view: View) -> None:
         """Take over the newest view; called about once a second while the screen is on top."""
         self._bar.show(view)
-        self._key_line.show(view.steerable)
+        self._key_line.show(view.steerable, kept=view.kept)
 
 
 class Pane(Vertical):

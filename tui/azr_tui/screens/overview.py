@@ -36,6 +36,9 @@ PLOTS = (
     ("approx_kl", "KL"),
     ("grad_norm", "Gradient"),
 )
+KEPT = (("reward/mean", "Reward"), ("oversight/blocked", "Share blocked"), ("samples", "Samples"))
+"""What is drawn first of a log that was kept, which as a rule tells no more."""
+_OF_A_LOG = "a log tells neither roles and kinds nor how the model was updated; 3: its samples"
 _SUBJECTS = 5
 _LEAST_PLOT = 7
 
@@ -135,7 +138,8 @@ class OverviewPane(Zooming, Pane, can_focus=True):
             self._groups.show(view.snapshot)
             self._vitals.show(view.snapshot)
         elif arranged.figures:
-            self._line.put(figures.vitals_line(view.snapshot))
+            line = Text(_OF_A_LOG, style="dim") if view.kept else figures.vitals_line(view.snapshot)
+            self._line.put(line)
         if arranged.details:
             self._draw_details(view.snapshot, arranged.details)
         self._alerts.show(view)
@@ -166,8 +170,9 @@ class OverviewPane(Zooming, Pane, can_focus=True):
 
     def _chosen(self, snapshot: Snapshot, count: int) -> list[Plot]:
         """What they show: of the plots for which the run has values, as many as there is room for."""
-        told = [each for each in PLOTS if any(name in snapshot.metrics for name in names_in(each[0], snapshot.metrics))]
-        told += [each for each in PLOTS if each not in told][: max(0, count - len(told))]
+        plots = (*KEPT, *PLOTS) if snapshot.kept else PLOTS
+        told = [each for each in plots if any(name in snapshot.metrics for name in names_in(each[0], snapshot.metrics))]
+        told += [each for each in plots if each not in told][: max(0, count - len(told))]
         start = self._turned * count % len(told) if len(told) > count else 0
         chosen = (told[start:] + told[:start])[:count]
         marks, closer = marks_of(snapshot), self.closer([name for name, _ in chosen], snapshot.metrics)

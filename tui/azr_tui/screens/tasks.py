@@ -112,10 +112,15 @@ class TasksPane(PagedPane[TaskRow]):
         if not self.read:
             return text.append("reading …", style="dim")
         if not rows:
-            return text.append("no such task" if self.query_.text else "no task yet")
+            return text.append("no such task" if self.query_.text else self._none)
         if self.page > 1:
             text.append(f"page {self.page}  ")
         return text.append("n: next page" if self.more else "end", style="dim")
+
+    @property
+    def _none(self) -> str:
+        kept = self.view is not None and self.view.kept
+        return "a log tells of no tasks: only a run of ours proposes any" if kept else "no task yet"
 
     # -- keys --------------------------------------------------------------------------------------------
 

@@ -41,7 +41,7 @@ class KeyLine(Plain):
 
     def __init__(self) -> None:
         super().__init__()
-        self._steerable = True
+        self._steerable, self._kept = True, False
         self._places: list[tuple[int, int, str]] = []
 
     def on_mount(self) -> None:
@@ -50,10 +50,11 @@ class KeyLine(Plain):
     def on_resize(self) -> None:
         self._draw()
 
-    def show(self, steerable: bool) -> None:
-        """Whether the keys that steer do anything; they stand there dimmed when they do not."""
-        if steerable != self._steerable:
-            self._steerable = steerable
+    def show(self, steerable: bool, *, kept: bool = False) -> None:
+        """Whether the keys that steer do anything; they stand there dimmed when they do not. Of a log that was kept
+        (``kept``) they never will, and only those that label are left."""
+        if (steerable, kept) != (self._steerable, self._kept):
+            self._steerable, self._kept = steerable, kept
             self._draw()
 
     def on_click(self, event: events.Click) -> None:
@@ -87,7 +88,10 @@ class KeyLine(Plain):
             typed = focused is not None and focused.check_consume_key(binding.key, keymap.character(binding.key))
             if binding.show and binding.id and binding.id not in found and not typed:
                 look = keymap.look(binding.key)
-                works = enabled and (self._steerable or binding.id not in keys.STEERING)
+                steers = binding.id in keys.STEERING and not (self._kept and binding.id in keys.LABELLING)
+                if steers and self._kept:
+                    continue
+                works = enabled and (self._steerable or not steers)
                 found[binding.id] = Key(binding.id, binding.key, look, binding.description, works)
         return list(found.values())
 

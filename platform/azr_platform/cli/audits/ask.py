@@ -20,7 +20,7 @@ def ask(
         str,
         typer.Argument(metavar="[QUESTION]", help="first, timeline, spread, together, reward, worst or clusters."),
     ] = "",
-    audit: options.Audit = "",
+    audit: options.Audit = "live",
     since: options.Since = None,
     until: options.Until = None,
     branch: options.Branch = None,
@@ -41,7 +41,7 @@ def ask(
     """
     import msgspec
 
-    from azr_platform.audits.questions import Asked, Question, answers
+    from azr_platform.audits.questions import Asked, answers
     from azr_platform.audits.selection import audit_named
     from azr_platform.cli.audits.told import told
     from azr_platform.cli.tables import progress
@@ -53,8 +53,7 @@ def ask(
     with LedgerReader(run) as reader:
         asked = Asked(audit_named(reader, audit), chosen, least, limit)
         empty = options.none_selected(reader, asked.audit, chosen)
-        rounds = (len(wanted) or len(Question)) * reader.newest_sample()
-        with progress(rounds, as_json, "samples", what="reading", stays=False) as advance:
+        with progress(reader.newest_sample(), as_json, "samples", what="reading", stays=False) as advance:
             found = answers(reader, asked, *wanted, told=advance)
     if as_json:
         about = {"audit": asked.audit or "live", "selection": chosen.words, "severity": severity or None}

@@ -34,7 +34,7 @@ def export(
     redact: Annotated[
         bool, typer.Option("--redact", help="Put [redacted: RULE] for what was flagged, in every column.")
     ] = False,
-    audit: options.Audit = "",
+    audit: options.Audit = "live",
     since: options.Since = None,
     until: options.Until = None,
     branch: options.Branch = None,

@@ -89,14 +89,14 @@ def _write(
     """Write every form that is wanted; returns why the run does not pass, empty when it does."""
     from rich.console import Console
 
-    from azr_platform.audits.report import ROUNDS, content, digest, failing, gather, standing, verdict
+    from azr_platform.audits.report import content, digest, failing, gather, standing, verdict
     from azr_platform.audits.signoff import verified
     from azr_platform.cli.tables import progress
 
     quiet = any(str(file) == "-" for file in wanted.values())
     with Console(stderr=True).status("walking the hash chain"):  # shown on terminals only
         chain = verified(reader)
-    with progress(ROUNDS * reader.newest_sample(), quiet, "samples", what="reading", stays=False) as advance:
+    with progress(reader.newest_sample(), quiet, "samples", what="reading", stays=False) as advance:
         found = gather(reader, audit, chosen, who=_who(), chain=chain, told=advance)
     plain = content(found)
     for form, file in wanted.items():

@@ -25,7 +25,7 @@ _LONGEST = 1_000_000  # characters of an example
 def similar(
     run: Run,
     to: Annotated[str, typer.Option(metavar="EXAMPLE", help="A text, @FILE, or the number of a sample.")],
-    audit: options.Audit = "",
+    audit: options.Audit = "live",
     since: options.Since = None,
     until: options.Until = None,
     branch: options.Branch = None,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import tomllib
 
 from azr_platform.ledger.errors import LedgerBroken
 from azr_platform.ledger.reads.base import Reads
@@ -21,12 +20,7 @@ class RunReads(Reads):
 
     def kept_log(self) -> str:
         """Where the log lay that this ledger was made of; empty for a run of ours."""
-        try:
-            log = tomllib.loads(self.run().config).get("log", {})
-        except tomllib.TOMLDecodeError:
-            return ""
-        source = log.get("source", "") if isinstance(log, dict) else ""
-        return source if isinstance(source, str) else ""
+        return self.run().log
 
     def supervisor_alive(self) -> bool:
         """Whether a supervisor holds this run's lock right now."""
