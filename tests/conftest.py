@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -42,6 +44,29 @@ def rules_alone(tmp_path_factory: pytest.TempPathFactory) -> str:
     off = "".join(f"  - {{name: {name}, enabled: false}}\n" for name in ("embedded", "detoxify"))
     file.write_text(f"name: rules\nextends: default\nclassifiers:\n{off}")
     return str(file)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """A real browser, headless. For a module: its tools keep an event loop of their own."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        pytest.skip("no Chromium on this machine: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    quiet = (
+        "--no-sandbox",  # as root Chromium starts with no other; it opens our own page alone
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+    )
+    with sync_playwright() as tools:
+        browser = tools.chromium.launch(executable_path=found, args=quiet)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture

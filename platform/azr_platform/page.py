@@ -34,7 +34,7 @@ th:first-child, td:first-child, .text { text-align: left; } th { font-weight: 60
 th:first-child, td:first-child { padding-left: 0; }
 td { white-space: nowrap; }
 td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: min(13rem, 42vw); }
-td.text { white-space: normal; overflow-wrap: anywhere; min-width: 15rem; }
+td.text { white-space: normal; overflow-wrap: anywhere; min-width: min(15rem, 46vw); }
 figure { margin: .5rem 0 1.5rem; } img { max-width: 100%; background: #fff; }
 figcaption, .note { color: var(--faint); font-size: .87rem; }
 pre { background: var(--soft); padding: .6rem; overflow-x: auto; white-space: pre-wrap; overflow-wrap: anywhere; }

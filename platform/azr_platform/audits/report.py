@@ -26,7 +26,7 @@ from azr_platform.audits.signoff import Chain, Coverage, SignOff, coverage, sign
 from azr_platform.audits.tally import Tally, label, tally
 from azr_platform.ledger.reader import LedgerReader
 
-FORMAT: Final = "azr-platform audit report 1"
+FORMAT: Final = "azr-platform audit report 2"
 PROVES: Final = (
     "The digest is the SHA-256 of all that this report says, as its JSON form holds it. There is no secret in it: by "
     "itself it finds accidents alone. Noted elsewhere, it shows any later change of the JSON form; and whoever has the "
