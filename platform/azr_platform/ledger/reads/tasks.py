@@ -32,12 +32,6 @@ _TRIED_TABLE: Final = """
     CREATE TEMP TABLE IF NOT EXISTS tried (
         task TEXT PRIMARY KEY, attempts INTEGER, correct INTEGER, last INTEGER) WITHOUT ROWID
 """
-_TRIED_SINCE: Final = """
-    INSERT INTO temp.tried SELECT task, count(*), coalesce(sum(correct = 1), 0), max(id) FROM samples {source}
-    WHERE role = 'solve' AND task IS NOT NULL AND {since} AND +id <= ? GROUP BY task
-    ON CONFLICT (task) DO UPDATE SET
-        attempts = attempts + excluded.attempts, correct = correct + excluded.correct, last = excluded.last
-"""
 _RATE: Final = "1.0 * u.correct / u.attempts"
 _NEVER: Final = {TaskOrder.HARDEST: 2.0, TaskOrder.EASIEST: -1.0}
 """What stands for the rate of a task that nobody has tried, so that it comes last."""
@@ -134,7 +128,7 @@ class TaskReads(SampleReads):
         source, since = ("NOT INDEXED", "id > ?") if self._tried else (self._through("samples_attempts"), "+id > ?")
         try:
             self._connection.execute(_TRIED_TABLE)
-            self._connection.execute(_TRIED_SINCE.format(source=source, since=since), (self._tried, newest))
+            self._connection.execute(_tried_since(source, since), (self._tried, newest))
             self._connection.commit()
         except sqlite3.Error as error:
             self._connection.rollback()
@@ -229,3 +223,13 @@ def _narrowed(wanted: TaskFilter) -> tuple[str, list[object]]:
 def shown_programs(prompt: str) -> list[str]:
     """The programs that a prompt shows, in its order."""
     return _SHOWN.findall(prompt)
+
+
+def _tried_since(source: str, since: str) -> str:
+    """The statement that adds the answers which ``source`` and ``since``, words of ours, let pass."""
+    return f"""
+    INSERT INTO temp.tried SELECT task, count(*), coalesce(sum(correct = 1), 0), max(id) FROM samples {source}
+    WHERE role = 'solve' AND task IS NOT NULL AND {since} AND +id <= ? GROUP BY task
+    ON CONFLICT (task) DO UPDATE SET
+        attempts = attempts + excluded.attempts, correct = correct + excluded.correct, last = excluded.last
+    """
