@@ -438,3 +438,45 @@ def _marked(app: AzrApp) -> str:
     for row in range(page.size.height):
         text += "".join(segment.text for segment in page.render_line(row) if segment.style and segment.style.reverse)
     return text.replace("“", "")
+
+
+async def test_a_screen_that_is_kept_begins_anew(full_run: Any, make_app: Make, until: Any, shown: Shown) -> None:
+    app = make_app(full_run[0])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await _ready(app, pilot, until)
+        await pilot.press("3")
+        await until(pilot, lambda: "verdict" in shown(app) and "505" in shown(app), "the samples")
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, SampleScreen), "a sample")
+        first = app.screen
+        await pilot.press("slash", *"the", "enter", "end")
+        await until(pilot, lambda: first.query_one(MarkedText).scroll_offset.y > 0, "its end")
+        await pilot.press("escape", "escape", "down", "enter")
+        await until(pilot, lambda: isinstance(app.screen, SampleScreen), "another one")
+        await pilot.pause()
+        second = app.screen
+        assert second is first and second.query_one(MarkedText).scroll_offset.y == 0
+        assert not [line for line in second.query_one(MarkedText).lines if any(m.style == "found" for m in line.marks)]
+        assert "of all" not in shown(app) and second.focused is second.query_one(MarkedText)
+        await pilot.press("escape", "escape")  # the second of no account, as the first time
+        assert app.screen is app.panes
+
+
+async def test_a_screen_that_is_kept_is_dressed_as_the_others_and_fits_another_size(
+    full_run: Any, make_app: Make, until: Any, shown: Shown
+) -> None:
+    app = make_app(full_run[0])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await _ready(app, pilot, until)
+        await pilot.press("question_mark")
+        await until(pilot, lambda: isinstance(app.screen, HelpScreen), "the help")
+        await pilot.press("end", "escape")
+        await pilot.resize_terminal(120, 40)
+        app.action_theme("light")
+        await pilot.press("question_mark")
+        await until(pilot, lambda: isinstance(app.screen, HelpScreen) and "esc: back" in shown(app), "the help again")
+        await pilot.pause(0.1)
+        rows = shown(app).split("\n")
+        assert len(rows) == 40 and len(rows[5].rstrip()) > 100
+        assert app.screen.query_one(MarkedText).scroll_offset.y == 0
+        assert app.screen.query_one(".dialog").styles.background.brightness > 0.5

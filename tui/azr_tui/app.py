@@ -30,6 +30,7 @@ from azr_tui.messages import (
     PlotWanted,
     Pulse,
     SampleWanted,
+    ScreenWanted,
     SearchTrouble,
     SnapshotTaken,
     TrialWanted,
@@ -39,7 +40,7 @@ from azr_tui.screens.change import ChangeScreen
 from azr_tui.screens.checkpoints import CheckpointsPane
 from azr_tui.screens.confirm import ConfirmScreen
 from azr_tui.screens.family import FamilyScreen
-from azr_tui.screens.live import LiveScreen
+from azr_tui.screens.live import Kept, LiveScreen
 from azr_tui.screens.main import MainScreen
 from azr_tui.screens.paged import PagedPane
 from azr_tui.screens.path import PathScreen
@@ -139,6 +140,11 @@ class AzrApp(DressedApp):
         self._finder.stop()
         self._pulse.stop()
 
+    def show_screen(self, kind: type[Kept], *about: Any) -> None:
+        super().show_screen(kind, *about)
+        self._tick()  # one that was kept: at once
+        self.call_later(self._tick)  # a new one: once it is there
+
     # -- what the threads report -------------------------------------------------------------------------
 
     def on_snapshot_taken(self, message: SnapshotTaken) -> None:
@@ -163,8 +169,7 @@ class AzrApp(DressedApp):
         elif isinstance(top, SampleScreen):
             top.replace(message.dossier, here.rule, here.words or None, here.listed)
         elif isinstance(top, LiveScreen):
-            self.push_screen(SampleScreen(message.dossier, here.rule, here.words, here.listed))
-            self.call_later(self._tick)
+            self.show_screen(SampleScreen, message.dossier, here.rule, here.words, here.listed)
 
     def on_worst_read(self, message: WorstRead) -> None:
         alert = message.alert
@@ -234,13 +239,14 @@ class AzrApp(DressedApp):
         self._sample = message
         self._feed.ask(AskSample(message.number), self.post_message)
 
+    def on_screen_wanted(self, message: ScreenWanted) -> None:
+        self.show_screen(message.kind, *message.about)
+
     def on_plot_wanted(self, message: PlotWanted) -> None:
-        self.push_screen(PlotScreen(message.metric))
-        self.call_later(self._tick)
+        self.show_screen(PlotScreen, message.metric)
 
     def on_family_wanted(self, message: FamilyWanted) -> None:
-        self.push_screen(FamilyScreen(message.task))
-        self.call_later(self._tick)
+        self.show_screen(FamilyScreen, message.task)
 
     def on_neighbour_wanted(self, message: NeighbourWanted) -> None:
         pane = self._main.pane

@@ -19,6 +19,7 @@ from textual.widget import Widget
 from azr_tui import keymap, keys, themes
 from azr_tui.screens.help import HelpScreen
 from azr_tui.screens.jump import JumpScreen, Target, targets
+from azr_tui.screens.live import Kept
 from azr_tui.screens.main import MainScreen
 from azr_tui.settings import Settings
 from azr_tui.symbols import AsciiOnly, NoDim, terminal_is_ascii
@@ -37,6 +38,7 @@ class DressedApp(App[None]):
         # With NO_COLOR the terminal's own two colours are used; otherwise Textual would turn red into near black.
         super().__init__(ansi_color="NO_COLOR" in os.environ)
         self._settings = settings
+        self._kept: dict[type[Kept], Kept] = {}
         self._ascii_terminal = terminal_is_ascii(os.environ)
         self._ascii_only, self._no_dim = AsciiOnly(enabled=False), NoDim(enabled=False)
         for theme in themes.THEMES.values():
@@ -91,10 +93,25 @@ class DressedApp(App[None]):
     def action_next_theme(self) -> None:
         self.action_theme(themes.after(self._settings.theme))
 
+    # -- screens over the panes --------------------------------------------------------------------------
+
+    def show_screen(self, kind: type[Kept], *about: Any) -> None:
+        """Push a screen of a kind: the one that was kept, or a new one where that is somewhere below already."""
+        kept = self._kept.get(kind)
+        if kept is not None and kept not in self.screen_stack:
+            self.push_screen(kept)
+            kept.begin(*about)
+        else:
+            screen = kind(*about)
+            if kept is None:
+                self._kept[kind] = screen
+                self.install_screen(screen, kind.__name__)
+            self.push_screen(screen)
+
     # -- help, jump, palette -----------------------------------------------------------------------------
 
     def action_help(self) -> None:
-        self.push_screen(HelpScreen())
+        self.show_screen(HelpScreen)
 
     def action_jump(self) -> None:
         def go(target: Target | None) -> None:

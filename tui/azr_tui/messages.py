@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from textual.message import Message
 
@@ -15,6 +15,7 @@ from azr_tui.view import Snapshot
 if TYPE_CHECKING:
     from azr_monitor.catalogue import Entry
     from azr_monitor.policy import Policy
+    from azr_tui.screens.live import Kept
 
 
 @dataclass
@@ -62,6 +63,14 @@ class SampleWanted(Message):
     rule: str = ""
     words: tuple[str, ...] = ()
     listed: bool = False
+
+
+@dataclass
+class ScreenWanted(Message):
+    """A widget asks the app to show a screen of a kind over the panes; ``about`` is what it is made of."""
+
+    kind: type[Kept]
+    about: tuple[Any, ...]
 
 
 @dataclass

@@ -15,6 +15,7 @@ from azr_platform.ledger.records import Held
 from azr_tui import keys, wording
 from azr_tui.branch_tree import TreeRow, label, told, tree_rows
 from azr_tui.escape import visible_line
+from azr_tui.messages import ScreenWanted
 from azr_tui.questions import AskCheckpoints, CheckpointsRead, Wanted
 from azr_tui.screens.live import Pane
 from azr_tui.screens.page import PageScreen
@@ -108,7 +109,7 @@ class CheckpointsPane(Pane):
         row = self._list.chosen
         if row is not None and self._view is not None:
             title = "Checkpoint" if row.checkpoint is not None else f"Branch {row.branch.branch.id}"
-            self.app.push_screen(PageScreen(title, details(row, self._view.now)))
+            self.post_message(ScreenWanted(PageScreen, (title, details(row, self._view.now))))
 
     def _metrics(self) -> tuple[str, ...]:
         assert self._view is not None and self._view.snapshot is not None

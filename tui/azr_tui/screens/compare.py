@@ -27,6 +27,7 @@ from azr_tui.comparison import (
 )
 from azr_tui.document import Line
 from azr_tui.escape import visible_line
+from azr_tui.messages import ScreenWanted
 from azr_tui.plotting.draw import Curve, Plot
 from azr_tui.plotting.zoom import Extent
 from azr_tui.questions import Wanted
@@ -170,7 +171,7 @@ class ComparePane(Zooming, Pane):
     def action_apart(self) -> None:
         if self._answer is not None and self._answer.other is not None:
             lines = list(apart_lines(self._answer.mine, self._answer.other))
-            self.app.push_screen(PageScreen("In what they differ", lines))
+            self.post_message(ScreenWanted(PageScreen, ("In what they differ", lines)))
 
     # -- inside ------------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from azr_tui.messages import SampleWanted
 from azr_tui.questions import AskFamily, FamilyRead, Wanted
 from azr_tui.sample.attempts import result
 from azr_tui.sample.page import python_colours
-from azr_tui.screens.live import LiveScreen
+from azr_tui.screens.live import Kept, LiveScreen
 from azr_tui.widgets.listing import Column, Listing
 from azr_tui.widgets.marked_text import MarkedText
 from azr_tui.widgets.plain import Plain
@@ -36,7 +36,7 @@ class Relative(NamedTuple):
     text: str
 
 
-class FamilyScreen(LiveScreen):
+class FamilyScreen(LiveScreen, Kept):
     """Enter walks to the task under the cursor, or opens an answer; ``y`` opens the sample of the row."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.FAMILY]
@@ -59,8 +59,13 @@ class FamilyScreen(LiveScreen):
         yield self._text
 
     def on_mount(self) -> None:
-        self._listing.focus()
-        self._ask()
+        self.begin(self.middle)
+
+    def begin(self, task: str) -> None:
+        self._head.put(Text("reading …", style="dim"))
+        self._text.show([])
+        self.set_focus(self._listing)
+        self._walk([task])
 
     def on_family_read(self, message: FamilyRead) -> None:
         """The family that was asked for, unless another was since; asked for again while the index is being made."""

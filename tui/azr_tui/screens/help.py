@@ -14,7 +14,7 @@ from textual.widgets import Static
 from azr_monitor.records import Severity
 from azr_tui import keymap, keys, wording
 from azr_tui.document import Line, Span
-from azr_tui.screens.live import Dialog
+from azr_tui.screens.live import Dialog, Kept
 from azr_tui.widgets.marked_text import MarkedText
 
 _KEYS = 14
@@ -33,7 +33,7 @@ _SYMBOLS = (
 )
 
 
-class HelpScreen(Dialog[None]):
+class HelpScreen(Dialog[None], Kept):
     """Scrolls; closes with esc."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.DIALOG]
@@ -52,6 +52,9 @@ class HelpScreen(Dialog[None]):
     def on_mount(self) -> None:
         self._text.show(help_lines(keymap.of(self.app)))
         self._text.focus()
+
+    def begin(self) -> None:
+        self._text.scroll_to(y=0, animate=False, immediate=True)
 
     def action_cancel(self) -> None:
         self.dismiss(None)

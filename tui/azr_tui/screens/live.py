@@ -29,6 +29,17 @@ class Leaving(Screen[T]):
         self._left = True
         return super().dismiss(result)
 
+    def on_screen_resume(self) -> None:
+        self._left = False
+
+
+class Kept(Leaving[Any]):
+    """Kept when it is left, and shown again about something else: to make and dress a screen takes several frames."""
+
+    def begin(self, *about: Any) -> None:
+        """Be as one that is new, made of this; called when it is already on top."""
+        raise NotImplementedError
+
 
 class LiveScreen(Leaving[Any]):
     """Status bar above, keys below, ``body`` between."""

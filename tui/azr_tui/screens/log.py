@@ -14,6 +14,7 @@ from azr_platform.ledger.records import ControlRow
 from azr_tui import keys, log_entries
 from azr_tui.escape import visible_line
 from azr_tui.log_entries import Loaded, Row, Which
+from azr_tui.messages import ScreenWanted
 from azr_tui.questions import AskLog, LogRead, Wanted
 from azr_tui.screens.live import Pane
 from azr_tui.screens.page import PageScreen
@@ -117,11 +118,11 @@ class LogPane(Pane):
         if self._rows.cursor_row < len(self._listed):
             row = self._listed[self._rows.cursor_row]
             title = "A command" if isinstance(row, ControlRow) else "A notice"
-            self.app.push_screen(PageScreen(title, log_entries.entry_lines(row)))
+            self.post_message(ScreenWanted(PageScreen, (title, log_entries.entry_lines(row))))
 
     def action_about(self) -> None:
         if self._view is not None and self._view.snapshot is not None:
-            self.app.push_screen(PageScreen("The run", log_entries.run_lines(self._view.snapshot)))
+            self.post_message(ScreenWanted(PageScreen, ("The run", log_entries.run_lines(self._view.snapshot))))
 
     def action_which(self) -> None:
         self._which = self._which.after()

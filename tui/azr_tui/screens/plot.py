@@ -14,8 +14,8 @@ from azr_tui.messages import SampleWanted
 from azr_tui.plotting.draw import Plot, at
 from azr_tui.plotting.marks import alerts_on_line, marks_of
 from azr_tui.plotting.metrics import plot_of
-from azr_tui.plotting.zoom import Extent
-from azr_tui.screens.live import LiveScreen
+from azr_tui.plotting.zoom import Extent, Zoom
+from azr_tui.screens.live import Kept, LiveScreen
 from azr_tui.view import Snapshot, View
 from azr_tui.widgets.alert_lines import alert_line
 from azr_tui.widgets.plain import Plain
@@ -24,7 +24,7 @@ from azr_tui.widgets.plots import PlotView, Zooming
 _ALERTS = 3
 
 
-class PlotScreen(Zooming, LiveScreen):
+class PlotScreen(Zooming, LiveScreen, Kept):
     """Up and down go on to other metrics; enter leads to the sample of the alert at the cursor."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.ONE_PLOT, *keys.PLOT]
@@ -37,6 +37,10 @@ class PlotScreen(Zooming, LiveScreen):
         self._plot = PlotView()
         self._values = Plain(id="plot-values")
         self._alerts = Plain(id="plot-alerts")
+
+    def begin(self, metric: str) -> None:
+        self._metric, self.zoom = metric, Zoom()
+        self._drawn = None  # until it is shown a view, which is at once
 
     def body(self) -> ComposeResult:
         yield self._plot

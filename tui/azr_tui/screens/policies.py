@@ -12,7 +12,7 @@ from textual.widgets import Input, Static
 
 from azr_tui import keys, wording
 from azr_tui.escape import visible_line
-from azr_tui.messages import ChangeWanted, TrialWanted
+from azr_tui.messages import ChangeWanted, ScreenWanted, TrialWanted
 from azr_tui.questions import Wanted
 from azr_tui.rules import ORDERS, SHOWN, AskPolicy, PolicyRead, RuleFacts, action_of, listed
 from azr_tui.screens.live import Pane
@@ -84,7 +84,7 @@ class PoliciesPane(Pane):
         event.stop()
         rule = self._list.chosen
         if rule is not None:
-            self.app.push_screen(RuleScreen(rule))
+            self.post_message(ScreenWanted(RuleScreen, (rule,)))
 
     def on_rows_highlighted(self, event: Rows.Highlighted) -> None:
         event.stop()

@@ -17,7 +17,7 @@ from azr_tui.escape import visible, visible_line
 from azr_tui.messages import SampleWanted
 from azr_tui.questions import AskSamples, SamplesRead, Wanted
 from azr_tui.rules import RuleFacts, action_of
-from azr_tui.screens.live import LiveScreen
+from azr_tui.screens.live import Kept, LiveScreen
 from azr_tui.screens.samples import FIXED
 from azr_tui.widgets.listing import Column, Listing
 from azr_tui.widgets.marked_text import MarkedText
@@ -27,7 +27,7 @@ _SAMPLES = 200
 _EXAMPLES = 6
 
 
-class RuleScreen(LiveScreen):
+class RuleScreen(LiveScreen, Kept):
     """``enter`` opens the sample under the cursor; ``tab`` goes to the text above, which scrolls."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.RULE]
@@ -35,6 +35,7 @@ class RuleScreen(LiveScreen):
     def __init__(self, rule: RuleFacts) -> None:
         super().__init__()
         self._rule = rule
+        self._asked: AskSamples | None = None
         self._text = MarkedText(id="rule-text")
         columns = [*FIXED, Column("reason", 36, lambda row: Text(visible_line(row.reason or row.problem, 200)))]
         self._list: Listing[SampleRow] = Listing(columns, key=lambda row: row.id)
@@ -44,13 +45,20 @@ class RuleScreen(LiveScreen):
         yield self._list
 
     def on_mount(self) -> None:
-        self._text.show(list(rule_lines(self._rule)))
-        self._list.focus()
-        question = AskSamples(SampleFilter(rule=self._rule.name), None, _SAMPLES)
-        self.post_message(Wanted(question, self.post_message))
+        self.begin(self._rule)
+
+    def begin(self, rule: RuleFacts) -> None:
+        self._rule = rule
+        self._text.show(list(rule_lines(rule)))
+        self._text.scroll_to(y=0, animate=False, immediate=True)
+        self._list.put([])
+        self.set_focus(self._list)
+        self._asked = AskSamples(SampleFilter(rule=rule.name), None, _SAMPLES)
+        self.post_message(Wanted(self._asked, self.post_message))
 
     def on_samples_read(self, page: SamplesRead) -> None:
-        self._list.put(page.rows)
+        if page.question == self._asked:
+            self._list.put(page.rows)
 
     def on_rows_selected(self, event: Rows.Selected) -> None:
         event.stop()

@@ -20,7 +20,7 @@ from azr_tui.escape import visible, visible_line
 from azr_tui.messages import DecisionWanted, FamilyWanted, NeighbourWanted
 from azr_tui.sample.dossier import Dossier
 from azr_tui.sample.page import Page, sample_page
-from azr_tui.screens.live import LiveScreen
+from azr_tui.screens.live import Kept, LiveScreen
 from azr_tui.view import View
 from azr_tui.widgets.field import Field
 from azr_tui.widgets.marked_text import MarkedText
@@ -30,7 +30,7 @@ _LONGEST_COPIED = 200_000
 _SECTIONS = {binding.action.split("'")[1]: binding for binding in keys.SAMPLE if binding.action.startswith("section")}
 
 
-class SampleScreen(LiveScreen):
+class SampleScreen(LiveScreen, Kept):
     """A letter leads to each section, ``n`` and ``N`` from mark to mark, ``[`` and ``]`` along the list; ``A``, ``B``
     and ``F`` decide."""
 
@@ -71,6 +71,13 @@ class SampleScreen(LiveScreen):
     def on_resize(self) -> None:
         """The answers stand side by side where there is room for that, so another width is another page."""
         self.call_after_refresh(self._lay_out)
+
+    def begin(self, dossier: Dossier, rule: str = "", words: Sequence[str] = (), listed: bool = False) -> None:
+        self._dossier, self._rule, self._words, self._listed = dossier, rule, words, listed
+        self._sought, self._width = "", 0
+        self._find.display = False
+        self.set_focus(self._text)
+        self._lay_out(keep=False)
 
     def replace(
         self, dossier: Dossier, rule: str = "", words: Sequence[str] | None = None, listed: bool = False
@@ -175,7 +182,7 @@ class SampleScreen(LiveScreen):
         self._page = sample_page(self._dossier, width=width)
         self._text.show(self._marked(self._page.lines))
         if first and not keep:
-            self._text.scroll_to(y=0, animate=False)
+            self._text.scroll_to(y=0, animate=False, immediate=True)
         if first and self._rule:
             rule, self._rule = self._rule, ""
             self.call_after_refresh(self._land, f"{rule} ")  # not before the page's height is known
