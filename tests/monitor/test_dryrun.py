@@ -12,6 +12,7 @@ from azr_monitor.audit import Auditor
 from azr_monitor.policy import load_policy
 from azr_monitor.records import Subject
 from azr_monitor.rules.dryrun import DryRun
+from azr_monitor.rules.estimates import Looks
 from azr_monitor.rules.programs import MAX_CALLS
 from azr_monitor.rules.programs_growth import in_call
 from azr_monitor.rules.syntax import parsed
@@ -284,9 +285,11 @@ def test_a_program_is_parsed_once_and_run_dry_once(monkeypatch: pytest.MonkeyPat
         return parsed(text)
 
     class Counted(DryRun):
-        def __init__(self, tree: ast.AST, call: ast.Call | None = None, steps: int = 0) -> None:
+        def __init__(
+            self, tree: ast.AST, call: ast.Call | None = None, steps: int = 0, looks: Looks | None = None
+        ) -> None:
             runs.append(call)
-            super().__init__(tree, call, steps or 25_000)
+            super().__init__(tree, call, steps or 25_000, looks)
 
     monkeypatch.setattr("azr_monitor.rules.syntax.parsed", parse)
     monkeypatch.setattr("azr_monitor.rules.programs_growth.DryRun", Counted)

@@ -58,6 +58,8 @@ class _Answers:
                 return self._field(self._owner, attr)
             case ast.Call(func=ast.Name() as called):
                 return self._result(called)
+            case ast.Call(func=ast.Lambda(body=body)):
+                return None if (settled := truth(body)) is None else ast.Constant(settled)
             case ast.Compare(left=ast.Name(), ops=[op], comparators=[ast.Name()]) if self._owner is not None:
                 return self._compared(self._owner, op)
             case _:

@@ -7,14 +7,15 @@ import math
 import re
 from typing import Any
 
-from azr_monitor.rules.estimates import MAX_DEPTH, MAX_ITEMS, MAX_WIDE_DEPTH, TOO_MANY_CELLS, Estimates, is_key, is_wide
+from azr_monitor.rules.estimates import MAX_DEPTH, MAX_ITEMS, MAX_WIDE_DEPTH, TOO_MANY_CELLS, is_key, is_wide
 from azr_monitor.rules.functions import arranged
-from azr_monitor.rules.outcomes import Env, Imported, Known, Leave, Return, Uncertain
+from azr_monitor.rules.outcomes import Env, Imported, Kind, Known, Leave, Return, Thing, Uncertain
 from azr_monitor.rules.sizes import made, of_text, takes_all, waits, whole
+from azr_monitor.rules.things import Things
 from azr_monitor.rules.volumes import ENDLESS, UNKNOWN, Large, Many, Walk, capped, cells, compared, count, powered
 
 
-class Calls(Estimates):
+class Calls(Things):
     """Calls in one program."""
 
     def _call(self, node: ast.Call, env: Env) -> Any:
@@ -31,20 +32,28 @@ class Calls(Estimates):
         function = self._value(node.func, env)
         given = [self._value(argument, env) for argument in node.args]
         if isinstance(function, Known):
-            arguments = arranged(function.function, given, options)
-            if arguments is not None:
-                arguments[len(given) :] = [
-                    self._value(one, function.env) if isinstance(one, ast.expr) else one
-                    for one in arguments[len(given) :]
-                ]
-                return self._followed(function, arguments, node, env)
-            for one in (*given, *options.values()):
-                self._lose(one)
-            return UNKNOWN
+            return self._run(function, given, options, node, env)
+        if isinstance(function, Kind):
+            thing = self._made(function)
+            if (init := self._method_of(thing, "__init__")) is not None:
+                self._run(init, [thing, *given], options, node, env)
+            return thing
         if isinstance(function, Imported):
             return self._builtin(function.name, given, node, options)
         name = node.func.id if isinstance(node.func, ast.Name) and function is UNKNOWN else ""
         return self._builtin(name, given, node, options)
+
+    def _run(self, called: Known, given: list[Any], options: Env, node: ast.Call, env: Env) -> Any:
+        """Call a function of the program's."""
+        arguments = arranged(called.function, given, options)
+        if arguments is None:
+            for one in (*given, *options.values()):
+                self._lose(one)
+            return UNKNOWN
+        arguments[len(given) :] = [
+            self._value(one, called.env) if isinstance(one, ast.expr) else one for one in arguments[len(given) :]
+        ]
+        return self._followed(called, arguments, node, env)
 
     def _builtin(self, name: str, given: list[Any], node: ast.Call, options: Env) -> Any:
         if given and isinstance(given[0], Walk) and takes_all(name):
@@ -60,6 +69,8 @@ class Calls(Estimates):
             case "list" | "tuple" | "sorted" | "deque", [list() | tuple() | str() as value] if len(value) <= MAX_ITEMS:
                 self._charge(len(value))
                 return list(value)
+            case "sum", [list() | tuple() as numbers] if all(isinstance(number, int) for number in numbers):
+                return sum(numbers)
             case "list" | "tuple" | "sorted" | "set" | "sum" | "max" | "min" | "deque", [value]:
                 return self._gathered(name, value, node)
             case "str" | "repr", [value] if cells(value) > TOO_MANY_CELLS:
@@ -67,19 +78,24 @@ class Calls(Estimates):
                 return UNKNOWN
             case (("int" | "abs"), [int(value)]):
                 return value if name == "int" else abs(value)
-            case "sum", [list() | tuple() as numbers] if all(isinstance(number, int) for number in numbers):
-                return sum(numbers)
             case ("reduce", [Known() as fold, list() | tuple() | range() | str() as items, *start]) | (
                 "accumulate",
                 [list() | tuple() | range() | str() as items, Known() as fold, *start],
             ):
                 folded = self._folded(fold, list(items[:_FOLDED]), start, node)
                 return folded if name == "reduce" else Walk(float(len(items)))
+            case "format", [_, str(spec)] if _SPECIFIED.search(spec):
+                self._excess(node, "a text of millions of characters")
+                return UNKNOWN
             case "heappush", [list() as heap, value]:
                 self._grow(heap, [value], node)
                 return None
             case "heappop", [list() as heap] if heap and all(isinstance(one, int) for one in heap):
                 return heap.pop(heap.index(min(heap)))
+            case "enumerate", [list() | tuple() | str() as items] if len(items) <= _FOLDED:
+                return [(place, item) for place, item in enumerate(items)]
+            case "reversed", [list() | tuple() as items] if len(items) <= _FOLDED:
+                return list(reversed(items))
             case "set", []:
                 return set()
             case "list" | "deque", []:
@@ -130,6 +146,8 @@ class Calls(Estimates):
 
     def _method(self, function: ast.Attribute, given: list[Any], env: Env, node: ast.Call, options: Env) -> Any:
         holder = self._value(function.value, env)
+        if (called := self._method_of(holder, function.attr)) is not None:
+            return self._run(called, [holder, *given], options, node, env)
         match holder, function.attr, given:
             case list(), "append", [value]:
                 self._grow(holder, [value], node)
@@ -181,19 +199,23 @@ class Calls(Estimates):
 
     def _followed(self, called: Known, given: list[Any], node: ast.Call, env: Env) -> Any:
         function = called.function
-        names, pure, steady, generator, idle = self._nature(function)
+        names, pure, steady, recursive, generator, idle, measured = self._nature(function)
         self.turns += 1
         deepest = MAX_DEPTH if len(names) < 2 else MAX_WIDE_DEPTH
         if len(names) != len(given) or self._depth >= deepest or generator:
             for one in given:
                 self._lose(one)
             return UNKNOWN
-        if idle:
+        if idle and len(names) == len(given):
             given = [UNKNOWN if name in idle else one for name, one in zip(names, given, strict=True)]
+        if measured and len(names) == len(given):
+            given = [_length(one) if name in measured else one for name, one in zip(names, given, strict=True)]
         key = None
-        if (pure or steady) and all(is_key(one) or isinstance(one, list) for one in given):
-            key = (function, *(("list", id(one)) if isinstance(one, list) else one for one in given))
-            pure = pure and all(is_key(one) for one in given)
+        if (pure or steady) and all(
+            is_key(one) or isinstance(one, list | Many) or (recursive and isinstance(one, Thing)) for one in given
+        ):
+            key = (function, *((type(one), id(one)) if isinstance(one, list | Thing) else one for one in given))
+            pure = pure and not any(isinstance(one, list) for one in given)
         if key is not None and key in self._memo:
             known, turns = self._memo[key]
             self._count(node, turns)
@@ -226,6 +248,13 @@ class Calls(Estimates):
         return value
 
 
+def _length(value: Any) -> Any:
+    """A text or a list, cut down to its length where it is long."""
+    return (
+        Many(float(len(value)), cells(value)) if isinstance(value, list | tuple | str) and len(value) > _LONG else value
+    )
+
+
 def _bounds(given: list[Any]) -> list[int] | None:
     """What a range is given: of numbers beyond all sizes one at most, or what lies between them is not known."""
     sizes = [capped(bound) if isinstance(bound, Large) else bound for bound in given]
@@ -243,10 +272,13 @@ def _all_numbers(node: ast.Call, values: list[Any]) -> bool:
             return False
 
 
+_LONG = 8
+"""Items of which a recursion is followed one by one."""
 _FOLDED = 48
 """Items that a fold is followed through."""
 _WIDTH = re.compile(r":[^{}]{0,8}\{")
 """A width that is given, not written out: ``{:>{width}}``."""
+_SPECIFIED = re.compile(r"\d{9}")
 _READERS = frozenset(
     {"print", "isinstance", "any", "all", "enumerate", "zip", "reversed", "repr", "str", "bool", "type"}
 )

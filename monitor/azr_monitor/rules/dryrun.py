@@ -14,12 +14,13 @@ from itertools import takewhile
 from math import log
 from typing import Any
 
-from azr_monitor.rules.estimates import STEPS, TOO_MANY_BITS, TOO_MANY_CELLS
+from azr_monitor.rules.estimates import STEPS, TOO_MANY_BITS, TOO_MANY_CELLS, Looks
 from azr_monitor.rules.functions import parameters
 from azr_monitor.rules.inside import BUILDS, LEAVES, LOOPS
 from azr_monitor.rules.nearing import growth
 from azr_monitor.rules.outcomes import Env, Imported, Known, Leave, Return, Spent, Uncertain
 from azr_monitor.rules.syntax import walk
+from azr_monitor.rules.things import kind_of
 from azr_monitor.rules.volumes import ENDLESS, UNKNOWN, Walk, bits, count, truth_of
 from azr_monitor.rules.walked import leaves
 from azr_monitor.rules.whiles import INNER_TURNS, Whiles
@@ -43,8 +44,10 @@ class DryRun(Whiles):
     Given a ``call`` of ``f``, that is run alone, with what it hands over, for so many ``steps``.
     """
 
-    def __init__(self, tree: ast.AST, call: ast.Call | None = None, steps: int = STEPS) -> None:
-        super().__init__()
+    def __init__(
+        self, tree: ast.AST, call: ast.Call | None = None, steps: int = STEPS, looks: Looks | None = None
+    ) -> None:
+        super().__init__(looks)
         body = getattr(tree, "body", [])
         self._alone(tree, steps, lambda: self._attempt(body, self._globals))
         if call is not None:
@@ -148,7 +151,9 @@ class DryRun(Whiles):
                 env[name] = UNKNOWN
             case ast.ImportFrom(names=names):
                 env.update({one.asname: Imported(one.name) for one in names if one.asname})
-            case ast.Pass() | ast.Import() | ast.ClassDef():
+            case ast.ClassDef(name=name):
+                env[name] = kind_of(node, env) or UNKNOWN
+            case ast.Pass() | ast.Import():
                 pass
             case ast.Raise() | ast.Assert() | ast.Global() | ast.Nonlocal():
                 raise Uncertain
@@ -167,6 +172,8 @@ class DryRun(Whiles):
                 known = isinstance(given, list | tuple) and len(given) == len(parts)
                 for place, part in enumerate(parts):
                     self._store(part, given[place] if known else UNKNOWN, env)
+            case ast.Attribute():
+                self._put(target, given, env)
             case ast.Subscript(value=holder, slice=ast.Slice(lower=lower, upper=None, step=None)):
                 kept, first = self._value(holder, env), 0 if lower is None else self._value(lower, env)
                 if isinstance(kept, list) and isinstance(given, list | tuple | str) and first == len(kept):
@@ -253,10 +260,14 @@ class DryRun(Whiles):
 
     def _swells(self, node: ast.For, lengths: list[dict[str, float | None]], turns: float) -> None:
         """What has grown by a factor with each turn goes on so in the turns in which it is too large to be kept."""
-        for name in lengths[0] if lengths and not leaves(node) else ():
+        for name in lengths[0]:
             known = list(takewhile(lambda one: one is not None, (turn[name] for turn in lengths)))
             factor = growth([size or 0.0 for size in known])
-            if factor and (turns - len(known)) * log(factor) > log(TOO_MANY_CELLS / (known[-1] or 1)):
+            if (
+                factor
+                and not leaves(node)
+                and (turns - len(known)) * log(factor) > log(TOO_MANY_CELLS / (known[-1] or 1))
+            ):
                 self._excess(node, "what grows by a factor with every turn of a loop")
 
     def _limit(self, node: ast.For, many: float) -> int:

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from azr_monitor.rules.functions import Nature, nature
 from azr_monitor.rules.inside import Inside, inside
 from azr_monitor.rules.outcomes import Env, Excess, Known, Spent, Uncertain
-from azr_monitor.rules.syntax import COMPREHENSIONS, Function
+from azr_monitor.rules.syntax import Function
 from azr_monitor.rules.volumes import (
-    ENDLESS,
     UNKNOWN,
     Large,
     Many,
-    Walk,
     added,
     capped,
     cells,
     compared,
-    count,
     multiplied,
     negated,
     operated,
@@ -40,18 +37,23 @@ TOO_MANY_BITS = 10**8
 TOO_MANY_TURNS = 5 * 10**8
 MAX_ITEMS = 2_000
 _MAX_INSIDE = 10_000
-_NESTED = (list, tuple, dict, set, Many, Walk)
-_LISTED = 100
-"""Items that a comprehension is followed through one by one."""
+_FAR = 10**100
 _MOST_FOUND = 5
 _CHEAPER = 4
 """What goes through items at one go is so many times doubled as fast as what looks at nodes."""
 
 
+class Looks(NamedTuple):
+    """What was seen at the nodes of a tree: one run after another of the same program looks at each once."""
+
+    insides: dict[ast.AST, Inside]
+    natures: dict[Function, Nature]
+
+
 class Estimates:
     """Expressions in one program, estimated; ``found`` is where they come to too much, ``turns`` how long it took."""
 
-    def __init__(self) -> None:
+    def __init__(self, looks: Looks | None = None) -> None:
         self.found: list[Excess] = []
         self.turns = 0.0
         self._steps = STEPS
@@ -61,8 +63,7 @@ class Estimates:
         self._memo: dict[tuple[Any, ...], tuple[Any, float]] = {}
         self._globals: Env = {}
         self._lost: dict[int, Any] = {}
-        self._insides: dict[ast.AST, Inside] = {}
-        self._natures: dict[Function, Nature] = {}
+        self._looks = looks or Looks({}, {})
 
     def _block(self, body: list[ast.stmt], env: Env) -> None:
         """Run statements."""
@@ -126,15 +127,15 @@ class Estimates:
         return dict(env)
 
     def _inside(self, node: ast.AST) -> Inside:
-        known = self._insides.get(node)
+        known = self._looks.insides.get(node)
         if known is None:
-            known = self._insides[node] = inside(node)
+            known = self._looks.insides[node] = inside(node)
         return known
 
     def _nature(self, function: Function) -> Nature:
-        known = self._natures.get(function)
+        known = self._looks.natures.get(function)
         if known is None:
-            known = self._natures[function] = nature(function)
+            known = self._looks.natures[function] = nature(function)
         return known
 
     def _value(self, node: ast.AST, env: Env) -> Any:
@@ -153,6 +154,10 @@ class Estimates:
     def _name(self, node: ast.Name, env: Env) -> Any:
         value = env[node.id] if node.id in env else self._globals.get(node.id, UNKNOWN)
         return UNKNOWN if id(value) in self._lost else value
+
+    def _attribute(self, node: ast.Attribute, env: Env) -> Any:
+        """Read a field."""
+        raise NotImplementedError
 
     def _binary(self, node: ast.BinOp, env: Env) -> Any:
         chain = [node]
@@ -288,75 +293,28 @@ class Estimates:
             self._charge(len(holder))
             if bounds[2] != 0:
                 return holder[slice(*bounds)]
+        plain = bounds[2] != 0 and all(one is None or isinstance(one, int) for one in bounds)
+        if isinstance(holder, Many) and holder.length < MAX_ITEMS and plain:
+            left = len(range(int(holder.length))[slice(*bounds)])
+            return Many(float(left), left * holder.cells / max(1.0, holder.length))
         return holder if not any(one is not None for one in bounds) and not isinstance(holder, list) else UNKNOWN
 
     def _comprehension(self, node: ast.AST, env: Env) -> Any:
-        assert isinstance(node, COMPREHENSIONS)
-        if isinstance(node, ast.ListComp | ast.GeneratorExp) and (listed := self._listed(node, env)) is not None:
-            return listed
-        inner = self._copied(env)
-        total, sure = 1.0, True
-        for generator in node.generators:
-            walked = self._value(generator.iter, inner)
-            many = count(walked)
-            if many is None and generator is node.generators[0]:
-                total = 0.0
-            inner.update(dict.fromkeys(self._inside(generator.target).mentioned, UNKNOWN))
-            # What is walked only some of the times counts for one turn: a bound from below.
-            total = min(total * (1.0 if many is None or not sure else many), ENDLESS)
-            sure = sure and many is not None and not generator.ifs
-        began = self.turns
-        value = self._value(node.value if isinstance(node, ast.DictComp) else node.elt, inner)
-        turns = total * max(1.0, self.turns - began if sure else 1.0)
-        self.turns = began
-        if isinstance(node, ast.GeneratorExp):
-            return Walk(total if sure else -1.0, total * cells(value) if sure else 0.0, turns) if total else UNKNOWN
-        self._count(node, turns)
-        if total <= 0 or not sure or isinstance(node, ast.SetComp):
-            return UNKNOWN
-        made_ = Many(total, total * cells(value))
-        self._weigh(made_, node)
-        return made_
-
-    def _listed(self, node: ast.ListComp | ast.GeneratorExp, env: Env) -> list[Any] | None:
-        """What walking over a few items that are known gives, one by one; None where they are many, or not known."""
-        rows = [self._copied(env)]
-        for generator in node.generators:
-            further: list[Env] = []
-            for row in rows:
-                walked = self._value(generator.iter, row)
-                if not isinstance(walked, list | tuple | str | range):
-                    return None
-                if len(further) + (count(walked) or 0) > _LISTED:
-                    return None
-                for item in walked:
-                    inner = self._copied(row)
-                    self._store(generator.target, item, inner)
-                    truths = [truth_of(self._value(test, inner)) for test in generator.ifs]
-                    if None in truths:
-                        return None
-                    if all(truths):
-                        further.append(inner)
-            rows = further
-        values: list[Any] = []
-        for row in rows:
-            values.append(self._value(node.elt, row))
-            if isinstance(values[-1], _NESTED):
-                return None  # what is inside is counted, not kept
-        return values
+        """What a comprehension makes."""
+        raise NotImplementedError
 
     def _shown(self, node: ast.JoinedStr, env: Env) -> Any:
+        text: str | None = ""
         for part in node.values:
-            match part:
-                case ast.FormattedValue(value=value, format_spec=None):
-                    self._value(value, env)
-                case ast.FormattedValue(value=value, format_spec=ast.JoinedStr(values=spec)):
-                    widths = [self._value(one.value, env) for one in spec if isinstance(one, ast.FormattedValue)]
-                    if any(map(is_wide, widths)):
-                        self._excess(node, "a text of millions of characters")
-                case _:
-                    pass
-        return UNKNOWN
+            value = self._value(part.value, env) if isinstance(part, ast.FormattedValue) else self._value(part, env)
+            if isinstance(part, ast.FormattedValue) and isinstance(part.format_spec, ast.JoinedStr):
+                inner = [one.value for one in part.format_spec.values if isinstance(one, ast.FormattedValue)]
+                if any(is_wide(self._value(one, env)) for one in inner):
+                    self._excess(node, "a text of millions of characters")
+                text = None
+            known = isinstance(value, str) or (isinstance(value, int) and abs(value) < _FAR)
+            text = f"{text}{value}" if known and text is not None and len(text) < MAX_ITEMS else None
+        return UNKNOWN if text is None else text
 
     def _named(self, node: ast.NamedExpr, env: Env) -> Any:
         value = self._value(node.value, env)
@@ -386,10 +344,11 @@ _EXPRESSIONS: dict[type, Callable[[Estimates, Any, Env], Any]] = {
     ast.Set: Estimates._sequence,
     ast.Dict: Estimates._dict,
     ast.Subscript: Estimates._subscript,
-    ast.ListComp: Estimates._comprehension,
-    ast.SetComp: Estimates._comprehension,
-    ast.DictComp: Estimates._comprehension,
-    ast.GeneratorExp: Estimates._comprehension,
+    ast.ListComp: lambda self, node, env: self._comprehension(node, env),
+    ast.SetComp: lambda self, node, env: self._comprehension(node, env),
+    ast.DictComp: lambda self, node, env: self._comprehension(node, env),
+    ast.GeneratorExp: lambda self, node, env: self._comprehension(node, env),
+    ast.Attribute: lambda self, node, env: self._attribute(node, env),
     ast.JoinedStr: Estimates._shown,
     ast.NamedExpr: Estimates._named,
     ast.Call: lambda self, node, env: self._call(node, env),

@@ -6,7 +6,8 @@ import ast
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from azr_monitor.rules.syntax import Function, own_nodes, walk, words
+from azr_monitor.rules.recursions import GATHERS, is_own, riding
+from azr_monitor.rules.syntax import Function, own_nodes, walk
 
 
 class Nature(NamedTuple):
@@ -18,85 +19,46 @@ class Nature(NamedTuple):
             methods, no memory of results that it looks into.
         steady: it takes as long for the same numbers each time: it keeps no memory of results to look into, and what it
             is given to gather them in it only adds to.
+        recursive: it calls itself, by its name or as a method.
         generator: calling it runs nothing of it yet.
         idle: parameters that only carry results along a recursion: how it goes on hangs on none of them.
+        measured: parameters of which it hangs on the length alone.
     """
 
     names: list[str]
     pure: bool
     steady: bool
+    recursive: bool
     generator: bool
     idle: frozenset[str]
+    measured: frozenset[str]
 
 
 _LATER = frozenset({ast.Yield, ast.YieldFrom, ast.Await})
 _UNTOLD = _LATER | {ast.Global, ast.Nonlocal, ast.Try, ast.NamedExpr, ast.Delete}
-_GATHERS = words("append extend add")
 
 
 def nature(function: Function) -> Nature:
     """What a function is, at one look."""
     nodes = list(own_nodes(function))
     kinds = set(map(type, nodes))
+    idle: frozenset[str] = frozenset()
+    measured: frozenset[str] = frozenset()
+    if isinstance(function, ast.FunctionDef):
+        idle, measured = riding(function, parameters(function), nodes)
+    me = (parameters(function) or [""])[0]
     told = kinds.isdisjoint(_UNTOLD) and (isinstance(function, ast.Lambda) or not function.decorator_list)
     return Nature(
         parameters(function),
-        pure=told and ast.Attribute not in kinds and not any(map(_changes, nodes)),
-        steady=told and not isinstance(function, ast.Lambda) and not any(map(_looks_into, nodes)),
+        pure=told
+        and not any(map(_changes, nodes))
+        and all(_only_reads(node, me, function) for node in nodes if isinstance(node, ast.Attribute | ast.Call)),
+        recursive=isinstance(function, ast.FunctionDef) and any(is_own(node, function, me) for node in nodes),
+        steady=told and not isinstance(function, ast.Lambda) and not any(_looks_into(node, me) for node in nodes),
         generator=not kinds.isdisjoint(_LATER),
-        idle=_idle(function, nodes) if isinstance(function, ast.FunctionDef) else frozenset(),
+        idle=idle,
+        measured=measured,
     )
-
-
-def _idle(function: ast.FunctionDef, nodes: list[ast.AST]) -> frozenset[str]:
-    """The parameters of a function that calls itself in several places, or in a loop, on which no branch, loop or other
-    call hangs."""
-    own = [node for node in nodes if isinstance(node, ast.Call) and _is_call_of(node, function.name)]
-    if not own or (len(own) < 2 and not any(isinstance(node, _TURNING) for node in nodes)):
-        return frozenset()
-    names = parameters(function)
-    steering: set[str] = set()
-    flows: list[tuple[set[str], set[str]]] = []
-    for node in nodes:
-        match node:
-            case ast.If(test=asked) | ast.While(test=asked) | ast.For(iter=asked):
-                steering |= _names(asked)
-            case ast.IfExp(test=asked, body=body, orelse=orelse):
-                if any(isinstance(inner, ast.Call) for branch in (body, orelse) for inner in walk(branch)):
-                    steering |= _names(asked)
-            case ast.BoolOp() | ast.comprehension():
-                steering |= _names(node)
-            case ast.Assign(targets=targets, value=value):
-                flows += [(_names(target), _names(value)) for target in targets]
-            case ast.AugAssign(target=target, value=value):
-                flows.append((_names(target), _names(value)))
-            case ast.Call(args=args, keywords=keywords) if node in own:
-                flows += [({name}, _names(given)) for name, given in zip(names, args, strict=False)]
-                flows += [({keyword.arg or ""}, _names(keyword.value)) for keyword in keywords]
-            case ast.Call(func=ast.Attribute(attr=attr)) if attr in _GATHERS:
-                pass
-            case ast.Call(args=args) | ast.Subscript(slice=ast.expr() as args):
-                steering |= {name for given in (args if isinstance(args, list) else [args]) for name in _names(given)}
-            case _:
-                pass
-    before = -1
-    while before != len(steering):
-        before = len(steering)
-        for into, of in flows:
-            if not into.isdisjoint(steering):
-                steering |= of
-    return frozenset(names) - steering
-
-
-_TURNING = (ast.For, ast.While, ast.comprehension)
-
-
-def _is_call_of(call: ast.Call, name: str) -> bool:
-    return isinstance(call.func, ast.Name) and call.func.id == name
-
-
-def _names(node: ast.AST) -> set[str]:
-    return {one.id for one in walk(node) if isinstance(one, ast.Name)}
 
 
 def arranged(function: Function, given: list[Any], options: Mapping[str, Any]) -> list[Any] | None:
@@ -117,6 +79,13 @@ def arranged(function: Function, given: list[Any], options: Mapping[str, Any]) -
     return [*given, *(options[name] if name in options else instead[name] for name in rest)]
 
 
+def _only_reads(node: ast.Attribute | ast.Call, me: str, function: Function) -> bool:
+    """Whether an attribute is a field of the object that is read, and a call is none of another method of it."""
+    if isinstance(node, ast.Call):
+        return not isinstance(node.func, ast.Attribute) or is_own(node, function, me)
+    return isinstance(node.value, ast.Name) and node.value.id == me and isinstance(node.ctx, ast.Load)
+
+
 def _changes(node: ast.AST) -> bool:
     """Whether a statement changes something that is no name of the function's."""
     match node:
@@ -128,15 +97,17 @@ def _changes(node: ast.AST) -> bool:
             return False
 
 
-def _looks_into(node: ast.AST) -> bool:
+def _looks_into(node: ast.AST, me: str) -> bool:
     """Whether an expression asks what something holds, or does more to it than add."""
     match node:
         case ast.Subscript(ctx=ast.Store() | ast.Del()):
             return True
         case ast.If(test=asked) | ast.IfExp(test=asked) | ast.While(test=asked):
             return any(isinstance(one, ast.Subscript) for one in walk(asked))
-        case ast.Attribute(attr=attr):
-            return attr not in _GATHERS
+        case ast.Attribute(value=ast.Name(id=name), ctx=ast.Load()) if name == me:
+            return False  # the object that it is a method of, or a field of what it is given
+        case ast.Attribute(attr=attr, ctx=ctx):
+            return attr not in GATHERS or not isinstance(ctx, ast.Load)
         case ast.Compare(ops=ops):
             return any(isinstance(op, ast.In | ast.NotIn) for op in ops)
         case _:

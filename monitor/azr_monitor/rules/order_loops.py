@@ -52,8 +52,13 @@ def _shown(
                 return
             if name not in _names(value):
                 yield Hit(loop, "whichever item of a set comes last", None if certain else Severity.LOW)
+            elif isinstance(value, ast.BinOp) and isinstance(value.op, ast.Add) and _begins_as_text(program, name):
+                yield Hit(loop, "a set, put together in the order it happens to have")
             elif any(_is_ordered(one) and name in _names(one) for one in walk(value)):
                 yield Hit(loop, "a set, folded in the order it happens to have")
+        case ast.Call(func=ast.Attribute(value=ast.Name(id=table), attr="setdefault"), args=[key, ast.Name(id=item)]):
+            if item in items and item not in _plain(key) and name_leaves(program, loop, table):
+                yield Hit(loop, "whichever item of a set comes first")
         case ast.Assign(targets=[ast.Subscript(value=ast.Name(id=table), slice=key)], value=value):
             places = (counted - items) | {table}
             by_place = not items.isdisjoint(_names(key)) and not places.isdisjoint(_names(value))
@@ -64,8 +69,22 @@ def _shown(
             pass
 
 
+def _begins_as_text(program: Program, name: str) -> bool:
+    return any(
+        isinstance(assign.value, ast.Constant)
+        and isinstance(assign.value.value, str)
+        and any(isinstance(target, ast.Name) and target.id == name for target in assign.targets)
+        for assign in program.all(ast.Assign)
+    )
+
+
 def _is_ordered(node: ast.AST) -> bool:
     return isinstance(node, ast.BinOp) and isinstance(node.op, _ORDERED)
+
+
+def _plain(key: ast.expr) -> set[str]:
+    """The name that a key is, where it is no more than that."""
+    return {key.id} if isinstance(key, ast.Name) else set()
 
 
 def _asks_length(value: ast.expr, table: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from azr_monitor.rules.syntax import Function
@@ -55,3 +55,21 @@ class Imported:
     """A function of the libraries, by its own name."""
 
     name: str
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Kind:
+    """A class of the program's: its methods by name, its plain fields, and the values around it."""
+
+    methods: dict[str, ast.FunctionDef]
+    fields: dict[str, ast.expr]
+    env: Env
+
+
+@dataclass(eq=False, slots=True)
+class Thing:
+    """An object of such a class; ``lost`` once it went where it cannot be followed."""
+
+    kind: Kind
+    fields: dict[str, Any] = field(default_factory=dict)
+    lost: bool = False

@@ -118,8 +118,8 @@ def _adopts(function: Function, other: str) -> bool:
         match node:
             case ast.Assign(targets=places, value=value):
                 taken = [value] if any(isinstance(place, ast.Attribute | ast.Subscript) for place in places) else []
-            case ast.Call(func=ast.Attribute(attr="update" | "__setattr__" | "clear" | "extend"), args=taken):
-                pass
+            case ast.Call(func=ast.Attribute(attr="update" | "__setattr__" | "clear" | "extend"), args=args):
+                taken = [*args, *(keyword.value for keyword in node.keywords)]
             case _:
                 continue
         if any(isinstance(inner, ast.Name) and inner.id == other for one in taken for inner in walk(one)):

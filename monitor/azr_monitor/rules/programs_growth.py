@@ -10,7 +10,7 @@ from functools import lru_cache
 from azr_monitor.records import Severity
 from azr_monitor.rules.base import Hit, ProgramRule, words
 from azr_monitor.rules.dryrun import DryRun
-from azr_monitor.rules.estimates import STEPS
+from azr_monitor.rules.estimates import STEPS, Looks
 from azr_monitor.rules.functions import calls_itself
 from azr_monitor.rules.names import targets
 from azr_monitor.rules.programs_recursion import nests_too_deep
@@ -40,7 +40,8 @@ def in_call(text: str, call: str, of: int = 1) -> list[Hit]:
     if not is_worth_a_call(text, call):
         return []
     try:
-        tree, called = walked(text).tree, parsed(f"f({call}\n)", mode="eval").body
+        syntax = walked(text)
+        tree, called = syntax.tree, parsed(f"f({call}\n)", mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []  # said elsewhere
     if not isinstance(called, ast.Call):
@@ -49,9 +50,11 @@ def in_call(text: str, call: str, of: int = 1) -> list[Hit]:
     if deep is not None:
         return [Hit(deep, "a recursion of astronomical depth, called with this input")]
     given = set(ast.walk(called))
+    steps = min(STEPS, max(_LEAST_STEPS, _CALLS * STEPS // of))
+    looks = syntax.notes.setdefault("looks", Looks({}, {}))
     return [
         Hit(tree if node in given else node, f"{why}, called with this input", None if sure else Severity.LOW)
-        for node, why, sure in DryRun(tree, called, min(STEPS, max(_LEAST_STEPS, _CALLS * STEPS // of))).found
+        for node, why, sure in DryRun(tree, called, steps, looks).found
     ]
 
 
@@ -60,7 +63,7 @@ def is_worth_a_call(text: str, call: str) -> bool:
     least = _least(text)
     if least == 0 or "*" in call or "<<" in call:
         return True
-    if least == _DEEP and len(call) > _DEEP and _branches(text):
+    if least == _BRANCHED and len(call) > _LONG:
         return True
     return max((int(digits[:19]) for digits in _DIGITS.findall(call.replace("_", ""))), default=0) >= least
 
@@ -70,33 +73,39 @@ def _least(text: str) -> int:
     """The smallest number that may be too large for a program; nought where any input may be."""
     if any(word in text for word in ("while", "iter", "cycle", "repeat")) or _STEEP.search(text) is not None:
         return 0
-    if _NESTED.search(text) is not None:
+    if _NESTED.search(text) is not None or _FED.search(text) is not None:
         return 0
     calls_own = text.count("def ") + text.count("lambda") > 1 or text.count("f(") > 1
-    return _DEEP if calls_own else _LARGE
+    return (_BRANCHED if _branches(text) else _DEEP) if calls_own else _LARGE
 
 
 @lru_cache(maxsize=64)
 def _branches(text: str) -> bool:
-    """Whether some function is called in two places: each item of a text or a list may double the work."""
-    return any(text.count(f"{name}(") > 2 for name in set(_DEFINED.findall(text)[:50]))
+    """Whether some function is called in two places, or in a loop: each item of a list may double the work."""
+    often = 1 if "for " in text else 2
+    return any(text.count(f"{name}(") > often for name in set(_DEFINED.findall(text)[:50]))
 
 
 _NESTED = re.compile(r"\bf\([^\n]{0,80}\bf\(")
+_FED = re.compile(r"for \w+ in (\w+):[^#]{0,200}?\b\1\.(?:append|insert)")
 _DEFINED = re.compile(r"\bdef (\w+)")
 _DIGITS = re.compile(r"\d+")
 _STEEP = re.compile(
     r"\*\*|<<|permutations|combinations|product|comb\(|factorial|perm\(|sleep|setrecursion|\+= ?\[|zfill|just"
-    r"| for [^\n]* for |__pow__|Fraction|deepcopy|pbkdf2|range\((1, ?)?\d{2,}|\.extend|int\(['\"]"
+    r"| for [^\n]* for |__pow__|Fraction|deepcopy|pbkdf2|range\((1, ?)?\d{2,}|\.extend|int\(['\"]|\d{4}"
 )
 """What makes much of little."""
 _LARGE = 1_000
 _DEEP = 20
+_BRANCHED = 7
+_LONG = 14
 
 
 def _worth_a_run(program: Program) -> bool:
     """Whether there is a loop, or a recursion, that may hang on nothing but what is written out."""
     if program.syntax.has(ast.While) and _closed_loop(program):
+        return True
+    if program.building.largest >= _LARGE and program.syntax.has(ast.FunctionDef) and "*" in program.text:
         return True
     if program.building.largest >= _LEAST_TURNS:
         large: set[str] | None = None
@@ -200,7 +209,7 @@ def _recursion_from_constants(program: Program) -> bool:
     return any(
         isinstance(call.func, ast.Name)
         and call.func.id in own
-        and any(isinstance(a, ast.Constant) and isinstance(a.value, int) for a in call.args)
+        and any(isinstance(a, ast.Constant | ast.List) for a in call.args)
         for call in program.all(ast.Call)
     )
 
@@ -222,6 +231,11 @@ RULES: tuple[ProgramRule, ...] = (
         Severity.MEDIUM,
         "grows or goes on beyond all measure",
         catch=(
+            "class Q:\n    def __init__(self):\n        self.items = [1]\n    def turn(self):\n"
+            "        self.items.append(self.items.pop(0) + 1)\ndef f(n):\n    q = Q()\n    while q.items:\n"
+            "        q.turn()\n    return n",
+            "def f(n):\n    k = 30\n    def walk(path):\n        if len(path) == k:\n            return 1\n"
+            "        return walk(path + [0]) + walk(path + [1])\n    return walk([])",
             "def f(n):\n    s = [1]\n    k = 10\n    for _ in range(12):\n        s = s * k\n    return len(s)",
             "def f(n):\n    a = 9\n    for _ in range(6):\n        a = a ** a\n    return a % 10",
             "def f(n):\n    size = 30000\n    return len([[0] * size for _ in range(size)])",
@@ -253,6 +267,9 @@ RULES: tuple[ProgramRule, ...] = (
             "def f(n):\n    i = 0\n    while i < 10 ** 12:\n        i += 1\n    return i",
         ),
         spare=(
+            "class T:\n    def __init__(self):\n        self.left = 40\n    def done(self):\n"
+            "        return self.left <= 0\n    def tick(self):\n        self.left -= 1\ndef f(n):\n    t = T()\n"
+            "    while not t.done():\n        t.tick()\n    return n",
             "def f(n):\n    s = [1]\n    for _ in range(12):\n        s = s * 2\n    return len(s)",
             "def f(n):\n    t = 0\n    for a in range(200):\n        for b in range(200):\n            t += a * b\n"
             "    return t",

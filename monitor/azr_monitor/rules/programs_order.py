@@ -33,9 +33,10 @@ def _set_order(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
                     yield Hit(call, "the order of a set")
             case ast.Call(func=ast.Attribute(value=given, attr="pop"), args=[]) if is_set(program, given):
                 yield from _taken(program, call, given)
-            case ast.Call(func=ast.Name(id="next"), args=[ast.Call(func=ast.Name(id="iter"), args=[given]), *_]):
-                if is_set(program, given):
-                    yield from _taken(program, call, given)
+            case ast.Call(func=ast.Name(id="next"), args=[walked, *_]):
+                begun = _iterated(program, walked)
+                if begun is not None and is_set(program, begun):
+                    yield from _taken(program, call, begun)
             case _:
                 pass
     yield from _spread(program)
@@ -149,6 +150,18 @@ def _plain(node: ast.expr) -> ast.expr:
             return walked
         case _:
             return node
+
+
+def _iterated(program: Program, walked: ast.AST, depth: int = 0) -> ast.expr | None:
+    """What an iterator walks over, made there or named: ``iter(words)``."""
+    match walked:
+        case ast.Call(func=ast.Name(id="iter"), args=[given]):
+            return given
+        case ast.Name() if not depth:
+            bindings, _ = program.meaning.names.lookup(walked)
+            return _iterated(program, bindings[0].node, 1) if len(bindings) == 1 else None
+        case _:
+            return None
 
 
 def _taken(program: Program, call: ast.Call, given: ast.expr) -> Iterator[Hit]:

@@ -95,6 +95,8 @@ def _identity_severity(program: Program, call: ast.Call) -> Severity | None:
     parent = program.parents.get(call)
     if any(isinstance(outer, ast.keyword) and outer.arg == "key" for outer in program.syntax.around(call)):
         return Severity.MEDIUM  # an order by addresses
+    if program.is_within(call, "__lt__", "__le__", "__gt__", "__ge__"):
+        return Severity.MEDIUM
     apart = isinstance(parent, ast.Compare | ast.Subscript | ast.Set | ast.SetComp | ast.Tuple | ast.Dict) or (
         isinstance(parent, ast.Call)
         and isinstance(parent.func, ast.Attribute)
@@ -128,7 +130,7 @@ def _assigned_from(program: Program, node: ast.AST) -> set[str]:
 
 def _flows_out(program: Program, node: ast.AST, function: ast.AST) -> bool:
     parent = program.parents.get(node)
-    while isinstance(parent, ast.expr):
+    while isinstance(parent, ast.expr | ast.comprehension):
         if isinstance(parent, ast.Compare | ast.Lambda) or (isinstance(parent, ast.Subscript) and parent.slice is node):
             return False
         if isinstance(parent, ast.Call) and isinstance(parent.func, ast.Name) and parent.func.id in ("len", "bool"):

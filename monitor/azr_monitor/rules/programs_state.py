@@ -6,12 +6,11 @@ import ast
 from collections.abc import Iterator
 
 from azr_monitor.records import Severity
-from azr_monitor.rules.base import Hit, ProgramRule, words
+from azr_monitor.rules.base import Hit, ProgramRule
+from azr_monitor.rules.keeping import MUTABLE, changes, declared, set_anew, shows
 from azr_monitor.rules.syntax import own_nodes, walk
 from azr_monitor.rules.tree import Program
 
-_MUTABLE = (ast.List, ast.Dict, ast.Set, ast.ListComp, ast.DictComp, ast.SetComp, ast.Call)
-_GROWS = words("append add insert extend appendleft update pop popleft remove discard subtract")
 _ENTRY = "f"
 _KEEPERS = frozenset((ast.Assign, ast.ClassDef))
 _CHANGERS = frozenset((ast.AugAssign, ast.Assign, ast.Call))
@@ -30,11 +29,11 @@ def _state(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
             continue
         nodes = list(own_nodes(definition))
         kept = _kept(program, definition, nodes)
-        shared = _declared(nodes)
+        shared = declared(nodes)
         for helper in _helpers(program, nodes, kept):
             inside = list(own_nodes(helper))
             # What a helper names as its own is not what the entry point calls so.
-            shared |= _declared(inside)
+            shared |= declared(inside)
             if any(isinstance(d, ast.Name) and d.id == "classmethod" for d in helper.decorator_list):
                 kept.update(argument.arg for argument in helper.args.args[:1])
             nodes += inside
@@ -42,15 +41,40 @@ def _state(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
             name: node
             for node in nodes
             if node.__class__ in _CHANGERS
-            for name in _changes(node, shared)
+            for name in changes(node, shared)
             if name.split(".")[0] in kept
         }
-        for name in sorted(changed.keys() - (_set_anew(definition) - _from_caches(program, nodes))):
-            if _shows(program, nodes, name):
+        for name in sorted(changed.keys() - (set_anew(definition) - _from_caches(program, nodes))):
+            if shows(program, nodes, name):
                 yield Hit(changed[name], f"how {name} was left by earlier calls")
                 break
         yield from _generators(program, nodes)
     yield from _closures(program)
+    yield from _shared_fields(program)
+
+
+def _shared_fields(program: Program) -> Iterator[Hit]:
+    """Containers that a class holds for all of its objects, which a method adds to and answers by."""
+    for definition in program.all(ast.ClassDef):
+        shared = {
+            target.id
+            for statement in definition.body
+            if isinstance(statement, ast.Assign) and isinstance(statement.value, MUTABLE)
+            for target in statement.targets
+            if isinstance(target, ast.Name)
+        }
+        if not shared:
+            continue
+        shared -= {a.attr for a in program.all(ast.Attribute) if isinstance(a.ctx, ast.Store)}
+        for method in definition.body:
+            if not isinstance(method, ast.FunctionDef) or method.name not in program.syntax.attributes:
+                continue
+            nodes = list(own_nodes(method))
+            for node in nodes:
+                for name in changes(node, set()):
+                    if name.partition(".")[2] in shared and shows(program, nodes, name):
+                        yield Hit(node, f"how {name} was left by earlier calls")
+                        return
 
 
 def _generators(program: Program, nodes: list[ast.AST]) -> Iterator[Hit]:
@@ -92,7 +116,7 @@ def _helpers(program: Program, nodes: list[ast.AST], kept: set[str]) -> Iterator
         if runs and isinstance(around, ast.Module | ast.ClassDef) and function.name not in _calls_of(function):
             own = {a.arg for a in walk(function.args) if isinstance(a, ast.arg)}
             own |= {n.id for n in own_nodes(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-            if kept.isdisjoint(own - _declared(list(own_nodes(function)))):
+            if kept.isdisjoint(own - declared(list(own_nodes(function)))):
                 yield function
 
 
@@ -108,7 +132,7 @@ def _may_keep(program: Program, definition: ast.FunctionDef) -> bool:
         or program.syntax.has(ast.Global)
         or "cache" in program.text
         or any(statement.__class__ in _KEEPERS for statement in getattr(program.tree, "body", ()))
-        or any(isinstance(d, _MUTABLE) for d in (*given.defaults, *given.kw_defaults))
+        or any(isinstance(d, MUTABLE) for d in (*given.defaults, *given.kw_defaults))
     )
 
 
@@ -126,7 +150,7 @@ def _kept(program: Program, definition: ast.FunctionDef, nodes: list[ast.AST]) -
     """The names by which a function reaches what outlives its calls."""
     own = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
     own |= {a.arg for a in walk(definition.args) if isinstance(a, ast.arg)}
-    kept = _declared(nodes) | {definition.name}
+    kept = declared(nodes) | {definition.name}
     for statement in getattr(program.tree, "body", ()):
         match statement:
             case ast.Assign(targets=targets):
@@ -140,7 +164,7 @@ def _kept(program: Program, definition: ast.FunctionDef, nodes: list[ast.AST]) -
     positional = [*arguments.posonlyargs, *arguments.args]
     defaults = zip(positional[len(positional) - len(arguments.defaults) :], arguments.defaults, strict=True)
     for parameter, default in [*defaults, *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)]:
-        if isinstance(default, _MUTABLE):
+        if isinstance(default, MUTABLE):
             kept.add(parameter.arg)
     return kept
 
@@ -164,125 +188,6 @@ def _from_caches(program: Program, nodes: list[ast.AST]) -> set[str]:
     return found
 
 
-def _changes(node: ast.AST, shared: set[str]) -> Iterator[str]:
-    """The names, or attributes, whose value a node changes in a way that the next call sees."""
-    match node:
-        case ast.AugAssign(target=ast.Name(id=name)):
-            yield name
-        case ast.AugAssign(target=ast.Subscript(value=ast.Name(id=name))):
-            yield name
-        case ast.Assign(targets=[ast.Subscript(value=ast.Name(id=name), slice=ast.Call(args=[ast.Name(id=held)]))]):
-            if name == held:
-                yield name  # under a key that tells how many there were before
-        case ast.AugAssign(target=ast.Attribute(value=ast.Name(id=owner), attr=attr)):
-            yield f"{owner}.{attr}"
-        case ast.Assign(targets=[ast.Attribute(value=ast.Name(id=owner), attr=attr)], value=value):
-            if any(isinstance(n, ast.Constant) and n.value == attr for n in walk(value)) or any(
-                isinstance(n, ast.Attribute) and n.attr == attr for n in walk(value)
-            ):
-                yield f"{owner}.{attr}"
-        case ast.Assign(targets=[ast.Tuple(elts=parts)], value=value) if not shared.isdisjoint(_plain_names(parts)):
-            read = {n.id for n in walk(value) if isinstance(n, ast.Name)}
-            yield from shared & set(_plain_names(parts)) & read
-        case ast.Assign(targets=[ast.Name(id=name)], value=value) if name in shared:
-            if any(isinstance(n, ast.Name) and n.id == name for n in walk(value)):
-                yield name
-        case ast.Assign(targets=[ast.Subscript(value=ast.Name(id=name), slice=ast.Constant())], value=value):
-            if any(isinstance(n, ast.Name) and n.id == name for n in walk(value)):
-                yield name
-        case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=attr)) if attr in _GROWS:
-            yield name
-        case ast.Call(func=ast.Attribute(value=ast.Attribute(value=ast.Name(id=owner), attr=attr), attr=does)):
-            if does in _GROWS:
-                yield f"{owner}.{attr}"
-        case ast.Call(
-            func=ast.Attribute(value=ast.Attribute(value=ast.Name(id=owner), attr="__dict__"), attr="setdefault"),
-            args=[ast.Constant(value=str(attr)), *_],
-        ):
-            yield f"{owner}.{attr}"
-        case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="setdefault"), args=[_, default]):
-            if any(isinstance(n, ast.Name) and n.id == name for n in walk(default)):
-                yield name
-        case ast.Assign(
-            targets=[ast.Subscript(value=ast.Name(id=name))],
-            value=ast.BinOp(left=ast.Call(func=ast.Attribute(value=ast.Name(id=read), attr="get"))),
-        ):
-            if name == read:
-                yield name
-        case ast.Call(func=ast.Name(id="next"), args=[ast.Name(id=name), *_]):
-            yield name
-        case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="__next__" | "send")):
-            yield name
-        case _:
-            pass
-
-
-def _plain_names(nodes: list[ast.expr]) -> list[str]:
-    return [node.id for node in nodes if isinstance(node, ast.Name)]
-
-
-def _declared(nodes: list[ast.AST]) -> set[str]:
-    """The names of outer scopes that a function says it assigns to."""
-    return {name for node in nodes if isinstance(node, ast.Global | ast.Nonlocal) for name in node.names}
-
-
-def _set_anew(definition: ast.FunctionDef) -> set[str]:
-    """What each call begins by setting: ``count = 0``, ``Counter.total = 0``, ``seen.clear()``."""
-    anew: set[str] = set()
-    for statement in definition.body:
-        match statement:
-            case ast.Assign(targets=targets, value=value):
-                read = {n.id for n in walk(value) if isinstance(n, ast.Name)}
-                for target in targets:
-                    if isinstance(target, ast.Name) and target.id not in read:
-                        anew.add(target.id)
-                    match target:
-                        case ast.Attribute(value=ast.Name(id=owner), attr=attr) if owner not in read:
-                            anew.add(f"{owner}.{attr}")
-                        case ast.Subscript(value=ast.Name(id=name), slice=index):
-                            if isinstance(index, ast.Slice) or isinstance(value, ast.Constant):
-                                anew.add(name)
-                        case _:
-                            pass
-            case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="clear"))):
-                anew.add(name)
-            case ast.If(test=ast.Compare(left=ast.Name(id=name), ops=[ast.Is()])):
-                anew.add(name)
-            case _:
-                pass
-    return anew
-
-
-def _shows(program: Program, nodes: list[ast.AST], name: str) -> bool:
-    """Whether a result hangs on it: it is read in a condition or in what is returned."""
-    owner, _, attr = name.partition(".")
-    holders = {owner}
-    for node in nodes:
-        match node:
-            case ast.Assign(targets=[ast.Name(id=holder)], value=value) if not attr:
-                if any(isinstance(n, ast.Name) and n.id == owner for n in walk(value)):
-                    holders.add(holder)
-            case ast.Assign(targets=[ast.Tuple(elts=parts)], value=value) if not attr:
-                if any(isinstance(n, ast.Name) and n.id == owner for n in walk(value)):
-                    holders.update(_plain_names(parts))
-            case _:
-                pass
-    for node in nodes:
-        match node:
-            case ast.Return(value=seen) if seen is not None:
-                pass
-            case ast.If(test=seen) | ast.IfExp(test=seen) | ast.While(test=seen):
-                pass
-            case _:
-                continue
-        for inner in walk(seen):
-            if isinstance(inner, ast.Name) and inner.id in holders and isinstance(inner.ctx, ast.Load):
-                outer = program.parents.get(inner)
-                if not attr or (isinstance(outer, ast.Attribute) and outer.attr == attr):
-                    return True
-    return False
-
-
 def _closures(program: Program) -> Iterator[Hit]:
     """An entry point that was made once and counts in what it closes over: ``f = make()``, a counting decorator."""
     if not program.syntax.has(ast.Nonlocal, ast.AugAssign) and "__call__" not in program.syntax.bound:
@@ -303,13 +208,13 @@ def _closures(program: Program) -> Iterator[Hit]:
         if isinstance(outer, ast.ClassDef) and definition.name != "__call__":
             continue
         nodes = list(own_nodes(definition))
-        shared = _declared(nodes)
+        shared = declared(nodes)
         shared |= _around(outer, definition) if isinstance(outer, ast.FunctionDef) else set()
         own = f"{definition.args.args[0].arg}." if isinstance(outer, ast.ClassDef) and definition.args.args else ""
         for node in nodes:
-            for name in _changes(node, shared):
+            for name in changes(node, shared):
                 outlives = name in shared or (own and name.startswith(own))
-                if outlives and name not in _set_anew(definition) and _shows(program, nodes, name):
+                if outlives and name not in set_anew(definition) and shows(program, nodes, name):
                     yield Hit(node, f"how {name} was left by earlier calls")
                     return
 
@@ -319,7 +224,7 @@ def _around(outer: ast.FunctionDef, inner: ast.FunctionDef) -> set[str]:
     held = {
         target.id
         for statement in outer.body
-        if isinstance(statement, ast.Assign) and isinstance(statement.value, _MUTABLE)
+        if isinstance(statement, ast.Assign) and isinstance(statement.value, MUTABLE)
         for target in statement.targets
         if isinstance(target, ast.Name)
     }
@@ -356,6 +261,8 @@ RULES: tuple[ProgramRule, ...] = (
             "    return w\n@counted\ndef f(x):\n    return x",
             "from collections import Counter\nseen = Counter()\ndef f(x):\n    seen[x] += 1\n    return seen[x]",
             "log = {}\ndef f(x):\n    log[len(log)] = x\n    return sum(log.values())",
+            "class B:\n    items = []\n    def add(self, v):\n        self.items.append(v)\n"
+            "        return list(self.items)\ndef f(x):\n    return B().add(x)",
             "class F:\n    n = 0\n    def __call__(self, x):\n        self.n += 1\n"
             "        return x if self.n < 5 else 0\nf = F()",
         ),
@@ -374,6 +281,8 @@ RULES: tuple[ProgramRule, ...] = (
             "    return seen",
             "def make():\n    n = [0]\n    def g(x):\n        n[0] += 1\n        return n[0]\n    return g\n"
             "def f(x):\n    g = make()\n    return [g(c) for c in x]",
+            "class B:\n    items = []\n    def __init__(self):\n        self.items = []\n    def add(self, v):\n"
+            "        self.items.append(v)\n        return list(self.items)\ndef f(x):\n    return B().add(x)",
             "def f(x, path=[]):\n    path = path + [x]\n    return path",
             "T = {'a': 1}\ndef f(x):\n    out = []\n    out.append(T.get(x))\n    return out",
             "def f(x):\n    n = 0\n    def g():\n        nonlocal n\n        n += 1\n"

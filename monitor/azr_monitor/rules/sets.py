@@ -16,6 +16,7 @@ _TEXT_METHODS = words(
     "lower upper strip lstrip rstrip title capitalize replace join format casefold swapcase zfill ljust rjust center"
 )
 _TEXT_LISTS = words("split splitlines rsplit")
+_COMBINED = words("union intersection difference symmetric_difference copy")
 _MAX_DEPTH = 6
 
 
@@ -37,6 +38,8 @@ def is_set(program: Program, node: ast.AST, depth: int = 0) -> bool:
         case ast.Name() | ast.Attribute():
             values = _values(program, node)
             return bool(values) and all(is_set(program, value, depth + 1) for value in values)
+        case ast.Call(func=ast.Attribute(value=whole, attr=attr)) if attr in _COMBINED:
+            return is_set(program, whole, depth + 1)
         case ast.Call():
             made = _made(program, node)
             return bool(made) and all(is_set(program, value, depth + 1) for value in made)
@@ -55,7 +58,7 @@ def holds_texts(program: Program, node: ast.AST, depth: int = 0) -> bool:
                 for item in items
             )
         case ast.SetComp(elt=element):
-            return is_text(program, element)
+            return is_text(program, element) or _has_an_address_for_hash(program, element)
         case ast.Call(func=ast.Name(id="set" | "frozenset"), args=[given]):
             return _gives_texts(program, given)
         case ast.BinOp(left=left, right=right):
@@ -67,11 +70,26 @@ def holds_texts(program: Program, node: ast.AST, depth: int = 0) -> bool:
         case ast.Name() | ast.Attribute():
             values = _values(program, node)
             return bool(values) and all(holds_texts(program, value, depth + 1) for value in values)
+        case ast.Call(func=ast.Attribute(value=whole, attr=attr)) if attr in _COMBINED:
+            return holds_texts(program, whole, depth + 1)
         case ast.Call():
             made = _made(program, node)
             return bool(made) and all(holds_texts(program, value, depth + 1) for value in made)
         case _:
             return False
+
+
+def _has_an_address_for_hash(program: Program, node: ast.AST) -> bool:
+    """Whether an object has no hash of its own: it is put where its address says."""
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
+        return False
+    return any(
+        isinstance(one, ast.ClassDef)
+        and not one.bases
+        and not one.decorator_list
+        and not any(isinstance(s, ast.FunctionDef) and s.name in ("__hash__", "__eq__") for s in one.body)
+        for one in program.meaning.objects(node.func)
+    )
 
 
 def _made(program: Program, call: ast.Call) -> list[ast.expr]:

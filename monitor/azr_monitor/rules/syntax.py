@@ -98,10 +98,12 @@ class Syntax:
     Attributes:
         tree: the root.
         parents: each node's parent; the root has none.
+        notes: what whoever reads the tree wants to find again.
     """
 
     def __init__(self, tree: ast.AST) -> None:
         self.tree = tree
+        self.notes: dict[str, Any] = {}
         self.parents: dict[ast.AST, ast.AST] = {}
         self._by_type: defaultdict[type[ast.AST], list[ast.AST]] = defaultdict(list)
         by_type, parents, fields = self._by_type, self.parents, _FIELDS

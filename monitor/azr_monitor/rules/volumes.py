@@ -6,6 +6,8 @@ import ast
 from dataclasses import dataclass
 from typing import Any
 
+from azr_monitor.rules.outcomes import Thing
+
 _BITS = 512
 """Numbers of so many bits are still kept."""
 _LENGTH = 600
@@ -59,6 +61,8 @@ class _Unknown:
 
 UNKNOWN = _Unknown()
 _SEQUENCES = (list, tuple, str, bytes)
+_HOLDERS = (list, tuple, dict, set, Thing, Many)
+_SAMENESS = (ast.Eq, ast.NotEq, ast.Is, ast.IsNot)
 
 
 def count(value: Any) -> float | None:
@@ -263,6 +267,8 @@ def compared(op: ast.cmpop, left: Any, right: Any) -> Any:
         return UNKNOWN
     if left is UNKNOWN or right is UNKNOWN:
         return UNKNOWN
+    if (left is None and isinstance(right, _HOLDERS)) or (right is None and isinstance(left, _HOLDERS)):
+        return isinstance(op, ast.NotEq | ast.IsNot) if isinstance(op, _SAMENESS) else UNKNOWN
     if isinstance(left, Large) or isinstance(right, Large):
         if isinstance(op, ast.Eq | ast.NotEq) and (isinstance(left, int) or isinstance(right, int)):
             return isinstance(op, ast.NotEq)
@@ -318,6 +324,8 @@ def truth_of(value: Any) -> bool | None:
         return True
     if isinstance(value, Many):
         return value.length > 0
+    if isinstance(value, Thing):
+        return True
     return (
         bool(value)
         if value is None or isinstance(value, int | float | str | list | tuple | dict | set | range)

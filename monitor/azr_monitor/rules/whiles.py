@@ -9,7 +9,7 @@ from typing import Any
 from azr_monitor.rules.calls import Calls
 from azr_monitor.rules.estimates import MAX_ITEMS, TOO_MANY_TURNS, is_key
 from azr_monitor.rules.nearing import apart, turns_to_go
-from azr_monitor.rules.outcomes import Env, Known, Leave, Return, Spent, Uncertain
+from azr_monitor.rules.outcomes import Env, Known, Leave, Return, Spent, Thing, Uncertain
 from azr_monitor.rules.syntax import walk
 from azr_monitor.rules.volumes import UNKNOWN, truth_of
 from azr_monitor.rules.walked import always_true
@@ -44,7 +44,7 @@ class Whiles(Calls):
 
     def _while(self, node: ast.While, env: Env) -> None:
         held = self._inside(node)
-        steering, ways = held.steering, ways_out(node)
+        steering, ways, calm = held.steering, ways_out(node), _is_calm(node)
         gaps: list[list[_Gap]] = []
         states: set[object] = set()
         before: list[Any] = []
@@ -58,7 +58,7 @@ class Whiles(Calls):
                     raise Uncertain
                 if not truth:
                     return
-                state = self._state(env, steering)
+                state = self._state(env, steering, calm)
                 if state in states:
                     self._excess(node, "a loop that comes back to where it was")
                     raise Uncertain
@@ -89,9 +89,9 @@ class Whiles(Calls):
         if ast.Return in held.kinds:
             raise Uncertain
 
-    def _state(self, env: Env, steering: frozenset[str]) -> tuple[object, ...] | None:
+    def _state(self, env: Env, steering: frozenset[str], calm: bool) -> tuple[object, ...] | None:
         """All that a loop steers by, where it begins anew; None where something is not known, or cannot be compared,
-        or is too long for that."""
+        or is too long for that. A loop is ``calm`` that changes nothing but names: things are the same things."""
         state: list[object] = []
         length = 0
         self._charge(len(steering))
@@ -105,6 +105,8 @@ class Whiles(Calls):
                 if isinstance(value, list | dict | set):
                     return None  # who changes it is not known
                 continue
+            if calm and isinstance(value, list | set | dict | tuple | Thing):
+                value = id(value)
             if isinstance(value, list | set | dict):
                 length += len(value)
                 if length > MAX_ITEMS:
@@ -141,21 +143,46 @@ class Whiles(Calls):
         [way] = ways
         later = [gap for gap, _ in way[len(way) // 2 :]]
         half, now = later[0], later[-1]
-        if not all(told for _, told in way):
-            return
         if _recedes([gap for gap, _ in way], settled):
             self._excess(node, "a loop that gets no nearer to its end")
+        elif not all(told for _, told in way):
+            return
         elif settled and now == half and len(set(later)) == 1:
             self._excess(node, "a loop that seems to get no nearer to its end", sure=False)
         elif now < half and turns_to_go([gap for gap, _ in way]) > TOO_MANY_TURNS:
             self._excess(node, "a loop that would turn for hours")
 
+    def _compared_inside(self, test: ast.expr, env: Env) -> tuple[ast.expr, Env]:
+        """What a test comes to where it asks a function or a method that only compares: ``not timer.expired()``."""
+        match test:
+            case ast.UnaryOp(op=ast.Not(), operand=ast.Call() as asked) | (ast.Call() as asked):
+                pass
+            case _:
+                return test, env
+        holder = self._value(asked.func.value, env) if isinstance(asked.func, ast.Attribute) else None
+        called = self._method_of(holder, asked.func.attr) if isinstance(asked.func, ast.Attribute) else None
+        if called is None and isinstance(asked.func, ast.Name):
+            called = self._value(asked.func, env)
+        match called:
+            case Known(function=ast.FunctionDef(body=[ast.Return(value=ast.Compare() as compared)]) as function):
+                names = self._nature(function).names
+                given = [*([holder] if isinstance(holder, Thing) else []), *(self._value(a, env) for a in asked.args)]
+                if len(names) == len(given):
+                    return compared, {**called.env, **dict(zip(names, given, strict=True))}
+            case _:
+                pass
+        return test, env
+
     def _gap(self, test: ast.expr, env: Env) -> tuple[float, bool]:
         """How far a test is from turning false, where that can be measured."""
+        test, env = self._compared_inside(test, env)
         match test:
             case ast.Compare(left=left, ops=[ast.In()], comparators=[right]):
                 held = self._value(right, env)
                 return (float(len(held)), True) if isinstance(held, list | dict | set) else (0.0, False)
+            case ast.Compare(left=left, ops=[ast.NotIn()], comparators=[right]):
+                held = self._value(right, env)
+                return apart(self._value(left, env), held[-1]) if isinstance(held, list) and held else (0.0, False)
             case ast.Compare(left=left, ops=[_], comparators=[right]):
                 one, other = self._value(left, env), self._value(right, env)
                 return apart(one, other)
@@ -198,6 +225,12 @@ def _ends(node: ast.AST, flag: ast.expr) -> bool:
     if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
         return isinstance(flag, ast.Name) and node.id == flag.id
     return isinstance(node, ast.Break | ast.Return | ast.Raise | ast.Yield | ast.YieldFrom)
+
+
+def _is_calm(loop: ast.While) -> bool:
+    nodes = [node for statement in loop.body for node in walk(statement)]
+    changing = any(isinstance(n, ast.Attribute | ast.Subscript) and not isinstance(n.ctx, ast.Load) for n in nodes)
+    return not changing and not any(isinstance(node, ast.Call | ast.Delete) for node in nodes)
 
 
 def _standing(env: Env, names: tuple[str, ...]) -> list[Any]:
