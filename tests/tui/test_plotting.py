@@ -198,3 +198,15 @@ def test_a_series_of_spans_reaches_as_far_as_its_bounds_and_knows_the_span_of_a_
     assert [at(spans, step) for step in (1, 10, 15, 20, 21, 30, 99)] == [1.0, 1.0, 1.0, 2.0, 3.0, 3.0, 3.0]
     single = Series([10, 20], [1.0, 2.0], [1.0, 2.0], [1.0, 2.0], 2.0)
     assert [at(single, step) for step in (9, 15, 20)] == [None, 1.0, 2.0]
+
+
+@pytest.mark.parametrize(("x", "to_x"), [(3, 4), (4, 5), (2, 3)])
+def test_a_steep_line_between_neighbours_is_what_dot_by_dot_comes_to(x: int, to_x: int) -> None:
+    for y in range(16):
+        for to_y in range(16):
+            drawn, dotted = Canvas(4, 4), Canvas(4, 4)
+            drawn.line(x, y, to_x, to_y, "red")
+            steps = max(abs(to_y - y), 1)
+            for step in range(steps + 1):
+                dotted.dot(x + round(step / steps), y + round((to_y - y) * step / steps), "red")
+            assert [drawn.text(row) for row in range(4)] == [dotted.text(row) for row in range(4)], (y, to_y)

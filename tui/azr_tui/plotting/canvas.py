@@ -43,6 +43,12 @@ class Canvas:
 
     def line(self, x: int, y: int, to_x: int, to_y: int, style: str) -> None:
         """A straight line, both ends included."""
+        if abs(to_x - x) == 1 and abs(to_y - y) > 1:  # steep, between neighbours: two uprights
+            middle = (y + to_y) // 2 if to_y > y else -(-(y + to_y) // 2)
+            after = middle + 1 if to_y > y else middle - 1
+            self.upright(x, min(y, middle), max(y, middle), style)
+            self.upright(to_x, min(after, to_y), max(after, to_y), style)
+            return
         steps = max(abs(to_x - x), abs(to_y - y), 1)
         for step in range(steps + 1):
             self.dot(x + round((to_x - x) * step / steps), y + round((to_y - y) * step / steps), style)

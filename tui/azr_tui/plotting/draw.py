@@ -286,8 +286,30 @@ def _ranges(curve: Curve) -> Iterator[tuple[Series, Sequence[float]]]:
         yield series, series.highs or series.values
 
 
-def _columns(
-    canvas: Canvas, series: Series, scale: _Scale, first: int, last: int, merge: Callable[..., float]
+def _groups(canvas: Canvas, series: Series, first: int, last: int) -> list[tuple[int, int, int]]:
+    """(column of dots, first place, place after the last) for each column that some of a series' places fall into."""
+    steps, across = series.steps, canvas.across - 1
+    width = max(1, last - first)
+    place, end = bisect_left(steps, first), bisect_right(steps, last)
+    groups = []
+    while place < end:
+        column = round((steps[place] - first) / width * across)
+        # The steps that fall into the same column: up to half a column's width further.
+        until = first + (column + 0.5) / max(1, across) * (last - first)
+        stop = place + 1
+        if stop < end and steps[stop] <= until:
+            stop = bisect_right(steps, until, stop, end)
+        groups.append((column, place, stop))
+        place = stop
+    return groups
+
+
+def _rows(
+    canvas: Canvas,
+    series: Series,
+    scale: _Scale,
+    groups: Sequence[tuple[int, int, int]],
+    merge: Callable[..., float],
 ) -> dict[int, int]:
     """For each column of dots that has values the row of dots of what ``merge`` makes of them: ``min`` of a span's
     lows, ``max`` of its highs, ``fmean`` of its means."""
@@ -295,26 +317,28 @@ def _columns(
     if told and max(-(series.low or 0.0), series.high or 0.0) > _FURTHEST:
         told = [_held(value) for value in told]
     found: dict[int, int] = {}
-    width = last - first
-    place = bisect_left(series.steps, first)
-    end = bisect_right(series.steps, last)
-    while place < end:
-        column = _column(series.steps[place], first, last, canvas.across)
-        # The steps that fall into the same column: up to half a column's width further.
-        until = first + (column + 0.5) / max(1, canvas.across - 1) * width
-        stop = max(place + 1, bisect_right(series.steps, until, place, end))
-        values = [value for value in told[place:stop] if value > 0] if scale.log else told[place:stop]
-        if values:
-            found[column] = round((1 - scale.share(scale.place(merge(values)))) * (canvas.down - 1))
-        place = stop
+    low, reach, down, log = scale.low, scale.high - scale.low, canvas.down - 1, scale.log
+    for column, place, stop in groups:
+        if log:
+            values = [value for value in told[place:stop] if value > 0]
+            if not values:
+                continue
+            value = math.log10(merge(values))
+        else:
+            value = told[place] if stop == place + 1 else merge(told[place:stop])
+        share = (value - low) / reach
+        found[column] = round((1 - (0.0 if share < 0.0 else 1.0 if share > 1.0 else share)) * down)
     return found
 
 
 def _curve(canvas: Canvas, curve: Curve, scale: _Scale, first: int, last: int) -> None:
     """The line through the means of the columns, with each column's smallest and largest value: no spike is lost."""
-    means = _columns(canvas, curve.series, scale, first, last, fmean)
-    tops = _columns(canvas, curve.series, scale, first, last, max)
-    bottoms = _columns(canvas, curve.series, scale, first, last, min)
+    groups = _groups(canvas, curve.series, first, last)
+    means = _rows(canvas, curve.series, scale, groups, fmean)
+    tops, bottoms = means, means
+    if curve.series.lows or curve.series.highs or len(groups) < len(curve.series.steps):  # else each is one value
+        tops = _rows(canvas, curve.series, scale, groups, max)
+        bottoms = _rows(canvas, curve.series, scale, groups, min)
     for column, row in means.items():
         if curve.dashed and _gap(column):
             continue
@@ -335,8 +359,9 @@ def _band(canvas: Canvas, curve: Curve, scale: _Scale, first: int, last: int) ->
     """Sparse dots between the edges; where one edge is not recorded, up to the line itself."""
     if not curve.low.values and not curve.high.values:
         return
-    tops = _columns(canvas, curve.high if curve.high.values else curve.series, scale, first, last, max)
-    bottoms = _columns(canvas, curve.low if curve.low.values else curve.series, scale, first, last, min)
+    high, low = curve.high if curve.high.values else curve.series, curve.low if curve.low.values else curve.series
+    tops = _rows(canvas, high, scale, _groups(canvas, high, first, last), max)
+    bottoms = _rows(canvas, low, scale, _groups(canvas, low, first, last), min)
     style = f"{curve.style} dim".strip()
     for column in range(0, canvas.across, 2):
         top, bottom = _along(tops, column), _along(bottoms, column)
