@@ -568,8 +568,11 @@ def test_answers_that_come_later_are_added_to_those_counted(
             batch.add("samples", {"branch": 1, "step": 3, "kind": "deduction", **answer})
         with LedgerReader(family.run_folder) as afresh:
             assert family.tasks_page(wanted) == afresh.tasks_page(wanted)
+    with reader_and_writer[1].batch() as batch:
+        texts = {"inputs": "[]", "outputs": "[]", "shown": 1, "message": "", "program": "pass"}
+        batch.add("tasks", {"branch": 1, "step": 3, "task": "never recorded", "kind": "deduction", **texts})
     found = {row.task: (row.attempts, row.correct) for row in family.tasks_page(wanted)}
-    assert found == {"t0": (2, 1), "t1": (1, 1), "t2": (2, 1), "t3": (5, 2)}
+    assert found == {"t0": (2, 1), "t1": (1, 1), "t2": (2, 1), "t3": (5, 2), "never recorded": (1, 1)}
 
 
 def test_metrics_that_come_later_are_added_to_those_summed_up(

@@ -22,31 +22,42 @@ _TASK: Final = f"""
     SELECT t.id, t.task, t.kind, t.branch, t.step, t.sample,
     substr(t.program, 1, {_PREVIEW}), substr(t.message, 1, {_PREVIEW}),
 """
-_TRIED: Final = "FROM samples s WHERE s.task = t.task AND s.role = 'solve'"
+_ANSWERS: Final = "FROM samples s WHERE s.task = t.task AND s.role = 'solve'"
 _EACH: Final = f"""
-    (SELECT count(*) {_TRIED}), (SELECT count(*) {_TRIED} AND s.correct = 1), (SELECT max(s.id) {_TRIED}) FROM tasks t
+    (SELECT count(*) {_ANSWERS}), (SELECT count(*) {_ANSWERS} AND s.correct = 1), (SELECT max(s.id) {_ANSWERS})
+    FROM tasks t
 """
-_FROM_ALL: Final = "FROM tasks t LEFT JOIN temp.tried u ON u.task = t.task"
-_ALL: Final = f"coalesce(u.attempts, 0), coalesce(u.correct, 0), u.last {_FROM_ALL}"
-_TRIED_TABLE: Final = """
-    CREATE TEMP TABLE IF NOT EXISTS tried (
-        task TEXT PRIMARY KEY, attempts INTEGER, correct INTEGER, last INTEGER) WITHOUT ROWID
-"""
+_ALL: Final = "u.attempts, u.correct, u.last FROM tasks t JOIN temp.tried u ON u.id = t.id"
 _RATE: Final = "1.0 * u.correct / u.attempts"
 _NEVER: Final = {TaskOrder.HARDEST: 2.0, TaskOrder.EASIEST: -1.0}
 """What stands for the rate of a task that nobody has tried, so that it comes last."""
 _BY: Final = {
-    TaskOrder.HARDEST: (f"coalesce({_RATE}, {_NEVER[TaskOrder.HARDEST]})", "ASC"),
-    TaskOrder.EASIEST: (f"coalesce({_RATE}, {_NEVER[TaskOrder.EASIEST]})", "DESC"),
-    TaskOrder.MOST_USED: ("coalesce(u.attempts, 0)", "DESC"),
+    TaskOrder.HARDEST: (f"iif(u.attempts, {_RATE}, {_NEVER[TaskOrder.HARDEST]})", "ASC"),
+    TaskOrder.EASIEST: (f"iif(u.attempts, {_RATE}, {_NEVER[TaskOrder.EASIEST]})", "DESC"),
+    TaskOrder.MOST_USED: ("u.attempts", "DESC"),
 }
+_TRIED: Final = "CREATE TEMP TABLE tried (id INTEGER PRIMARY KEY, attempts INTEGER, correct INTEGER, last INTEGER)"
+"""What came of each row of ``tasks``, in a table of a reader's connection alone."""
+_NEW_TASKS: Final = f"""
+    INSERT INTO temp.tried SELECT t.id, (SELECT count(*) {_ANSWERS} AND s.id <= ?1),
+    (SELECT count(*) {_ANSWERS} AND s.correct = 1 AND s.id <= ?1), (SELECT max(s.id) {_ANSWERS} AND s.id <= ?1)
+    FROM tasks t WHERE t.id > ?2 AND t.id <= ?3
+"""
+_NEW_ANSWERS: Final = """
+    INSERT INTO temp.tried SELECT t.id, s.attempts, s.correct, s.last FROM (
+        SELECT task, count(*) AS attempts, coalesce(sum(correct = 1), 0) AS correct, max(id) AS last
+        FROM samples {source} WHERE role = 'solve' AND task IS NOT NULL AND {since} AND +id <= ? GROUP BY task
+    ) s CROSS JOIN tasks t ON t.task = s.task WHERE t.id <= ?
+    ON CONFLICT (id) DO UPDATE SET
+        attempts = attempts + excluded.attempts, correct = correct + excluded.correct, last = excluded.last
+"""
 
 
 class TaskReads(SampleReads):
     """Tasks, their attempts and their family."""
 
-    _tried: int
-    """Up to which sample the answers to each task are counted."""
+    _tried: tuple[int, int]
+    """Up to which task and which sample the answers to each task are counted."""
 
     def tasks(self) -> Iterator[Task]:
         """Every validated task, oldest first."""
@@ -111,29 +122,47 @@ class TaskReads(SampleReads):
             else:
                 at = beyond.rate
             side = ">" if direction == "ASC" else "<"
-            where += f" AND ({measure} {side} ? OR {measure} = ? AND t.id < ?)"
+            where += f" AND {measure} {side}= ? AND ({measure} {side} ? OR u.id < ?)"
             after = [at, at, beyond.id]
-        ordered = f"ORDER BY {measure} {direction}, t.id DESC"
-        # Which ones first, and only then their texts: else all tasks' texts would be read to be sorted.
-        chosen = f"SELECT t.id {_FROM_ALL} WHERE {where} {ordered} LIMIT ?"
-        query = f"{_TASK} {_ALL} WHERE t.id IN ({chosen}) {ordered}"
+        # Which ones first, along the index, and only then their texts.
+        chosen = (
+            f"SELECT u.id FROM temp.tried u CROSS JOIN tasks t ON t.id = u.id WHERE {where} "
+            f"ORDER BY {measure} {direction}, u.id DESC LIMIT ?"
+        )
+        query = f"{_TASK} {_ALL} WHERE t.id IN ({chosen}) ORDER BY {measure} {direction}, t.id DESC"
         return self._rows(TaskRow, query, *values, *after, limit)
 
     def count_answers(self) -> None:
-        """Add the newest answers to what is known of each task, in a table of this connection alone: they are never
-        changed nor removed. The first time it takes a look at all of them."""
-        newest = int(self._value("SELECT coalesce(max(id), 0) FROM samples"))
+        """Add the newest answers to what is known of each task: they are never changed nor removed. The first time it
+        takes a look at all of them."""
+        newest = tuple(int(self._value(f"SELECT coalesce(max(id), 0) FROM {name}")) for name in ("tasks", "samples"))
         if newest == self._tried:
             return
-        source, since = ("NOT INDEXED", "id > ?") if self._tried else (self._through("samples_attempts"), "+id > ?")
         try:
-            self._connection.execute(_TRIED_TABLE)
-            self._connection.execute(_tried_since(source, since), (self._tried, newest))
+            if self._tried == (0, 0):
+                self._begin_counting(*newest)
+            else:
+                task, sample = self._tried
+                self._connection.execute(_NEW_TASKS, (sample, task, newest[0]))
+                since = _NEW_ANSWERS.format(source="NOT INDEXED", since="id > ?")
+                self._connection.execute(since, (sample, newest[1], newest[0]))
             self._connection.commit()
         except sqlite3.Error as error:
             self._connection.rollback()
             raise LedgerBroken(self.path, str(error)) from error
-        self._tried = newest
+        self._tried = newest[0], newest[1]
+
+    def _begin_counting(self, task: int, sample: int) -> None:
+        self._connection.execute("DROP TABLE IF EXISTS temp.tried")
+        self._connection.execute(_TRIED)
+        self._connection.execute("INSERT INTO temp.tried SELECT id, 0, 0, NULL FROM tasks WHERE id <= ?", (task,))
+        every = _NEW_ANSWERS.format(source=self._through("samples_attempts"), since="+id > ?")
+        self._connection.execute(every, (0, sample, task))
+        for order, (measure, direction) in _BY.items():
+            name = f"tried_{order.name.lower()}"
+            self._connection.execute(
+                f"CREATE INDEX temp.{name} ON tried({measure.replace('u.', '')} {direction}, id DESC)"
+            )
 
     def task_counts(self) -> dict[str, int]:
         """How many tasks of each kind there are."""
@@ -208,8 +237,8 @@ def _narrowed(wanted: TaskFilter) -> tuple[str, list[object]]:
             ("t.step <= ?", wanted.last_step),
             (f"{_RATE} >= ?", wanted.least_rate),
             (f"{_RATE} <= ?", wanted.most_rate),
-            ("coalesce(u.attempts, 0) >= ?", wanted.least_used),
-            ("coalesce(u.attempts, 0) <= ?", wanted.most_used),
+            ("u.attempts >= ?", wanted.least_used),
+            ("u.attempts <= ?", wanted.most_used),
             (
                 "instr(lower(t.program || ' ' || coalesce(t.message, '') || ' ' || t.task), lower(?))",
                 wanted.text or None,
