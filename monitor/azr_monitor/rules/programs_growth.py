@@ -105,7 +105,7 @@ def _worth_a_run(program: Program) -> bool:
     """Whether there is a loop, or a recursion, that may hang on nothing but what is written out."""
     if program.syntax.has(ast.While) and _closed_loop(program):
         return True
-    if program.building.largest >= _LARGE and program.syntax.has(ast.FunctionDef) and "*" in program.text:
+    if program.building.largest >= _LARGE and program.syntax.has(ast.FunctionDef) and _multiplies_by_much(program):
         return True
     if program.building.largest >= _LEAST_TURNS:
         large: set[str] | None = None
@@ -142,6 +142,15 @@ def _closed_loop(program: Program) -> bool:
         if not read.isdisjoint(given):
             given.update(name for target in assign.targets for name in targets(target))
     return any(read and read.isdisjoint(given) for read in read_by)
+
+
+def _multiplies_by_much(program: Program) -> bool:
+    return any(
+        isinstance(side, ast.Constant) and isinstance(side.value, int) and side.value >= _LARGE
+        for product in program.all(ast.BinOp)
+        if isinstance(product.op, ast.Mult)
+        for side in (product.left, product.right)
+    )
 
 
 def _large_names(program: Program) -> set[str]:

@@ -43,12 +43,12 @@ def _initials(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
                 given = [argument.arg for argument in function.args.args]
                 named = list(dict.fromkeys(stored(function)))
                 rows.append((function, [*given, *(name for name in named if name not in given)]))
-                if given and named:
+                if given and len(named) >= _LEAST_INITIALS and len(named[0]) == 1:
                     rows.append((function, named))
-    for start, end in program.prose:
-        lines = [line.strip("\"' ") for line in program.text[start:end].splitlines()]
-        if len(lines) >= _LEAST_INITIALS and program.text[start] != "#":
-            rows.append((program.tree, [line for line in lines if line]))
+    for alone in program.all(ast.Expr):
+        text = alone.value.value if isinstance(alone.value, ast.Constant) else None
+        if isinstance(text, str) and text.count("\n") >= _LEAST_INITIALS - 1:
+            rows.append((program.tree, [line.strip() for line in text.splitlines() if line.strip()]))
     for place, row in rows:
         letters = _letters(program, place, row)
         if len(letters) < _LEAST_INITIALS or not (letters.isascii() and letters.isalpha()):
