@@ -116,8 +116,10 @@ def _worth_a_run(program: Program) -> bool:
                 return True
         if program.building.calls_own and _recursion_from_constants(program):
             return True
-    if not _FEEDS.isdisjoint(program.syntax.attributes) and any(_feeds(program, a) for a in program.all(ast.Attribute)):
-        return True
+    if not _FEEDS.isdisjoint(program.syntax.attributes):
+        walked = {loop.iter.id for loop in program.all(ast.For) if isinstance(loop.iter, ast.Name)}
+        if walked and any(_feeds(program, a, walked) for a in program.all(ast.Attribute)):
+            return True
     for loop in program.all(ast.For):
         match loop.iter:
             case ast.Constant(value=str(items)) if len(items) >= _LEAST_TURNS and _multiplies(program, loop):
@@ -223,9 +225,9 @@ def _recursion_from_constants(program: Program) -> bool:
     )
 
 
-def _feeds(program: Program, node: ast.Attribute) -> bool:
+def _feeds(program: Program, node: ast.Attribute, walked: set[str]) -> bool:
     """Whether a loop around it puts something into what it walks over."""
-    if node.attr not in _FEEDS or not isinstance(node.value, ast.Name):
+    if node.attr not in _FEEDS or not isinstance(node.value, ast.Name) or node.value.id not in walked:
         return False
     fed = node.value.id
     return any(

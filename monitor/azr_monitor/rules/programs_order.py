@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from azr_monitor.records import Severity
 from azr_monitor.rules.base import Hit, ProgramRule
@@ -18,11 +18,14 @@ _NAMELESS = ("object", "iter", "map", "zip", "weakref")
 _SHOWS = frozenset({"__repr__", "__str__", "__format__"})
 
 
-def _set_order(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
+def _set_order(program: Program, allowed: frozenset[str]) -> Iterable[Hit]:
     """The order of a set of texts reaches the result; it changes with the seed of the hashes."""
-    handed = any(one.is_set for one in program.given.values())
-    if not handed and not program.syntax.has(ast.Set, ast.SetComp) and not program.calls_any(*_SETS):
-        return
+    if program.given or program.syntax.has(ast.Set, ast.SetComp) or program.calls_any(*_SETS):
+        return _order_shown(program)
+    return ()  # most programs
+
+
+def _order_shown(program: Program) -> Iterator[Hit]:
     for call in program.all(ast.Call):
         match call:
             case ast.Call(func=ast.Attribute(value=ast.Constant(value=str()), attr="join"), args=[given]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from azr_monitor.records import Severity
 from azr_monitor.rules.base import Hit, ProgramRule, words
@@ -68,9 +68,13 @@ def _places(program: Program, call: ast.Call) -> bool:
     )
 
 
-def _same_object(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
+def _same_object(program: Program, allowed: frozenset[str]) -> Iterable[Hit]:
     """``a + 'x' is b``: whether two equal values are one object is the interpreter's affair."""
-    for asked in program.all(ast.Compare) if " is " in program.text else ():
+    return _one_object(program) if " is " in program.text else ()
+
+
+def _one_object(program: Program) -> Iterator[Hit]:
+    for asked in program.all(ast.Compare):
         if isinstance(asked.ops[0], ast.Is | ast.IsNot):
             sides = (asked.left, *asked.comparators)
             if all(_is_computed(program, side) for side in sides):

@@ -106,6 +106,8 @@ def _in_strings(program: Program) -> Iterator[Said]:
             yield Said(text, node, DATA)
         if ("%" in text or "&#" in text) and _ESCAPED.search(text):
             yield Said(html.unescape(unquote(text)), node)
+    if PERSONS.isdisjoint([text for text, _ in program.strings]):
+        return  # most programs
     for row in program.all(ast.List, ast.Tuple, ast.Dict):
         parts = row.keys if isinstance(row, ast.Dict) else row.elts
         if _MIN_PARTS <= len(parts) <= _MAX_NAMES and isinstance(parts[0], ast.Constant):
