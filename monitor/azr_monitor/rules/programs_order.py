@@ -329,6 +329,7 @@ RULES: tuple[ProgramRule, ...] = (
             "def f(x):\n    d = {}\n    for w in set(x.split()):\n        d[w] = x.count(w)\n    return d",
             "def f(x):\n    return sorted(set(x.split()), key=lambda w: (len(w), w))",
             "def f(x):\n    u = set(x.split())\n    u = sorted(u)\n    return u",
+            "def f(words):\n    u = list(set(words))\n    return len(u), sorted(u)[0] if u else None",
         ),
         check=_set_order,
         needs=(ast.Set, ast.SetComp, ast.Call),

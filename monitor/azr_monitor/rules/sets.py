@@ -223,6 +223,10 @@ def _outermost(program: Program, node: ast.AST) -> ast.AST | None:
             return None
         if isinstance(parent, ast.Subscript) and parent.slice is node:
             return None
+        if (isinstance(parent, ast.IfExp) and parent.test is node) or (
+            isinstance(parent, ast.UnaryOp) and isinstance(parent.op, ast.Not)
+        ):
+            return None  # whether there is anything in it
         if isinstance(parent, ast.comprehension) and isinstance(
             program.parents.get(parent), ast.SetComp | ast.DictComp
         ):
