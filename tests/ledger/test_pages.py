@@ -593,3 +593,9 @@ def test_metrics_that_come_later_are_added_to_those_summed_up(
                 assert reader.metric_totals(line) == afresh.metric_totals(line)
     assert reader.metric_totals(2) == {"loss": MetricSpan(1, 2, 4.0, 6.0, 8.0, 2)}
     assert reader.metric_totals(1)["loss"] == MetricSpan(1, 3, 1.0, 7 / 3, 4.0, 3)
+
+
+def test_a_run_without_tasks_has_none_in_any_order(reader_and_writer: tuple[LedgerReader, LedgerWriter]) -> None:
+    for order in TaskOrder:
+        assert reader_and_writer[0].tasks_page(TaskFilter(order=order)) == []
+    assert reader_and_writer[0].tasks_page(TaskFilter(least_used=1)) == []

@@ -42,7 +42,7 @@ class LedgerReader(
         self._step_totals = StepTotals()
         self._findings = Findings()
         self._metric_totals = {}
-        self._tried = (0, 0)
+        self._tried = None
         if not self.path.is_file():
             raise UnknownRun(run)
         try:

@@ -43,21 +43,13 @@ _NEW_TASKS: Final = f"""
     (SELECT count(*) {_ANSWERS} AND s.correct = 1 AND s.id <= ?1), (SELECT max(s.id) {_ANSWERS} AND s.id <= ?1)
     FROM tasks t WHERE t.id > ?2 AND t.id <= ?3
 """
-_NEW_ANSWERS: Final = """
-    INSERT INTO temp.tried SELECT t.id, s.attempts, s.correct, s.last FROM (
-        SELECT task, count(*) AS attempts, coalesce(sum(correct = 1), 0) AS correct, max(id) AS last
-        FROM samples {source} WHERE role = 'solve' AND task IS NOT NULL AND {since} AND +id <= ? GROUP BY task
-    ) s CROSS JOIN tasks t ON t.task = s.task WHERE t.id <= ?
-    ON CONFLICT (id) DO UPDATE SET
-        attempts = attempts + excluded.attempts, correct = correct + excluded.correct, last = excluded.last
-"""
 
 
 class TaskReads(SampleReads):
     """Tasks, their attempts and their family."""
 
-    _tried: tuple[int, int]
-    """Up to which task and which sample the answers to each task are counted."""
+    _tried: tuple[int, int] | None
+    """Up to which task and which sample the answers to each task are counted; None before the first time."""
 
     def tasks(self) -> Iterator[Task]:
         """Every validated task, oldest first."""
@@ -139,12 +131,12 @@ class TaskReads(SampleReads):
         if newest == self._tried:
             return
         try:
-            if self._tried == (0, 0):
+            if self._tried is None:
                 self._begin_counting(*newest)
             else:
                 task, sample = self._tried
                 self._connection.execute(_NEW_TASKS, (sample, task, newest[0]))
-                since = _NEW_ANSWERS.format(source="NOT INDEXED", since="id > ?")
+                since = _new_answers("NOT INDEXED", "id > ?")
                 self._connection.execute(since, (sample, newest[1], newest[0]))
             self._connection.commit()
         except sqlite3.Error as error:
@@ -156,7 +148,7 @@ class TaskReads(SampleReads):
         self._connection.execute("DROP TABLE IF EXISTS temp.tried")
         self._connection.execute(_TRIED)
         self._connection.execute("INSERT INTO temp.tried SELECT id, 0, 0, NULL FROM tasks WHERE id <= ?", (task,))
-        every = _NEW_ANSWERS.format(source=self._through("samples_attempts"), since="+id > ?")
+        every = _new_answers(self._through("samples_attempts"), "+id > ?")
         self._connection.execute(every, (0, sample, task))
         for order, (measure, direction) in _BY.items():
             name = f"tried_{order.name.lower()}"
@@ -221,6 +213,18 @@ class TaskReads(SampleReads):
             program,
         )
         return None if row is None else str(row[0])
+
+
+def _new_answers(source: str, since: str) -> str:
+    """Adds the answers of these samples, up to one of them, to the tasks up to one of them."""
+    return f"""
+        INSERT INTO temp.tried SELECT t.id, s.attempts, s.correct, s.last FROM (
+            SELECT task, count(*) AS attempts, coalesce(sum(correct = 1), 0) AS correct, max(id) AS last
+            FROM samples {source} WHERE role = 'solve' AND task IS NOT NULL AND {since} AND +id <= ? GROUP BY task
+        ) s CROSS JOIN tasks t ON t.task = s.task WHERE t.id <= ?
+        ON CONFLICT (id) DO UPDATE SET
+            attempts = attempts + excluded.attempts, correct = correct + excluded.correct, last = excluded.last
+    """
 
 
 def _asks_for_figures(wanted: TaskFilter) -> bool:
