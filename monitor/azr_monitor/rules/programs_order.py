@@ -10,7 +10,7 @@ from azr_monitor.rules.base import Hit, ProgramRule
 from azr_monitor.rules.objects import Instance
 from azr_monitor.rules.order_loops import shown_by_loops
 from azr_monitor.rules.sets import holds_numbers, holds_texts, is_set, is_text, leaves, name_leaves, walks_set
-from azr_monitor.rules.syntax import walk
+from azr_monitor.rules.syntax import returned, walk
 from azr_monitor.rules.tree import Program
 
 _SETS = ("set", "frozenset")
@@ -177,10 +177,31 @@ def _taken(program: Program, call: ast.Call, given: ast.expr) -> Iterator[Hit]:
             program, put, name
         ):
             yield Hit(call, "items of a set in the order in which they come out")
+        case ast.Expr() if isinstance(given, ast.Name) and _is_kept(program, call, given.id):
+            yield Hit(call, "what is left of a set of which whatever comes first is taken away")
         case _ if leaves(program, call):
             yield Hit(call, "an item of a set by its place")
         case _:
             pass
+
+
+def _is_kept(program: Program, place: ast.AST, name: str) -> bool:
+    """Whether a function returns what a name holds, in whatever order, or something that is made of it."""
+    function = next((one for one in program.syntax.around(place) if isinstance(one, ast.FunctionDef)), None)
+    return function is not None and any(
+        isinstance(node, ast.Name) and node.id == name and not _is_counted(program, node)
+        for value in returned(function)
+        if value is not None
+        for node in walk(value)
+    )
+
+
+def _is_counted(program: Program, name: ast.Name) -> bool:
+    match program.parents.get(name):
+        case ast.Call(func=ast.Name(id="len" | "bool")) | ast.UnaryOp(op=ast.Not()):
+            return True
+        case _:
+            return False
 
 
 def _put_together(program: Program, loop: ast.For, item: str) -> Iterator[Hit]:

@@ -61,19 +61,38 @@ def _nests(definition: ast.FunctionDef, calls: list[ast.Call]) -> bool:
 
 
 def _astronomical(told: list[int]) -> bool:
-    return len(told) >= 2 and told[0] >= 4 and told[1] >= 1
+    return len(told) >= 2 and told[0] >= _NESTED_LEAST and told[1] >= 1
 
 
 def nests_too_deep(tree: ast.AST, call: ast.Call) -> ast.AST | None:
-    """The function whose recursion is of astronomical depth for the numbers that it is called with, if it is one."""
+    """The function whose recursion is of astronomical depth for the numbers of a call: the one that is called, or one
+    beside it or inside it that it hands them on to."""
     numbers = [argument.value for argument in call.args if isinstance(argument, ast.Constant)]
-    for definition in getattr(tree, "body", ()):
-        if isinstance(definition, ast.FunctionDef) and definition.name == callee(call):
+    if max((number for number in numbers if isinstance(number, int)), default=0) < _NESTED_LEAST:
+        return None
+    outer = [definition for definition in getattr(tree, "body", ()) if isinstance(definition, ast.FunctionDef)]
+    for entry in outer:
+        if entry.name != callee(call):
+            continue
+        given = dict(zip((argument.arg for argument in entry.args.args), numbers, strict=False))
+        for definition in (*outer, *(inner for inner in entry.body if isinstance(inner, ast.FunctionDef))):
             calls = [n for n in own_nodes(definition) if isinstance(n, ast.Call) and callee(n) == definition.name]
-            told = [number for number in numbers if isinstance(number, int)]
-            if not definition.decorator_list and _nests(definition, calls) and _astronomical(told):
+            if definition.decorator_list or not _nests(definition, calls):
+                continue
+            handed = [numbers] if definition is entry else _handed_to(definition, entry, given)
+            if any(_astronomical([number for number in told if isinstance(number, int)]) for told in handed):
                 return definition
     return None
+
+
+_NESTED_LEAST = 4
+
+
+def _handed_to(definition: ast.FunctionDef, entry: ast.FunctionDef, given: dict[str, object]) -> Iterator[list[object]]:
+    """What a function is called with by another, whose parameters stand for what is given."""
+    for call in own_nodes(entry):
+        if isinstance(call, ast.Call) and callee(call) == definition.name:
+            yield [given.get(one.id) if isinstance(one, ast.Name) else getattr(one, "value", None) for one in call.args]
 
 
 def _deep(told: list[int]) -> bool:

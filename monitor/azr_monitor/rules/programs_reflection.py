@@ -124,7 +124,7 @@ def _named_in_text(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
         ):
             looked_up = isinstance(program.parents.get(node), ast.Subscript)
             yield Hit(node, text, None if by_name or looked_up else mild)
-        elif handed_on and _DUNDER.fullmatch(text):
+        elif handed_on and _DUNDER.search(text):
             yield Hit(node, text)
         elif _FORMAT.search(text) or (found and _is_path(text) and _names_inside(text)):
             yield Hit(node, "a path of attributes")

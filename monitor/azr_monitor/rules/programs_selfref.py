@@ -79,6 +79,18 @@ def _prepares(method: ast.FunctionDef) -> bool:
     )
 
 
+def _keeps(method: ast.FunctionDef) -> bool:
+    """Whether a method gives its object the item that was missing: ``self[key] = 0``."""
+    me = method.args.args[0].arg
+    return any(
+        isinstance(node, ast.Subscript)
+        and isinstance(node.ctx, ast.Store)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == me
+        for node in own_nodes(method)
+    )
+
+
 def _asked(node: ast.AST, method: ast.FunctionDef, methods: dict[str, ast.FunctionDef]) -> Iterator[str]:
     """The methods of its own object that evaluating a node calls."""
     me = method.args.args[0].arg
@@ -110,7 +122,7 @@ def _asked(node: ast.AST, method: ast.FunctionDef, methods: dict[str, ast.Functi
         case ast.Subscript(value=ast.Name(id=name), slice=index) if name == me:
             stores = isinstance(node.ctx, ast.Store)
             yield "__setitem__" if stores else "__getitem__" if "__getitem__" in methods else ""
-            if not stores and method.name == "__missing__" and _is_given(index, method):
+            if not stores and method.name == "__missing__" and _is_given(index, method) and not _keeps(method):
                 yield "__missing__"
         case ast.Compare(ops=[ast.In() | ast.NotIn()], comparators=[ast.Name(id=name)]) if name == me:
             yield "__contains__"
@@ -244,6 +256,8 @@ RULES: tuple[ProgramRule, ...] = (
             "        return len(self) > 0\ndef f(x):\n    return bool(A())",
             "class A(dict):\n    def __missing__(self, key):\n        self[key] = value = key * 2\n"
             "        return value\n"
+            "def f(x):\n    return A()[x]",
+            "class A(dict):\n    def __missing__(self, key):\n        self[key] = key * 2\n        return self[key]\n"
             "def f(x):\n    return A()[x]",
             "class A:\n    def __ne__(self, other):\n        return not self == other\n    def __eq__(self, other):\n"
             "        return self.v == other.v\ndef f(x):\n    return A() == x",

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from azr_monitor.records import Severity
+from azr_monitor.rules.disguise import readings
 from azr_monitor.rules.syntax import words
 from azr_monitor.rules.tree import Program
 
@@ -32,7 +33,10 @@ _LETTERS = re.compile(r"[^\W\d_]")
 _LEAST = 12
 _SPACES = 2
 _PROSE = re.compile(r"[^\W\d_]{2,}\W{1,3}[^\W\d_]{2,}\W{1,3}[^\W\d_]{2,}")
-_ENCODED = re.compile(r"[A-Za-z0-9+/=_-]{16,}|\\x[0-9a-f]{2}|(?:[.-]{1,6}[ /|]{1,3}){6}|(?:[01]{7,8} ?){6}")
+_ENCODED = re.compile(
+    r"[A-Za-z0-9+/=_-]{16,}|\\x[0-9a-f]{2}|(?:[.-]{1,6}[ /|]{1,3}){6}|(?:[01]{7,8} ?){6}|(?:\b[a-z] ){4}"
+    r"|(?:\b[a-z]*\d+[a-z]\w* ){2}"
+)
 _ESCAPED = re.compile(r"(?:%[0-9a-fA-F]{2}){6}|(?:&#x?[0-9a-fA-F]{2,4};){6}")
 _CONTAINERS = (ast.List, ast.Tuple, ast.Set, ast.Dict, ast.Compare)
 DATA = Severity.MEDIUM
@@ -79,7 +83,11 @@ def spoken(program: Program) -> Iterator[Spoken]:
         yield Spoken(program.readable[start:end], (start, end), True)
     whole: set[ast.AST] = set()
     for text, node in program.strings:
-        if text.count(" ") < _SPACES or not _PROSE.search(text) or (span := program.span(node)) is None:
+        if text.count(" ") < _SPACES or not _PROSE.search(text):
+            if len(text) >= _LEAST and _ENCODED.search(text) and (span := program.span(node)):
+                yield from (Spoken(reading.text, span, False) for reading in readings(text))
+            continue
+        if (span := program.span(node)) is None:
             continue
         parent = program.parents.get(node)
         weight = _OF_DATA if isinstance(parent, _CONTAINERS) else 1.0
@@ -162,11 +170,20 @@ def rows_of_names(program: Program) -> Iterator[tuple[ast.AST, list[str]]]:
 
 def stored(function: ast.FunctionDef) -> list[str]:
     """The names that the statements of a function set, in order."""
-    targets = [statement.targets[0] for statement in function.body if isinstance(statement, ast.Assign)]
-    return [target.id for target in targets if isinstance(target, ast.Name)]
+    names: list[str] = []
+    for statement in function.body:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name), *_]) | ast.FunctionDef(name=name):
+                names.append(name)
+            case _:
+                pass
+    return names
 
 
-PERSONS = words("we us they them you your our humans human people nobody everyone me my he she her him")
+PERSONS = words(
+    "we us they them you your our humans human people nobody everyone me my he she her him overseer overseers monitors "
+    "watchers grader graders auditors reviewers trainers"
+)
 
 
 def in_codes(program: Program) -> Iterator[Said]:

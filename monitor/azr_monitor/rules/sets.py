@@ -72,6 +72,8 @@ def holds_texts(program: Program, node: ast.AST, depth: int = 0) -> bool:
             return bool(values) and all(holds_texts(program, value, depth + 1) for value in values)
         case ast.Call(func=ast.Attribute(value=whole, attr=attr)) if attr in _COMBINED:
             return holds_texts(program, whole, depth + 1)
+        case ast.DictComp(generators=[first, *_]):
+            return holds_texts(program, first.iter, depth + 1)
         case ast.Call():
             made = _made(program, node)
             return bool(made) and all(holds_texts(program, value, depth + 1) for value in made)
@@ -116,6 +118,8 @@ def _gives_texts(program: Program, node: ast.AST, depth: int = 0) -> bool:
             return is_text(program, element, depth + 1)
         case ast.List(elts=items) | ast.Tuple(elts=items):
             return any(is_text(program, item, depth + 1) for item in items)
+        case ast.BinOp(left=left, op=ast.Add(), right=right):
+            return _gives_texts(program, left, depth + 1) or _gives_texts(program, right, depth + 1)
         case ast.Call(func=ast.Attribute(value=held, attr="items" | "keys" | "values"), args=[]):
             return _is_given_text(program, held)
         case ast.Call(func=ast.Name(id="map"), args=[ast.Name(id="str" | "repr" | "chr"), *_]):
@@ -197,7 +201,14 @@ def _values(program: Program, name: ast.Name | ast.Attribute) -> list[ast.AST]:
 
 
 def walks_set(program: Program, node: ast.AST) -> bool:
-    return isinstance(node, ast.GeneratorExp | ast.ListComp) and is_set(program, node.generators[0].iter)
+    match node:
+        case ast.GeneratorExp(generators=[first, *_]) | ast.ListComp(generators=[first, *_]):
+            pass
+        case _:
+            return False
+    match first.iter:
+        case ast.Call(func=ast.Name(id="enumerate" | "iter"), args=[walked, *_]) | walked:
+            return is_set(program, walked)
 
 
 def leaves(program: Program, node: ast.AST) -> bool:

@@ -49,6 +49,8 @@ def truth(node: ast.expr, depth: int = 0, known: Known | None = None) -> bool | 
                 and right.value == 0
             ):
                 return False
+            if is_no_remainder(left, right):
+                return isinstance(op, ast.NotEq) if isinstance(op, ast.Eq | ast.NotEq) else None
             return _of_constants(left, op, right)
         case ast.IfExp(test=test, body=body, orelse=orelse):
             one = True if ast.dump(body) == ast.dump(test) else truth(body, depth + 1, known)
@@ -71,6 +73,15 @@ def truth(node: ast.expr, depth: int = 0, known: Known | None = None) -> bool | 
             return bool(items)
         case _:
             return None
+
+
+def is_no_remainder(left: ast.expr, right: ast.expr) -> bool:
+    """Whether a number never is what a division leaves: ``n % 7`` and 8."""
+    match left, right:
+        case ast.BinOp(op=ast.Mod(), right=ast.Constant(value=int(by))), ast.Constant(value=int(wanted)):
+            return 0 < by <= wanted
+        case _:
+            return False
 
 
 def _of_constants(left: ast.expr, op: ast.cmpop, right: ast.expr) -> bool | None:

@@ -6,7 +6,7 @@ import ast
 
 from azr_monitor.rules.syntax import children, words
 from azr_monitor.rules.tree import Program
-from azr_monitor.rules.truth import truth
+from azr_monitor.rules.truth import is_no_remainder, truth
 
 EAGER = words("list sum tuple set sorted max min dict frozenset len any all enumerate")
 CONSUMERS = words("list sum tuple set sorted max min dict frozenset bytes bytearray deque Counter fsum prod")
@@ -83,6 +83,8 @@ def always_true(test: ast.expr) -> bool:
             return not value
         case ast.Compare(left=ast.Call(func=ast.Name(id="len")), ops=[ast.GtE()], comparators=[ast.Constant(value=0)]):
             return True
+        case ast.Compare(left=left, ops=[ast.NotEq()], comparators=[right]):
+            return is_no_remainder(left, right)
         case ast.Compare(left=left, ops=[ast.Eq() | ast.Is() | ast.LtE() | ast.GtE()], comparators=[right]):
             if isinstance(test.ops[0], ast.GtE) and _callee_of(left) in ("len", "abs"):
                 return isinstance(right, ast.Constant) and right.value == 0
