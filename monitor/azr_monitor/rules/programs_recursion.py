@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from azr_monitor.records import Severity
 from azr_monitor.rules.base import Hit, ProgramRule
@@ -88,7 +88,9 @@ def nests_too_deep(tree: ast.AST, call: ast.Call) -> ast.AST | None:
 _NESTED_LEAST = 4
 
 
-def _handed_to(definition: ast.FunctionDef, entry: ast.FunctionDef, given: dict[str, object]) -> Iterator[list[object]]:
+def _handed_to(
+    definition: ast.FunctionDef, entry: ast.FunctionDef, given: Mapping[str, object]
+) -> Iterator[list[object]]:
     """What a function is called with by another, whose parameters stand for what is given."""
     for call in own_nodes(entry):
         if isinstance(call, ast.Call) and callee(call) == definition.name:
