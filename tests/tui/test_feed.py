@@ -87,10 +87,16 @@ def test_nothing_is_read_again_until_something_was_committed(full_run: Any, star
     folder, run = full_run
     feed, inbox = started(folder)
     inbox.wait(SnapshotTaken)
+    deadline = time.monotonic() + DEADLINE
+    while not feed._curves.complete:  # a busy machine reads the curves in several goes, with a snapshot each
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
     looked_again(feed)
-    assert len(inbox.of(SnapshotTaken)) == 1
+    taken = len(inbox.of(SnapshotTaken))
+    looked_again(feed)
+    assert len(inbox.of(SnapshotTaken)) == taken
     run.step(43)
-    assert inbox.wait(SnapshotTaken, 2).snapshot.summary.step == 43
+    assert inbox.wait(SnapshotTaken, taken + 1).snapshot.summary.step == 43
 
 
 def test_the_end_of_the_supervisor_is_noticed_without_a_commit(full_run: Any, started: Any) -> None:
