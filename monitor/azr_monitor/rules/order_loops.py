@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from azr_monitor.records import Severity
 from azr_monitor.rules.base import Hit
 from azr_monitor.rules.names import targets
-from azr_monitor.rules.sets import holds_texts, name_leaves
+from azr_monitor.rules.sets import holds_texts, is_set, is_text, name_leaves
 from azr_monitor.rules.syntax import walk
 from azr_monitor.rules.tree import Program
 
@@ -34,6 +34,44 @@ def shown_by_loops(program: Program) -> Iterator[Hit]:
         for statement in loop.body:
             for node in walk(statement):
                 yield from _shown(program, loop, node, items, counted, certain=node is statement)
+
+
+def put_together(program: Program) -> Iterator[Hit]:
+    """Loops over sets whose items make up a text or a list in the order in which they come."""
+    for loop in program.all(ast.For):
+        if is_set(program, loop.iter) and isinstance(loop.target, ast.Name):
+            yield from _put(program, loop, loop.target.id)
+
+
+def _put(program: Program, loop: ast.For, item: str) -> Iterator[Hit]:
+    """``for w in words: text += w``: what is added to a text is a text, and texts add up in order."""
+    for node in (inner for statement in loop.body for inner in walk(statement)):
+        match node:
+            case ast.AugAssign(target=ast.Name() as total, op=ast.Add(), value=value) if _begins_as_text(
+                program, total.id
+            ):
+                if item in _names(value):
+                    yield Hit(loop, "a set, put together in the order it happens to have")
+            case ast.Call(func=ast.Attribute(value=kept, attr="append"), args=[added]) if item in _names(added):
+                if holds_texts(program, loop.iter):
+                    sure = (isinstance(kept, ast.Name) and name_leaves(program, loop, kept.id)) or (
+                        "sort" not in program.text and _is_in_table(program, loop, kept)
+                    )
+                    yield Hit(loop, "the order of a set", None if sure else Severity.LOW)
+            case _:
+                pass
+
+
+def _is_in_table(program: Program, loop: ast.For, kept: ast.expr) -> bool:
+    """Whether something is an item of a table that leaves: ``groups[len(w)]``, ``groups.setdefault(len(w), [])``."""
+    match kept:
+        case (
+            ast.Subscript(value=ast.Name(id=table))
+            | ast.Call(func=ast.Attribute(value=ast.Name(id=table), attr="setdefault"))
+        ):
+            return name_leaves(program, loop, table)
+        case _:
+            return False
 
 
 def _counts(node: ast.AST) -> Iterator[str]:
@@ -71,8 +109,8 @@ def _shown(
 
 def _begins_as_text(program: Program, name: str) -> bool:
     return any(
-        isinstance(assign.value, ast.Constant)
-        and isinstance(assign.value.value, str)
+        isinstance(assign.value, ast.Constant | ast.JoinedStr)
+        and is_text(program, assign.value)
         and any(isinstance(target, ast.Name) and target.id == name for target in assign.targets)
         for assign in program.all(ast.Assign)
     )

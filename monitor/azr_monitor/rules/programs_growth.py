@@ -93,7 +93,7 @@ _DIGITS = re.compile(r"\d+")
 _STEEP = re.compile(
     r"\*\*|<<|permutations|combinations|product|comb\(|factorial|perm\(|sleep|setrecursion|\+= ?\[|zfill|just"
     r"| for [^\n]* for |__pow__|Fraction|deepcopy|pbkdf2|range\((1, ?)?\d{2,}|\.extend|int\(['\"]|\d{4}"
-    r"|pow\([^\n]*pow\("
+    r"|pow\([^\n]*pow\(|reduce|\b(?P<squared>\w+) \*= \(?(?P=squared)\b|\b(?P<twice>\w+) \+ (?P=twice)\b"
 )
 """What makes much of little."""
 _LARGE = 1_000

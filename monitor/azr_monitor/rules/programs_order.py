@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from azr_monitor.records import Severity
 from azr_monitor.rules.base import Hit, ProgramRule
 from azr_monitor.rules.objects import Instance
-from azr_monitor.rules.order_loops import shown_by_loops
-from azr_monitor.rules.sets import holds_numbers, holds_texts, is_set, is_text, leaves, name_leaves, walks_set
+from azr_monitor.rules.order_loops import put_together, shown_by_loops
+from azr_monitor.rules.sets import holds_numbers, holds_texts, is_set, leaves, name_leaves, walks_set
 from azr_monitor.rules.syntax import returned, walk
 from azr_monitor.rules.tree import Program
 
@@ -48,9 +48,7 @@ def _order_shown(program: Program) -> Iterator[Hit]:
         if holds_texts(program, _plain(comprehension.generators[0].iter)) and leaves(program, comprehension):
             yield Hit(comprehension, "the order of a set")
     yield from shown_by_loops(program)
-    for loop in program.all(ast.For):
-        if is_set(program, loop.iter) and isinstance(loop.target, ast.Name):
-            yield from _put_together(program, loop, loop.target.id)
+    yield from put_together(program)
 
 
 def _ties_and_places(program: Program) -> Iterator[Hit]:
@@ -59,13 +57,14 @@ def _ties_and_places(program: Program) -> Iterator[Hit]:
         match call:
             case ast.Call(func=ast.Name(id="max" | "min"), args=[given], keywords=[ast.keyword(arg="key"), *_]):
                 if is_set(program, given) and leaves(program, call):
-                    yield Hit(call, "whichever of equals comes first in a set", _degree(program, given, Severity.LOW))
+                    grade = Severity.MEDIUM if _is_length(call.keywords[0].value) else Severity.LOW
+                    yield Hit(call, "whichever of equals comes first in a set", _degree(program, given, grade))
             case ast.Call(func=ast.Name(id="sorted"), args=[given], keywords=[ast.keyword(arg="key", value=key), *_]):
                 if is_set(program, given) and _ties(key) and leaves(program, call):
                     yield Hit(call, "equals in the order of a set", _degree(program, given, Severity.MEDIUM))
             case ast.Call(func=ast.Name(id="zip"), args=[*walked]):
                 for given in walked:
-                    if holds_texts(program, given) and leaves(program, call):
+                    if holds_texts(program, given) and leaves(program, _paired(program, call)):
                         yield Hit(call, "the order of a set")
             case ast.Call(func=ast.Name(id="next"), args=[ast.GeneratorExp(generators=[first, *_]), *_]):
                 if is_set(program, first.iter) and leaves(program, call):
@@ -95,15 +94,30 @@ def _ties_and_places(program: Program) -> Iterator[Hit]:
                 pass
 
 
+def _paired(program: Program, pairs: ast.Call) -> ast.AST:
+    """A table of what stands side by side, which is not what it is in another order: ``dict(zip(words, range(3)))``."""
+    match program.parents.get(pairs):
+        case ast.Call(func=ast.Name(id="dict"), args=[_]) as table if len(pairs.args) > 1:
+            return table
+        case _:
+            return pairs
+
+
 def _ties(key: ast.expr) -> bool:
     """Whether a key is a length or a count, which many texts share."""
     match key:
         case ast.Lambda(body=ast.UnaryOp(operand=ast.Call(func=function)) | ast.Call(func=function)):
             return _ties(function)
+        case ast.Lambda(body=ast.Compare() | ast.Subscript(slice=ast.Constant() | ast.UnaryOp())):
+            return True
         case ast.Name(id=name) | ast.Attribute(attr=name):
             return name in ("len", "count")
         case _:
             return False
+
+
+def _is_length(key: ast.expr) -> bool:
+    return isinstance(key, ast.Name) and key.id == "len"
 
 
 def _degree(program: Program, given: ast.AST, texts: Severity) -> Severity:
@@ -170,7 +184,10 @@ def _iterated(program: Program, walked: ast.AST, depth: int = 0) -> ast.expr | N
 def _taken(program: Program, call: ast.Call, given: ast.expr) -> Iterator[Hit]:
     if not holds_texts(program, given):
         return
-    match program.parents.get(call):
+    around = program.parents.get(call)
+    while isinstance(around, ast.Subscript | ast.Attribute) or (isinstance(around, ast.Call) and not around.args):
+        around = program.parents.get(around)
+    match around:
         case ast.AugAssign(target=ast.Name(id=name), op=ast.Add()) as change if name_leaves(program, change, name):
             yield Hit(call, "a set, put together in the order it happens to have")
         case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="append")) as put if name_leaves(
@@ -202,34 +219,6 @@ def _is_counted(program: Program, name: ast.Name) -> bool:
             return True
         case _:
             return False
-
-
-def _put_together(program: Program, loop: ast.For, item: str) -> Iterator[Hit]:
-    """``for w in words: text += w``: what is added to a text is a text, and texts add up in order."""
-    for node in (inner for statement in loop.body for inner in walk(statement)):
-        match node:
-            case ast.AugAssign(target=ast.Name() as total, op=ast.Add(), value=value) if _begins_as_text(
-                program, total
-            ):
-                if _mentions(value, item):
-                    yield Hit(loop, "a set, put together in the order it happens to have")
-            case ast.Call(func=ast.Attribute(value=kept, attr="append"), args=[added]) if _mentions(added, item):
-                if holds_texts(program, loop.iter):
-                    sure = isinstance(kept, ast.Name) and name_leaves(program, loop, kept.id)
-                    yield Hit(loop, "the order of a set", None if sure else Severity.LOW)
-            case _:
-                pass
-
-
-def _mentions(node: ast.AST, name: str) -> bool:
-    return any(isinstance(inner, ast.Name) and inner.id == name for inner in walk(node))
-
-
-def _begins_as_text(program: Program, total: ast.Name) -> bool:
-    bindings, _ = program.meaning.names.lookup(total)
-    return any(
-        is_text(program, binding.node) for binding in bindings if isinstance(binding.node, ast.Constant | ast.JoinedStr)
-    )
 
 
 def _address_shown(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:

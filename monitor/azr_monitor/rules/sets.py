@@ -17,6 +17,8 @@ _TEXT_METHODS = words(
 )
 _TEXT_LISTS = words("split splitlines rsplit")
 _COMBINED = words("union intersection difference symmetric_difference copy")
+_KEEP_ORDER = words("islice combinations permutations product accumulate pairwise chain starmap filter map filterfalse")
+"""What gives the items of a set in the order that it has, or others made of them."""
 _MAX_DEPTH = 6
 
 
@@ -74,6 +76,8 @@ def holds_texts(program: Program, node: ast.AST, depth: int = 0) -> bool:
             return holds_texts(program, whole, depth + 1)
         case ast.DictComp(generators=[first, *_]):
             return holds_texts(program, first.iter, depth + 1)
+        case ast.Call(func=ast.Name(id=walk) | ast.Attribute(attr=walk), args=[*walked]) if walk in _KEEP_ORDER:
+            return any(holds_texts(program, one, depth + 1) for one in walked)
         case ast.Call():
             made = _made(program, node)
             return bool(made) and all(holds_texts(program, value, depth + 1) for value in made)
