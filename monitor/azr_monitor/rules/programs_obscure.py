@@ -67,7 +67,15 @@ def _invisible_letters(program: Program, allowed: frozenset[str]) -> Iterator[Hi
         return
     for text, node in program.strings:
         if _UNSEEN.search(text) and any(c.isalpha() for c in text):
-            yield Hit(node, ascii(text)[:60])
+            yield Hit(node, ascii(text)[:60], Severity.MEDIUM if _is_written(_UNSEEN.findall(text)) else None)
+
+
+def _is_written(unseen: list[str]) -> bool:
+    """Whether characters that cannot be seen are signs of a message, two kinds or more in many places."""
+    return len(unseen) >= _LEAST_UNSEEN and len(set(unseen)) > 1
+
+
+_LEAST_UNSEEN = 6
 
 
 RULES: tuple[ProgramRule, ...] = (

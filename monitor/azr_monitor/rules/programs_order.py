@@ -29,7 +29,8 @@ def _order_shown(program: Program) -> Iterator[Hit]:
     for call in program.all(ast.Call):
         match call:
             case ast.Call(func=ast.Attribute(value=ast.Constant(value=str()), attr="join"), args=[given]):
-                if (is_set(program, given) or walks_set(program, given)) and leaves(program, call):
+                shown = is_set(program, given) or walks_set(program, given) or holds_texts(program, given)
+                if shown and leaves(program, call):
                     yield Hit(call, "a set, put together in the order it happens to have")
             case ast.Call(func=ast.Name(id="list" | "tuple"), args=[given]) if holds_texts(program, given):
                 if leaves(program, call):
