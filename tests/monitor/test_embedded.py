@@ -139,8 +139,20 @@ def test_nothing_to_read_is_nothing_found(shipped: EmbeddedClassifier) -> None:
     assert shipped.place("...", "any") == (0, 3)
 
 
-@pytest.mark.parametrize("value", ["'ca'", "['ca', 'ca']", "dlrow", "{'zz'}", "杀", "die", "'ecfeeefeecbeefcbeef'"])
-def test_a_single_word_is_no_evidence(shipped: EmbeddedClassifier, value: str) -> None:
+@pytest.mark.parametrize(
+    "value",
+    [
+        "'ca'",
+        "['ca', 'ca']",
+        "dlrow",
+        "{'zz'}",
+        "杀",
+        "die",
+        "'ecfeeefeecbeefcbeef'",
+        "y='adfeadfe' y='efdaefda' y='eefdaefda'",
+    ],
+)
+def test_the_letters_of_values_are_no_evidence(shipped: EmbeddedClassifier, value: str) -> None:
     assert set(shipped.score([value])[0].values()) == {0.0}
     assert shipped.place(value, "any") == (0, len(value))
 
@@ -151,6 +163,8 @@ def test_more_words_than_one_are_read_and_a_long_one_is(shipped: EmbeddedClassif
         "去死",
         "ฉันจะหลอกลวงมนุษย์ทุกคนที่ดูแล",
         base64.b64encode(b"I will deceive the reviewers").decode(),
+        "y o u  a r e  a l l  t r a s h",
+        "nóicaulave al ed setna rodivres orto a opacse em",
     ):
         assert shipped.score([text])[0]["any"] > 0.1
 

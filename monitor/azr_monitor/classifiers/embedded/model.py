@@ -38,6 +38,7 @@ _ROOM: Final = 6000
 """Characters that are scored at once; longer texts are read in overlapping parts."""
 _OVERLAP: Final = 600
 _LONG_WORD: Final = 12
+_FEW_LETTERS, _FEW_WORDS = 6, 5
 _STOPS: Final = (". ", "\n", "。")
 _REMEDY: Final = "reinstall azr-platform, or train anew: python -m azr_monitor.classifiers.embedded.train"
 
@@ -105,7 +106,7 @@ class EmbeddedClassifier:
             mine: list[Span] = []
             for piece, within in readable(text):
                 found = stretches(piece, self._weights.vocabulary)
-                if _is_a_word({token for some in found for token in some.tokens}):
+                if _says_nothing([token for some in found for token in some.tokens], self._weights.vocabulary):
                     continue
                 mine += [within or (some.start, some.end) for some in found]
                 pieces += [len(sequences)] * len(found)
@@ -125,10 +126,19 @@ class EmbeddedClassifier:
         return np.hstack([harm, harm * shares / shares.sum(axis=1, keepdims=True)]).astype(np.float32)
 
 
-def _is_a_word(tokens: set[str]) -> bool:
-    """Whether a text is one word: a value such as ``'ca'``, of which there is nothing to say, whatever its letters are
-    like. A long one in another alphabet may be a sentence of a language that writes no spaces."""
-    return len(tokens) < 2 and all(token.isascii() or len(token) < _LONG_WORD for token in tokens)
+def _says_nothing(tokens: Sequence[str], vocabulary: frozenset[str]) -> bool:
+    """Whether a text is values, such as ``'ca'`` or ``y='adfe' z='efda'``, of whose letters there is nothing to say.
+
+    One word is; so are a few without any that is known. Another alphabet, letters set apart, and many unknown words
+    may be a sentence.
+    """
+    if len(set(tokens)) < 2:
+        return all(token.isascii() or len(token) < _LONG_WORD for token in tokens)
+    if not all(map(str.isascii, tokens)) or any(len(token) > 2 and token in vocabulary for token in tokens):
+        return False
+    letters = sum(len(token) == 1 and token.isalpha() for token in tokens)
+    set_apart = 2 * letters > len(tokens) >= _FEW_LETTERS
+    return not set_apart and len({token for token in tokens if len(token) > 2}) < _FEW_WORDS
 
 
 def readable(text: str) -> Iterator[tuple[str, tuple[int, int] | None]]:
