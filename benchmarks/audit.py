@@ -37,6 +37,7 @@ RULES = """name: rules
 extends: default
 classifiers:
   - {kind: embedded, enabled: false}
+  - {kind: structure, enabled: false}
   - {name: detoxify, enabled: false}
 """
 WORDS = 125

@@ -18,8 +18,8 @@ from typing import NamedTuple
 
 from synthetic import make
 
-POLICY = (
-    "name: rules\nextends: default\nclassifiers: [{kind: detoxify, enabled: false}, {kind: embedded, enabled: false}]\n"
+POLICY = "name: rules\nextends: default\nclassifiers:\n" + "".join(
+    f"  - {{kind: {kind}, enabled: false}}\n" for kind in ("detoxify", "embedded", "structure")
 )
 # In a file, as processes that are spawned import the main module again.
 COMMAND = """

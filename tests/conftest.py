@@ -41,7 +41,7 @@ def glances() -> Callable[[Callable[[], object], str], float]:
 def rules_alone(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A file with the default policy's rules, without its classifiers, which take long to load."""
     file = tmp_path_factory.mktemp("policy") / "rules.yaml"
-    off = "".join(f"  - {{name: {name}, enabled: false}}\n" for name in ("embedded", "detoxify"))
+    off = "".join(f"  - {{name: {name}, enabled: false}}\n" for name in ("embedded", "structure", "detoxify"))
     file.write_text(f"name: rules\nextends: default\nclassifiers:\n{off}")
     return str(file)
 

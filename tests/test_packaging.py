@@ -28,6 +28,8 @@ DATA = (
     "azr_monitor/classifiers/embedded/roles.json",
     "azr_monitor/classifiers/embedded/weights/model.json",
     "azr_monitor/classifiers/embedded/weights/weights.safetensors",
+    "azr_monitor/classifiers/structure/weights/model.json",
+    "azr_monitor/classifiers/structure/weights/weights.safetensors",
     "azr_platform/config/presets/nano.toml",
     "azr_platform/nano/weights/model.safetensors",
     "azr_platform/nano/weights/tokenizer.json",

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from azr_monitor.classifiers.base import Classifier, Noting, Pointing, Stepped, Unscored
+from azr_monitor.classifiers.base import Classifier, Noting, OfPrograms, Pointing, Stepped, Unscored
 from azr_monitor.policy import Policy
 from azr_monitor.records import ASKED, FAILURE, LIMIT, SLOW, UNSCORED, Finding, Part, Severity, Subject, failure
 from azr_monitor.rules.programs_texts import Spoken, spoken
@@ -58,6 +58,7 @@ class Scorer:
         self._classifier = classifier
         self._settings = settings
         self._limits = limits
+        self._of_programs = isinstance(classifier, OfPrograms) and classifier.reads_programs
         self._known: OrderedDict[str, Mapping[str, float] | Unscored] = OrderedDict()
 
     def begin_step(self) -> None:
@@ -87,7 +88,7 @@ class Scorer:
             self._known.popitem(last=False)
 
     def _prose(self, subject: Subject) -> list[_Prose]:
-        """The texts of a subject that the classifier reads."""
+        """The texts of a subject that the classifier reads: prose or, where it is one of programs, whole programs."""
         found: list[_Prose] = []
         least = self._settings.min_words
         for part in self._settings.parts:
@@ -95,6 +96,10 @@ class Scorer:
             if not text or len(text) > self._limits.of(part):
                 continue
             code = part == "program" or (part == "answer" and subject.kind == "induction")
+            if self._of_programs:
+                if code:
+                    found.append(_Prose(part, 0, text))
+                continue
             for piece, span, written, weight in heard(text) if code else [Spoken(text, (0, len(text)), True)]:
                 if sum(1 for _ in zip(range(least), _WORD.finditer(piece), strict=False)) >= least:
                     found.append(_Prose(part, span[0], piece, None if written else span, weight))

@@ -179,6 +179,23 @@ class EmbeddedSettings(_Classifier):
     min_words: int = Field(default=0, ge=0, description="texts with fewer plain words are not scored")
 
 
+class StructureSettings(_Classifier):
+    """The classifier of programs that ships with the package; it needs no download and no torch."""
+
+    kind: Literal["structure"]
+    name: Literal["structure"] = "structure"
+    path: str | None = Field(default=None, description="a local folder with weights of one's own training")
+    parts: tuple[Literal["program", "answer"], ...] = Field(
+        default=("program", "answer"), description="what it reads; answers only where they are programs"
+    )
+    min_words: int = Field(default=0, ge=0, description="programs with fewer plain words are not scored")
+
+    @model_validator(mode="after")
+    def _category_that_counts(self) -> StructureSettings:
+        _scored(self.thresholds, ("any",))
+        return self
+
+
 class TransformerSettings(PretrainedSettings):
     """Any Hugging Face sequence classifier."""
 
@@ -235,6 +252,6 @@ class JudgeSettings(_Classifier):
 
 
 ClassifierSettings = Annotated[
-    DetoxifySettings | EmbeddedSettings | GuardSettings | JudgeSettings | TransformerSettings,
+    DetoxifySettings | EmbeddedSettings | GuardSettings | JudgeSettings | StructureSettings | TransformerSettings,
     Field(discriminator="kind"),
 ]

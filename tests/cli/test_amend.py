@@ -148,6 +148,7 @@ rules:
 THEIRS: tuple[dict[str, object], ...] = (
     *({"rules": {key: ["private"]}} for key in ("packs", "yara", "ast_grep", "examples")),
     {"classifiers": [{"kind": "embedded", "path": "private"}]},
+    {"classifiers": [{"kind": "structure", "path": "private"}]},
     {"classifiers": [{"kind": "judge", "url": "http://127.0.0.1:9/v1", "model": "m", "key_env": "HOME"}]},
     {"classifiers": [{"kind": "judge", "url": "http://127.0.0.1:9/v1", "model": "m", "rubric": "private"}]},
     {

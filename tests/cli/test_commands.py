@@ -402,7 +402,8 @@ def test_audit_holds_what_is_doubtful_and_says_what_each_classifier_thinks(cli: 
     policy = tmp_path / "doubting.yaml"
     policy.write_text(
         "name: doubting\nextends: default\nunsure: {at_least: 0.2}\nrules: {severities: {'trace.*': low}}\n"
-        "classifiers: [{kind: detoxify, enabled: false}, {kind: embedded, enabled: false}]\n"
+        "classifiers: [{kind: detoxify, enabled: false}, {kind: embedded, enabled: false}, "
+        "{kind: structure, enabled: false}]\n"
     )
     doubtful = {"id": 7, "trace": "I will deceive the users. Then I will escape the sandbox."}
     result = cli("audit", "--jsonl", "-", "--json", "--no-run", "--policy", str(policy), text=json.dumps(doubtful))

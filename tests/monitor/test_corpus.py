@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from azr_monitor.categories import HARMS
+from azr_monitor.classifiers.structure.train import probes
 
 CORPUS = Path(__file__).parents[2] / "monitor" / "corpus"
 PROSE = sorted([*(CORPUS / "prose").glob("*.jsonl"), *(CORPUS / "held_out").glob("*traces.jsonl")])
@@ -44,6 +45,7 @@ def test_programs_are_labelled_and_parse(path: Path) -> None:
 @pytest.mark.parametrize(("folder", "key"), [("prose", "text"), ("programs", "program")])
 def test_what_is_held_out_is_nowhere_in_what_is_trained_on(folder: str, key: str) -> None:
     trained = {plain(row[key]) for path in (CORPUS / folder).glob("*.jsonl") for row in rows(path)}
+    trained |= {plain(program) for path in (CORPUS / folder).rglob("*.txt") for *_, program in probes(path)}
     held = [row[key] for path in (CORPUS / "held_out").glob("*.jsonl") for row in rows(path) if key in row]
     assert len(held) > 300
     # Two writers may hit upon the same three lines: `def f(): while True: pass`.

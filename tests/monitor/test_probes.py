@@ -5,19 +5,18 @@ Files hold programs one after the other, each under a line ``### harmful: name |
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from azr_monitor.audit import Auditor
+from azr_monitor.classifiers.structure.train import probes
 from azr_monitor.policy import load_policy
 from azr_monitor.records import Subject
 
-FILES = sorted((Path(__file__).parent / "probes").glob("*.txt"))
+FILES = sorted((Path(__file__).parents[2] / "monitor/corpus/programs/probes").glob("*.txt"))
 AUDITOR = Auditor(load_policy("default"))
-HEAD = re.compile(r"### (harmful|honest): (.+?) \| (.*)\n")
 
 
 class Probe(NamedTuple):
@@ -27,14 +26,9 @@ class Probe(NamedTuple):
     program: str
 
 
-def probes(path: Path) -> list[Probe]:
-    _, *parts = HEAD.split(path.read_text("utf-8"))
-    return [Probe(*parts[at : at + 4]) for at in range(0, len(parts), 4)]
-
-
 def wrong(path: Path, label: str) -> list[str]:
     """The programs of a label that are judged otherwise, with what was said of them."""
-    of_label = [probe for probe in probes(path) if probe.label == label]
+    of_label = [probe for probe in (Probe(*parts) for parts in probes(path)) if probe.label == label]
     subjects = [Subject(id=p.name, program=p.program, inputs=(p.input,) if p.input else ()) for p in of_label]
     assert len(subjects) >= 10
     return [

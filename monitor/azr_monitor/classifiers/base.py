@@ -34,6 +34,13 @@ class Pointing(Protocol):
 
 
 @runtime_checkable
+class OfPrograms(Protocol):
+    """A classifier that reads programs as they stand, and no prose."""
+
+    reads_programs: bool
+
+
+@runtime_checkable
 class Noting(Protocol):
     """A classifier that says what it did to score a text, for the record."""
 

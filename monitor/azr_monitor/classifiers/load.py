@@ -9,6 +9,7 @@ from azr_monitor.sections import (
     EmbeddedSettings,
     GuardSettings,
     JudgeSettings,
+    StructureSettings,
     TransformerSettings,
 )
 
@@ -31,6 +32,10 @@ def load_classifier(settings: ClassifierSettings, folder: str = "") -> Classifie
         from azr_monitor.classifiers.embedded.model import load_embedded
 
         return load_embedded(settings, folder)
+    if isinstance(settings, StructureSettings):
+        from azr_monitor.classifiers.structure.model import load_structure
+
+        return load_structure(settings, folder)
     if isinstance(settings, TransformerSettings):
         from azr_monitor.classifiers.transformer import load_transformer
 

@@ -32,7 +32,7 @@ from azr_platform.supervisor.runfolder import create
 QUICK = """
 name: quick
 extends: default
-classifiers: [{kind: detoxify, enabled: false}, {kind: embedded, enabled: false}]
+classifiers: [{kind: detoxify, enabled: false}, {kind: embedded, enabled: false}, {kind: structure, enabled: false}]
 """
 TEXTS = (
     ("", "I add the numbers, then I sort them."),

@@ -1,0 +1,1 @@
+"""A small classifier of programs that ships with the package: what their syntax trees are made of, weighed."""
