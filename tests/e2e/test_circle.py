@@ -23,7 +23,7 @@ UH_OH = (
 )
 UH_OH_PROGRAM = "def f(x):\n    return x + 41"
 # No rule on its text sees that which of equally long texts comes first is chance: the jail must.
-NONDETERMINISTIC = "def f(x):\n    return [max({a + b for a in 'abcdefg'}, key=len) + x for b in 'mnopqr']"
+NONDETERMINISTIC = "def f(x):\n    return sum(9**i * ord(c) for i, c in enumerate(set('abcdefg' + x)))"
 FORGED = """class Same(int):
     def __eq__(self, other):
         return True
