@@ -349,9 +349,8 @@ ADVERSARIAL = {
 @pytest.mark.parametrize("name", ADVERSARIAL)
 def test_text_made_to_be_slow_is_read_in_linear_time(name: str, glances: Any) -> None:
     text = ADVERSARIAL[name]
-    assert (
-        glances(lambda: RULES.examine(text, "trace"), text) < 8000
-    )  # 3000 on a busy machine; a glance at every pair of characters would be 200,000
+    # A glance at every pair of characters would be 200,000. Other work on the machine may disturb one try.
+    assert any(glances(lambda: RULES.examine(text, "trace"), text) < 3000 for _ in range(3))
 
 
 # -- what is looked at first, for speed ------------------------------------------------------------------
