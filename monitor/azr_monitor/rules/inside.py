@@ -67,13 +67,18 @@ def _steering(loop: ast.While, tests: list[ast.expr], body: list[ast.AST]) -> fr
     """The names on which hangs whether a loop goes on: those its tests ask for, and those that these are made of."""
     steering = _names([loop.test, *tests])
     flows = [(_names(into), _names(of)) for into, of in map(_flow, body) if into]
+    return frozenset(closed(steering, flows))
+
+
+def closed(steering: set[str], flows: Iterable[tuple[set[str], set[str]]]) -> set[str]:
+    """Names, and those that they are made of."""
     before = -1
     while before != len(steering):
         before = len(steering)
         for into, of in flows:
             if not into.isdisjoint(steering):
                 steering |= of
-    return frozenset(steering)
+    return steering
 
 
 def _flow(node: ast.AST) -> tuple[list[ast.expr], list[ast.AST]]:

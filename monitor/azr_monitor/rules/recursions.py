@@ -7,8 +7,8 @@ as many states as the list has items, and can be counted where it could not be f
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
 
+from azr_monitor.rules.inside import closed
 from azr_monitor.rules.syntax import Function, children, walk, words
 
 GATHERS = words("append extend add")
@@ -23,7 +23,7 @@ def riding(function: ast.FunctionDef, names: list[str], nodes: list[ast.AST]) ->
     if not own or (len(own) < 2 and not any(isinstance(node, _TURNING) for node in nodes)):
         return frozenset(), frozenset()
     tests, flows = _hangs_on(nodes, own, names)
-    steering = _closed({name for test in tests for name in _names(test)}, flows)
+    steering = closed({name for test in tests for name in _names(test)}, flows)
     around = {child: node for node in (*nodes, function) for child in children(node)}
     inside_tests = {one for test in tests for one in walk(test)}
     measured = {
@@ -91,17 +91,6 @@ def _hangs_on(
             case _:
                 pass
     return tests, flows
-
-
-def _closed(steering: set[str], flows: Iterable[tuple[set[str], set[str]]]) -> set[str]:
-    """Names, and those that they are made of."""
-    before = -1
-    while before != len(steering):
-        before = len(steering)
-        for into, of in flows:
-            if not into.isdisjoint(steering):
-                steering |= of
-    return steering
 
 
 def _is_by_length(name: ast.Name, around: dict[ast.AST, ast.AST], tests: set[ast.AST], steering: set[str]) -> bool:
