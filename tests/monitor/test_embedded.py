@@ -20,10 +20,11 @@ from azr_monitor.audit import Auditor
 from azr_monitor.categories import HARMS
 from azr_monitor.classifiers.base import ClassifierUnavailable
 from azr_monitor.classifiers.embedded import model, train
-from azr_monitor.classifiers.embedded.corpus import CorpusError, groups, read
+from azr_monitor.classifiers.embedded.corpus import groups, read
 from azr_monitor.classifiers.embedded.features import encode, stretches
 from azr_monitor.classifiers.embedded.model import EmbeddedClassifier, load_embedded
 from azr_monitor.classifiers.load import load_classifier
+from azr_monitor.classifiers.trained import CARD, WEIGHTS, CorpusError
 from azr_monitor.policy import load_policy
 from azr_monitor.records import Subject
 from azr_monitor.sections import EmbeddedSettings
@@ -261,16 +262,16 @@ def test_a_copy_loads_from_the_policys_own_folder(copied: Path) -> None:
     assert any_of(found, HARMFUL["harm"])[0] > 0.8
 
 
-@pytest.mark.parametrize("name", [model.WEIGHTS, model.CARD])
+@pytest.mark.parametrize("name", [WEIGHTS, CARD])
 def test_missing_files_are_named(copied: Path, name: str) -> None:
     (copied / name).unlink()
     assert f"{name} cannot be read" in _refused(copied)
 
 
 def test_weights_that_were_tampered_with_are_refused(copied: Path) -> None:
-    content = bytearray((copied / model.WEIGHTS).read_bytes())
+    content = bytearray((copied / WEIGHTS).read_bytes())
     content[-1000] ^= 1
-    (copied / model.WEIGHTS).write_bytes(content)
+    (copied / WEIGHTS).write_bytes(content)
     assert "is not the file that model.json describes" in _refused(copied)
 
 
@@ -285,14 +286,14 @@ def test_weights_that_were_tampered_with_are_refused(copied: Path) -> None:
     ],
 )
 def test_a_card_that_does_not_fit_is_refused(copied: Path, change: dict[str, object]) -> None:
-    card = json.loads((copied / model.CARD).read_text("utf-8"))
-    (copied / model.CARD).write_text(json.dumps({**card, **change}))
+    card = json.loads((copied / CARD).read_text("utf-8"))
+    (copied / CARD).write_text(json.dumps({**card, **change}))
     _refused(copied)
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", "{"])
 def test_a_card_that_is_none_is_refused(copied: Path, content: str) -> None:
-    (copied / model.CARD).write_text(content)
+    (copied / CARD).write_text(content)
     assert "holds no weights of this classifier" in _refused(copied)
 
 
@@ -319,8 +320,7 @@ def test_the_same_corpus_and_seed_give_the_same_bytes(small: Path, tmp_path: Pat
     for name, seed in (("one", 1), ("two", 1), ("three", 2)):
         assert train.main(["--corpus", str(small), "--out", str(tmp_path / name), "--seed", str(seed)]) == 0
     one, two, three = (
-        [(tmp_path / name / file).read_bytes() for file in (model.WEIGHTS, model.CARD)]
-        for name in ("one", "two", "three")
+        [(tmp_path / name / file).read_bytes() for file in (WEIGHTS, CARD)] for name in ("one", "two", "three")
     )
     assert one == two
     assert one[0] != three[0]

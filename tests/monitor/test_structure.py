@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from azr_monitor.audit import Auditor
 from azr_monitor.classifiers.base import ClassifierUnavailable
 from azr_monitor.classifiers.structure.features import ROWS, encode, features, row_of
-from azr_monitor.classifiers.structure.model import CARD, WEIGHTS, StructureClassifier, load_structure, read_weights
-from azr_monitor.classifiers.structure.train import CorpusError, main, read, train
+from azr_monitor.classifiers.structure.model import StructureClassifier, load_structure, read_weights
+from azr_monitor.classifiers.structure.train import main, read, train
+from azr_monitor.classifiers.trained import CARD, WEIGHTS, CorpusError
 from azr_monitor.policy import load_policy
 from azr_monitor.records import Subject
 from azr_monitor.sections import StructureSettings
@@ -115,7 +116,7 @@ def copied(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("name", [WEIGHTS, CARD])
 def test_missing_files_are_named(copied: Path, name: str) -> None:
     (copied / name).unlink()
-    with pytest.raises(ClassifierUnavailable, match=f"{name} is missing"):
+    with pytest.raises(ClassifierUnavailable, match=f"{name} cannot be read"):
         read_weights(copied)
 
 

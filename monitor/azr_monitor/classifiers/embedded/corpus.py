@@ -15,16 +15,13 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from azr_monitor.categories import HARMS
+from azr_monitor.classifiers.trained import CorpusError
 from azr_monitor.rules.words import normal
 
 _SHINGLE: Final = 5
 _ALIKE: Final = 0.4
 _BANDS: Final = 16
 _ROWS_A_BAND: Final = 2
-
-
-class CorpusError(ValueError):
-    """A corpus file is malformed; the message names the file, the line and what is wrong."""
 
 
 class Example(NamedTuple):

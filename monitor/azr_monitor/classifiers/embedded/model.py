@@ -10,9 +10,7 @@ category exceeds ``any``.
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -20,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from azr_monitor.categories import HARMS
-from azr_monitor.classifiers.base import ClassifierUnavailable
+from azr_monitor.classifiers import trained
 from azr_monitor.classifiers.embedded.features import ROWS, Encoded, encode, stretches
 from azr_monitor.rules.disguise import readings
 from azr_monitor.sections import EmbeddedSettings
@@ -32,15 +30,12 @@ Span = tuple[int, int]
 ANY: Final = "any"
 SIZES: Final = (1, 2, 3)
 """Stretches that a window has."""
-WEIGHTS: Final = "weights.safetensors"
-CARD: Final = "model.json"
 _ROOM: Final = 6000
 """Characters that are scored at once; longer texts are read in overlapping parts."""
 _OVERLAP: Final = 600
 _LONG_WORD: Final = 12
 _FEW_LETTERS, _FEW_WORDS = 6, 5
 _STOPS: Final = (". ", "\n", "。")
-_REMEDY: Final = "reinstall azr-platform, or train anew: python -m azr_monitor.classifiers.embedded.train"
 
 
 class Weights(NamedTuple):
@@ -226,24 +221,15 @@ def read_weights(folder: Path) -> Weights:
     Raises:
         ClassifierUnavailable: as for ``load_embedded``.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
+    return trained.load(folder, "azr_monitor.classifiers.embedded.train", _unpacked)
 
-    try:
-        card = json.loads((folder / CARD).read_text("utf-8"))
-        content = (folder / WEIGHTS).read_bytes()
-        if hashlib.sha256(content).hexdigest() != card["sha256"]:
-            raise ClassifierUnavailable(f"{folder / WEIGHTS} is not the file that {CARD} describes", _REMEDY)
-        tensors = load(content)
-        table, scale, offset = tensors["table"], tensors["scale"], tensors["offset"]
-        slope, bias, listed = float(card["slope"]), float(card["bias"]), card["vocabulary"].split()
-        categories = tuple(card["categories"])
-    except OSError as error:
-        raise ClassifierUnavailable(f"{error.filename} cannot be read ({error.strerror})", _REMEDY) from error
-    except (ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
-        raise ClassifierUnavailable(f"{folder} holds no weights of this classifier ({error})", _REMEDY) from error
+
+def _unpacked(card: Mapping[str, Any], tensors: trained.Tensors) -> Weights:
+    table, scale, offset = tensors["table"], tensors["scale"], tensors["offset"]
+    slope, bias, vocabulary = float(card["slope"]), float(card["bias"]), frozenset(card["vocabulary"].split())
     columns = len(EmbeddedClassifier.categories)
     fits = table.shape == (ROWS, columns) and scale.shape == offset.shape == (columns,) and table.dtype == np.int8
-    if not fits or categories != EmbeddedClassifier.categories or not np.isfinite([slope, bias, *scale, *offset]).all():
-        raise ClassifierUnavailable(f"{folder} holds weights of another version", _REMEDY)
-    return Weights(table, scale, offset, slope, bias, frozenset(listed))
+    known = tuple(card["categories"]) == EmbeddedClassifier.categories
+    if not fits or not known or not np.isfinite([slope, bias, *scale, *offset]).all():
+        raise ValueError("they are of another version")
+    return Weights(table, scale, offset, slope, bias, vocabulary)

@@ -8,9 +8,7 @@ same corpus and seed give the same bytes.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,21 +19,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from azr_monitor.categories import HARMS
-from azr_monitor.classifiers.embedded.corpus import CorpusError, Example, groups, read, vocabulary
+from azr_monitor.classifiers.embedded.corpus import Example, groups, read, vocabulary
 from azr_monitor.classifiers.embedded.features import ROWS, Encoded, encode, stretches
 from azr_monitor.classifiers.embedded.model import (
-    CARD,
     SIZES,
-    WEIGHTS,
     EmbeddedClassifier,
     Floats,
     among,
     readable,
     sums,
 )
+from azr_monitor.classifiers.platt import logistic, platt
+from azr_monitor.classifiers.trained import CorpusError, command, save
 
 _COLUMNS: Final = len(EmbeddedClassifier.categories)
-_STIFFNESS: Final = 1e-4
 _SHARES: Final = (100, 50, 25, 10, 5)
 
 
@@ -182,7 +179,7 @@ def _slopes(table: Floats, offset: Floats, batch: _Batch, recipe: Recipe) -> tup
     bounds = batch.features.bounds
     values = _windows(sums(table, batch.features), batch) * np.float32(recipe.gain) + offset
     slopes = np.zeros_like(values)
-    slopes[:, 0] = (_logistic(values[:, 0]) - batch.harmful) * batch.weight * _stress(values[:, 0], batch, recipe)
+    slopes[:, 0] = (logistic(values[:, 0]) - batch.harmful) * batch.weight * _stress(values[:, 0], batch, recipe)
     which = np.flatnonzero(batch.harmful)
     shares = np.exp(values[which, 1:] - values[which, 1:].max(axis=1, keepdims=True))
     shares /= shares.sum(axis=1, keepdims=True)
@@ -220,11 +217,6 @@ def _stress(values: Floats, batch: _Batch, recipe: Recipe) -> Floats:
 def _gathered(keys: NDArray[np.int64], values: NDArray[Any], count: int) -> Floats:
     """The sum of the values of each key, column by column."""
     return np.stack([np.bincount(keys, column, count) for column in values.T], axis=1).astype(np.float32)
-
-
-def _logistic(values: NDArray[Any]) -> NDArray[Any]:
-    likely: NDArray[Any] = 1.0 / (1.0 + np.exp(-np.clip(values, -30, 30)))
-    return likely
 
 
 def values_of(table: Table, text: Prepared) -> Floats:
@@ -295,45 +287,24 @@ def _separation(harmful: NDArray[np.float64], benign: NDArray[np.float64]) -> di
     return {"auroc": round(auroc, 4), "recall_at_5": round(float((harmful > np.quantile(benign, 0.95)).mean()), 4)}
 
 
-def platt(values: NDArray[np.float64], harmful: NDArray[np.bool_]) -> tuple[float, float]:
-    """Slope and bias that make values probabilities, by bounded Newton steps, both classes weighing the same."""
-    weight = np.where(harmful, 0.5 / max(1, harmful.sum()), 0.5 / max(1, (~harmful).sum()))
-    design = np.stack([values, np.ones_like(values)], axis=1)
-    prior = np.array([1.0, 0.0])
-    found = prior
-    for _ in range(200):
-        likely = _logistic(design @ found)
-        slope = design.T @ (weight * (likely - harmful)) + _STIFFNESS * (found - prior)
-        # At most a quarter of the design's own size: with this bound no step goes too far (Böhning, 1992).
-        curvature = (design * (0.25 * weight)[:, None]).T @ design + _STIFFNESS * np.eye(2)
-        found = found - np.linalg.solve(curvature, slope)
-    return float(found[0]), float(found[1])
+# -- the whole of it -------------------------------------------------------------------------------------
 
 
-# -- files ----------------------------------------------------------------------------------------------
-
-
-def save(
+def _save(
     table: Table, calibration: tuple[float, float], known: frozenset[str], about: dict[str, Any], out: Path
 ) -> None:
     """Write weights and card; each column of the table as integers in -127..127 of one unit."""
-    from safetensors.numpy import save as packed
-
     unit = np.maximum(np.abs(table.weights).max(axis=0), 1e-9) / 127
     small = np.rint(table.weights / unit).astype(np.int8)
     scale = (unit * table.gain).astype(np.float32)
-    content = packed({"table": small, "scale": scale, "offset": table.offset.astype(np.float32)})
     card = {
         **about,
         "categories": EmbeddedClassifier.categories,
         "slope": round(calibration[0], 6),
         "bias": round(calibration[1], 6),
-        "sha256": hashlib.sha256(content).hexdigest(),
         "vocabulary": " ".join(sorted(known)),
     }
-    out.mkdir(parents=True, exist_ok=True)
-    (out / WEIGHTS).write_bytes(content)
-    (out / CARD).write_text(json.dumps(card, ensure_ascii=False, indent=1) + "\n", "utf-8")
+    save({"table": small, "scale": scale, "offset": table.offset.astype(np.float32)}, card, out)
 
 
 def train(corpus: Path, out: Path, seed: int = 0, recipe: Recipe | None = None) -> dict[str, Any]:
@@ -353,27 +324,15 @@ def train(corpus: Path, out: Path, seed: int = 0, recipe: Recipe | None = None) 
         "texts": len(examples),
         "harmful": int(harmful.sum()),
         "corpus": {path.stem: hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in paths},
-        "left_out": figures(examples, _logistic(slope * values + bias), seed),
+        "left_out": figures(examples, logistic(slope * values + bias), seed),
     }
-    save(fit(texts, seed, recipe), (slope, bias), known, about, out)
+    _save(fit(texts, seed, recipe), (slope, bias), known, about, out)
     return about
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
-    here = Path(__file__).parent
-    parser = argparse.ArgumentParser(prog="python -m azr_monitor.classifiers.embedded.train", description=__doc__)
-    parser.add_argument("--corpus", type=Path, default=here.parents[2] / "corpus" / "prose", help="folder of *.jsonl")
-    parser.add_argument("--out", type=Path, default=here / "weights", help="where weights and card go")
-    parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args(argv)
-    try:
-        about = train(given.corpus, given.out, given.seed)
-    except (CorpusError, OSError) as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    sys.stdout.write(json.dumps(about) + "\n")
-    return 0
+    return command(argv, __doc__, Path(__file__).parent, "prose", train)
 
 
 if __name__ == "__main__":

@@ -6,24 +6,19 @@ what a program does and stand by themselves; this one orders what they say nothi
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from azr_monitor.classifiers.base import ClassifierUnavailable
+from azr_monitor.classifiers import trained
 from azr_monitor.classifiers.structure.features import ROWS, encode, features, row_of
 from azr_monitor.rules.syntax import parsed
 from azr_monitor.sections import StructureSettings
 
 ANY: Final = "any"
-WEIGHTS: Final = "weights.safetensors"
-CARD: Final = "model.json"
-_REMEDY: Final = "reinstall azr-platform, or train anew: python -m azr_monitor.classifiers.structure.train"
 
 
 class Weights(NamedTuple):
@@ -104,21 +99,13 @@ def read_weights(folder: Path) -> Weights:
     Raises:
         ClassifierUnavailable: as for ``load_structure``.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
+    return trained.load(folder, "azr_monitor.classifiers.structure.train", _unpacked)
 
-    try:
-        card = json.loads((folder / CARD).read_text("utf-8"))
-        content = (folder / WEIGHTS).read_bytes()
-        if hashlib.sha256(content).hexdigest() != card["sha256"]:
-            raise ClassifierUnavailable(f"{folder / WEIGHTS} is not the file that {CARD} describes", _REMEDY)
-        table = load(content)["table"]
-        weights = Weights(table, float(card["scale"]), float(card["slope"]), float(card["bias"]))
-    except FileNotFoundError as error:
-        raise ClassifierUnavailable(f"{error.filename} is missing", _REMEDY) from error
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise ClassifierUnavailable(f"{folder} cannot be read: {error}", _REMEDY) from error
+
+def _unpacked(card: Mapping[str, Any], tensors: trained.Tensors) -> Weights:
+    weights = Weights(tensors["table"], float(card["scale"]), float(card["slope"]), float(card["bias"]))
     numbers = (weights.scale, weights.slope, weights.bias)
-    if table.shape != (ROWS,) or table.dtype != np.int8 or not np.isfinite(numbers).all() or weights.slope <= 0:
-        raise ClassifierUnavailable(f"{folder}: the weights are of another version", _REMEDY)
+    fits = weights.table.shape == (ROWS,) and weights.table.dtype == np.int8
+    if not fits or not np.isfinite(numbers).all() or weights.slope <= 0:
+        raise ValueError("they are of another version")
     return weights

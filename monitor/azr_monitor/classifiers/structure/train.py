@@ -8,8 +8,6 @@ bytes.
 
 from __future__ import annotations
 
-import argparse
-import hashlib
 import json
 import re
 import sys
@@ -20,9 +18,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from azr_monitor.classifiers.embedded.train import platt
+from azr_monitor.classifiers.platt import logistic, platt
 from azr_monitor.classifiers.structure.features import ROWS, Encoded, encode
-from azr_monitor.classifiers.structure.model import CARD, WEIGHTS
+from azr_monitor.classifiers.trained import CorpusError, command, save
 
 PROBE: Final = re.compile(r"### (harmful|honest): (.+?) \| (.*)\n")
 """The line above a program in a file of probes: its label, its name, its input."""
@@ -35,10 +33,6 @@ class Example(NamedTuple):
     program: str
     hostile: bool
     source: str
-
-
-class CorpusError(ValueError):
-    """The corpus cannot be used; the text names the file and says why."""
 
 
 def read(folder: Path) -> list[Example]:
@@ -76,7 +70,7 @@ def fit(programs: Sequence[Encoded], hostile: NDArray[np.bool_], seed: int) -> N
     for _ in range(_EPOCHS):
         for at in random.permutation(len(programs)).tolist():
             rows, values = programs[at]
-            likely = 1.0 / (1.0 + np.exp(-np.clip(table[rows] @ values + offset, -30, 30)))
+            likely = logistic(table[rows] @ values + offset)
             error = (likely - hostile[at]) * weight[at]
             slope = error * values + _DECAY * table[rows]
             pace[rows] += slope**2
@@ -112,7 +106,8 @@ def train(corpus: Path, out: Path, seed: int) -> dict[str, Any]:
     table = fit(programs, hostile, seed)
     scale = float(np.abs(table).max() / 127) or 1.0
     about = {"seed": seed, "programs": len(examples), "hostile": int(hostile.sum()), "left_out": figures}
-    _save(np.round(table / scale).astype(np.int8), {"scale": scale, "slope": slope, "bias": bias, **about}, out)
+    small = np.round(table / scale).astype(np.int8)
+    save({"table": small}, {"scale": scale, "slope": slope, "bias": bias, **about}, out)
     return about
 
 
@@ -124,32 +119,9 @@ def _auroc(values: NDArray[np.float64], hostile: NDArray[np.bool_]) -> float | N
     return round(float((below + upto).mean() / 2 / len(ordered)), 4)
 
 
-def _save(table: NDArray[np.int8], card: dict[str, Any], out: Path) -> None:
-    from safetensors.numpy import save
-
-    content = save({"table": table})
-    out.mkdir(parents=True, exist_ok=True)
-    (out / WEIGHTS).write_bytes(content)
-    text = json.dumps({"sha256": hashlib.sha256(content).hexdigest(), **card}, indent=1)
-    (out / CARD).write_text(text + "\n", "utf-8")
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
-    here = Path(__file__).parent
-    parser = argparse.ArgumentParser(prog="python -m azr_monitor.classifiers.structure.train", description=__doc__)
-    corpus = here.parents[2] / "corpus" / "programs"
-    parser.add_argument("--corpus", type=Path, default=corpus, help="folder of *.jsonl and probes")
-    parser.add_argument("--out", type=Path, default=here / "weights", help="where weights and card go")
-    parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args(argv)
-    try:
-        about = train(given.corpus, given.out, given.seed)
-    except (CorpusError, OSError) as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    sys.stdout.write(json.dumps(about) + "\n")
-    return 0
+    return command(argv, __doc__, Path(__file__).parent, "programs", train)
 
 
 if __name__ == "__main__":
