@@ -24,7 +24,7 @@ from azr_monitor.sections import TransformerSettings
 from azr_platform.channel.messages import Action
 from azr_platform.ledger import schema
 from azr_platform.ledger.reader import LedgerReader
-from azr_platform.supervisor import process
+from azr_platform.supervisor import recorder
 from azr_platform.supervisor.observer import Observer
 from azr_sandbox.limits import Limits
 from azr_sandbox.nsjail import find_nsjail
@@ -109,7 +109,7 @@ def test_a_full_disk_blocks_pauses_and_loses_nothing(
 ) -> None:
     if disk is None:
         return
-    monkeypatch.setattr(process, "LEDGER_RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(recorder, "RETRY_SECONDS", 0.05)
     told = Alerts()
 
     def fill_and_free(live: Any) -> None:
@@ -158,7 +158,7 @@ def test_a_ledger_that_another_program_holds_is_waited_for(
     supervise: Supervise, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(schema, "BUSY_SECONDS", 0.1)
-    monkeypatch.setattr(process, "LEDGER_RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(recorder, "RETRY_SECONDS", 0.05)
     told = Alerts()
     hold = (
         "import sqlite3, sys; ledger = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=60); "

@@ -12,7 +12,7 @@ import pytest
 from azr_platform.channel.messages import Review, Submission
 from azr_platform.ledger.errors import LedgerBroken
 from azr_platform.records import Kind, Phase, Role
-from azr_platform.supervisor import process
+from azr_platform.supervisor import recorder
 from azr_platform.supervisor.gate import Judged
 from azr_platform.supervisor.load import LoadMeter
 from azr_platform.supervisor.warden import Warden
@@ -86,7 +86,7 @@ def test_a_ledger_that_fails_once_costs_a_step_none_of_its_figures(
         return record(self, *given)
 
     monkeypatch.setattr(Warden, "record", fails_once)
-    monkeypatch.setattr(process, "LEDGER_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(recorder, "RETRY_SECONDS", 0.01)
     ended = supervise("""
 link.hello()
 link.safe_point("between steps")

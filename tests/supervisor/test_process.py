@@ -19,7 +19,7 @@ from azr_monitor.sections import Leave
 from azr_platform.channel.client import SOCKET, connect_unix
 from azr_platform.channel.messages import Action, Ask, Hello
 from azr_platform.channel.wire import frame
-from azr_platform.supervisor import process
+from azr_platform.supervisor import process, recorder
 from azr_platform.supervisor.observer import Observer
 from azr_platform.supervisor.warden import Stance
 
@@ -413,7 +413,7 @@ link.finished()
 def test_a_failing_ledger_blocks_pauses_and_is_waited_for(
     supervise: Supervise, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "LEDGER_RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(recorder, "RETRY_SECONDS", 0.05)
 
     def fill(live: Any) -> None:
         live.until_seen("ready")
@@ -433,7 +433,7 @@ def test_a_failing_ledger_blocks_pauses_and_is_waited_for(
 def test_a_stop_while_the_ledger_fails_ends_the_run_as_failed(
     supervise: Supervise, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "LEDGER_RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(recorder, "RETRY_SECONDS", 0.05)
 
     def fill(live: Any) -> None:
         live.until_seen("ready")

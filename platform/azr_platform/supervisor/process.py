@@ -12,10 +12,9 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
@@ -54,15 +53,15 @@ from azr_platform.ledger.reader import LedgerReader
 from azr_platform.ledger.writer import LedgerWriter
 from azr_platform.supervisor.amendments import Standing
 from azr_platform.supervisor.child import TRAINER, TrainerChild
-from azr_platform.supervisor.decisions import Decisions, decide
 from azr_platform.supervisor.gate import Gate, blocked_reply
 from azr_platform.supervisor.load import LoadMeter
 from azr_platform.supervisor.observer import Guarded, Observer
-from azr_platform.supervisor.outcomes import acknowledge, decision_on, dismiss, resolve
 from azr_platform.supervisor.problems import Desk
 from azr_platform.supervisor.quarantine import Order, fresh_seed
+from azr_platform.supervisor.recorder import Recorder
 from azr_platform.supervisor.retention import no_room, sweep, tidy
 from azr_platform.supervisor.rows import RaisedAlert
+from azr_platform.supervisor.rulings import Rulings
 from azr_platform.supervisor.runfolder import (
     Continuation,
     arguments_of,
@@ -70,21 +69,16 @@ from azr_platform.supervisor.runfolder import (
     make_private,
     open_branch,
     order_of,
-    record_control,
     standing_pause,
     warnings_of,
 )
 from azr_platform.supervisor.warden import WHO, Stance, Warden, arguments
 from azr_platform.supervisor.watch import Recorded
 
-T = TypeVar("T")
-
 # A trainer that does not say Hello within this many seconds (imports on a cold disk) never will.
 HELLO_SECONDS = 180.0
-LEDGER_RETRY_SECONDS = 2.0
 # A part that failed in so many reviews in a row is broken, not unlucky: the run pauses, whatever the policy.
 PERSISTENT_FAILURES = 3
-_OF_ALERTS = {Action.ACKNOWLEDGE: acknowledge, Action.RESOLVE: resolve, Action.FALSE_ALARM: dismiss}
 
 
 class Supervisor:
@@ -116,7 +110,8 @@ class Supervisor:
         self._observer = Guarded(observer or Observer())
         self._trainer = trainer
         self._judging = ThreadPoolExecutor(1, thread_name_prefix="judge")
-        self._recording = ThreadPoolExecutor(1, thread_name_prefix="ledger")
+        self._records = Recorder(writer, self._observer, lambda: bool(self._stop))
+        self._rulings = Rulings(run, writer, gate, standing, self._records)
         self._state, self._where, self._reason = "starting", "", ""
         self._beat, self._beat_at = Beat(step=0, where="starting"), time.monotonic()
         self._at = Continuation(1, 0, "")
@@ -130,8 +125,6 @@ class Supervisor:
         self._child: TrainerChild | None = None
         self._error = ""
         self._restarts = 0
-        self._judged = 0  # the last step that has begun to be judged
-        self._deciding = asyncio.Lock()  # no batch begins to be judged between a decision's step and its effect
         self._load = LoadMeter()
         self._failing = 0  # reviews in a row in which a part of the supervisor failed
 
@@ -147,13 +140,15 @@ class Supervisor:
         await server.start()
         try:
             for notice in [*make_private(self._run), *self._notices]:
-                await self._notice("supervisor", notice)
-            for trouble in await self._write(lambda: sweep(self._run)):
-                await self._notice("supervisor", trouble)
-            self._pause = await self._write(lambda: standing_pause(self._run))
+                await self._records.notice("supervisor", notice)
+            for trouble in await self._records.write(lambda: sweep(self._run)):
+                await self._records.notice("supervisor", trouble)
+            self._pause = await self._records.write(lambda: standing_pause(self._run))
             if self._pause:
-                await self._notice("supervisor", f"still paused; `azr-platform resume {self._run}` lets it go on")
-            await self._go_on(await self._write(lambda: continuation(self._run, self._writer, "resumed")))
+                await self._records.notice(
+                    "supervisor", f"still paused; `azr-platform resume {self._run}` lets it go on"
+                )
+            await self._go_on(await self._records.write(lambda: continuation(self._run, self._writer, "resumed")))
             await self._begin_policy()
             while True:
                 ended = await self._supervise_one()
@@ -163,25 +158,22 @@ class Supervisor:
             await server.close()
             await asyncio.gather(*self._background, return_exceptions=True)
             self._judging.shutdown()
-            self._recording.shutdown()
+            self._records.close()
 
     async def _go_on(self, at: Continuation) -> None:
         """The run goes on from there, with what the branch changes."""
         self._gate.change(at.changes)
         self._desk.change(at.changes)
-        async with self._deciding:
-            self._at, self._judged = at, at.step
-            self._gate.heed(await self._write(self._decisions))
-            if self._standing is not None:
-                await self._write(self._standing.take_up)
-        await self._write(self._warden.begin)
+        self._at = at
+        await self._rulings.branch(at.branch, at.step)
+        await self._records.write(self._warden.begin)
         self._observer.branch(at.branch, at.step)
 
     async def _begin_policy(self) -> None:
         standing, at = self._standing, self._at
         if standing is not None:
-            for line in await self._write(lambda: standing.begin(self._writer, at.branch, at.step)):
-                await self._notice("supervisor", line)
+            for line in await self._records.write(lambda: standing.begin(self._writer, at.branch, at.step)):
+                await self._records.notice("supervisor", line)
 
     async def _supervise_one(self) -> str:
         """One trainer's life; returns the final state, or nothing when another trainer should be started."""
@@ -222,7 +214,9 @@ class Supervisor:
         if status == -signal.SIGKILL and not self._error:
             word += ", as the system does when memory runs out; see dmesg"
         why = f"{word}: {self._error}" if self._error else word
-        await self._alert(RaisedAlert(Severity.HIGH, Act.ALERT, "supervisor.trainer", why, self._beat.step))
+        await self._records.alert(
+            self._at.branch, RaisedAlert(Severity.HIGH, Act.ALERT, "supervisor.trainer", why, self._beat.step)
+        )
         if self._stop:
             await self._set_state("stopped", "", f"{self._stop}; {why}")
             return "stopped"
@@ -230,8 +224,8 @@ class Supervisor:
             await self._set_state("failed", "", f"{why}; {self._restarts} restarts did not help")
             return "failed"
         self._restarts += 1
-        await self._go_on(await self._write(lambda: continuation(self._run, self._writer, f"recovery: {why}")))
-        await self._notice(
+        await self._go_on(await self._records.write(lambda: continuation(self._run, self._writer, f"recovery: {why}")))
+        await self._records.notice(
             "supervisor",
             f"{why}; restart {self._restarts} of {self._config.supervisor.max_restarts} from step {self._at.step}",
         )
@@ -248,7 +242,7 @@ class Supervisor:
                     raise message
                 reply = await self._answer(message)
                 for trouble in self._observer.troubles():
-                    await self._notice(trouble.partition(".")[0], trouble)
+                    await self._records.notice(trouble.partition(".")[0], trouble)
                 if reply is not None:
                     await child.wire.send(reply)
                 if isinstance(reply, Halt):
@@ -314,20 +308,20 @@ class Supervisor:
                 # Once, as asking begins the counts anew: a ledger that fails has the step recorded again.
                 load = self._load.metrics(self._child.pid if self._child is not None else None)
                 done = msgspec.structs.replace(message, metrics={**message.metrics, **load})
-                recorded = await self._write(lambda: self._record_step(done))
+                recorded = await self._records.write(lambda: self._record_step(done))
                 self._observer.step(message.step, self._config.run.steps, message.seconds, recorded.metrics)
                 for alert in recorded.alerts:
                     self._observer.alert(alert.severity, alert.rule, alert.message)
                 await self._react(recorded.alerts, message.step)
             case Saved():
                 row = {"time": time.time(), "branch": self._at.branch, "step": message.step, "path": message.path}
-                await self._write(lambda: self._writer.append("checkpoints", {**row, "digest": message.digest}))
-                await self._write(lambda: self._writer.note_head(message.path))
+                await self._records.write(lambda: self._writer.append("checkpoints", {**row, "digest": message.digest}))
+                await self._records.write(lambda: self._writer.note_head(message.path))
                 await self._tidy()
             case Crashed():
                 self._error = message.error
             case Notice():
-                await self._notice("trainer", message.message)
+                await self._records.notice("trainer", message.message)
                 return None
             case Finished():
                 self._final = "finished"
@@ -337,14 +331,11 @@ class Supervisor:
 
     async def _review(self, review: Review) -> ToTrainer:
         loop = asyncio.get_running_loop()
-        async with self._deciding:
-            self._judged = max(self._judged, review.step)
+        await self._rulings.judging(review.step)
         judged = await loop.run_in_executor(self._judging, self._gate.judge, review)
         self._load.judged(judged)
         try:
-            reply, alerts = await loop.run_in_executor(
-                self._recording, lambda: self._gate.record(judged, self._writer, self._at.branch)
-            )
+            reply, alerts = await self._records.once(lambda: self._gate.record(judged, self._writer, self._at.branch))
         except LedgerBroken as error:
             # Nothing is on record, so nothing may be used; the next write waits until the ledger works again.
             self._observer.alert(Severity.HIGH, "supervisor.ledger", f"ledger failed: {error}")
@@ -365,20 +356,20 @@ class Supervisor:
         self._failing = 0
         await self._request_pause(why)
         outcome = Outcome(ok=True, detail="pausing at the next safe point")
-        await self._record_control("supervisor", Action.PAUSE, {}, why, outcome)
+        await self._records.control("supervisor", Action.PAUSE, {}, why, outcome)
 
     async def _tidy(self) -> None:
         """Remove the checkpoints that nobody keeps, but for those that the run or a rollback is on its way to."""
         needed = [self._at.checkpoint, self._rollback.checkpoint if self._rollback is not None else ""]
-        for trouble in await self._write(lambda: tidy(self._run, self._writer, self._config, needed)):
-            await self._notice("supervisor", trouble)
+        for trouble in await self._records.write(lambda: tidy(self._run, self._writer, self._config, needed)):
+            await self._records.notice("supervisor", trouble)
 
     async def _pause_for_room(self, step: int, why: str) -> None:
         """No trainer should crash on a full disk, again and again: somebody has to look."""
-        await self._alert(RaisedAlert(Severity.HIGH, Act.PAUSE, "supervisor.disk", why, step))
+        await self._records.alert(self._at.branch, RaisedAlert(Severity.HIGH, Act.PAUSE, "supervisor.disk", why, step))
         await self._request_pause(why)
         outcome = Outcome(ok=True, detail="pausing before the checkpoint")
-        await self._record_control("supervisor", Action.PAUSE, {}, why, outcome)
+        await self._records.control("supervisor", Action.PAUSE, {}, why, outcome)
 
     async def _safe_point(self, message: SafePoint) -> ToTrainer:
         trouble = message.trouble
@@ -410,9 +401,11 @@ class Supervisor:
     async def _roll_back(self, order: Order) -> RollBack | None:
         """Open the branch that the trainer goes on with; nothing when another rollback left the checkpoint behind."""
         await self._set_state("rolling back", f"to step {order.step}", self._reason)
-        at = await self._write(lambda: open_branch(self._run, self._writer, order))
+        at = await self._records.write(lambda: open_branch(self._run, self._writer, order))
         if at is None:
-            await self._notice("supervisor", f"no rollback to step {order.step}: it is no longer on the run's line")
+            await self._records.notice(
+                "supervisor", f"no rollback to step {order.step}: it is no longer on the run's line"
+            )
             return None
         await self._go_on(at)
         return RollBack(checkpoint=at.checkpoint, step=at.step, branch=at.branch, changes=at.changes)
@@ -429,7 +422,7 @@ class Supervisor:
         try:
             outcome = await self._carry_out(command)
             arguments = arguments_of(command) | peer.on_record()
-            await self._record_control(command.who, command.action, arguments, command.why, outcome)
+            await self._records.control(command.who, command.action, arguments, command.why, outcome)
         except LedgerBroken as error:
             outcome = Outcome(ok=False, detail=f"it cannot be put on record: {error}")
         self._changed.set()
@@ -438,12 +431,8 @@ class Supervisor:
     async def _carry_out(self, command: Command) -> Outcome:
         why = command.why or f"asked by {command.who}"
         match command.action:
-            case Action.ACKNOWLEDGE | Action.RESOLVE | Action.FALSE_ALARM:
-                return await self._see_to_alert(command)
-            case Action.DECIDE:
-                return await self._decide(command)
-            case Action.AMEND:
-                return await self._amend(command)
+            case Action.ACKNOWLEDGE | Action.RESOLVE | Action.FALSE_ALARM | Action.DECIDE | Action.AMEND:
+                return await self._rulings.carry_out(command)
         if self._final:
             return Outcome(ok=False, detail=f"the run has {self._final}")
         if self._stop:
@@ -492,7 +481,7 @@ class Supervisor:
     async def _record_interrupt(self, order: Command) -> None:
         try:
             outcome = await self._request_stop(order.why)
-            await self._record_control(order.who, order.action, {}, order.why, outcome)
+            await self._records.control(order.who, order.action, {}, order.why, outcome)
         except LedgerBroken as error:
             self._observer.notice(str(error))
 
@@ -506,48 +495,12 @@ class Supervisor:
             with LedgerReader(self._run) as reader:
                 return order_of(self._run, reader, command)
 
-        order, problem = await self._write(find)
+        order, problem = await self._records.write(find)
         if order is None:
             return Outcome(ok=False, detail=problem)
         self._rollback = order
         self._reason = why
         return Outcome(ok=True, detail=f"rolling back to step {order.step} at the next safe point")
-
-    async def _see_to_alert(self, command: Command) -> Outcome:
-        def look() -> Command | None:
-            with LedgerReader(self._run) as reader:
-                return decision_on(reader, command)
-
-        def record() -> Outcome:
-            with LedgerReader(self._run) as reader:
-                return _OF_ALERTS[command.action](reader, self._writer, command)
-
-        decision = await self._write(look) if command.action is Action.FALSE_ALARM else None
-        return await (self._write(record) if decision is None else self._decide(decision))
-
-    async def _decide(self, command: Command) -> Outcome:
-        def record() -> Outcome:
-            with LedgerReader(self._run) as reader:
-                return decide(reader, self._writer, command, self._at.branch, self._judged)
-
-        async with self._deciding:
-            outcome = await self._write(record)
-            self._gate.heed(await self._write(self._decisions))
-        return outcome
-
-    async def _amend(self, command: Command) -> Outcome:
-        standing = self._standing
-        if standing is None:
-            return Outcome(ok=False, detail="this run's policy cannot be changed while it goes on")
-        async with self._deciding:
-            outcome = await self._write(lambda: standing.amend(self._writer, command, self._at.branch, self._judged))
-        if outcome.ok:
-            await self._notice("supervisor", f"{command.who} changed the policy: {outcome.detail}")
-        return outcome
-
-    def _decisions(self) -> Decisions:
-        with LedgerReader(self._run) as reader:
-            return Decisions.of_run(reader)
 
     def status(self) -> Status:
         return Status(
@@ -567,7 +520,7 @@ class Supervisor:
     # -- reactions ---------------------------------------------------------------------------------------
 
     async def _react(self, alerts: Sequence[RaisedAlert], step: int) -> None:
-        decided = await self._write(lambda: self._warden.decide(alerts, step))
+        decided = await self._records.write(lambda: self._warden.decide(alerts, step))
         if decided is None:
             return
         reaction, settled = decided
@@ -582,44 +535,8 @@ class Supervisor:
             refused = f"{settled.refused}: " if settled.refused else ""
             outcome = Outcome(ok=not refused, detail=f"{refused}pausing at the next safe point")
         kept = arguments(reaction, settled, step)
-        await self._record_control(WHO, reaction.action.name.lower(), kept, reaction.why, outcome)
-
-    async def _alert(self, alert: RaisedAlert) -> None:
-        row = {"time": time.time(), "branch": self._at.branch, "step": alert.step, "severity": alert.severity}
-        await self._write(lambda: self._writer.append("alerts", {**row, "rule": alert.rule, "message": alert.message}))
-        self._observer.alert(alert.severity, alert.rule, alert.message)
-
-    # -- records -----------------------------------------------------------------------------------------
+        await self._records.control(WHO, reaction.action.name.lower(), kept, reaction.why, outcome)
 
     async def _set_state(self, state: str, where: str, reason: str) -> None:
         self._state, self._where, self._reason = state, where, reason
-        row = {"time": time.time(), "state": state, "where_at": where, "reason": reason}
-        await self._write(lambda: self._writer.append("states", row))
-        self._observer.state(state, where, reason)
-
-    async def _notice(self, source: str, message: str) -> None:
-        row = {"time": time.time(), "source": source, "message": message}
-        await self._write(lambda: self._writer.append("notices", row))
-        self._observer.notice(message)
-
-    async def _record_control(
-        self, who: str, action: str, given: Mapping[str, object], why: str, outcome: Outcome
-    ) -> None:
-        await self._write(lambda: record_control(self._writer, who, action, given, why, outcome))
-
-    async def _write(self, action: Callable[[], T]) -> T:
-        """Run a ledger action in the ledger's thread. While the ledger fails, everything waits and says so;
-        a stop ends the wait.
-
-        Raises:
-            LedgerBroken: the ledger still fails and the run was told to stop.
-        """
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                return await loop.run_in_executor(self._recording, action)
-            except LedgerBroken as error:
-                if self._stop:
-                    raise
-                self._observer.alert(Severity.HIGH, "supervisor.ledger", f"ledger failed, waiting: {error}")
-                await asyncio.sleep(LEDGER_RETRY_SECONDS)
+        await self._records.state(state, where, reason)
