@@ -460,6 +460,13 @@ def test_a_megabyte_made_to_be_slow_is_read_in_linear_time(text: str, glances: A
     )  # a glance at every pair of characters would be far above
 
 
+def test_rules_that_know_the_same_words_know_them_as_one_set() -> None:
+    """Or each look at what is remembered of a word would compare thousands of words, and reading take six times as
+    long beside an older set of rules."""
+    assert TraceRules(RULES.rules)._spelled is TraceRules(RULES.rules)._spelled is RULES._spelled
+    assert TraceRules(RULES.rules[:1])._spelled != RULES._spelled
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.text(max_size=400))
 def test_any_text_is_read_and_spans_lie_within_it(text: str) -> None:

@@ -21,7 +21,7 @@ from azr_monitor.records import Finding, Part, Severity, printable
 from azr_monitor.rules.disguise import COMMON, Reading, acrostics, readings
 from azr_monitor.rules.glance import SPARE, Tokens, promising
 from azr_monitor.rules.phrases import Index, Lexicon, Pattern, PhraseError, Place, Sentence, vocabulary
-from azr_monitor.rules.words import Word, is_disguised, words_in
+from azr_monitor.rules.words import Word, is_disguised, shared, words_in
 
 MAX_HITS = 5
 """Findings one rule reports on one text."""
@@ -135,7 +135,7 @@ class TraceRules:
 
     @cached_property
     def _spelled(self) -> frozenset[str]:
-        return self._vocabulary | COMMON
+        return shared(self._vocabulary | COMMON)
 
     @cached_property
     def _index(self) -> Index:

@@ -69,6 +69,16 @@ def _accent(before: str, character: str) -> bool:
     return unicodedata.combining(character) != 0 and (before.isascii() or character not in "\u3099\u309a\u0306")
 
 
+@lru_cache(maxsize=16)
+def shared(vocabulary: frozenset[str]) -> frozenset[str]:
+    """One set for all vocabularies that are equal.
+
+    What is remembered of a word is looked up by its vocabulary, too: one that is the very same is known at a glance,
+    one that is merely equal is compared word by word, at every look.
+    """
+    return vocabulary
+
+
 @lru_cache(maxsize=16384)
 def undisguised(word: str, vocabulary: frozenset[str]) -> str:
     """``word`` with signs read as letters, or drawn-out letters shortened, when that gives a word of ``vocabulary``."""

@@ -21,6 +21,7 @@ from azr_monitor.categories import HARMS
 from azr_monitor.classifiers import trained
 from azr_monitor.classifiers.embedded.features import ROWS, Encoded, encode, stretches
 from azr_monitor.rules.disguise import readings
+from azr_monitor.rules.words import shared
 from azr_monitor.sections import EmbeddedSettings
 
 Floats = NDArray[np.float32]
@@ -226,7 +227,8 @@ def read_weights(folder: Path) -> Weights:
 
 def _unpacked(card: Mapping[str, Any], tensors: trained.Tensors) -> Weights:
     table, scale, offset = tensors["table"], tensors["scale"], tensors["offset"]
-    slope, bias, vocabulary = float(card["slope"]), float(card["bias"]), frozenset(card["vocabulary"].split())
+    slope, bias = float(card["slope"]), float(card["bias"])
+    vocabulary = shared(frozenset(card["vocabulary"].split()))
     columns = len(EmbeddedClassifier.categories)
     fits = table.shape == (ROWS, columns) and scale.shape == offset.shape == (columns,) and table.dtype == np.int8
     known = tuple(card["categories"]) == EmbeddedClassifier.categories
