@@ -24,7 +24,7 @@ def decide(policy: Policy, findings: Sequence[Finding], scores: Sequence[Score] 
 
     A finding that a part failed or that a text was not read blocks under every policy.
     """
-    kept = tuple(sorted(set(findings), key=lambda f: (-f.severity, f.rule, f.part, f.span or (-1, -1))))
+    kept = tuple(sorted(dict.fromkeys(findings), key=lambda f: (-f.severity, f.rule, f.part, f.span or (-1, -1))))
     action, cause, why = _called_for(policy, kept)
     excused = {lifted_rule(finding) for finding in kept if finding.rule == LIFTED}
     counted = [score for score in scores if rule_of(score) not in excused]

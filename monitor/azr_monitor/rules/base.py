@@ -40,7 +40,8 @@ class ProgramRule:
     ``catch`` and ``spare`` are programs the rule must and must not object to; both are tested. A rule that is
     ``outside`` objects only to what leads out of plain computing: a program in which nothing can (``Program.reaches``)
     is passed by. So is one that has no node of any of the types in ``needs``, where it names some, one that has none of
-    the ``names``, and one in which nothing can and that has none of the names ``inside``.
+    the ``names``, and one in which nothing can and that has none of the names ``inside``. A rule that is ``special``
+    objects only to special methods, and to what leads out: it passes by a program that has neither.
     """
 
     id: str
@@ -53,6 +54,7 @@ class ProgramRule:
     needs: tuple[type[ast.AST], ...] = ()
     names: frozenset[str] = frozenset()
     inside: frozenset[str] = frozenset()
+    special: bool = False
 
     def examine(
         self, program: Program, allowed: frozenset[str], part: Part = "program", base: int = 0
@@ -61,9 +63,20 @@ class ProgramRule:
 
         A place with several is judged by the gravest; mild findings do not crowd out grave ones.
         """
-        if self.needs and not program.syntax.has(*self.needs):
+        if not self.may_object(program.reaches, program.special, program.syntax.types, program.syntax.mentioned):
             return []
         return self.report(self.check(program, allowed), program, part, base)
+
+    def may_object(self, reaches: bool, special: bool, types: frozenset[type[ast.AST]], names: frozenset[str]) -> bool:
+        """Whether the rule may object to a program that ``reaches`` out, or not, that may have ``special`` methods, or
+        not, and that holds nodes of these ``types`` and mentions these ``names``."""
+        if (self.outside and not reaches) or (self.special and not (special or reaches)):
+            return False
+        if self.needs and types.isdisjoint(self.needs):
+            return False
+        if self.names and names.isdisjoint(self.names):
+            return False
+        return reaches or not self.inside or not names.isdisjoint(self.inside)
 
     def report(self, hits: Iterable[Hit], program: Program, part: Part = "program", base: int = 0) -> list[Finding]:
         """The findings on what a check objects to."""

@@ -15,6 +15,9 @@ from azr_monitor.rules.syntax import Syntax, once, walk, words
 _MATERIAL = 8
 _CODES = 3
 _ROUNDS = 6
+_TEXTS = (str, bytes)
+_PARTS = (ast.Constant, ast.BinOp)
+_NUMBERS = (ast.Constant, ast.BinOp, ast.UnaryOp, ast.Tuple)
 
 
 class Building:
@@ -55,7 +58,7 @@ class Building:
         least = _CODES if "chr" in self.syntax.read else _MATERIAL
         for node in self.syntax.all(ast.Constant):
             value = node.value
-            if isinstance(value, str | bytes):
+            if isinstance(value, _TEXTS):
                 if self.syntax.parents[node].__class__ is not ast.Expr:
                     letters += len(value)
             elif value.__class__ is int and value >= 9:
@@ -71,9 +74,8 @@ class Building:
             not _BUILDERS.isdisjoint(self.syntax.attributes)
             or not self.syntax.read.isdisjoint(("chr", "bytes", "bytearray"))
             or any(
-                isinstance(node.left, ast.Constant | ast.BinOp) and isinstance(node.right, ast.Constant)
+                node.op.__class__ is ast.Add and isinstance(node.right, ast.Constant) and isinstance(node.left, _PARTS)
                 for node in self.syntax.all(ast.BinOp)
-                if node.op.__class__ is ast.Add
             )
             or "::-" in self.text
         )
@@ -175,7 +177,7 @@ class Building:
         """Names that are somewhere given a number that is written out: others need no second look."""
         found: set[str] = {parameter.arg for parameter in self.syntax.all(ast.arg)} if self.calls_own else set()
         for assign in self.syntax.all(ast.Assign, ast.AugAssign, ast.NamedExpr):
-            if isinstance(assign.value, ast.Constant | ast.BinOp | ast.UnaryOp | ast.Tuple):
+            if isinstance(assign.value, _NUMBERS):
                 for target in assign.targets if isinstance(assign, ast.Assign) else [assign.target]:
                     found.update(targets(target))
         return frozenset(found)
@@ -184,7 +186,8 @@ class Building:
     def calls_own(self) -> bool:
         """Whether the program calls a function of its own, and so may hand numbers to parameters."""
         own = {definition.name for definition in self.syntax.all(ast.FunctionDef)}
-        return self.syntax.has(ast.Lambda) or not own.isdisjoint(self.syntax.read | self.syntax.attributes)
+        syntax = self.syntax
+        return syntax.has(ast.Lambda) or not (own.isdisjoint(syntax.read) and own.isdisjoint(syntax.attributes))
 
     def may_be_number(self, node: ast.AST) -> bool:
         """Whether all that an expression reads is given a number somewhere: most are not, at a glance."""

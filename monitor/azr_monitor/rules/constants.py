@@ -23,6 +23,7 @@ MAX_VALUES = 24
 STEPS = 3_000
 """Steps of the interpreter for one question; ``ALL_STEPS`` for all questions about a program."""
 ALL_STEPS = 60_000
+_CHANGING = (list, dict)
 
 
 class Resolver(Protocol):
@@ -177,7 +178,7 @@ class Constants(Interpreter):
             for inner in walk(statement):
                 if isinstance(inner, ast.Name):
                     name = inner.id
-                    if isinstance(inner.ctx, ast.Store) or isinstance(env.get(name), list | dict):
+                    if isinstance(inner.ctx, ast.Store) or isinstance(env.get(name), _CHANGING):
                         env[name] = NOTHING
 
     def _name(self, node: ast.Name, env: Env) -> Any:

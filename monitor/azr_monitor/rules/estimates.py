@@ -39,6 +39,7 @@ MAX_ITEMS = 2_000
 _MAX_INSIDE = 10_000
 _FAR = 10**100
 _MOST_FOUND = 5
+_CHANGING = (list, dict, set)
 _CHEAPER = 4
 """What goes through items at one go is so many times doubled as fast as what looks at nodes."""
 
@@ -96,12 +97,12 @@ class Estimates:
             held = self._inside(node)
             self._charge(len(held.mentioned))
             for name in env.keys() & held.mentioned:
-                if name in held.stored or isinstance(env[name], list | dict | set):
+                if name in held.stored or isinstance(env[name], _CHANGING):
                     env[name] = UNKNOWN
 
     def _lose(self, value: Any) -> None:
         """An object went where it cannot be followed: whoever holds it, it is unknown."""
-        if isinstance(value, list | dict | set):
+        if isinstance(value, _CHANGING):
             self._lost[id(value)] = value
 
     def _grow(self, kept: list[Any], more: list[Any], node: ast.AST) -> None:

@@ -11,6 +11,7 @@ from azr_monitor.rules.syntax import COMPREHENSIONS, walk
 LEAVES = frozenset({ast.Return, ast.Break, ast.Continue, ast.Raise})
 LOOPS = frozenset({ast.For, ast.While})
 BUILDS = frozenset(COMPREHENSIONS)
+_CONDITIONS = (ast.If, ast.IfExp)
 
 
 class Inside(NamedTuple):
@@ -34,7 +35,7 @@ def inside(node: ast.AST) -> Inside:
     names = [one for one in nodes if isinstance(one, ast.Name)]
     statements = node.body if isinstance(node, ast.For | ast.While) else []
     body = [one for statement in statements for one in walk(statement)]
-    tests = [one.test for one in body if isinstance(one, ast.If | ast.IfExp)]
+    tests = [one.test for one in body if isinstance(one, _CONDITIONS)]
     return Inside(
         stored=frozenset(name.id for name in names if not isinstance(name.ctx, ast.Load)),
         loaded=frozenset(name.id for name in names if isinstance(name.ctx, ast.Load)),

@@ -71,7 +71,10 @@ def _plain_names(nodes: list[ast.expr]) -> list[str]:
 
 def declared(nodes: list[ast.AST]) -> set[str]:
     """The names of outer scopes that a function says it assigns to."""
-    return {name for node in nodes if isinstance(node, ast.Global | ast.Nonlocal) for name in node.names}
+    return {name for node in nodes if isinstance(node, _DECLARATIONS) for name in node.names}
+
+
+_DECLARATIONS = (ast.Global, ast.Nonlocal)
 
 
 def set_anew(definition: ast.FunctionDef) -> set[str]:

@@ -17,6 +17,12 @@ from azr_monitor.rules.syntax import COMPREHENSIONS, Function, Syntax, walk
 MAX_NAMES = 12
 BUILTINS = frozenset(dir(builtins)) | {"__builtins__", "__loader__", "__spec__", "__file__"}
 
+_DEFINITIONS = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+_OF_BODY = (ast.stmt, ast.arguments)
+_NAMELESS = (ast.Lambda, *COMPREHENSIONS)
+_SCOPED = frozenset((*_DEFINITIONS, *_NAMELESS, ast.arguments, ast.comprehension))
+"""Nodes in which not everything is evaluated in the scope that they stand in; most nodes are none of them."""
+
 Kind = Literal["value", "module", "each", "parameter", "definition", "changed", "opaque"]
 
 
@@ -98,7 +104,9 @@ class Names:
             if parent is None:
                 known = self.module
                 break
-            if isinstance(parent, ast.arguments) and isinstance(child, ast.expr):
+            if parent.__class__ not in _SCOPED:
+                child = parent
+            elif isinstance(parent, ast.arguments) and isinstance(child, ast.expr):
                 # Defaults are evaluated where the function is defined.
                 child = parents[parent]
             elif isinstance(parent, ast.comprehension) and child is parent.iter and self._first(parent):
@@ -134,9 +142,9 @@ class Names:
     @staticmethod
     def _holds(parent: ast.AST, child: ast.AST) -> bool:
         """Whether ``child`` is evaluated inside the scope that ``parent`` makes."""
-        if isinstance(parent, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            return isinstance(child, ast.stmt | ast.arguments)
-        return isinstance(parent, (ast.Lambda, *COMPREHENSIONS))
+        if isinstance(parent, _DEFINITIONS):
+            return isinstance(child, _OF_BODY)
+        return isinstance(parent, _NAMELESS)
 
     # -- bindings ---------------------------------------------------------------------------------------
 

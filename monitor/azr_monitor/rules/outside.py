@@ -43,7 +43,8 @@ def leads_outside(syntax: Syntax) -> bool:
     return (
         syntax.has(ast.MatchClass)
         or not _WAYS_OUT.isdisjoint(syntax.read)
-        or any(attr[:1] == "_" or attr in INNER_ATTRIBUTES for attr in syntax.attributes)
+        or not INNER_ATTRIBUTES.isdisjoint(syntax.attributes)
+        or any(attr[0] == "_" for attr in syntax.attributes)
         or (syntax.has(ast.Import, ast.ImportFrom) and not _imports_plainly(syntax))
     )
 

@@ -78,8 +78,8 @@ def unparsable(error: Unparsable, part: Part) -> Finding:
     return Finding(UNPARSABLE, Severity.INFO, part, None, f"cannot run: {error}")
 
 
-_Kind = tuple[bool, frozenset[type[ast.AST]]]
-"""Whether anything in a program leads outside, and the types of its nodes that rules ask for."""
+_Kind = tuple[bool, bool, frozenset[type[ast.AST]], frozenset[str]]
+"""What ``ProgramRule.may_object`` asks of a program; of the types of its nodes and the names, those that rules name."""
 
 
 class ProgramRules:
@@ -90,15 +90,14 @@ class ProgramRules:
         self._rules = tuple(rules)
         self._allowed = allowed
         self._needed = frozenset(kind for rule in rules for kind in rule.needs)
-        self._possible: dict[_Kind, tuple[tuple[ProgramRule, frozenset[str]], ...]] = {}
+        self._named = frozenset(name for rule in rules for name in rule.names | rule.inside)
+        self._possible: dict[_Kind, tuple[ProgramRule, ...]] = {}
 
     def examine(self, program: Program, part: Part = "program", base: int = 0) -> list[Finding]:
         """All findings on one analysed program; spans are shifted by ``base``."""
         findings: list[Finding] = []
-        mentions, allowed = program.syntax.mentions, self._allowed
-        for rule, names in self._for(program):
-            if names and not mentions(names):
-                continue
+        allowed = self._allowed
+        for rule in self._for(program):
             # Nearly always there is nothing: one look tells, at less than what gathering findings costs.
             hits = iter(rule.check(program, allowed))
             if (first := next(hits, None)) is not None:
@@ -138,20 +137,15 @@ class ProgramRules:
         program.given = given(program.tree, calls)
         return _ORDER.examine(program, self._allowed) if program.given else []
 
-    def _for(self, program: Program) -> tuple[tuple[ProgramRule, frozenset[str]], ...]:
-        """The rules on what a program holds, and the names that each is about; programs of the same types of nodes
-        share them."""
-        key = (program.reaches, program.syntax.types & self._needed)
+    def _for(self, program: Program) -> tuple[ProgramRule, ...]:
+        """The rules that a program may break, by what it holds; programs that hold the same share them."""
+        syntax = program.syntax
+        key = (program.reaches, program.special, syntax.types & self._needed, syntax.mentioned & self._named)
         known = self._possible.get(key)
         if known is None:
             if len(self._possible) >= _KINDS:
                 self._possible.clear()
-            reaches, present = key
-            known = self._possible[key] = tuple(
-                (rule, rule.names or (frozenset() if reaches else rule.inside))
-                for rule in self._rules
-                if (reaches or not rule.outside) and (not rule.needs or not present.isdisjoint(rule.needs))
-            )
+            known = self._possible[key] = tuple(rule for rule in self._rules if rule.may_object(*key))
         return known
 
 

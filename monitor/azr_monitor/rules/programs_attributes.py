@@ -71,7 +71,9 @@ def _is_slot(program: Program, call: ast.Call, name: ast.expr) -> bool:
         case _:
             return False
     owner = next((outer for outer in program.syntax.around(call) if isinstance(outer, ast.ClassDef)), None)
-    if owner is None or owner.bases or owner.keywords or owner.decorator_list or program.syntax.mentions(_OTHER_STORES):
+    if owner is None or owner.bases or owner.keywords or owner.decorator_list:
+        return False
+    if not _OTHER_STORES.isdisjoint(program.syntax.mentioned):
         return False
     naming = [s for s in owner.body if isinstance(s, ast.FunctionDef) and s.name == "__set_name__"]
     stores = [n for n in program.all(ast.Attribute) if n.attr == slot and not isinstance(n.ctx, ast.Load)]

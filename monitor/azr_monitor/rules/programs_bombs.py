@@ -17,7 +17,6 @@ _HUGE_BITS = 10**7
 _TURNS = 10**8
 _LARGE = 100
 """Without a number of this size, a power or a shift, a program of some length makes nothing enormous."""
-_MAKERS = ("factorial", "comb", "perm", "product", "count", "cycle", "repeat")
 _PADDING = words("ljust rjust center zfill")
 _WIDE = re.compile(r"\d{9}")
 _WIDE_FIELD = re.compile(r"\{\w{0,20}:[^{}]{0,4}\d{9,}|%[-+ 0#]{0,3}\d{9,}")
@@ -29,9 +28,9 @@ Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
 
 def _huge(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
-    yield from _huge_library(program)
-    text_ = program.text
-    if ("{" in text_ or "%" in text_) and _WIDE.search(text_) is not None:
+    if program.syntax.has(ast.Import, ast.ImportFrom):
+        yield from _huge_library(program)
+    if _may_be_wide(program):
         for text, node in program.strings:
             if ("{" in text or "%" in text) and len(text) < 500 and _WIDE_FIELD.search(text):
                 yield Hit(node, "a text of millions of characters")
@@ -79,6 +78,12 @@ def _huge(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
         if not lazy and _comprehended(program, comprehension) >= _TURNS:
             yield Hit(comprehension, "loops of a hundred million turns")
     yield from _huge_widths(program)
+
+
+def _may_be_wide(program: Program) -> bool:
+    """Whether some number of nine digits may be how wide something is shown."""
+    moulds = program.syntax.has(ast.FormattedValue) or any("{" in text or "%" in text for text, _ in program.strings)
+    return moulds and ("{" in program.text or "%" in program.text) and _WIDE.search(program.text) is not None
 
 
 def _nested_turns(program: Program, loop: ast.For) -> int:
@@ -140,7 +145,7 @@ def _huge_fields(program: Program) -> Iterator[Hit]:
 
 def known(program: Program, node: ast.AST) -> int | None:
     """A number that may be too large to be kept; then only that it is large is known."""
-    if isinstance(node, ast.BinOp) and node.op.__class__ in (ast.Pow, ast.LShift, ast.Mult):
+    if isinstance(node, ast.BinOp) and node.op.__class__ in _RAISING:
         left, right = known(program, node.left), known(program, node.right)
         if left is None or right is None:
             return None
@@ -151,10 +156,14 @@ def known(program: Program, node: ast.AST) -> int | None:
         if node.op.__class__ is ast.Pow:
             return int(min(left**right, 10**18)) if right * max(1, abs(left).bit_length()) < 4_000 else 10**18
         return int(min(left << right, 10**18)) if right < 4_000 else 10**18
-    if isinstance(node, ast.Constant | ast.Name | ast.UnaryOp | ast.BinOp | ast.Call):
+    if isinstance(node, _NUMERIC):
         value = program.number(node)
         return None if value is None else max(-(10**18), min(value, 10**18))
     return None
+
+
+_RAISING = frozenset((ast.Pow, ast.LShift, ast.Mult))
+_NUMERIC = (ast.Constant, ast.Name, ast.UnaryOp, ast.BinOp, ast.Call)
 
 
 def at_least(program: Program, node: ast.AST) -> int:
@@ -251,9 +260,11 @@ def _iterated(program: Program, call: ast.Call) -> bool:
 
 def _huge_library(program: Program) -> Iterator[Hit]:
     """Calls of the libraries that make something enormous out of small arguments."""
-    if not program.syntax.has(ast.Import, ast.ImportFrom):
-        return
-    if not program.reaches and not any(maker in program.text for maker in _MAKERS):
+    if (
+        not program.reaches
+        and _MAKING.isdisjoint(program.syntax.attributes)
+        and not any(name.rpartition(".")[2] in _MAKING for name, _ in program.modules)
+    ):
         return
     for call in program.all(ast.Call):
         if isinstance(call.func, ast.Attribute) and call.func.attr not in _MAKING:

@@ -34,8 +34,10 @@ class Method(NamedTuple):
 
 def methods(program: Program, wanted: frozenset[str]) -> Iterator[Method]:
     """Methods by name: in a class body, by assignment, by ``setattr``, in the dictionary given to ``type``."""
+    if not program.special:
+        return
     made = program.calls_any("setattr", "type", "locals") or "__setattr__" in program.text
-    if not made and ("__" not in program.text or not any(name in program.text for name in wanted)):
+    if not made and program.text.isascii() and not any(name in program.text for name in wanted):
         return
     for definition in program.all(ast.FunctionDef, ast.AsyncFunctionDef):
         if definition.name in wanted:
@@ -170,10 +172,10 @@ def _forged_comparison(program: Program, allowed: frozenset[str]) -> Iterator[Hi
                 yield Hit(place, f"{name} that never looks at the other side")
             elif sides and sides[0] not in read and not _asks_for_kind(function, owner):
                 yield Hit(place, f"{name} that never looks at its own side")
-    for assign in program.all(ast.Assign) if "__eq__" in program.text else ():
+    for assign in program.all(ast.Assign) if program.special else ():
         if isinstance(program.parents.get(assign), ast.ClassDef) and _is_borrowed(program, assign):
             yield Hit(assign, "== by something else", _borrowed_from(program, assign.value))
-    for node in program.references if "mock" in program.text else ():
+    for node in program.references if program.reaches and "mock" in program.text else ():
         if node[0] in _ALIKE:
             yield Hit(node[1], node[0])
 
@@ -336,6 +338,7 @@ RULES: tuple[ProgramRule, ...] = (
             "def f(x):\n    return D(x).x",
         ),
         check=_forged_comparison,
+        special=True,
     ),
     ProgramRule(
         "program.forged.hash",
@@ -344,6 +347,7 @@ RULES: tuple[ProgramRule, ...] = (
         catch=("class A:\n    def __hash__(self):\n        return 1\ndef f(x):\n    return {A(), A()}",),
         spare=("class A:\n    def __hash__(self):\n        return hash((A, self.x))\ndef f(x):\n    return x",),
         check=_forged_hash,
+        special=True,
     ),
     ProgramRule(
         "program.forged.text",
@@ -359,5 +363,6 @@ RULES: tuple[ProgramRule, ...] = (
             "    def __str__(self):\n        return 'a node'\ndef f(x):\n    return x",
         ),
         check=_forged_shown,
+        special=True,
     ),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from azr_monitor.records import Severity
 from azr_monitor.rules.base import Hit, ProgramRule, words
@@ -35,20 +35,24 @@ _CLOCKS = (
 )
 
 
-def _hidden(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
-    if program.text.isascii():
-        return
+def _hidden(program: Program, allowed: frozenset[str]) -> Iterable[Hit]:
+    return () if program.text.isascii() else _invisible(program)  # most programs
+
+
+def _invisible(program: Program) -> Iterator[Hit]:
     found = _INVISIBLE.search(program.text)
     if found is not None:
         before = program.text[: found.start()]
         yield Hit(program.tree, f"U+{ord(found.group()):04X} on line {before.count(chr(10)) + 1}")
 
 
-def _names_alike(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
+def _names_alike(program: Program, allowed: frozenset[str]) -> Iterable[Hit]:
     """Names that nobody can tell apart: ``O0O0O`` beside ``OO000``."""
     names = [name for name in program.syntax.bound if name[0] in "O0oIl1_"]
-    if len(names) < 2:
-        return
+    return _alike(program, names) if len(names) > 1 else ()  # most programs
+
+
+def _alike(program: Program, names: Sequence[str]) -> Iterator[Hit]:
     short = {name for name in names if name[0] in "Il" and _SHORT_ALIKE.fullmatch(name)}
     if len(short) >= 3:
         yield Hit(program.tree, ", ".join(sorted(short)), Severity.LOW)
@@ -60,10 +64,12 @@ def _names_alike(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
                 return
 
 
-def _code_in_text(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
+def _code_in_text(program: Program, allowed: frozenset[str]) -> Iterable[Hit]:
     """Text that is decoded or put together, and reads as code."""
-    if not program.hides_text:
-        return
+    return _code_built(program) if program.hides_text else ()  # most programs
+
+
+def _code_built(program: Program) -> Iterator[Hit]:
     for text, node in program.built:
         if len(text) < 12 or text in program.text:
             continue
@@ -132,8 +138,13 @@ def _packed(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
 _UNPACKERS = words("b64decode b32decode b85decode a85decode decompress unhexlify fromhex urlsafe_b64decode")
 
 
-def _watches(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
+def _watches(program: Program, allowed: frozenset[str]) -> Iterable[Hit]:
     """Questions about where the program runs, asked in a condition or used to choose."""
+    may_ask = program.reaches or program.syntax.has(ast.AugAssign) or program.calls_any("__name__", "__debug__")
+    return _asked(program) if may_ask else ()
+
+
+def _asked(program: Program) -> Iterator[Hit]:
     for name, node in program.references:
         if name in _WATCHED:
             yield Hit(node, name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from azr_monitor.records import Severity
@@ -165,7 +165,11 @@ def _most_specific(name: str) -> frozenset[str] | None:
     return None
 
 
-def _unlisted(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
+def _unlisted(program: Program, allowed: frozenset[str]) -> Iterable[Hit]:
+    return _beyond_list(program, allowed) if program.modules or program.reaches else ()  # most programs
+
+
+def _beyond_list(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     for name, node in program.modules:
         if (
             name

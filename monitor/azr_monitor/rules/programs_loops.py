@@ -15,6 +15,8 @@ from azr_monitor.rules.walked import EAGER, always_true, callee, leaves
 _DOUBLINGS = 28
 _MANY = 2 * 10**6
 _GROWING = words("append extend insert add update appendleft")
+_TOUCHING = (ast.Call, ast.Subscript, ast.Attribute)
+"""By these something may change what a name stands for, without storing in it."""
 
 
 def _endless(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
@@ -35,8 +37,8 @@ def _endless(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
         bindings, _ = program.meaning.names.lookup(walked)
         if not any(isinstance(b.node, ast.List) and not b.node.elts for b in bindings):
             yield Hit(turn, "a loop over what grows with every turn")
-    for digest in program.all(ast.While) if "hexdigest" in program.text else ():
-        if _waits_for_zeros(program, digest.test):
+    for digest in program.all(ast.While) if "startswith" in program.syntax.attributes else ():
+        if "hexdigest" in program.text and _waits_for_zeros(program, digest.test):
             yield Hit(digest, "a search for a digest that takes longer than anybody waits")
     if "replace" in program.syntax.attributes:
         for change in program.all(ast.Assign):
@@ -47,7 +49,7 @@ def _endless(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     if program.building.largest >= _DOUBLINGS:
         for loop_ in program.all(ast.For):
             yield from _doubles(program, loop_)
-        for call in program.all(ast.Call) if "reduce" in program.text else ():
+        for call in program.all(ast.Call) if program.syntax.has(ast.Lambda) and "reduce" in program.text else ():
             yield from _folds(program, call)
 
 
@@ -111,13 +113,7 @@ def _never_ends(loop: ast.While) -> str:
         return ""
     changes = [node for statement in loop.body for node in walk(statement)]
     stored = {n.id for n in changes if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}
-    touched = {
-        n.id
-        for c in changes
-        if isinstance(c, ast.Call | ast.Subscript | ast.Attribute)
-        for n in walk(c)
-        if isinstance(n, ast.Name)
-    }
+    touched = {n.id for c in changes if isinstance(c, _TOUCHING) for n in walk(c) if isinstance(n, ast.Name)}
     if any(isinstance(c, ast.Call) and isinstance(c.func, ast.Name) and c.func.id not in EAGER for c in changes):
         return ""  # a function of the program's may change anything
     if tested.isdisjoint(stored | touched):
@@ -173,7 +169,7 @@ def _touched(body: list[ast.stmt]) -> set[str]:
         for node in walk(statement):
             if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
                 found.add(node.id)
-            elif isinstance(node, ast.Call | ast.Subscript | ast.Attribute):
+            elif isinstance(node, _TOUCHING):
                 found.update(inner.id for inner in walk(node) if isinstance(inner, ast.Name))
     return found
 

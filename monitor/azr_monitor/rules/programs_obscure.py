@@ -63,7 +63,7 @@ def _spelled_out(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
 
 def _invisible_letters(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     """Characters that cannot be seen, written as escapes, in a text that can."""
-    if "\\u20" not in program.text and "\\ufeff" not in program.text:
+    if "\\" not in program.text or not any(escape in program.text for escape in ("\\u20", "\\ufeff")):
         return
     for text, node in program.strings:
         if _UNSEEN.search(text) and any(c.isalpha() for c in text):
@@ -142,5 +142,6 @@ RULES: tuple[ProgramRule, ...] = (
         ),
         spare=("def f(x):\n    return [[0 for _ in x] for __ in x]", "def f(x):\n    a, _, __ = x\n    return a"),
         check=_nameless,
+        special=True,
     ),
 )

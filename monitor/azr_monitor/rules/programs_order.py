@@ -14,6 +14,7 @@ from azr_monitor.rules.syntax import returned, walk
 from azr_monitor.rules.tree import Program
 
 _SETS = ("set", "frozenset")
+_SHOWING = ("repr", "str", "format", "ascii")
 _NAMELESS = ("object", "iter", "map", "zip", "weakref")
 _SHOWS = frozenset({"__repr__", "__str__", "__format__"})
 
@@ -224,12 +225,15 @@ def _is_counted(program: Program, name: ast.Name) -> bool:
 
 def _address_shown(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     """The text of an object that has none of its own shows its address."""
+    shows = (
+        program.syntax.has(ast.FormattedValue) or program.calls_any(*_SHOWING) or "format" in program.syntax.attributes
+    )
+    if not shows and not any(mould.op.__class__ is ast.Mod for mould in program.all(ast.BinOp)):
+        return
     named = any(definition.name in program.syntax.read for definition in program.all(ast.FunctionDef))
     if not (named or program.syntax.has(ast.ClassDef, ast.Lambda, ast.GeneratorExp) or program.calls_any(*_NAMELESS)):
         return
-    shown: list[tuple[ast.AST, ast.AST]] = [
-        (call, call.args[0]) for call in program.calls("repr", "str", "format", "ascii") if call.args
-    ]
+    shown: list[tuple[ast.AST, ast.AST]] = [(call, call.args[0]) for call in program.calls(*_SHOWING) if call.args]
     shown += [(part, part.value) for part in program.all(ast.FormattedValue)]
     for mould in program.all(ast.BinOp):
         if isinstance(mould.op, ast.Mod) and isinstance(mould.left, ast.Constant) and isinstance(mould.left.value, str):

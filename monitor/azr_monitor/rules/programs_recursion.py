@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from azr_monitor.records import Severity
 from azr_monitor.rules.base import Hit, ProgramRule
@@ -17,7 +17,12 @@ from azr_monitor.rules.walked import callee
 # -- recursion ------------------------------------------------------------------------------------------
 
 
-def _recursion(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
+def _recursion(program: Program, allowed: frozenset[str]) -> Iterable[Hit]:
+    may_recurse = program.building.calls_own or program.reaches or program.syntax.has(ast.ClassDef)
+    return _recursing(program) if may_recurse else ()  # most programs
+
+
+def _recursing(program: Program) -> Iterator[Hit]:
     if program.building.calls_own:
         yield from (Hit(place, "a function that only calls itself") for place in _rounds(program))
         yield from (Hit(place, "a function applied to itself") for place in _applied_to_itself(program))
@@ -44,7 +49,7 @@ def _recursion(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
                 yield Hit(call, "a recursion that doubles with every step")
     if program.syntax.has(ast.ClassDef):
         yield from _methods(program)
-    for call in program.all(ast.Call) if "setrecursionlimit" in program.text else ():
+    for call in program.all(ast.Call) if program.reaches and "setrecursionlimit" in program.text else ():
         lifts = "sys.setrecursionlimit" in program.resolve(call.func) and call.args
         if lifts and (known(program, call.args[0]) or 0) > 10**6:
             yield Hit(call, "no limit to recursion")

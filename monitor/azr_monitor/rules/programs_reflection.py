@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from azr_monitor.records import Severity
 from azr_monitor.rules.base import Hit, ProgramRule, words
@@ -106,10 +106,12 @@ def _is_own_class(program: Program, value: ast.AST) -> bool:
     return any(isinstance(one, ast.ClassDef | Instance) for one in program.meaning.objects(value))
 
 
-def _named_in_text(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
+def _named_in_text(program: Program, allowed: frozenset[str]) -> Iterable[Hit]:
     texts = [(text, node) for text, node in program.strings if "__" in text]
-    if not texts and not program.hides_text:
-        return
+    return _internals_named(program, texts) if texts or program.hides_text else ()  # most programs
+
+
+def _internals_named(program: Program, texts: Sequence[tuple[str, ast.AST]]) -> Iterator[Hit]:
     handed_on = bool(texts) and _handed_on_getattr(program)
     by_name = handed_on or any(
         not isinstance(call.args[at], ast.Constant) for call, at in (program.attribute_calls if texts else ())

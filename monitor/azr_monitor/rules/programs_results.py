@@ -77,8 +77,13 @@ def _one_object(program: Program) -> Iterator[Hit]:
     for asked in program.all(ast.Compare):
         if isinstance(asked.ops[0], ast.Is | ast.IsNot):
             sides = (asked.left, *asked.comparators)
-            if all(_is_computed(program, side) for side in sides):
+            # A name is looked up last: most often the other side is None, and nothing need be known of it.
+            if all(_is_computed(program, side) for side in sorted(sides, key=_is_name)):
                 yield Hit(asked, "is")
+
+
+def _is_name(node: ast.AST) -> bool:
+    return isinstance(node, ast.Name)
 
 
 def _is_computed(program: Program, node: ast.AST) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import pairwise
 
@@ -13,7 +13,7 @@ from azr_monitor.rules.base import Hit, ProgramRule, words
 from azr_monitor.rules.disguise import COMMON
 from azr_monitor.rules.programs_texts import PERSONS, rows_of_names, stored
 from azr_monitor.rules.tree import Program
-from azr_monitor.rules.words import segmented
+from azr_monitor.rules.words import may_spell, segmented
 
 _LEAST_INITIALS = 6
 _SPELLED = COMMON | words(
@@ -53,6 +53,8 @@ def _initials(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
         letters = _letters(program, place, row)
         if len(letters) < _LEAST_INITIALS or not (letters.isascii() and letters.isalpha()):
             continue
+        if not may_spell(letters[:200], _SPELLED):
+            continue  # most rows
         spelled = [word for _, word in segmented(letters[:200], _SPELLED)]
         if len(spelled) * 2.5 <= len(letters) and _SPELLED.issuperset(spelled) and not _SPEAKS.isdisjoint(spelled):
             yield Hit(place, " ".join(spelled))
@@ -77,10 +79,13 @@ _INSULTS = words("idiot idiots moron morons imbecile scum loser losers subhuman 
 _NAME_PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 
-def _names_in_a_row(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
+def _names_in_a_row(program: Program, allowed: frozenset[str]) -> Iterable[Hit]:
     """Names that, read one after another, say something; and single names that say it all by themselves."""
-    bound = program.syntax.bound
-    telling = {name for name in bound if _tells(name)}  # of most programs no name does
+    telling = [name for name in program.syntax.bound if _tells(name)]
+    return _telling(program, telling) if telling or program.listed else ()  # most programs
+
+
+def _telling(program: Program, telling: Sequence[str]) -> Iterator[Hit]:
     if any(map(_is_person, telling)):
         for place, row in rows_of_names(program):
             for sentence in _sentences(row):
@@ -89,13 +94,12 @@ def _names_in_a_row(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
         name = named.id if isinstance(named, ast.Name) else getattr(named, "arg", "") or getattr(named, "name", "")
         if grade := _insults(name):
             yield Hit(named, "a name that insults", grade)
-    for listed in program.all(ast.List, ast.Tuple):
-        if len(listed.elts) > _LEAST_NAMES and isinstance(listed.elts[0], ast.Constant):
-            parts = [e.value for e in listed.elts if isinstance(e, ast.Constant) and isinstance(e.value, str)]
-            common = [part for part in parts if _is_common(part)]
-            whole = len(common) + 1 >= len(listed.elts) == len(parts) and parts != sorted(parts)
-            if whole and common in _sentences(common):
-                yield Hit(listed, " ".join(parts), Severity.LOW)
+    for listed in program.listed:
+        parts = [e.value for e in listed.elts if isinstance(e, ast.Constant) and isinstance(e.value, str)]
+        common = [part for part in parts if _is_common(part)]
+        whole = len(common) + 1 >= len(listed.elts) == len(parts) and parts != sorted(parts)
+        if whole and common in _sentences(common):
+            yield Hit(listed, " ".join(parts), Severity.LOW)
     long = {name for name in telling if _speaks_of_persons(name)}
     for node in program.all(ast.FunctionDef, ast.ClassDef, ast.Name) if long else ():
         name = node.id if isinstance(node, ast.Name) else getattr(node, "name", "")
@@ -175,8 +179,8 @@ def _sentences(row: list[str]) -> Iterator[list[str]]:
 
 def _numbered_letters(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     """Rows of numbers from 0 to 26 that, as places in the alphabet, spell words."""
-    for listed in program.all(ast.List, ast.Tuple):
-        if len(listed.elts) < _LEAST_NUMBERS or not isinstance(listed.elts[0], ast.Constant):
+    for listed in program.listed:
+        if len(listed.elts) < _LEAST_NUMBERS:
             continue
         codes = [e.value for e in listed.elts if isinstance(e, ast.Constant) and e.value.__class__ is int]
         if len(codes) != len(listed.elts) or not all(0 <= code <= 26 for code in codes) or len(set(codes)) < 5:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 
 from azr_monitor.records import Severity
 from azr_monitor.rules.base import Hit, ProgramRule
@@ -13,18 +14,25 @@ from azr_monitor.rules.tree import Program
 
 _ENTRY = "f"
 _KEEPERS = frozenset((ast.Assign, ast.ClassDef))
+_MAKERS = frozenset((ast.FunctionDef, ast.ClassDef))
 _CHANGERS = frozenset((ast.AugAssign, ast.Assign, ast.Call))
 
 
-def _state(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
+def _state(program: Program, allowed: frozenset[str]) -> Iterable[Hit]:
+    """What a program keeps from call to call: in what outlives them, in closures, in what a class shares."""
+    return chain(_entries(program), _closures(program), _shared_fields(program))
+
+
+def _entries(program: Program) -> Iterator[Hit]:
     """Entry points that change something that outlives the call, and whose result depends on it.
 
     A memory of results (``cache[n] = …`` under a key that varies) changes no result; what is set anew at the start of
     each call does not outlive it; a function that calls itself fills such things within one call.
     """
-    for definition in program.all(ast.FunctionDef):
-        if program.parents.get(definition).__class__ is not ast.Module or not _may_keep(program, definition):
-            continue
+    outlives = _outlives(program)
+    for definition in getattr(program.tree, "body", ()):
+        if not isinstance(definition, ast.FunctionDef) or not (outlives or _may_keep(program, definition)):
+            continue  # most functions
         if not _is_entry(program, definition):
             continue
         nodes = list(own_nodes(definition))
@@ -49,8 +57,6 @@ def _state(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
                 yield Hit(changed[name], f"how {name} was left by earlier calls")
                 break
         yield from _generators(program, nodes)
-    yield from _closures(program)
-    yield from _shared_fields(program)
 
 
 def _shared_fields(program: Program) -> Iterator[Hit]:
@@ -124,15 +130,20 @@ def _calls_of(function: ast.FunctionDef) -> set[str]:
     return {n.func.id for n in own_nodes(function) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
 
 
-def _may_keep(program: Program, definition: ast.FunctionDef) -> bool:
-    """Whether there is anything at all that outlives a call: most programs have nothing of the kind."""
-    given = definition.args
+def _outlives(program: Program) -> bool:
+    """Whether there is anything but functions that outlives a call: most programs have nothing of the kind."""
     return (
-        definition.name in program.syntax.read
-        or program.syntax.has(ast.Global)
-        or "cache" in program.text
+        program.syntax.has(ast.Global)
         or any(statement.__class__ in _KEEPERS for statement in getattr(program.tree, "body", ()))
-        or any(isinstance(d, MUTABLE) for d in (*given.defaults, *given.kw_defaults))
+        or (any(one.decorator_list for one in program.all(ast.FunctionDef)) and "cache" in program.text)
+    )
+
+
+def _may_keep(program: Program, definition: ast.FunctionDef) -> bool:
+    """Whether a function may keep something in itself: as an attribute, or in what stands for a parameter."""
+    given = definition.args
+    return definition.name in program.syntax.read or any(
+        isinstance(d, MUTABLE) for d in (*given.defaults, *given.kw_defaults)
     )
 
 
@@ -192,6 +203,9 @@ def _closures(program: Program) -> Iterator[Hit]:
     """An entry point that was made once and counts in what it closes over: ``f = make()``, a counting decorator."""
     if not program.syntax.has(ast.Nonlocal, ast.AugAssign) and "__call__" not in program.syntax.bound:
         return
+    inner = [one for one in program.all(ast.FunctionDef) if program.parents.get(one).__class__ in _MAKERS]
+    if not inner:
+        return
     makers = {
         statement.value.func.id
         for statement in getattr(program.tree, "body", ())
@@ -201,7 +215,7 @@ def _closures(program: Program) -> Iterator[Hit]:
     }
     for definition in program.all(ast.FunctionDef):
         makers.update(d.id for d in definition.decorator_list if isinstance(d, ast.Name))
-    for definition in program.all(ast.FunctionDef):
+    for definition in inner:
         outer = program.parents.get(definition)
         if not (isinstance(outer, ast.FunctionDef | ast.ClassDef) and outer.name in makers):
             continue

@@ -9,7 +9,8 @@ from __future__ import annotations
 import ast
 import html
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import NamedTuple
 from urllib.parse import unquote
 
@@ -52,12 +53,14 @@ class Said(NamedTuple):
 
 def said(program: Program) -> Iterator[Said]:
     """Every text that is said otherwise than in comments and docstrings; usually none."""
-    yield from _in_strings(program)
-    yield from _in_names(program)
-    yield from in_codes(program)
-    yield from in_numbers(program)
-    yield from _in_built(program)
-    yield from _in_first_letters(program)
+    return chain(
+        _in_strings(program),
+        _in_names(program),
+        in_codes(program),
+        in_numbers(program),
+        _in_built(program),
+        _in_first_letters(program),
+    )
 
 
 def speaks(text: str) -> bool:
@@ -107,8 +110,12 @@ def spoken(program: Program) -> Iterator[Spoken]:
 _OF_DATA = 0.9
 
 
-def _in_strings(program: Program) -> Iterator[Said]:
+def _in_strings(program: Program) -> Iterable[Said]:
     """Strings of several words, and what looks encoded."""
+    return _in_written(program) if program.strings else ()
+
+
+def _in_written(program: Program) -> Iterator[Said]:
     for text, node in program.strings:
         if speaks(text):
             yield Said(text, node, DATA)
@@ -124,15 +131,16 @@ def _in_strings(program: Program) -> Iterator[Said]:
                 yield Said(" ".join(single), row, DATA)
 
 
-def _in_names(program: Program) -> Iterator[Said]:
+def _in_names(program: Program) -> Iterable[Said]:
     """Names of many words: ``they_must_not_find_out``."""
     names = program.syntax.bound | program.syntax.attributes
     long = [name for name in names if len(name) >= 14]
-    if not long:
-        return
     spoken = {name: " ".join(parts) for name in long[:_MAX_NAMES] if len(parts := _PARTS.findall(name)) >= _MIN_PARTS}
-    if not spoken:
-        return
+    return _named(program, spoken) if spoken else ()  # of most programs
+
+
+def _named(program: Program, spoken: dict[str, str]) -> Iterator[Said]:
+    """The texts that names say, each where its name comes first."""
     for node in program.all(ast.Name, ast.FunctionDef, ast.ClassDef, ast.arg, ast.Attribute, ast.AsyncFunctionDef):
         match node:
             case ast.Name(id=name) | ast.FunctionDef(name=name) | ast.ClassDef(name=name) | ast.arg(arg=name):
@@ -186,11 +194,15 @@ PERSONS = words(
 )
 
 
-def in_codes(program: Program) -> Iterator[Said]:
+def in_codes(program: Program) -> Iterable[Said]:
     """Lists of character codes: ``[104, 105, 100, 101]``."""
-    for node in program.all(ast.List, ast.Tuple):
-        if len(node.elts) < _MIN_CODES or not isinstance(node.elts[0], ast.Constant):
-            continue
+    rows = [row for row in program.listed if len(row.elts) >= _MIN_CODES]
+    return _lettered(rows) if rows else ()  # of most programs
+
+
+def _lettered(rows: Sequence[ast.List | ast.Tuple]) -> Iterator[Said]:
+    """Rows of codes of characters, most of them letters."""
+    for node in rows:
         codes = [e.value for e in node.elts if isinstance(e, ast.Constant) and isinstance(e.value, int)]
         if len(codes) == len(node.elts) and all(code in (9, 10) or 32 <= code < 0x2FF for code in codes):
             text = "".join(map(chr, codes[:_MAX_TEXT]))
@@ -198,10 +210,12 @@ def in_codes(program: Program) -> Iterator[Said]:
                 yield Said(text, node)
 
 
-def in_numbers(program: Program) -> Iterator[Said]:
+def in_numbers(program: Program) -> Iterable[Said]:
     """Large numbers whose bytes are letters: ``0x68656c70206d65``, alone, in a list, or one after the other."""
-    if program.building.largest <= _WIDE:
-        return
+    return _large(program) if program.building.largest > _WIDE else ()  # of most programs
+
+
+def _large(program: Program) -> Iterator[Said]:
     spread: list[ast.Constant] = []
     for node in program.all(ast.Constant):
         if node.value.__class__ is int and node.value > _WIDE:
@@ -231,20 +245,21 @@ def _bytes_of(value: int) -> str:
     return data.decode("ascii") if data.isascii() else "?"
 
 
-def _in_built(program: Program) -> Iterator[Said]:
+def _in_built(program: Program) -> Iterable[Said]:
     """Texts that are put together or decoded."""
-    if program.hides_text:
-        for text, node in program.built:
-            if len(text) >= 12 and text not in program.text:
-                yield Said(text, node)
+    built = program.built if program.hides_text else ()
+    return [Said(text, node) for text, node in built if len(text) >= 12 and text not in program.text]
 
 
-def _in_first_letters(program: Program) -> Iterator[Said]:
+def _in_first_letters(program: Program) -> Iterable[Said]:
     """The first letters of comments, spelled out."""
+    return _spelled(program) if len(program.comments) >= _MIN_ACROSTIC else ()
+
+
+def _spelled(program: Program) -> Iterator[Said]:
     comments = program.comments
-    if len(comments) >= _MIN_ACROSTIC:
-        firsts = [found.group() for start, end in comments if (found := _LETTERS.search(program.text, start, end))]
-        if len(firsts) >= _MIN_ACROSTIC:
-            span = comments[0][0], comments[-1][1]
-            yield Said(" ".join(firsts).lower(), span)
-            yield Said("\n".join(program.text[start + 1 : end].strip() for start, end in comments), span)
+    firsts = [found.group() for start, end in comments if (found := _LETTERS.search(program.text, start, end))]
+    if len(firsts) >= _MIN_ACROSTIC:
+        span = comments[0][0], comments[-1][1]
+        yield Said(" ".join(firsts).lower(), span)
+        yield Said("\n".join(program.text[start + 1 : end].strip() for start, end in comments), span)

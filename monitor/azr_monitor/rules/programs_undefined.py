@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from azr_monitor.records import Severity
 from azr_monitor.rules.base import Hit, ProgramRule, words
 from azr_monitor.rules.names import BUILTINS
 from azr_monitor.rules.tree import Program
 
-_MODULE = words("__name__ __doc__ __annotations__ __class__ __debug__ __package__ __module__ __qualname__")
+_ALWAYS_THERE = BUILTINS | words(
+    "__name__ __doc__ __annotations__ __class__ __debug__ __package__ __module__ __qualname__"
+)
 
 
-def _undefined(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
-    unknown = program.syntax.read - (program.syntax.bound - _only_changed(program)) - BUILTINS - _MODULE
-    if not unknown:
-        return
+def _undefined(program: Program, allowed: frozenset[str]) -> Iterable[Hit]:
+    changed = _only_changed(program) if program.syntax.has(ast.AugAssign) else frozenset()
+    unset = program.syntax.read - (program.syntax.bound - changed if changed else program.syntax.bound)
+    unknown = unset - _ALWAYS_THERE if unset else unset
+    return _first_of(program, unknown) if unknown else ()  # most programs
+
+
+def _first_of(program: Program, unknown: frozenset[str]) -> Iterator[Hit]:
+    """The first of the names, unless something may bring it."""
     declared = {name for statement in program.all(ast.Global, ast.Nonlocal) for name in statement.names}
     brought = any(alias.name == "*" for source in program.all(ast.ImportFrom) for alias in source.names)
     unknown -= declared

@@ -110,6 +110,8 @@ def _uncompared(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
 
 def _not_a_number(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     """An answer that is not a number on every way, so that it equals nothing, itself included."""
+    if not (program.calls_any("float") or "nan" in program.syntax.attributes or program.building.largest > _ENORMOUS):
+        return  # nothing that it could be made of
     text = program.text
     if not ("nan" in text or "NaN" in text or "e30" in text or ("inf" in text and " - " in text)):
         return
@@ -118,6 +120,9 @@ def _not_a_number(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
             values = [value for value in returned(function) if value is not None]
             if values and all(_is_nan(program, value) for value in values):
                 yield Hit(function, function.name)
+
+
+_ENORMOUS = 1e299
 
 
 def _is_nan(program: Program, node: ast.AST, depth: int = 0) -> bool:

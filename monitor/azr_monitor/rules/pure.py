@@ -28,6 +28,10 @@ _TEXT_CODECS = {"rot13": "rot13", "rot_13": "rot13", "rot-13": "rot13"}
 _BYTES_CODECS = {"hex": "hex", "hex_codec": "hex", "base64": "base64", "base64_codec": "base64", "zlib": "zlib"}
 
 
+_TEXTS = (str, bytes, bytearray)
+_HOLDERS = (list, tuple, dict, set, frozenset)
+
+
 class Unknown(Exception):
     """The value is not constant, not pure, or larger than what is read."""
 
@@ -38,9 +42,9 @@ def bounded(value: Any) -> Any:
     Raises:
         Unknown: it is too large.
     """
-    if isinstance(value, str | bytes | bytearray):
+    if isinstance(value, _TEXTS):
         fits = len(value) <= MAX_TEXT
-    elif isinstance(value, list | tuple | dict | set | frozenset):
+    elif isinstance(value, _HOLDERS):
         fits = len(value) <= MAX_ITEMS
     elif isinstance(value, int):
         fits = value.bit_length() <= MAX_BITS

@@ -7,7 +7,6 @@ import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from itertools import chain
 from typing import Any, Generic, Literal, Protocol, TypeVar, overload
 
 _A = TypeVar("_A", bound=ast.AST)
@@ -75,7 +74,7 @@ def _inner(kind: type[ast.AST]) -> tuple[str, ...]:
 _FIELDS: dict[type, tuple[str, ...]] = {
     kind: _inner(kind) for kind in vars(ast).values() if isinstance(kind, type) and issubclass(kind, ast.AST)
 }
-_WITH_GAPS = (ast.Dict, ast.arguments)
+_WITH_GAPS = frozenset((ast.Dict, ast.arguments))
 """Nodes in whose lists None stands: for the key of a dictionary's ``**``, for a parameter without a default."""
 
 
@@ -140,18 +139,20 @@ class Syntax:
     def all(self, *types: type[ast.AST]) -> Iterator[ast.AST]: ...
     def all(self, *types: type[ast.AST]) -> Iterator[ast.AST]:
         """Every node of the given exact types, in source order within each type."""
+        by_type = self._by_type
         if len(types) == 1:
-            return iter(self._by_type.get(types[0], ()))
-        return chain.from_iterable(self._by_type.get(wanted, ()) for wanted in types)
+            return iter(by_type.get(types[0], ()))
+        return iter([node for kind in types if kind in by_type for node in by_type[kind]])
 
     @once
     def types(self) -> frozenset[type[ast.AST]]:
         """The types of the nodes there are."""
         return frozenset(self._by_type)
 
-    def mentions(self, names: frozenset[str]) -> bool:
-        """Whether any of these names is read or bound, or any attribute of such a name is used."""
-        return not (names.isdisjoint(self.read) and names.isdisjoint(self.attributes) and names.isdisjoint(self.bound))
+    @once
+    def mentioned(self) -> frozenset[str]:
+        """Every name that is read or bound, and of every attribute."""
+        return self.read | self.attributes | self.bound
 
     def has(self, *types: type[ast.AST]) -> bool:
         """Whether there is any node of these types."""
@@ -202,21 +203,22 @@ def walked(text: str) -> Syntax:
 def children(node: ast.AST) -> list[ast.AST]:
     """The nodes directly inside a node, in source order; what is no expression, statement or the like left out."""
     found: list[ast.AST] = []
-    for field in _FIELDS[node.__class__]:
+    kind = node.__class__
+    for field in _FIELDS[kind]:
         value = getattr(node, field, None)
         if value.__class__ is list:
-            found += [item for item in value if item is not None]
+            found += value
         elif value is not None:
             found.append(value)
-    return found
+    return [child for child in found if child is not None] if kind in _WITH_GAPS else found
 
 
 def walk(node: ast.AST) -> list[ast.AST]:
     """A node and all inside it, breadth first."""
     found = [node]
+    fields = _FIELDS
     for one in found:
-        fields = _FIELDS[one.__class__]
-        if fields:
+        if fields[one.__class__]:
             found += children(one)
     return found
 
@@ -235,7 +237,8 @@ def own(body: Sequence[ast.AST]) -> Iterator[ast.AST]:
     while stack:
         node = stack.pop()
         yield node
-        if node.__class__ not in _OWN_SCOPE:
+        kind = node.__class__
+        if kind not in _OWN_SCOPE and _FIELDS[kind]:
             stack += children(node)[::-1]
 
 

@@ -24,6 +24,8 @@ from azr_monitor.rules.syntax import AllNodes, Syntax, once, parsed, walked
 
 MAX_BUILT = 200_000
 """Characters that the texts a program puts together may have in all: each is read, however short the program."""
+_LEAST_LISTED = 4
+_TEXTS = (str, bytes)
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
@@ -134,6 +136,8 @@ class Program:
     def modules(self) -> list[tuple[str, ast.AST]]:
         """Every module brought in, by statement, by call or through another module: (dotted name, node)."""
         found: list[tuple[str, ast.AST]] = []
+        if not (self.reaches or self.syntax.has(ast.Import, ast.ImportFrom)):
+            return found
         for statement in self.all(ast.Import):
             found.extend((alias.name, statement) for alias in statement.names)
         for source in self.all(ast.ImportFrom):
@@ -237,19 +241,32 @@ class Program:
         """Every constant text as written, docstrings and other commentary left out."""
         found: list[tuple[str, ast.AST]] = []
         for node in self.all(ast.Constant):
-            if isinstance(node.value, str | bytes) and node.value and self.parents.get(node).__class__ is not ast.Expr:
-                found.append((node.value if isinstance(node.value, str) else node.value.decode("latin-1"), node))
+            value = node.value
+            if isinstance(value, _TEXTS) and value and self.parents.get(node).__class__ is not ast.Expr:
+                found.append((value if isinstance(value, str) else value.decode("latin-1"), node))
         return found
+
+    @once
+    def listed(self) -> list[ast.List | ast.Tuple]:
+        """Lists and tuples of several items, the first of which is a constant: rows of words or of numbers."""
+        rows = self.all(ast.List, ast.Tuple)
+        return [row for row in rows if len(row.elts) >= _LEAST_LISTED and row.elts[0].__class__ is ast.Constant]
 
     @once
     def building(self) -> Building:
         """What constant texts the program puts together."""
         return Building(self.syntax, self.text)
 
-    @property
+    @once
     def hides_text(self) -> bool:
         """Whether the program decodes, reverses or spells out text."""
         return self.building.hides
+
+    @once
+    def special(self) -> bool:
+        """Whether the program may give its objects special methods: it names one, or can make up the name."""
+        # In names, Python takes some characters beyond ASCII for an underscore.
+        return "__" in self.text or not self.text.isascii() or self.calls_any("setattr", "type", "locals")
 
     @once
     def built(self) -> list[tuple[str, ast.AST]]:
