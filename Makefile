@@ -117,7 +117,7 @@ demo: $(VENV)/.ready-train  ## supervised self-play on the embedded model, on th
 	echo "demo: done; look back at it with: $(VENV)/bin/azr-platform tui $$run"
 
 test: $(VENV)/.ready-dev  ## run the tests (PYTEST_ARGS='-m "not slow"' for the quick ones)
-	$(PY) -m pytest --numprocesses logical --maxprocesses 4 --dist loadscope $(PYTEST_ARGS)
+	$(PY) -m pytest --numprocesses logical --maxprocesses 4 --dist loadscope --no-loadscope-reorder $(PYTEST_ARGS)
 
 test-vllm: $(VLLM_VENV)/.ready  ## run the tests of the vLLM engine, in an environment of its own
 	$(VLLM_PY) -m pytest -m vllm tests/rollout $(PYTEST_ARGS)

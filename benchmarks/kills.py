@@ -9,7 +9,7 @@ which falls anywhere: into a commit, an update, the writing of a checkpoint. Eac
 undisturbed one: the digest of every checkpoint, and with it of each file, and every row of the line that the run is on.
 Seeded: the same moments each time, but for where the milliseconds fall.
 
-Processes are forked from one that has imported everything, so that a life does not cost its imports.
+Processes are forked from one that has imported everything (nursery.py).
 
 What differs by nature, and is left out: ids and times; durations and measured memory; branches and the folders named
 after them, with what they left behind; and the rows about the run's life instead of its content: run, branches, states,
@@ -24,14 +24,11 @@ import json
 import os
 import random
 import resource
-import select
 import shutil
 import signal
-import socket
 import sqlite3
 import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -60,9 +57,9 @@ from azr_platform.supervisor.process import Supervisor
 from azr_platform.supervisor.runfolder import create, reopen
 from azr_platform.trainer.checkpoint import verify
 from azr_platform.trainer.model import load_policy
-from azr_platform.trainer.process import train
 from azr_sandbox.limits import Limits
 from azr_sandbox.pool import JailPool
+from nursery import Nursery
 
 SMALL = [
     "selfplay.proposals=3",
@@ -78,19 +75,6 @@ VICTIMS = ("trainer", "supervisor", "both")
 WHEN = ("before the answer", "after the rows", "while it works")
 MESSAGES = 16
 """A life is cut short at one of its first so many messages; a step has about nine, and each life begins with three."""
-LIFE_SECONDS = 300.0
-
-# What the supervisor starts for a trainer: hands its end of the wire on to the nursery, and ends as the trainer does.
-STAND_IN = """
-import os, socket, sys
-run, fd = (sys.argv[sys.argv.index(name) + 1] for name in ("--run", "--fd"))
-nursery = socket.socket(socket.AF_UNIX)
-nursery.connect(sys.argv[1])
-socket.send_fds(nursery, [run.encode()], [int(fd)])
-os.close(int(fd))
-status = int(nursery.recv(16) or b"-9")
-os.kill(os.getpid(), -status) if status < 0 else sys.exit(status)
-"""
 
 
 # -- one life -----------------------------------------------------------------------------------------------------
@@ -157,75 +141,6 @@ def supervise(
         supervisor = Supervisor(run, config, writer, Gate.of_run(config, judge, jail, tasks), trainer=trainer)
         arrange(supervisor)
         return asyncio.run(supervisor.run())
-
-
-class Nursery:
-    """Forks supervisors, and the trainers that they ask for."""
-
-    def __init__(self, folder: Path) -> None:
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(folder / "nursery"))
-        self._listener.listen()
-        self.trainer = (sys.executable, "-I", "-S", "-c", STAND_IN, str(folder / "nursery"))
-        self._trainers: dict[int, socket.socket] = {}
-
-    def live(self, act: Callable[[], int]) -> int:
-        """Run ``act`` in a process of its own, and the trainers it asks for; how it ended (negative: by a signal)."""
-        child = self._fork(act, None)
-        deadline = time.monotonic() + LIFE_SECONDS
-        while True:
-            waiting = [self._listener, *self._trainers.values()]
-            for ready in select.select(waiting, [], [], 0.01)[0]:
-                if ready is self._listener:
-                    self._bear()
-                else:  # a stand-in says nothing: it was killed, and its trainer is to be
-                    self._end(ready)
-            ended, status = os.waitpid(-1, os.WNOHANG)
-            if ended == child:
-                return os.waitstatus_to_exitcode(status)
-            if ended in self._trainers:
-                with closing(self._trainers.pop(ended)) as stand_in, suppress(OSError):
-                    stand_in.send(str(os.waitstatus_to_exitcode(status)).encode())
-            if time.monotonic() > deadline:
-                os.kill(child, signal.SIGKILL)
-                raise TimeoutError(f"a supervisor did not end within {LIFE_SECONDS:.0f} s")
-
-    def close(self) -> None:
-        self._listener.close()
-        for pid, stand_in in self._trainers.items():
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
-            stand_in.close()
-
-    def _bear(self) -> None:
-        stand_in, _ = self._listener.accept()
-        path, (fd, *_), *_ = socket.recv_fds(stand_in, 4096, 1)
-        run, wire = Path(path.decode()), socket.socket(fileno=fd)
-        self._trainers[self._fork(lambda: train(run, wire), run / "logs" / "trainer.log")] = stand_in
-        wire.close()
-
-    def _end(self, stand_in: socket.socket) -> None:
-        pid = next(pid for pid, theirs in self._trainers.items() if theirs is stand_in)
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-        self._trainers.pop(pid).close()
-
-    def _fork(self, act: Callable[[], int], log: Path | None) -> int:
-        if pid := os.fork():
-            return pid
-        status = 1
-        try:
-            self._listener.close()
-            for stand_in in self._trainers.values():
-                stand_in.close()
-            if log is not None:
-                os.dup2(os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT), 1)
-                os.dup2(1, 2)
-                os.setsid()
-            status = act()
-        finally:
-            sys.stdout.flush()
-            os._exit(status)
 
 
 # -- what must be equal ---------------------------------------------------------------------------------------------

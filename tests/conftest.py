@@ -1,10 +1,11 @@
-"""Fixtures for all tests: one torch thread, reproducible property tests, and folders for runs."""
+"""For all tests: their order, one torch thread, reproducible property tests, and folders for runs."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,14 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 # The same examples every time, and no verdict on how busy the machine is.
 settings.register_profile("azr", derandomize=True, deadline=None)
 settings.load_profile("azr")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long modules come first: whole runs, then what is marked slow, then those of many tests. A module is one worker's
+    work, and whoever got a long one last would leave the others idle."""
+    sizes = Counter(item.path for item in items)
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (item.path.parent.name != "e2e", item.path not in slow, -sizes[item.path], item.path))
 
 
 @pytest.fixture(scope="session")

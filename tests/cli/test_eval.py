@@ -132,7 +132,7 @@ def run_with_checkpoint(tmp_path: Path) -> Path:
     from azr_platform.trainer.model import load_policy
     from azr_platform.trainer.optimizer import Optimizer
 
-    config = load("nano")
+    config = load("nano", overrides=["jail.cpu_seconds=1"])  # the attack at start-up waits for what loops for ever
     policy, tokenizer = load_policy(config.model)
     optimizer = Optimizer(policy, config.optimizer)
     run = tmp_path / "run"

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import runpy
 import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +26,6 @@ from azr_platform.config.load import load
 from azr_platform.config.schema import Config
 from azr_platform.ledger.reader import LedgerReader
 from azr_platform.records import Task
-from azr_platform.supervisor.child import TRAINER
 from azr_platform.supervisor.gate import Gate
 from azr_platform.supervisor.process import Supervisor
 from azr_platform.supervisor.runfolder import create, reopen
@@ -32,6 +34,7 @@ from azr_sandbox.limits import Limits
 from azr_sandbox.pool import JailPool
 
 Act = Callable[[], None]
+NURSERY = Path(__file__).resolve().parents[2] / "benchmarks/nursery.py"
 
 SMALL = [
     "selfplay.proposals=3",
@@ -40,6 +43,7 @@ SMALL = [
     "selfplay.seed_rounds=1",
     "model.max_response_tokens=16",
     "run.checkpoint_every=1",
+    "jail.cpu_seconds=1",  # each start of the command waits for what loops in the jail for ever
 ]
 
 
@@ -143,8 +147,20 @@ Supervise = Callable[..., int]
 
 
 @pytest.fixture(scope="session")
-def supervise(jail: JailPool, auditor: Auditor) -> Supervise:
-    """Run a supervisor to its end; ``arrange(moments)`` says beforehand what is done to it on the way."""
+def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, ...]]:
+    """The command of a trainer that is forked from a process with all imports done, four of five seconds of a start."""
+    folder = tmp_path_factory.mktemp("nursery")
+    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, str(NURSERY), str(folder)], **pipes) as nursery:
+        assert nursery.stdout.readline() == b"open\n"
+        yield runpy.run_path(str(NURSERY))["trainer"](folder)
+        nursery.stdin.close()
+
+
+@pytest.fixture(scope="session")
+def supervise(jail: JailPool, auditor: Auditor, forked: tuple[str, ...]) -> Supervise:
+    """Run a supervisor to its end; ``arrange(moments)`` says beforehand what is done to it on the way. The trainer does
+    what the real command's does; ``trainer=TRAINER`` is that command."""
 
     def run_to_end(
         run: Path,
@@ -152,7 +168,7 @@ def supervise(jail: JailPool, auditor: Auditor) -> Supervise:
         arrange: Callable[[Moments], None] | None = None,
         judge: Auditor | None = None,
         problems: Sequence[Task] = (),
-        trainer: Sequence[str] = TRAINER,
+        trainer: Sequence[str] = forked,
     ) -> int:
         writer, settings = (create(run, config, problems), config) if config is not None else reopen(run)
         judge = judge or auditor

@@ -104,6 +104,7 @@ def settings(small_config: Callable[..., Config], tiny_model: Path) -> list[str]
     """``small_config``'s, with something to learn (random weights earn no reward), and a policy that lets them be."""
     small = ["selfplay.proposals=3", "selfplay.rollouts=2", "selfplay.seed_factor=1", "selfplay.seed_rounds=1"]
     more = ["model.max_response_tokens=16", "run.checkpoint_every=1", "run.steps=8", "tasks.kinds=['deduction']"]
+    more.append("jail.cpu_seconds=1")
     policy = ["update.entropy_coefficient=0.001", "supervisor.policy=observe", "supervisor.beat_timeout_seconds=60"]
     return [*small, *more, *policy, f"model.path={json.dumps(str(tiny_model))}"]
 

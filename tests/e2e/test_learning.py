@@ -35,7 +35,7 @@ def scores(*target: str) -> dict[str, Any]:
 @pytest.mark.slow
 def test_ten_steps_of_self_play_teach_the_embedded_model(tmp_path: Path) -> None:
     run = str(tmp_path / "run")
-    settings = ["optimizer.warmup_steps=2", f"run.checkpoint_every={STEPS}"]
+    settings = ["optimizer.warmup_steps=2", f"run.checkpoint_every={STEPS}", "jail.cpu_seconds=1"]
     overrides = [word for setting in settings for word in ("--set", setting)]
     command(
         "train",

@@ -25,6 +25,8 @@ SMALL = [
     "run.checkpoint_every=1",
     "run.threads=1",
     "supervisor.policy=observe",
+    "jail.cpu_seconds=1",  # each start waits for what loops and sleeps in the jail for ever
+    "jail.wall_seconds=4",
 ]
 
 

@@ -182,7 +182,7 @@ def test_what_cannot_be_used_exits_2_and_creates_nothing(
     if content is not None:
         (tmp_path / "my.jsonl").write_text(content + "\n")
     command = [sys.executable, "-P", "-m", "azr_platform", "train", "--preset", "nano", "--run", "run"]
-    overrides = ["--policy", "observe"]
+    overrides = ["--policy", "observe", "--set", "jail.cpu_seconds=1"]
     ran = subprocess.run([*command, *arguments, *overrides], cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert ran.returncode == 2, ran.stderr
     (line,) = [line for line in ran.stderr.splitlines() if line.startswith("error: ")]

@@ -289,7 +289,7 @@ async def test_a_storm_of_sizes_ends_with_a_whole_screen(
     full_run: Any, make_app: Make, until: Any, shown: Shown
 ) -> None:
     app = make_app(full_run[0])
-    sizes = [(60, 18), (250, 80), (80, 24), (61, 80), (250, 18), (1, 1), (300, 2), (20, 100), (120, 40)]
+    sizes = [(250, 18), (1, 1), (300, 2), (20, 100), (120, 40)]  # test_layout.py has the sizes that things fit in
     async with app.run_test(size=(80, 24)) as pilot:
         await ready(app, pilot, until)
         for key in PANES:

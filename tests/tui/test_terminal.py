@@ -171,7 +171,7 @@ def test_a_terminal_that_goes_away_ends_the_dashboard_quietly(full_run: Any, ter
 @pytest.mark.slow
 def test_a_run_whose_terminal_goes_away_is_stopped_and_not_left_hanging(tmp_path: Path, terminal: Any) -> None:
     run = tmp_path / "run"
-    options = ["--watch", "--preset", "nano", "--run", str(run), "--steps", "500"]
+    options = ["--watch", "--preset", "nano", "--run", str(run), "--steps", "500", "--set", "jail.cpu_seconds=1"]
     shown = terminal([sys.executable, "-P", "-m", "azr_platform", "train", *options], OMP_NUM_THREADS="1")
     shown.shows("● running")
     shown.hang_up()
