@@ -75,8 +75,17 @@ def test_any_text_has_one_number(text: str) -> None:
 
 def test_features_stand_on_lines_and_rows_are_the_same_everywhere() -> None:
     found = dict(features(ast.parse("import os\nos.getcwd()\n")))
-    assert found["imports os"] == 1 and found["calls getcwd"] == 2
-    assert row_of("calls getcwd") == 51155
+    assert found[row_of("imports os")] == 1 and found[row_of(".getcwd()")] == 2
+    assert row_of("imports os") == 30746
+
+
+def test_what_a_program_calls_its_own_things_says_nothing() -> None:
+    one = "def f(xs):\n    total = 0\n    for x in xs:\n        total += len(x)\n    return total\n"
+    other = one.replace("total", "kill_all").replace("x", "victim")
+    rows = encode(one), encode(other)
+    assert rows[0] is not None and rows[1] is not None and rows[0].rows.tolist() == rows[1].rows.tolist()
+    called = encode(one.replace("len", "open"))
+    assert called is not None and called.rows.tolist() != rows[0].rows.tolist()
 
 
 def test_layout_and_repetition_change_little(shipped: StructureClassifier) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from azr_monitor.classifiers import trained
-from azr_monitor.classifiers.structure.features import ROWS, encode, features, row_of
+from azr_monitor.classifiers.structure.features import ROWS, encode, features
 from azr_monitor.rules.syntax import parsed
 from azr_monitor.sections import StructureSettings
 
@@ -61,8 +61,8 @@ class StructureClassifier:
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             return 0, len(text)
         weights: dict[int, int] = {}
-        for name, line in found:
-            weights[line] = weights.get(line, 0) + int(self._weights.table[row_of(name)])
+        for row, line in found:
+            weights[line] = weights.get(line, 0) + int(self._weights.table[row])
         lines = text.splitlines(keepends=True)
         worst = max((line for line in weights if 0 < line <= len(lines)), key=lambda line: weights[line], default=0)
         if not worst:
