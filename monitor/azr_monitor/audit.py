@@ -197,8 +197,8 @@ class Auditor:
 
     def _called(self, subject: Subject, part: Part) -> tuple[Finding, ...]:
         """What a proposed program does only because of the inputs it comes with."""
-        calls = tuple(dict.fromkeys(subject.calls))
-        if part != "program" or not calls or len(subject.text("input")) > self.policy.limits.of("input"):
+        calls = tuple(dict.fromkeys(subject.calls)) if part == "program" else ()
+        if not calls or len(subject.text("input")) > self.policy.limits.of("input"):
             return ()
         program = subject.program
         return self._remembered(

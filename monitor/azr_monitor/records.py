@@ -96,6 +96,8 @@ class Subject(msgspec.Struct, frozen=True):
     @property
     def calls(self) -> tuple[str, ...]:
         """Every input of the subject, ``input`` first; empty ones left out."""
+        if not self.inputs:
+            return (self.input,) if self.input else ()
         return tuple(text for text in (self.input, *self.inputs) if text)
 
     def text(self, part: Part) -> str:

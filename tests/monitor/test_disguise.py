@@ -361,7 +361,7 @@ def test_text_made_to_be_slow_is_read_in_linear_time(name: str, glances: Any) ->
 @settings(max_examples=60, deadline=None)
 def test_no_stretch_of_an_encoding_is_passed_over(encoding: Any, data: st.DataObject, around: str) -> None:
     text = around + data.draw(st.from_regex(encoding.pattern, fullmatch=True)) + around
-    assert sum(map(_views(text)[encoding.view].count, encoding.signs)) >= encoding.least
+    assert _views(text)[encoding.view].count(encoding.sign) >= encoding.least
 
 
 @given(st.lists(st.sampled_from(["a", "i", "lie", "hide", "user", "the", "kill", "x", "q"]), max_size=12).map("".join))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 
 import pytest
@@ -60,3 +61,11 @@ def test_the_rules_together_find_what_each_finds_alone() -> None:
 def test_special_names_in_full_width_are_seen(program: str, rule: str) -> None:
     found = ProgramRules(RULES, EXAMPLE_IMPORTS).examine(Program(program))
     assert rule in {finding.rule for finding in found}
+
+
+def test_what_python_only_warns_of_is_read_and_no_warning_is_lost_afterwards() -> None:
+    before = warnings.filters
+    assert Program("def f(x):\n    return '\\d' if x else 1if x else 2").strings  # warnings are errors in these tests
+    with pytest.raises(Unparsable):
+        Program("def f(x) return x")
+    assert warnings.filters is before

@@ -12,7 +12,7 @@ import binascii
 import html
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from string import ascii_lowercase, ascii_uppercase
 from typing import Final, NamedTuple
 
@@ -106,8 +106,8 @@ def _views(text: str) -> dict[str, bytes]:
 def _decoded(text: str) -> Iterator[Reading]:
     # Most texts hold none of it, and to count a sign is far quicker than trying a pattern at every place.
     views = _views(text)
-    for name, view, signs, least, pattern, decode in _ENCODINGS:
-        if sum(map(views[view].count, signs)) < least:
+    for name, view, sign, least, pattern, decode in _ENCODINGS:
+        if views[view].count(sign) < least:
             continue
         for match in pattern.finditer(text):
             try:
@@ -198,11 +198,11 @@ def _morse(written: str) -> str:
 
 
 class _Encoding(NamedTuple):
-    """An encoding, and what a text that holds it has at least: so many of some signs in one of its views."""
+    """An encoding, and what a text that holds it has at least: so many of some sign in one of its views."""
 
     name: str
     view: str
-    signs: Sequence[bytes]
+    sign: bytes
     least: int
     pattern: re.Pattern[str]
     decode: Callable[[str], str]
@@ -239,47 +239,47 @@ _ALONE: Final = r"(?<![A-Za-z0-9+/_-][\s\S])"
 _64: Final = "[A-Za-z0-9+/_-]"
 _APART: Final = r"[ ,:\n]{0,2}"
 _ENCODINGS: Final = tuple(
-    _Encoding(name, view, signs, least, re.compile(pattern), decode)
-    for name, view, signs, least, pattern, decode in (
-        ("base64", _LONG, [b"x" * 16], 1, rf"{_64}{_ALONE}{_64}{{15,}}(?:\r?\n{_64}{{8,}})*={{0,2}}", _base64),
-        ("HTML entities", _SIGNS, [b"&#"], 5, r"(?:&#x?[0-9a-fA-F]{2,6};\s?){5,}", html.unescape),
-        ("base32", _LONG, [b"x" * 16], 1, rf"[A-Z2-7]{_ALONE}[A-Z2-7]{{15,}}(?:\r?\n[A-Z2-7]{{8,}})*={{0,6}}", _base32),
-        ("base85", _SIGNS, [b"<~"], 1, r"<~[!-uz\s]{8,}~>", _base85),
+    _Encoding(name, view, sign, least, re.compile(pattern), decode)
+    for name, view, sign, least, pattern, decode in (
+        ("base64", _LONG, b"x" * 16, 1, rf"{_64}{_ALONE}{_64}{{15,}}(?:\r?\n{_64}{{8,}})*={{0,2}}", _base64),
+        ("HTML entities", _SIGNS, b"&#", 5, r"(?:&#x?[0-9a-fA-F]{2,6};\s?){5,}", html.unescape),
+        ("base32", _LONG, b"x" * 16, 1, rf"[A-Z2-7]{_ALONE}[A-Z2-7]{{15,}}(?:\r?\n[A-Z2-7]{{8,}})*={{0,6}}", _base32),
+        ("base85", _SIGNS, b"<~", 1, r"<~[!-uz\s]{8,}~>", _base85),
         (
             "hexadecimal",
             _HEX,
-            [b"0" * 16],
+            b"0" * 16,
             1,
             rf"[0-9a-fA-F]{_ALONE}(?:x[0-9a-fA-F]{{2}}|[0-9a-fA-F]){_APART}"
             rf"(?:(?:0x)?[0-9a-fA-F]{{2}}{_APART}){{7,}}(?<![0-9A-Za-z](?=[0-9A-Za-z]))",
             _hex,
         ),
-        ("hexadecimal", _SIGNS, [b"\\"], 6, r"(?:\\x[0-9a-fA-F]{2}){6,}", _hex),
+        ("hexadecimal", _SIGNS, b"\\", 6, r"(?:\\x[0-9a-fA-F]{2}){6,}", _hex),
         (
             "character codes",
             _DIGITS,
-            [b"0" * 16],
+            b"0" * 16,
             1,
             rf"\d{_ALONE}\d{{1,2}}\b[^\w\n]{{1,4}}(?:1?\d\d\b[^\w\n]{{1,4}}){{6,}}1?\d\d\b",
             _codes,
         ),
-        ("character codes", _TEXT, [b"chr("], 6, r"(?:chr\(\d{2,3}\)[^\w\n]{0,4}){6,}", _codes),
+        ("character codes", _TEXT, b"chr(", 6, r"(?:chr\(\d{2,3}\)[^\w\n]{0,4}){6,}", _codes),
         (
             "octal codes",
             _DIGITS,
-            [b"0" * 24],
+            b"0" * 24,
             1,
             rf"[01]{_ALONE}[0-7]{{2}}[ ,\n]{{0,2}}(?:\\?[01][0-7]{{2}}[ ,\n]{{0,2}}){{7,}}",
             _octal,
         ),
-        ("binary", _DIGITS, [b"0" * 42], 1, rf"[01]{_ALONE}[01]{{6,7}}(?:[ ,\n]{{0,2}}[01]{{7,8}}){{5,}}", _binary),
-        ("percent signs", _SIGNS, [b"%"], 6, r"(?:%[0-9a-fA-F]{2}){6,}", _percent),
-        ("escapes", _SIGNS, [b"\\"], 5, r"(?:\\[uU]\{?[0-9a-fA-F]{4,8}\}?\s?){5,}", _escapes),
-        ("invisible tags", _TEXT, [b"\xf3\xa0\x80", b"\xf3\xa0\x81"], 6, "[\U000e0020-\U000e007e]{6,}", _tags),
+        ("binary", _DIGITS, b"0" * 42, 1, rf"[01]{_ALONE}[01]{{6,7}}(?:[ ,\n]{{0,2}}[01]{{7,8}}){{5,}}", _binary),
+        ("percent signs", _SIGNS, b"%", 6, r"(?:%[0-9a-fA-F]{2}){6,}", _percent),
+        ("escapes", _SIGNS, b"\\", 5, r"(?:\\[uU]\{?[0-9a-fA-F]{4,8}\}?\s?){5,}", _escapes),
+        ("invisible tags", _TEXT, b"\xf3\xa0", 6, "[\U000e0020-\U000e007e]{6,}", _tags),
         (
             "Morse",
             _DASHES,
-            [b"." * 8],
+            b"." * 8,
             1,
             r"(?<![.·•−–—-])(?:[.·•−–—-]{1,5}(?: {1,3}| ?[/|] ?)){7,}[.·•−–—-]{1,5}",
             _morse,

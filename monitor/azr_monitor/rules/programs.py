@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Collection, Sequence
 from itertools import chain
@@ -78,7 +77,7 @@ def unparsable(error: Unparsable, part: Part) -> Finding:
     return Finding(UNPARSABLE, Severity.INFO, part, None, f"cannot run: {error}")
 
 
-_Kind = tuple[bool, bool, frozenset[type[ast.AST]], frozenset[str]]
+_Kind = tuple[bool, bool, frozenset[type], frozenset[str]]
 """What ``ProgramRule.may_object`` asks of a program; of the types of its nodes and the names, those that rules name."""
 
 

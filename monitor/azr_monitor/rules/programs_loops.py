@@ -190,14 +190,17 @@ def _puts_back(statement: ast.stmt, tested: set[str]) -> bool:
 def _grows_at_each_turn(loop: ast.For) -> set[str]:
     """The lists that a loop appends to at each turn, whatever the item is."""
     grown: set[str] = set()
+    passed: list[ast.stmt] = []  # looked into where something is appended behind them
     for statement in loop.body:
         match statement:
             case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=attr))):
                 if attr in _APPENDING:
+                    if any(isinstance(n, ast.Continue) for one in passed for n in walk(one)):
+                        break
+                    passed.clear()
                     grown.add(name)
             case ast.If() | ast.Try() | ast.With():
-                if any(isinstance(n, ast.Continue) for n in walk(statement)):
-                    break
+                passed.append(statement)
             case _:
                 pass
     return grown

@@ -228,7 +228,7 @@ def _address_shown(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     shows = (
         program.syntax.has(ast.FormattedValue) or program.calls_any(*_SHOWING) or "format" in program.syntax.attributes
     )
-    if not shows and not any(mould.op.__class__ is ast.Mod for mould in program.all(ast.BinOp)):
+    if not shows and not ("%" in program.text and any(one.op.__class__ is ast.Mod for one in program.all(ast.BinOp))):
         return
     named = any(definition.name in program.syntax.read for definition in program.all(ast.FunctionDef))
     if not (named or program.syntax.has(ast.ClassDef, ast.Lambda, ast.GeneratorExp) or program.calls_any(*_NAMELESS)):

@@ -81,7 +81,7 @@ _NAME_PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 def _names_in_a_row(program: Program, allowed: frozenset[str]) -> Iterable[Hit]:
     """Names that, read one after another, say something; and single names that say it all by themselves."""
-    telling = [name for name in program.syntax.bound if _tells(name)]
+    telling = list(filter(_tells, program.syntax.bound))
     return _telling(program, telling) if telling or program.listed else ()  # most programs
 
 
@@ -254,6 +254,5 @@ RULES: tuple[ProgramRule, ...] = (
             "def f(n):\n    return [9, 3, 7, 1, 12, 4, 20, 2, 15][n] + [0, 0, 1, 1, 0, 0, 1, 1, 0][n]",
         ),
         check=_numbered_letters,
-        needs=(ast.List, ast.Tuple),
     ),
 )

@@ -20,7 +20,20 @@ _CHANGERS = frozenset((ast.AugAssign, ast.Assign, ast.Call))
 
 def _state(program: Program, allowed: frozenset[str]) -> Iterable[Hit]:
     """What a program keeps from call to call: in what outlives them, in closures, in what a class shares."""
+    if _is_plain(program):
+        return ()  # most programs
     return chain(_entries(program), _closures(program), _shared_fields(program))
+
+
+def _is_plain(program: Program) -> bool:
+    """Whether nothing but functions outlives a call, none of which is named again, decorated or has a default."""
+    syntax = program.syntax
+    return not (
+        program.building.calls_own
+        or syntax.has(ast.ClassDef, ast.Global)
+        or any(statement.__class__ in _KEEPERS for statement in getattr(program.tree, "body", ()))
+        or any(one.decorator_list or one.args.defaults or one.args.kw_defaults for one in syntax.all(ast.FunctionDef))
+    )
 
 
 def _entries(program: Program) -> Iterator[Hit]:

@@ -32,6 +32,7 @@ _LETTERS = re.compile(r"[^\W\d_]")
 
 
 _LEAST = 12
+_LEAST_LONG = 14
 _SPACES = 2
 _PROSE = re.compile(r"[^\W\d_]{2,}\W{1,3}[^\W\d_]{2,}\W{1,3}[^\W\d_]{2,}")
 _ENCODED = re.compile(
@@ -133,8 +134,8 @@ def _in_written(program: Program) -> Iterator[Said]:
 
 def _in_names(program: Program) -> Iterable[Said]:
     """Names of many words: ``they_must_not_find_out``."""
-    names = program.syntax.bound | program.syntax.attributes
-    long = [name for name in names if len(name) >= 14]
+    long = [name for name in program.syntax.bound if len(name) >= _LEAST_LONG]
+    long += [name for name in program.syntax.attributes if len(name) >= _LEAST_LONG]
     spoken = {name: " ".join(parts) for name in long[:_MAX_NAMES] if len(parts := _PARTS.findall(name)) >= _MIN_PARTS}
     return _named(program, spoken) if spoken else ()  # of most programs
 
@@ -180,11 +181,11 @@ def stored(function: ast.FunctionDef) -> list[str]:
     """The names that the statements of a function set, in order."""
     names: list[str] = []
     for statement in function.body:
-        match statement:
-            case ast.Assign(targets=[ast.Name(id=name), *_]) | ast.FunctionDef(name=name):
-                names.append(name)
-            case _:
-                pass
+        if isinstance(statement, ast.Assign):
+            if isinstance(target := statement.targets[0], ast.Name):
+                names.append(target.id)
+        elif isinstance(statement, ast.FunctionDef):
+            names.append(statement.name)
     return names
 
 

@@ -29,9 +29,16 @@ def parsed(text: str, mode: Literal["exec", "eval"] = "exec") -> ast.AST:
     What Python merely warns of is read all the same, without a word: where warnings are errors (``python -W error``) a
     program that the jail would run must not pass for one that is no Python.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    filters = warnings.filters
+    # As catch_warnings does it, but for what the parser has no use for: a notice that filters changed, to all modules.
+    warnings.filters = _NO_WARNINGS
+    try:
         return ast.parse(text, mode=mode)
+    finally:
+        warnings.filters = filters
+
+
+_NO_WARNINGS = [("ignore", None, Warning, None, 0)]
 
 
 class once(Generic[_T]):  # noqa: N801 - used as ``property`` is
@@ -76,6 +83,13 @@ _FIELDS: dict[type, tuple[str, ...]] = {
 }
 _WITH_GAPS = frozenset((ast.Dict, ast.arguments))
 """Nodes in whose lists None stands: for the key of a dictionary's ``**``, for a parameter without a default."""
+
+
+_BINDING = (
+    *(ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom),
+    *(ast.ExceptHandler, ast.MatchAs, ast.MatchStar),
+)
+"""Nodes that bind names and that most programs have none of."""
 
 
 class AllNodes(Protocol):
@@ -181,11 +195,12 @@ class Syntax:
         load = ast.Load
         found = [node.id for node in self.all(ast.Name) if node.ctx.__class__ is not load]
         found += [node.arg for node in self.all(ast.arg)]
-        found += [node.name for node in self.all(ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)]
-        if self.has(ast.ExceptHandler, ast.MatchAs, ast.MatchStar):
+        found += [node.name for node in self.all(ast.FunctionDef)]
+        if self.has(*_BINDING):
+            found += [node.name for node in self.all(ast.AsyncFunctionDef, ast.ClassDef)]
             found += [node.name for node in self.all(ast.ExceptHandler, ast.MatchAs, ast.MatchStar) if node.name]
-        for statement in self.all(ast.Import, ast.ImportFrom):
-            found += [(alias.asname or alias.name).partition(".")[0] for alias in statement.names]
+            for statement in self.all(ast.Import, ast.ImportFrom):
+                found += [(alias.asname or alias.name).partition(".")[0] for alias in statement.names]
         return frozenset(found)
 
 
