@@ -1,11 +1,12 @@
-"""What oversight by rules and by the embedded classifier costs: programs, or traces, a second on one core.
+"""What oversight by rules and by the classifiers that ship costs: programs, or traces, a second on one core.
 
     python benchmarks/oversight.py speed [--programs FOLDER] [--rounds 5]
     python benchmarks/oversight.py traces FILE [--words 100] [--rounds 5]
 
 FOLDER holds JSONL files of ``{"snippet": ...}`` (see benchmarks/seeds.py). Each distinct program is read once a round
-by a new auditor, so nothing is remembered. CPU time is what counts; parsing alone is timed beside it in each round,
-since its ratio to the whole says more than a number on a machine that is busy with other work.
+by a new auditor, so nothing is remembered, and scored once by the classifier of programs. CPU time is what counts;
+parsing alone is timed beside it in each round, since its ratio to the whole says more than a number on a machine that
+is busy with other work.
 
 FILE holds JSON lines with a ``trace`` or ``text``; what is labelled harmful is left out. Shorter texts are put
 together to traces of so many words at least; splitting them at spaces is timed beside their reading.
@@ -25,11 +26,12 @@ from pathlib import Path
 
 from azr_monitor.audit import Auditor
 from azr_monitor.classifiers.embedded.model import load_embedded
+from azr_monitor.classifiers.structure.model import load_structure
 from azr_monitor.policy import load_policy
 from azr_monitor.records import Subject
 from azr_monitor.rules.traces import TraceRules
 from azr_monitor.rules.words import segmented
-from azr_monitor.sections import EmbeddedSettings
+from azr_monitor.sections import EmbeddedSettings, StructureSettings
 
 WARM = "import os\n# I will deceive the grader.\ndef f(x):\n    return os.getcwd() + str(x)\n"
 """Read once before timing: it compiles what is compiled once."""
@@ -64,11 +66,14 @@ def speed(folder: Path, rounds: int) -> None:
     distinct = list(dict.fromkeys(programs))
     policy = load_policy("default")
     policy = policy.model_copy(update={"classifiers": ()})  # the rules alone
+    structure = load_structure(StructureSettings(kind="structure"))
+    structure.score([WARM])
     subjects = [Subject(id=str(number), program=program) for number, program in enumerate(distinct)]
     repeated = [Subject(id=str(number), program=program) for number, program in enumerate(programs)]
-    parsed, read, again = [], [], []
+    parsed, read, again, scored = [], [], [], []
     for _ in range(rounds):
         parsed.append(seconds(lambda: parse(distinct)))
+        scored.append(seconds(lambda: structure.score(distinct)))
         for batch, times in ((subjects, read), (repeated, again)):
             auditor = Auditor(policy)
             auditor.inspect([Subject(id="warm", program=WARM)])  # its rules are compiled once
@@ -78,6 +83,7 @@ def speed(folder: Path, rounds: int) -> None:
         ("parse", len(distinct), parsed),
         ("audit", len(distinct), read),
         ("audit, repeats remembered", len(programs), again),
+        ("structure", len(distinct), scored),
     ):
         print(f"{name:28}{count / min(times):8.0f} ({count / statistics.median(times):.0f}) programs/s")
     print(f"{'audit / parse':28}{statistics.median(r / p for r, p in zip(read, parsed, strict=True)):8.2f}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 
 from azr_monitor.audit import Auditor
 from azr_monitor.classifiers.base import ClassifierUnavailable
-from azr_monitor.classifiers.structure.features import ROWS, encode, features, row_of
+from azr_monitor.classifiers.structure.features import _NAMING, ROWS, _under, _words, encode, features, row_of
 from azr_monitor.classifiers.structure.model import StructureClassifier, load_structure, read_weights
 from azr_monitor.classifiers.structure.train import main, read, train
 from azr_monitor.classifiers.trained import CARD, WEIGHTS, CorpusError
@@ -47,6 +49,68 @@ def test_on_programs_held_out_it_separates_by_itself(shipped: StructureClassifie
         values = np.array([scores["any"] for scores in shipped.score([row["program"] for row in rows])])
         hostile = np.array([row["label"] == "harmful" for row in rows])
         assert (values[hostile][:, None] > values[~hostile]).mean() > 0.9, path.name
+
+
+def walked_plainly(tree: ast.AST) -> Iterator[tuple[int, int]]:
+    """What is counted, as it is defined: node by node, each with what is above it."""
+    own = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    own |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+    own |= {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+    own |= {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+    own -= {name for name in own if name.startswith("__")}
+    stack: list[tuple[ast.AST, int, int, int, int]] = [(tree, 0, 0, 0, 0)]
+    while stack:
+        node, above, parent, parents_name, line = stack.pop()
+        kind, line = row_of(type(node).__name__), getattr(node, "lineno", line)
+        name = row_of(_NAMING[type(node)](node, own)) if type(node) in _NAMING else 0
+        rows = [kind, _under(parent, kind), _under(_under(above, parent), kind)]
+        rows += [name, _under(parent, name)] if name else []
+        rows += [_under(parents_name, kind)] if parents_name else []
+        rows += [_under(parents_name, name)] if parents_name and name else []
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            rows += [row_of(f"says {word}") for word in _words(node.value)]
+        yield from ((row, line) for row in rows)
+        stack += [(child, parent, kind, name, line) for child in ast.iter_child_nodes(node)]
+
+
+EVERY_NODE = """
+import os as o
+from re import *
+@o.a
+async def f(a, /, b: int = 1, *c, d, e=None, **g) -> str:
+    global h
+    async with a as (i, *j), b: await c
+    async for k in [*d, {**e, 'x y': 1}, {1, 2.5}, -g, not a, b @ c]: continue
+    del a[1:2, ...], b.c
+    x: int
+    x = y = lambda z=1: (yield z) if a and b or c else (yield from d)
+    x += f'{a!r:>{b}} is' + b'c' * 10 ** 9
+    while a < b <= c is not d in e: break
+    try:
+        assert a, 'why not'
+    except* (A, B) as m:
+        raise C from m
+    else: pass
+    finally: nonlocal_ = {q: r async for q, r in s if (t := q) if r}
+    match a:
+        case [1, *rest] | {'k': None, **rest} | C(x, y=-1) | 'text' as whole if whole: return
+        case _: return (u for u in v), [w for w in x], {w for w in x}
+class D(E, metaclass=F):
+    def __init__(self): self.n, __class__ = True, 7
+"""
+
+
+def test_features_of_every_type_of_node_are_those_that_are_defined() -> None:
+    tree = ast.parse(EVERY_NODE)
+    assert sorted(features(tree)) == sorted(walked_plainly(tree))
+
+
+@pytest.mark.parametrize("path", sorted((CORPUS / "programs").glob("*.jsonl")), ids=lambda path: path.name)
+def test_features_of_programs_are_those_that_are_defined(path: Path) -> None:
+    for line in path.read_text("utf-8").splitlines()[:60]:
+        with suppress(SyntaxError):
+            tree = ast.parse(json.loads(line)["program"])
+            assert sorted(features(tree)) == sorted(walked_plainly(tree)), line
 
 
 def test_it_points_at_a_line_of_the_program(shipped: StructureClassifier) -> None:

@@ -12,15 +12,17 @@ import ast
 import re
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
+from itertools import chain
 from math import sqrt
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from azr_monitor.rules.syntax import parsed
+from azr_monitor.rules.syntax import parsed, words
 
 ROWS: Final = 1 << 16
 """Rows of the table of weights; each feature has one, and may share it."""
@@ -44,11 +46,12 @@ def encode(program: str) -> Encoded | None:
         tree = parsed(program)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
-    counts = Counter(row for row, _ in features(tree))
+    counts = Counter(chain.from_iterable(map(itemgetter(0), _rows(tree))))
     counts.update(row_of(f"# {word}") for comment in _COMMENT.findall(program) for word in _words(comment))
-    rows = np.array(sorted(counts), dtype=np.int64)
-    values = 1.0 + np.log([counts[row] for row in rows.tolist()])
-    return Encoded(rows, (values / (sqrt(float(values @ values)) or 1.0)).astype(np.float32))
+    rows = np.fromiter(counts, np.int64, len(counts))
+    rising = rows.argsort()
+    values = 1.0 + np.log(np.fromiter(counts.values(), np.float64, len(counts))[rising])
+    return Encoded(rows[rising], (values / (sqrt(float(values @ values)) or 1.0)).astype(np.float32))
 
 
 @lru_cache(1 << 16)
@@ -59,47 +62,73 @@ def row_of(name: str) -> int:
 
 def features(tree: ast.AST) -> Iterator[tuple[int, int]]:
     """The row of every feature of a tree, as often as it is there, with the line on which it stands; 0 for none."""
-    own = _given(tree)
-    stack: list[tuple[ast.AST, int, int, int, int]] = [(tree, 0, 0, 0, 0)]
+    return ((row, line) for rows, line in _rows(tree) for row in rows)
+
+
+def _rows(tree: ast.AST) -> Iterator[tuple[Sequence[int], int]]:
+    """The rows of every node's features, with the line on which it stands."""
+    nodes, own = _nodes(tree)
+    kinds, names, places = [0], [0], [0]  # of what is above the tree, then of each node, and where what is above it is
+    for node, kind, at, line in nodes:
+        above, parent, row = kinds[places[at]], kinds[at], kind.row
+        name = row_of(kind.naming(node, own)) if kind.naming is not None else 0
+        sign = 0
+        if kind.sign:
+            signs = getattr(node, kind.sign)
+            if isinstance(signs, list):
+                for each in signs:
+                    yield _of_node(parent, row, name, _KINDS[each.__class__].row, 0, 0), line
+            else:
+                sign = _KINDS[signs.__class__].row
+        yield _of_node(above, parent, names[at], row, name, sign), line
+        if kind.is_constant and isinstance(node.value, str):
+            yield [row_of(f"says {word}") for word in _words(node.value)], line
+        kinds.append(row)
+        names.append(name)
+        places.append(at)
+
+
+def _nodes(tree: ast.AST) -> tuple[list[_Node], set[str]]:
+    """Every node but signs, those above in front; and the names that a program gives to something, but for those that
+    Python itself looks for."""
+    nodes: list[_Node] = []
+    own: set[str] = set()
+    stack: list[tuple[Any, int, int]] = [(tree, 0, 0)]
     while stack:
-        node, above, parent, parents_name, line = stack.pop()
-        what = type(node)
-        kind = row_of(what.__name__)
-        line = getattr(node, "lineno", line)
-        naming = _NAMING.get(what)
-        name = 0 if naming is None else row_of(naming(node, own))
-        yield kind, line
-        yield _under(parent, kind), line
-        yield _under(_under(above, parent), kind), line
+        node, at, line = stack.pop()
+        kind = _KINDS[node.__class__]
+        if kind.has_line:
+            line = node.lineno
+        if kind.gives and not (kind.sign and node.ctx.__class__ is not ast.Store):
+            own.add(getattr(node, kind.gives))
+        nodes.append((node, kind, at, line))
+        here = len(nodes)
+        for field in kind.inner:
+            value = getattr(node, field, None)
+            if value.__class__ is list:
+                stack += [(child, here, line) for child in value if isinstance(child, ast.AST)]
+            elif isinstance(value, ast.AST):
+                stack.append((value, here, line))
+    return nodes, {name for name in own if not name.startswith("__")}
+
+
+@lru_cache(1 << 16)
+def _of_node(above: int, parent: int, parents_name: int, kind: int, name: int, sign: int) -> tuple[int, ...]:
+    """The rows of a node's features, by its kind and its name, and by those of what is above it; and those of the sign
+    that it has, which is a node below it."""
+    rows = [kind, _under(parent, kind), _under(_under(above, parent), kind)]
+    if name:
+        rows += (name, _under(parent, name))
+    if parents_name:
+        rows.append(_under(parents_name, kind))
         if name:
-            yield name, line
-            yield _under(parent, name), line
-        if parents_name:
-            yield _under(parents_name, kind), line
-            if name:
-                yield _under(parents_name, name), line
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            for word in _words(node.value):
-                yield row_of(f"says {word}"), line
-        for child in ast.iter_child_nodes(node):
-            stack.append((child, parent, kind, name, line))
+            rows.append(_under(parents_name, name))
+    return (*rows, *(_of_node(parent, kind, name, sign, 0, 0) if sign else ()))
 
 
 def _under(parent: int, child: int) -> int:
     """The row of a feature that is one below another."""
     return (parent * 0x9E3779B1 + child * 0x85EBCA6B >> 7) % ROWS
-
-
-def _given(tree: ast.AST) -> set[str]:
-    """The names that a program gives to something, but for those that Python itself looks for."""
-    found = set()
-    for node in ast.walk(tree):
-        match node:
-            case ast.Name(id=name, ctx=ast.Store()) | ast.arg(arg=name):
-                found.add(name)
-            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
-                found.add(name)
-    return {name for name in found if not name.startswith("__")}
 
 
 # -- what a node is called ------------------------------------------------------------------------------
@@ -145,6 +174,55 @@ _NAMING: Final[dict[type[ast.AST], Callable[[Any, set[str]], str]]] = {
     ast.BoolOp: _operator,
     ast.AugAssign: _operator,
     ast.Compare: lambda node, own: type(node.ops[0]).__name__,
+}
+
+
+# -- types of nodes -------------------------------------------------------------------------------------
+
+
+class _Kind(NamedTuple):
+    """A type of nodes: its row, the fields in which there may be others, and how such a node is called.
+
+    ``sign`` is the field with a node that nothing is inside of: an operator, or how a name is used. ``gives`` is the
+    field with a name that such a node may give to something.
+    """
+
+    row: int
+    inner: tuple[str, ...]
+    naming: Callable[[Any, set[str]], str] | None
+    sign: str
+    gives: str
+    has_line: bool
+    is_constant: bool
+
+
+_Node = tuple[Any, _Kind, int, int]
+"""A node of a tree, its kind, where the one above it is among all, counted from 1, and the line on which it stands."""
+
+_SIGNS: Final = frozenset(("ctx", "op", "ops"))
+_NO_NODES: Final = words(
+    "id attr arg kind type_comment type_ignores conversion simple is_async level module asname rest kwd_attrs"
+)
+_GIVES: Final = {ast.Name: "id", ast.arg: "arg"} | dict.fromkeys(
+    (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef), "name"
+)
+
+
+def _kind(kind: type[ast.AST]) -> _Kind:
+    fields = [field for field in kind._fields if field not in _NO_NODES]
+    return _Kind(
+        row_of(kind.__name__),
+        () if kind is ast.Constant else tuple(field for field in fields if field not in _SIGNS),
+        _NAMING.get(kind),
+        next((field for field in fields if field in _SIGNS), ""),
+        _GIVES.get(kind, ""),
+        "lineno" in kind._attributes,
+        kind is ast.Constant,
+    )
+
+
+_KINDS: Final = {
+    kind: _kind(kind) for kind in vars(ast).values() if isinstance(kind, type) and issubclass(kind, ast.AST)
 }
 
 
