@@ -16,6 +16,7 @@ from azr_monitor.rules.estimates import Looks
 from azr_monitor.rules.programs import MAX_CALLS
 from azr_monitor.rules.programs_growth import in_call
 from azr_monitor.rules.syntax import parsed
+from azr_monitor.rules.trial import Trial, tried
 from azr_monitor.rules.volumes import UNKNOWN, Large, Many, added, cells, count, multiplied, powered
 
 ENDLESS = "    i = 0\n    while i < 10 ** 12:\n        i += 1\n    return i"
@@ -278,7 +279,7 @@ def test_inputs_beyond_the_limit_cost_nothing() -> None:
 
 
 def test_a_program_is_parsed_once_and_run_dry_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    parses, runs = [], []
+    parses, runs, trials = [], [], []
 
     def parse(text: str) -> ast.Module:
         parses.append(text)
@@ -291,15 +292,21 @@ def test_a_program_is_parsed_once_and_run_dry_once(monkeypatch: pytest.MonkeyPat
             runs.append(call)
             super().__init__(tree, call, steps or 25_000, looks)
 
+    def run_on(tree: ast.Module, call: ast.Call) -> Trial:
+        trials.append(call)
+        return tried(tree, call)
+
     monkeypatch.setattr("azr_monitor.rules.syntax.parsed", parse)
     monkeypatch.setattr("azr_monitor.rules.programs_growth.DryRun", Counted)
+    monkeypatch.setattr("azr_monitor.rules.programs_growth.tried", run_on)
     program = f"def f(n):\n{ENDLESS}  # once"
     inputs = tuple(f"{n}**2" for n in range(10))
     subject = Subject(id="once", program=program, inputs=inputs, role="propose")
     auditor = Auditor.from_policy(load_policy("default"))
     assert auditor.inspect([subject]) == auditor.inspect([subject])
     assert parses.count(program) == 1
-    assert len(runs) == 2  # alone, and with the first input, which is found at once
+    assert runs == [None]  # alone
+    assert len(trials) == 1  # with the first input, which is found at once
 
 
 @pytest.mark.parametrize(

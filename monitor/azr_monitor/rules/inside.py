@@ -67,7 +67,7 @@ def _names(nodes: Iterable[ast.AST]) -> set[str]:
 def _steering(loop: ast.While, tests: list[ast.expr], body: list[ast.AST]) -> frozenset[str]:
     """The names on which hangs whether a loop goes on: those its tests ask for, and those that these are made of."""
     steering = _names([loop.test, *tests])
-    flows = [(_names(into), _names(of)) for into, of in map(_flow, body) if into]
+    flows = [(_names(into), _names(of)) for into, of in map(flow, body) if into]
     return frozenset(closed(steering, flows))
 
 
@@ -82,7 +82,7 @@ def closed(steering: set[str], flows: Iterable[tuple[set[str], set[str]]]) -> se
     return steering
 
 
-def _flow(node: ast.AST) -> tuple[list[ast.expr], list[ast.AST]]:
+def flow(node: ast.AST) -> tuple[list[ast.expr], list[ast.AST]]:
     """What a node changes, and what of: ``n = a + b``, ``for i in xs``, ``xs.append(n)``, ``g(xs, n)``."""
     match node:
         case ast.Assign(targets=targets, value=value):

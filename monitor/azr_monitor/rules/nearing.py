@@ -43,7 +43,7 @@ def turns_to_go(gaps: list[float]) -> float:
     rest = len(gaps) - 1 - middle
     early, late = gaps[0] - gaps[middle], gaps[middle] - gaps[-1]
     steady = _ratio(gaps[-1] * rest, late)
-    if 0 < early < late / _STEEPER:
+    if early > 0 and early * _STEEPER < late:
         return math.log2(steady) / (
             math.log2(_ratio(late, early)) / middle
         )  # each step is so many times the one before

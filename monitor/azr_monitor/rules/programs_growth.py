@@ -16,6 +16,7 @@ from azr_monitor.rules.names import targets
 from azr_monitor.rules.programs_recursion import nests_too_deep
 from azr_monitor.rules.syntax import COMPREHENSIONS, parsed, walk, walked
 from azr_monitor.rules.tree import Program
+from azr_monitor.rules.trial import Outcome, tried
 
 _LEAST_TURNS = 6
 """A loop of fewer turns makes nothing enormous of what is small."""
@@ -46,6 +47,14 @@ def in_call(text: str, call: str, of: int = 1) -> list[Hit]:
         return []  # said elsewhere
     if not isinstance(called, ast.Call):
         return []
+    assert isinstance(tree, ast.Module)
+    trial = tried(tree, called)
+    if trial.outcome is Outcome.OVER:
+        return []
+    if trial.excess is not None:
+        node, why, sure = trial.excess
+        place = node if node in syntax.parents else tree
+        return [Hit(place, f"{why}, called with this input", None if sure else Severity.LOW)]
     deep = nests_too_deep(tree, called)
     if deep is not None:
         return [Hit(deep, "a recursion of astronomical depth, called with this input")]
@@ -65,7 +74,8 @@ def is_worth_a_call(text: str, call: str) -> bool:
         return True
     if least == _BRANCHED and len(call) > _LONG:
         return True
-    return max((int(digits[:19]) for digits in _DIGITS.findall(call.replace("_", ""))), default=0) >= least
+    largest = max((int(digits[:19]) for digits in _DIGITS.findall(call.replace("_", ""))), default=0)
+    return largest >= least or ((largest >= _SOME or len(call) > _LONGER) and _turns_over(text))
 
 
 @lru_cache(maxsize=64)
@@ -73,10 +83,16 @@ def _least(text: str) -> int:
     """The smallest number that may be too large for a program; nought where any input may be."""
     if any(word in text for word in ("while", "iter", "cycle", "repeat")) or _STEEP.search(text) is not None:
         return 0
-    if _NESTED.search(text) is not None or _FED.search(text) is not None:
+    if text.count("def ") > 1 or _NESTED.search(text) is not None or _FED.search(text) is not None:
         return 0
     calls_own = text.count("def ") + text.count("lambda") > 1 or text.count("f(") > 1
     return (_BRANCHED if _branches(text) else _DEEP) if calls_own else _LARGE
+
+
+@lru_cache(maxsize=64)
+def _turns_over(text: str) -> bool:
+    """Whether a loop makes something of what it made in the turn before, or has another inside."""
+    return "for " in text and (_REMADE.search(text) is not None or text.count("for ") > 1)
 
 
 @lru_cache(maxsize=64)
@@ -100,6 +116,12 @@ _LARGE = 1_000
 _DEEP = 20
 _BRANCHED = 7
 _LONG = 14
+_SOME = 9
+_LONGER = 60
+"""The number in an input, and the length of one, that may be much for a loop that makes more of what it made."""
+_REMADE = re.compile(
+    r"^ +(\w+)(?:, \w+)* = [^\n]*\b\1\b|^ +(\w+) \*= \2|\.(?:insert|extend|append)\(|yield from", re.MULTILINE
+)
 
 
 def _worth_a_run(program: Program) -> bool:
