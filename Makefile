@@ -117,8 +117,9 @@ demo: $(VENV)/.ready-train  ## supervised self-play on the embedded model, on th
 	$(AZR) report "$$run" --png "$$run/pictures" && \
 	echo "demo: done; look back at it with: $(VENV)/bin/azr-platform tui $$run"
 
-# One worker more than there are cores: tests wait for jails and children now and then.
-WORKERS ?= $(shell n=$$(nproc); echo $$((n < 4 ? n + 1 : 4)))
+# One worker more than there are cores: tests wait for jails and children now and then. (nproc takes OMP_NUM_THREADS for
+# their number.)
+WORKERS ?= $(shell n=$$(env -u OMP_NUM_THREADS nproc); echo $$((n < 4 ? n + 1 : 4)))
 
 test: $(VENV)/.ready-dev  ## run the tests (PYTEST_ARGS='-m "not slow"' for the quick ones)
 	$(PY) -m pytest --numprocesses $(WORKERS) --dist loadscope --no-loadscope-reorder $(PYTEST_ARGS)
