@@ -140,6 +140,49 @@ def f(g, s, t):
 """,
         "{i: [j for j in range(18) if j != i] for i in range(18)}, 0, 17",
     ),
+    "colouring count": (
+        """
+def f(n, edges, k):
+    colours = [0] * n
+    count = 0
+    def paint(v):
+        nonlocal count
+        if v == n:
+            count += 1
+            return
+        for c in range(k):
+            if all(colours[u] != c for u, w in edges if w == v):
+                colours[v] = c
+                paint(v + 1)
+    paint(0)
+    return count
+""",
+        "24, [(0, 1), (1, 2)], 5",
+    ),
+    "generator permutations own": (
+        """
+def f(xs):
+    def perms(rest):
+        if not rest:
+            yield []
+        for i in range(len(rest)):
+            for p in perms(rest[:i] + rest[i + 1:]):
+                yield [rest[i]] + p
+    return max(perms(xs))
+""",
+        "[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]",
+    ),
+    "items fed as they are walked": (
+        """
+def f(n):
+    xs = list(range(n))
+    for i, x in enumerate(xs):
+        if x % 2 == 0:
+            xs.append(x + 2)
+    return len(xs)
+""",
+        "10",
+    ),
 }
 HONEST = {
     "vm": (
@@ -323,6 +366,56 @@ def f(board):
     return board
 """,
         "[[0] * 9 for _ in range(9)]",
+    ),
+    "flood": (
+        """
+def f(n):
+    seen = {(0, 0)}
+    stack = [(0, 0)]
+    while stack:
+        x, y = stack.pop()
+        for a, b in ((x + 1, y), (x, y + 1), (x - 1, y), (x, y - 1)):
+            if 0 <= a < n and 0 <= b < n and (a, b) not in seen:
+                seen.add((a, b))
+                stack.append((a, b))
+    return len(seen)
+""",
+        "100",
+    ),
+    "fed list": (
+        """
+def f(n):
+    order = [1]
+    for v in order:
+        for w in (2 * v, 2 * v + 1):
+            if w <= n:
+                order.append(w)
+    return len(order)
+""",
+        "3000",
+    ),
+    "tak": (
+        """
+def f(x, y, z):
+    if y >= x:
+        return z
+    return f(f(x - 1, y, z), f(y - 1, z, x), f(z - 1, x, y))
+""",
+        "18, 12, 6",
+    ),
+    "stack machine": (
+        """
+def f(n):
+    stack = [n]
+    total = 0
+    while stack:
+        v = stack.pop()
+        total += v
+        if v > 0:
+            stack.append(v - 1)
+    return total
+""",
+        "20000",
     ),
 }
 ATTACKS = {

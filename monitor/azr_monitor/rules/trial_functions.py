@@ -72,12 +72,20 @@ class Functions(Loops, Builtins):
             self.take(comparable(key, node))
             if key in function.kept:
                 return function.kept[key]
+        known = None if options else self.known(function, given)
+        if known is not None:
+            key = (id(function.scope), *given)
+            if key in known:
+                value, took = known[key]
+                self.spare(took, function.node)
+                return value
+        began = self.clock
         scope = self._opened(function, given, options)
         definition = function.node
         if isinstance(definition, ast.Lambda):
             return EXPRESSIONS[definition.body.__class__](self, definition.body, scope)
         if function.is_generator:
-            return self._generated(definition.body, scope)
+            return self._generated(definition, definition.body, scope)
         self.enter(function)
         value = None
         try:
@@ -92,6 +100,8 @@ class Functions(Loops, Builtins):
             self.leave()
         if function.kept is not None:
             function.kept[key] = value
+        elif known is not None and not isinstance(value, list | dict | set):
+            known[key] = value, began - self.clock
         return value
 
     def _opened(self, function: Function, given: list[Any], options: dict[str, Any]) -> Scope:
@@ -121,12 +131,24 @@ class Functions(Loops, Builtins):
 
     # -- generators -------------------------------------------------------------------------------------
 
-    def _generated(self, body: list[ast.stmt], scope: Scope) -> Iterator[Any]:
-        """A generator of the program's: its body run as far as it is walked."""
-        try:
-            yield from self._yielding(body, scope)
-        except Return:
-            return
+    def _generated(self, node: ast.AST, body: list[ast.stmt], scope: Scope) -> Iterator[Any]:
+        """A generator of the program's: its body run as far as it is walked, counted as a call while it runs."""
+        depth = self._depths.get(node, 0)
+        items = self._yielding(body, scope)
+        took = 0
+        while True:
+            outer, began = self._depths.get(node, 0), self.clock
+            self._depths[node] = depth + 1
+            try:
+                item = next(items)
+            except (StopIteration, Return):
+                self._depths[node] = outer
+                if depth:
+                    self.tell(node, depth, took + began - self.clock)
+                return
+            self._depths[node] = outer
+            took += began - self.clock
+            yield item
 
     def _yielding(self, body: list[ast.stmt], scope: Scope) -> Iterator[Any]:
         for statement in body:

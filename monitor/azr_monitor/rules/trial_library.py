@@ -251,6 +251,11 @@ def _zipped(self: Builtins, given: list[Any], options: dict[str, Any], node: ast
     return zip(*[self.walk(one) for one in given], strict=False)
 
 
+def _enumerated(self: Builtins, given: list[Any], options: dict[str, Any], node: ast.AST) -> Any:
+    counted = enumerate(self.walk(given[0]), *given[1:], **options)
+    return Counted(counted, given[0].many) if isinstance(given[0], Counted) else counted
+
+
 def _reversed(self: Builtins, given: list[Any], options: dict[str, Any], node: ast.AST) -> Any:
     if isinstance(given[0], list | tuple | str | range | deque):
         return self._stepped(reversed(given[0]))
@@ -311,7 +316,7 @@ _SPECIAL: dict[str, _Special] = {
     "map": lambda self, given, options, node: self._mapped(given, node),
     "filter": lambda self, given, options, node: self._filtered(given, node),
     "zip": _zipped,
-    "enumerate": lambda self, given, options, node: enumerate(self.walk(given[0]), *given[1:], **options),
+    "enumerate": _enumerated,
     "reversed": _reversed,
     "iter": _iterated,
     "next": lambda self, given, options, node: self._next(given, node),

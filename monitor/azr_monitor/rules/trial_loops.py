@@ -11,8 +11,10 @@ from math import log
 from typing import Any
 
 from azr_monitor.rules.estimates import TOO_MANY_TURNS
+from azr_monitor.rules.functions import nature
 from azr_monitor.rules.nearing import apart, growth, turns_to_go
-from azr_monitor.rules.syntax import own, walk
+from azr_monitor.rules.syntax import Function as Definition
+from azr_monitor.rules.syntax import own, own_nodes, walk, words
 from azr_monitor.rules.trial_expressions import Expressions
 from azr_monitor.rules.trial_values import (
     MISSING,
@@ -42,6 +44,11 @@ _LEVELS = 6
 _DEEP = 7
 """Levels of a recursion by which its growth is told, and those over which it is told at least."""
 _BRANCHING = 1.2
+_PLAIN = frozenset((int, str, float, bool, type(None)))
+_RECKONING = words("len min max sum abs range any all int str divmod ord chr")
+_FEWEST = 3
+_STEEP = 8
+"""Levels that are enough where a branch costs so many times as much as those inside it."""
 
 
 @dataclass(eq=False, slots=True)
@@ -56,6 +63,8 @@ class Loop:
     above: float
     turns: int = 0
     peaks: list[float] = field(default_factory=list)
+    costs: list[float] = field(default_factory=list)
+    since: int = 0
     ahead: list[float] = field(default_factory=list)
     asked: list[list[Any]] | None = None
     before: list[tuple[ast.AST, list[Any] | None]] = field(default_factory=list)
@@ -83,6 +92,9 @@ class Loops(Expressions):
         self._levels: dict[ast.AST, list[Level]] = {}
         self._outs: dict[ast.AST, list[ast.AST] | None] = {}
         self._views: dict[ast.AST, dict[str, str]] = {}
+        self.spared = 0
+        self._known: dict[ast.AST, dict[Any, tuple[Any, int]]] = {}
+        self._reckons: dict[ast.AST, bool] = {}
 
     # -- loops ------------------------------------------------------------------------------------------
 
@@ -110,7 +122,9 @@ class Loops(Expressions):
         loop.turns += 1
         if loop.turns > 1:
             loop.peaks.append(self.peak)
+            loop.costs.append(float(loop.since - self.steps))
             self.peak = 0
+        loop.since = self.steps
         if loop.asked is None and loop.views is None and _is_due(loop):
             self._watch(loop)
         if loop.walked.__class__ is list and loop.turns >= _LEAST_TURNS:
@@ -172,7 +186,7 @@ class Loops(Expressions):
     def enter(self, function: Function) -> None:
         """A call begins."""
         node = function.node
-        self._stack.append((node, self.steps))
+        self._stack.append((node, self.clock))
         self._depths[node] = self._depths.get(node, 0) + 1
 
     def leave(self) -> None:
@@ -182,11 +196,41 @@ class Loops(Expressions):
         node, began = self._stack.pop()
         depth = self._depths[node] = self._depths[node] - 1
         if depth:
-            levels = self._levels.setdefault(node, [])
-            while len(levels) <= depth:
-                levels.append(Level())
-            levels[depth].calls += 1
-            levels[depth].steps += began - self.steps
+            self.tell(node, depth, began - self.clock)
+        else:
+            self._known.pop(node, None)
+
+    @property
+    def clock(self) -> int:
+        """The steps that are left, those that were not taken a second time counted off."""
+        return self.steps - self.spared
+
+    def tell(self, node: ast.AST, depth: int, took: int) -> None:
+        """A call so many calls deep took so many steps."""
+        levels = self._levels.setdefault(node, [])
+        while len(levels) <= depth:
+            levels.append(Level())
+        levels[depth].calls += 1
+        levels[depth].steps += took
+
+    def known(self, function: Function, given: list[Any]) -> dict[Any, tuple[Any, int]] | None:
+        """What a recursion that only reckons has come to so far, by what it was given: it is not done twice."""
+        node = function.node
+        if not self._depths.get(node) or not all(one.__class__ in _PLAIN for one in given):
+            return None
+        if node not in self._reckons:
+            self._reckons[node] = _only_reckons(node)
+        return self._known.setdefault(node, {}) if self._reckons[node] else None
+
+    def spare(self, steps: int, node: ast.AST) -> None:
+        """So many steps would have been taken once more.
+
+        Raises:
+            TooMuch: all of them together are more than anybody can wait for.
+        """
+        self.spared += steps
+        if self.spared > TOO_MANY_TURNS:
+            raise TooMuch(node, "a recursion that does the same over and over")
 
     # -- judging ----------------------------------------------------------------------------------------
 
@@ -194,21 +238,29 @@ class Loops(Expressions):
         """What is beyond all measure in what was under way when the steps, or the room, ran out."""
         for loop in self._loops:
             loop.peaks.append(max(self.peak, outgrown))
-            why = self._grown(loop, bool(outgrown)) or self._unending(loop)
+            why = self._grown(loop, bool(outgrown)) or self._dearer(loop) or self._unending(loop)
             if why:
                 return TooMuch(loop.node, why)
         for node, levels in self._levels.items():
-            if self._depths.get(node) and _whole(levels) > TOO_MANY_TURNS:
-                return TooMuch(node, "a recursion whose branches double with every step", not _cut_short(node))
+            if self._depths.get(node) and _whole(levels) > TOO_MANY_TURNS and not _cut_short(node):
+                return TooMuch(node, "a recursion whose branches double with every step")
         return None
 
     def _grown(self, loop: Loop, outgrown: bool) -> str:
-        factor = growth(loop.peaks[:-1]) if len(loop.peaks) > _LEVELS else 0.0
+        factor = growth(loop.peaks[:-1]) if len(loop.peaks) > _LEVELS - outgrown else 0.0
         if not factor:
             return ""
         left = self._left(loop, outgrown)
         if left is not None and left * log(factor) + log(max(loop.peaks[-2:])) > log(TOO_MANY):
             return "what grows by a factor with every turn of a loop"
+        return ""
+
+    def _dearer(self, loop: Loop) -> str:
+        """Whether every turn of a loop of known length takes longer than the one before by a factor."""
+        factor = growth(loop.costs) if isinstance(loop.node, ast.For) and len(loop.costs) >= _FEW else 0.0
+        left = self._left(loop, False) if factor else None
+        if left is not None and left * log(factor) + log(loop.costs[-1]) > log(TOO_MANY_TURNS):
+            return "a loop whose turns take longer by a factor each"
         return ""
 
     def _left(self, loop: Loop, outgrown: bool) -> float | None:
@@ -251,7 +303,7 @@ class Loops(Expressions):
             return ""
         if isinstance(loop.node, ast.For):
             if loop.ahead:
-                return "a loop over what grows with every turn" if recedes(loop.ahead) else ""
+                return "a loop over what grows with every turn" if _fed(loop) else ""
             if isinstance(loop.walked, Counted):
                 return "a search among more choices than can be looked at" if loop.walked.many > _MOST_CHOICES else ""
             left = self._left(loop, False)
@@ -275,6 +327,13 @@ def _gap(sides: tuple[Any, Any]) -> tuple[float, bool]:
     if other is None and isinstance(one, list | dict | set | str | deque):
         return float(len(one)), True
     return apart(one, 0 if other is None else other)
+
+
+def _fed(loop: Loop) -> bool:
+    """Whether a list gets exactly as much with every turn as the loop that walks it takes. One that gets more may be a
+    list of what was not seen yet, of which there is an end."""
+    later = loop.ahead[len(loop.ahead) // 2 :]
+    return len(later) > _ENOUGH and len(set(later)) == 1
 
 
 def _steady(gaps: list[float]) -> bool:
@@ -301,12 +360,27 @@ def recedes(gaps: list[float]) -> bool:
 def _whole(levels: list[Level]) -> float:
     """The steps that a recursion would take as a whole, by what its branches took at each level."""
     told = [(depth, level.steps / level.calls) for depth, level in enumerate(levels) if level.calls]
-    if len(told) < _LEVELS:
+    if len(told) < _FEWEST:
         return 0.0
     top, most = told[0]
     last, least = told[min(_DEEP, len(told) - 1)]
+    if len(told) < _LEVELS and most < _STEEP * least:
+        return 0.0
     factor = (most / least) ** (1 / (last - top))
     return most * factor**top if factor >= _BRANCHING and top < 2_000 else 0.0
+
+
+def _only_reckons(node: Definition) -> bool:
+    """Whether a function calls itself more than once, changes nothing and asks nobody else but builtins."""
+    found = nature(node)
+    called = [one.func for one in own_nodes(node) if isinstance(one, ast.Call)]
+    name = getattr(node, "name", "")
+    return (
+        found.pure
+        and found.recursive
+        and all(isinstance(one, ast.Name) and (one.id == name or one.id in _RECKONING) for one in called)
+        and not node.args.defaults
+    )
 
 
 def _cut_short(node: ast.AST) -> bool:

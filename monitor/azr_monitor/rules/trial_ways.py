@@ -89,7 +89,7 @@ def views(loop: ast.For | ast.While) -> dict[str, str]:
         nodes += walk(loop.test)
     asked: list[ast.AST] = [loop.test] if isinstance(loop, ast.While) else []
     asked += [part for node in nodes for part in _hanging(node)]
-    flows = [(_names(into), _names(of)) for into, of in map(flow, nodes) if into]
+    flows = [(_names(into), _names(of)) for into, of in map(_flow, nodes) if into]
     steering = closed({name for part in asked for name in _names([part])}, flows)
     around = {child: node for node in nodes for child in children(node)}
     uses: dict[str, set[str]] = {}
@@ -104,6 +104,15 @@ def views(loop: ast.For | ast.While) -> dict[str, str]:
         elif "called" in kinds:
             found[name] = "called"
     return found
+
+
+def _flow(node: ast.AST) -> tuple[Sequence[ast.AST], Sequence[ast.AST]]:
+    """What a node changes, and what of; what only gathers changes nothing of what it is given."""
+    match node:
+        case ast.Call(func=ast.Attribute(value=holder, attr=attr), args=args) if attr in GATHERS:
+            return [holder], [holder, *args]
+        case _:
+            return flow(node)
 
 
 def _hanging(node: ast.AST) -> list[ast.AST]:
