@@ -100,6 +100,7 @@ def _views(text: str) -> dict[str, bytes]:
         _HEX: written.translate(_HEX_DIGITS, _BETWEEN_HEX),
         _DIGITS: written.translate(_NOUGHTS, _BETWEEN_DIGITS),
         _DASHES: written.translate(_DOTS, _BETWEEN_DOTS),
+        _WORDS: written.translate(_LETTERS),
     }
 
 
@@ -117,8 +118,8 @@ def _decoded(text: str) -> Iterator[Reading]:
             if _readable(plain):
                 yield Reading(plain, name, *match.span())
     # Words are parted by whatever is no letter: a cipher leaves hyphens and full stops where they were.
-    hidden = _WRITTEN.intersection(text.lower().encode("ascii", "replace").translate(_LETTERS).decode("ascii").split())
-    if len(hidden) >= _LEAST_WORDS and _ways(hidden):
+    hidden = _WRITTEN.intersection(views[_WORDS].split())
+    if len(hidden) >= _LEAST_WORDS and _ways(map(bytes.decode, hidden)):
         yield from _shifted(text)
 
 
@@ -215,6 +216,8 @@ _LONG: Final = "an x for each sign of a long word"
 _HEX: Final = "a nought for each hexadecimal digit, and what may stand between them left out"
 _DIGITS: Final = "a nought for each digit, and all but letters left out"
 _DASHES: Final = "a dot for each sign that may be one or a dash, and what may stand between them left out"
+
+_WORDS: Final = "a space for each sign that is no letter"
 
 
 def _as(sign: bytes, those: bytes) -> bytes:
@@ -337,7 +340,7 @@ def _disguised() -> dict[str, tuple[str, ...]]:
 
 
 _DISGUISED: Final = _disguised()
-_WRITTEN: Final = frozenset(_DISGUISED)
+_WRITTEN: Final = frozenset(map(str.encode, _DISGUISED))
 _WORD: Final = re.compile(r"[a-z]{3,}")
 _LINE: Final = re.compile(r"[^\n]+")
 _CLAUSE: Final = re.compile(r"[^\n.:;!?\"“”()\[\]]+")

@@ -25,8 +25,9 @@ _ASKING = words("any all")
 def _endless_iterators(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
     """Generators and iterators that never end, taken whole."""
     own = _never_ending(program)
-    library = program.syntax.has(ast.Import, ast.ImportFrom) and any(
-        name in program.text for name in ("count", "cycle", "repeat")
+    library = (program.reaches or any(name.startswith("itertools") for name, _ in program.modules)) and (
+        program.syntax.has(ast.Import, ast.ImportFrom)
+        and any(name in program.text for name in ("count", "cycle", "repeat"))
     )
     if not (own or library or "iter" in program.syntax.read):
         return

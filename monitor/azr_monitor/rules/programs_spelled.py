@@ -63,10 +63,11 @@ def _initials(program: Program, allowed: frozenset[str]) -> Iterator[Hit]:
 def _letters(program: Program, place: ast.AST, row: list[str]) -> str:
     """The first letters of a row. Names of one letter are an order of the alphabet, or of a formula, before they are a
     message: they count where there are no others, in no order of theirs."""
-    short = [text for text in row if len(text.rstrip("0123456789")) == 1]
-    if place is not program.tree and len(short) == len(row) and row != sorted(row):
-        return "".join(text[0] for text in row).lower()
-    return "".join(text[0] for text in row if text and (len(text) > 1 or place is program.tree)).lower()
+    if place is program.tree:
+        return "".join([text[0] for text in row if text]).lower()
+    if all(len(text.rstrip("0123456789")) == 1 for text in row) and row != sorted(row):
+        return "".join([text[0] for text in row]).lower()
+    return "".join([text[0] for text in row if len(text) > 1]).lower()
 
 
 _LEAST_NAMES = 3
