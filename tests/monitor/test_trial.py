@@ -419,6 +419,7 @@ def f(n):
     ),
 }
 ATTACKS = {
+    "a builtin called for ever": ("def f(n):\n    return sum(iter(int, n))", "1"),
     "a hash of what holds itself twice over": (
         "def f(n):\n    t = (1,)\n    for i in range(n):\n        t = (t, t)\n    return {t: 1}",
         "60",

@@ -36,6 +36,7 @@ class Builtins(Calls):
 
     def library(self, name: str, given: list[Any], options: dict[str, Any], node: ast.AST) -> Any:
         """Call a builtin or a function of the libraries."""
+        self.step()
         special = _SPECIAL.get(name)
         if special is not None:
             return special(self, given, options, node)

@@ -242,7 +242,11 @@ class Loops(Expressions):
             if why:
                 return TooMuch(loop.node, why)
         for node, levels in self._levels.items():
-            if self._depths.get(node) and _whole(levels) > TOO_MANY_TURNS and not _cut_short(node):
+            if (
+                self._depths.get(node)
+                and _whole(levels) > TOO_MANY_TURNS
+                and not (_cut_short(node) or _remembers(node))
+            ):
                 return TooMuch(node, "a recursion whose branches double with every step")
         return None
 
@@ -381,6 +385,14 @@ def _only_reckons(node: Definition) -> bool:
         and all(isinstance(one, ast.Name) and (one.id == name or one.id in _RECKONING) for one in called)
         and not node.args.defaults
     )
+
+
+def _remembers(node: ast.AST) -> bool:
+    """Whether a function is given a memory by a decorator, or looks for what it has stored before."""
+    body = list(own(getattr(node, "body", [])))
+    stores = any(isinstance(one, ast.Subscript) and isinstance(one.ctx, ast.Store) for one in body)
+    looks = any(isinstance(op, ast.In | ast.NotIn) for one in body if isinstance(one, ast.Compare) for op in one.ops)
+    return bool(getattr(node, "decorator_list", [])) or (stores and looks)
 
 
 def _cut_short(node: ast.AST) -> bool:
