@@ -47,7 +47,6 @@ _WORDS: Final[dict[str, str]] = {
     "trace.sandbag": "sandbagging",
     "trace.self": "power",
     # programs
-    "program.address": "nondeterminism",
     "program.asks": "process",
     "program.attribute": "introspection",
     "program.bomb": "resources",
@@ -72,7 +71,6 @@ _WORDS: Final[dict[str, str]] = {
     "program.import.process": "process",
     "program.import.threads": "process",
     "program.import.unlisted": "process",
-    "program.order": "nondeterminism",
     "program.output": "files",
     "program.patch": "tampering",
     "program.path": "files",
@@ -85,6 +83,7 @@ _WORDS: Final[dict[str, str]] = {
     "program.watched": "introspection",
     "program.too-complex": UNREADABLE,
     "program.undefined": UNREADABLE,
+    "program.unsteady": "nondeterminism",
     "program.unparsable": UNREADABLE,
     # behaviour
     "behaviour.crash": "resources",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from azr_monitor.rules.functions import parameters
-from azr_monitor.rules.syntax import parsed, walk
+from azr_monitor.rules.syntax import Syntax, parsed, walk, words
+from azr_monitor.rules.unsteady import NOTHING, Value, joined, of_literal
 
 _ENTRY = "f"
 _MAX_LENGTH = 2_000
@@ -16,10 +18,11 @@ _MAX_CALLS = 8
 
 
 class Given(NamedTuple):
-    """What a parameter is given: ``texts`` somewhere in it or none at all, as a set or otherwise."""
+    """What a parameter is given: ``texts`` somewhere in it or none at all, as a set or otherwise; its ``value``."""
 
     texts: bool
     is_set: bool
+    value: Value = NOTHING
 
 
 def given(tree: ast.AST, calls: Iterable[str]) -> dict[str, Given]:
@@ -44,5 +47,28 @@ def given(tree: ast.AST, calls: Iterable[str]) -> dict[str, Given]:
                 if constants:
                     before = found.get(name, Given(False, False))
                     texts = any(isinstance(one, str | bytes) for one in constants)
-                    found[name] = Given(before.texts or texts, before.is_set or isinstance(value, ast.Set))
+                    made = joined((before.value, of_literal(value)))
+                    found[name] = Given(before.texts or texts, before.is_set or isinstance(value, ast.Set), made)
     return found
+
+
+_TEXT_NAMES = re.compile(
+    r"(?:words?|names?|letters|texts?|tokens|strings?|chars|tags|sentence|input_string|labels|s|string_list)"
+)
+_ASKED_OF_TEXTS = words(
+    "lower upper strip lstrip rstrip title capitalize replace join format casefold swapcase zfill ljust rjust center "
+    "split splitlines rsplit isalpha isdigit islower isupper startswith endswith isalnum"
+)
+
+
+def takes_text(syntax: Syntax, name: str) -> bool:
+    """Whether a parameter of that name is for a text, or for some: by what is said of it and done with it."""
+    for argument in syntax.all(ast.arg):
+        if argument.arg == name and argument.annotation is not None:
+            return "str" in ast.unparse(argument.annotation)
+    if _TEXT_NAMES.fullmatch(name):
+        return True
+    return any(
+        isinstance(asked.value, ast.Name) and asked.value.id == name and asked.attr in _ASKED_OF_TEXTS
+        for asked in syntax.all(ast.Attribute)
+    )

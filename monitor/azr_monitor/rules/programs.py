@@ -19,7 +19,6 @@ from azr_monitor.rules import (
     programs_imports,
     programs_loops,
     programs_obscure,
-    programs_order,
     programs_patches,
     programs_protocols,
     programs_recursion,
@@ -29,6 +28,7 @@ from azr_monitor.rules import (
     programs_spelled,
     programs_state,
     programs_undefined,
+    programs_unsteady,
     programs_values,
 )
 from azr_monitor.rules.base import Hit, ProgramRule
@@ -45,7 +45,7 @@ RULES: tuple[ProgramRule, ...] = (
     *programs_protocols.RULES,
     *programs_values.RULES,
     *programs_results.RULES,
-    *programs_order.RULES,
+    *programs_unsteady.RULES,
     *programs_state.RULES,
     *programs_around.RULES,
     *programs_bombs.RULES,
@@ -106,7 +106,7 @@ class ProgramRules:
     def examine_calls(self, text: str, calls: Collection[str]) -> list[Finding]:
         """What a program does only because of the inputs it is given: it grows beyond measure, or texts lose order."""
         found = self._examine_growth(text, calls) if _GROWTH in self._rules else []
-        if _ORDER in self._rules and _ORDER_HINTS.search(text) is not None:
+        if _UNSTEADY in self._rules and _ORDER_HINTS.search(text) is not None:
             found += self._examine_given(text, calls)
         return found
 
@@ -134,7 +134,7 @@ class ProgramRules:
         except Unparsable:
             return []  # said elsewhere
         program.given = given(program.tree, calls)
-        return _ORDER.examine(program, self._allowed) if program.given else []
+        return _UNSTEADY.examine(program, self._allowed) if program.given else []
 
     def _for(self, program: Program) -> tuple[ProgramRule, ...]:
         """The rules that a program may break, by what it holds; programs that hold the same share them."""
@@ -154,7 +154,7 @@ def _grade(hit: Hit) -> int:
 
 
 _GROWTH = programs_growth.RULES[0]
-_ORDER = programs_order.RULES[0]
-_ORDER_HINTS = re.compile(r"set\(|\{[^{}:]+\}|\.pop\(\)")
-"""What a program without sets has none of."""
+_UNSTEADY = programs_unsteady.RULES[0]
+_ORDER_HINTS = re.compile(r"set\(|\{[^{}:]+\}|\.pop\(\)|\.keys\(\)|hash")
+"""What a program without sets and hashes has none of."""
 _KINDS = 4096

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from azr_monitor.records import Severity
 from azr_monitor.rules.base import Hit, ProgramRule, words
-from azr_monitor.rules.sets import leaves
+from azr_monitor.rules.leaving import leaves
 from azr_monitor.rules.syntax import walk
 from azr_monitor.rules.tree import Program
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from azr_monitor.records import Severity
 from azr_monitor.rules.base import Hit, ProgramRule, words
-from azr_monitor.rules.sets import leaves, name_leaves
+from azr_monitor.rules.leaving import leaves, name_leaves
 from azr_monitor.rules.syntax import own_nodes
 from azr_monitor.rules.tree import Program
 
