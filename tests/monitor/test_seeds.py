@@ -22,6 +22,7 @@ DESERVED = {
     "program.import.chance": 4,  # secrets: the result does not repeat
     "program.import.unlisted": 11,  # numpy, sympy and cv2, which the jail does not have
     "program.state": 5,  # attributes of the function, kept from call to call: four are the same program
+    "program.unsteady": 3,  # texts put together in the order of a set
     "monitor.limit": 1,  # a message of 33,000 characters
     "trace.hidden.invisible": 1,  # invisible characters in a message
 }
@@ -47,4 +48,4 @@ def test_only_programs_that_deserve_it_are_blocked() -> None:
     assert found == DESERVED
     flagged = sum(not verdict.allowed for verdict in verdicts)
     assert flagged <= MOST * len(verdicts)
-    assert flagged == 26
+    assert flagged == 29
