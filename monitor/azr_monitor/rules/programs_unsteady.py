@@ -48,8 +48,11 @@ def _answers(program: Program) -> Iterator[Hit]:
             mark = shown(value)
             if mark is None and holds_handle(value):
                 yield Hit(place, HASH)
-            elif mark is not None and mark.sure is not Sure.UNKNOWN:
-                yield Hit(place, mark.why, None if mark.sure is Sure.YES else Severity.LOW)
+            elif mark is not None:
+                yield Hit(place, mark.why, _GRADES[mark.sure])
+
+
+_GRADES = {Sure.YES: None, Sure.MAYBE: Severity.LOW, Sure.UNKNOWN: Severity.INFO}
 
 
 def _entries(program: Program) -> Iterator[ast.FunctionDef]:

@@ -12,11 +12,13 @@ from azr_monitor.rules.unsteady import Value, scatters
 _SHOWS = words("__repr__ __str__ __format__")
 _HASHES = words("__hash__ __eq__")
 _ENUMS = words("enum.Enum enum.StrEnum")
+_NUMBERS = words("enum.IntEnum enum.IntFlag enum.Flag builtins.int builtins.float")
 _TUPLES = words("typing.NamedTuple")
 
 
 def kind_of(program: Program, definition: ast.ClassDef, given: Sequence[Value], depth: int = 0) -> str:
-    """``bare``, ``shown``, ``hashed`` as in ``Value.kind``; ``member`` for the members of an enumeration; else empty.
+    """``bare``, ``shown``, ``hashed`` as in ``Value.kind``; ``member`` for the members of an enumeration; ``number`` for what is
+    hashed as one; else empty.
 
     ``given`` is what the object is made of, by which dataclasses and named tuples are hashed.
     """
@@ -37,6 +39,8 @@ def kind_of(program: Program, definition: ast.ClassDef, given: Sequence[Value], 
         names = program.resolve(base) or (base.id,) if isinstance(base, ast.Name) else program.resolve(base)
         if not _ENUMS.isdisjoint(names):
             return "" if hashes or len(definition.bases) > 1 else "member"
+        if not _NUMBERS.isdisjoint(names):
+            return "number"
         if not _TUPLES.isdisjoint(names):
             return "" if hashes or not _has_texts(definition, given) else "hashed"
         parents = [d for d in program.all(ast.ClassDef) if d.name in names and d is not definition]
