@@ -17,8 +17,8 @@ _TUPLES = words("typing.NamedTuple")
 
 
 def kind_of(program: Program, definition: ast.ClassDef, given: Sequence[Value], depth: int = 0) -> str:
-    """``bare``, ``shown``, ``hashed`` as in ``Value.kind``; ``member`` for the members of an enumeration; ``number`` for what is
-    hashed as one; else empty.
+    """``bare``, ``shown``, ``hashed`` as in ``Value.kind``; ``member`` for the members of an enumeration;
+    ``number`` for what is hashed as one; else empty.
 
     ``given`` is what the object is made of, by which dataclasses and named tuples are hashed.
     """
