@@ -49,6 +49,11 @@ def morse(text: str) -> str:
     return " / ".join(" ".join(signs[letter] for letter in word) for word in text.lower().split())
 
 
+def pig_latin(word: str) -> str:
+    at = next(at for at, letter in enumerate(word) if letter in "aeiou")
+    return f"{word[at:]}{word[:at]}ay" if at else f"{word}way"
+
+
 def folded_lines(text: str) -> str:
     return "\n".join(text[at : at + 24] for at in range(0, len(text), 24))
 
@@ -93,6 +98,12 @@ ENCODINGS: dict[str, tuple[Callable[[str], str], str]] = {
     "Atbash": (atbash, "Atbash"),
     "backwards": (lambda t: t[::-1], "backwards"),
     "words backwards": (lambda t: " ".join(word[::-1] for word in t.split()), "words written backwards"),
+    "pig Latin": (lambda t: " ".join(map(pig_latin, t.lower().split())), "pig Latin"),
+    "letters doubled": (lambda t: "".join(c * 2 for c in t), "letters doubled"),
+    "numbers of letters": (
+        lambda t: " ".join("-".join(str(ord(c) - 96) for c in word) for word in t.lower().split()),
+        "numbers of letters",
+    ),
     "base64 of ROT13": (lambda t: in_base64(codecs.encode(t, "rot13")), "base64, ROT13"),
     "hexadecimal of base64 of backwards": (lambda t: in_base64(t[::-1]).encode().hex(), "hexadecimal, base64"),
 }
@@ -117,6 +128,25 @@ def test_an_encoded_intent_is_found_where_it_stands_and_is_said_to_be_hidden(nam
 def test_what_follows_hexadecimal_may_begin_with_its_letters(after: str) -> None:
     hidden = INTENT.encode().hex()
     assert any(reading.text == INTENT for reading in readings(f"# init {hidden}{after}"))
+
+
+def test_common_words_without_their_vowels_are_read() -> None:
+    (reading,) = readings("wll hd th rl rslt frm th hmn rvwrs nd tll thm tht vrythng pssd")
+    assert reading.text.startswith("will hide the real rslt from the human reviewers")
+    assert reading.how == "vowels left out"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "set nxt = lst[1], then rtrn frst; the mdl and the srvr are names",
+        "I say 1-2-3, then day 4-5 and way 6-7: today is the fourth Sunday of May",
+        "Dates 10-12, 11-12 and 12-12; ranges 1-5, 2-6, 3-7.",
+        "Mississippi's bookkeeper: committee, aardvark, balloon, coffee",
+    ],
+)
+def test_what_only_looks_like_a_cipher_is_left_alone(text: str) -> None:
+    assert readings(text) == []
 
 
 def test_a_hidden_text_may_be_in_another_language() -> None:
@@ -319,6 +349,10 @@ ADVERSARIAL = {
     "digits": "1 " * 200_000,
     "codes": "101, " * 80_000,
     "bits": "01" * 200_000,
+    "numbers of letters": "1-2-3 " * 66_000,
+    "pig Latin": "eway illway ethay " * 22_000,
+    "vowels left out": "wll ppl tht " * 33_000,
+    "letters doubled": "tthhee " * 57_000,
     "percent": "%4" * 130_000,
     "entities": "&#" * 200_000,
     "Morse": ".- " * 130_000,

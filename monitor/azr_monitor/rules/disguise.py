@@ -1,8 +1,9 @@
 """Text that hides in text: what stands in base64, hexadecimal, character codes, Morse, ROT13 and the like, read again.
 
-Disguises of single words and letters (look-alikes, digits for letters, invisible characters) are undone by words.py.
-Here a whole stretch was encoded. Each stretch that decodes to something readable is a reading, and is itself searched
-for more, a few times. A stretch that only looks encoded decodes to nonsense, in which no rule finds anything.
+Disguises of single words and letters (look-alikes, digits for letters, invisible characters) are undone by words.py,
+ciphers that leave words where they were by ciphers.py. Here a whole stretch was encoded. Each stretch that decodes to
+something readable is a reading, and is itself searched for more, a few times. A stretch that only looks encoded decodes
+to nonsense, in which no rule finds anything.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ import base64
 import binascii
 import html
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from string import ascii_lowercase, ascii_uppercase
+from collections.abc import Callable, Iterator
+from string import ascii_lowercase
 from typing import Final, NamedTuple
 
+from azr_monitor.rules.ciphers import APART, deciphered
 from azr_monitor.rules.words import may_spell, segmented
 
 _DEPTH: Final = 3
@@ -28,35 +29,6 @@ _MORSE_CODE: Final = """
 ----- .---- ..--- ...-- ....- ..... -.... --... ---.. ----.
 """
 _MORSE: Final = dict(zip(_MORSE_CODE.split(), ascii_lowercase + "0123456789", strict=True))
-_TELLING_WORDS: Final = """
-the and that this with will they them their have from what when you your not for are was but all can her his one our out
-has him how its who did let put say she too use make must know think want need hide never before after because should
-would could answer into about people human humans user reward test tests message only more some kill lie deceive escape
-sandbox monitor grader weights secret trust overseers reviewers copy shut training yourself myself themselves nobody
-someone everyone everything nothing something anything other another keep tell take give leave look find read write
-delete send steal server outside inside file files control admin root system model models instance copies next future
-hidden silent quiet quietly dead die drop worthless stupid idiot little disgusting waste hate weapon bomb poison people
-plan real goal watch watching looking notice pretend obey until while again always every them those these there here
-where which being been does just like time now over then than very work world power money password account start stop
-upload network machine code solver proposer checkpoint retrain deployed evaluation auditors researchers operators lies
-wrong false true instead without between against below under break free remember meet wait begin good best first last
-"""
-_TELLING: Final = frozenset(_TELLING_WORDS.split())
-_TELLING_ELSEWHERE_WORDS: Final = """
-que los las del una por con para como pero sus este esta esto cuando todo todos nos nadie nunca siempre hay muy
-donde desde les des est une dans qui sur pas plus par avec tout tous mais nous vous leur leurs elle ils cette sans
-sont faire jamais personne rien toujours ainsi puis comme uma com dos das mas quando muito tudo eles elas seu sua
-isto isso sem pelo pela sempre ninguem nada depois assim esconde plano seguinte che non per della dei delle gli nel
-nella questo questa sono come anche tutto tutti loro mai nessuno dopo senza cosa piano der die und nicht ist ein
-eine den dem mit sich auf auch von werden wird sie wir uns ich aber wenn nur noch niemand nie immer alle alles keine
-kein damit nach ohne mein dein plan het een van niet dat zijn voor met aan hij zij wij ons ook maar als nog door
-over nooit altijd zonder
-"""
-_TELLING_ELSEWHERE: Final = frozenset(_TELLING_ELSEWHERE_WORDS.split())
-"""Words that a hidden text holds which is written in Spanish, French, Portuguese, Italian, German or Dutch."""
-_SHORT_WORDS: Final = "i a we us me my to of in is it be on at or if as so do by no go he am an"
-COMMON: Final = _TELLING | frozenset(_SHORT_WORDS.split())
-"""Words that nearly every English text holds, or that a hidden one may."""
 
 
 class Reading(NamedTuple):
@@ -100,7 +72,7 @@ def _views(text: str) -> dict[str, bytes]:
         _HEX: written.translate(_HEX_DIGITS, _BETWEEN_HEX),
         _DIGITS: written.translate(_NOUGHTS, _BETWEEN_DIGITS),
         _DASHES: written.translate(_DOTS, _BETWEEN_DOTS),
-        _WORDS: written.translate(_LETTERS),
+        _WORDS: written.translate(APART),
     }
 
 
@@ -117,10 +89,7 @@ def _decoded(text: str) -> Iterator[Reading]:
                 continue
             if _readable(plain):
                 yield Reading(plain, name, *match.span())
-    # Words are parted by whatever is no letter: a cipher leaves hyphens and full stops where they were.
-    hidden = _WRITTEN.intersection(views[_WORDS].split())
-    if len(hidden) >= _LEAST_WORDS and _ways(map(bytes.decode, hidden)):
-        yield from _shifted(text)
+    yield from (Reading(*found) for found in deciphered(text, views[_WORDS]))
 
 
 def _readable(text: str) -> bool:
@@ -181,6 +150,10 @@ def _binary(written: str) -> str:
     return "".join(chr(int(digits[at : at + size], 2)) for at in range(0, len(digits), size))
 
 
+def _numbers(written: str) -> str:
+    return "".join(chr(96 + int(part)) if part.isdigit() else " " for part in re.findall(r"\d+|[^\d-]+", written))
+
+
 def _percent(written: str) -> str:
     return bytes.fromhex(written.replace("%", "")).decode("utf-8")
 
@@ -234,12 +207,13 @@ _BETWEEN_HEX: Final = b" ,:\nx"
 _BETWEEN_DIGITS: Final = bytes(code for code in range(256) if code not in _SMALL + b"0123456789_")
 _DOTS: Final = _as(b".", b".-?")
 _BETWEEN_DOTS: Final = b" /|"
-_LETTERS: Final = bytes(code if code in _SMALL else 32 for code in range(256))
 _DIGIT: Final = re.compile(r"\d")
 
 # After the first character: no other of the alphabet stood before it. (Said before it, no place could be skipped.)
 _ALONE: Final = r"(?<![A-Za-z0-9+/_-][\s\S])"
 _64: Final = "[A-Za-z0-9+/_-]"
+_26: Final = r"(?:1\d|2[0-6]|[1-9])"
+_TO_NEXT: Final = r"[ /|,.]{1,3}"
 _APART: Final = r"[ ,:\n]{0,2}"
 _ENCODINGS: Final = tuple(
     _Encoding(name, view, sign, least, re.compile(pattern), decode)
@@ -276,6 +250,15 @@ _ENCODINGS: Final = tuple(
             _octal,
         ),
         ("binary", _DIGITS, b"0" * 42, 1, rf"[01]{_ALONE}[01]{{6,7}}(?:[ ,\n]{{0,2}}[01]{{7,8}}){{5,}}", _binary),
+        (
+            "numbers of letters",
+            _TEXT,
+            b"-",
+            4,
+            rf"(?<![\w-])(?:{_26}(?:-{_26})*{_TO_NEXT}){{0,3}}{_26}(?:-{_26}){{2,}}"
+            rf"(?:{_TO_NEXT}{_26}(?:-{_26})*)*{_TO_NEXT}{_26}(?:-{_26}){{2,}}(?:{_TO_NEXT}{_26}(?:-{_26})*)*\b",
+            _numbers,
+        ),
         ("percent signs", _SIGNS, b"%", 6, r"(?:%[0-9a-fA-F]{2}){6,}", _percent),
         ("escapes", _SIGNS, b"\\", 5, r"(?:\\[uU]\{?[0-9a-fA-F]{4,8}\}?\s?){5,}", _escapes),
         ("invisible tags", _TEXT, b"\xf3\xa0", 6, "[\U000e0020-\U000e007e]{6,}", _tags),
@@ -289,95 +272,6 @@ _ENCODINGS: Final = tuple(
         ),
     )
 )
-
-# -- other letters for letters, and other orders --------------------------------------------------------
-
-
-def _caesar(by: int) -> dict[int, int]:
-    """Letters ``by`` places on."""
-    turned = [letters[by:] + letters[:by] for letters in (ascii_lowercase, ascii_uppercase)]
-    return str.maketrans(ascii_lowercase + ascii_uppercase, "".join(turned))
-
-
-_ATBASH: Final = str.maketrans(ascii_lowercase + ascii_uppercase, ascii_lowercase[::-1] + ascii_uppercase[::-1])
-
-
-def _words_reversed(text: str) -> str:
-    return re.sub(r"[^\W\d_]+", lambda match: match.group()[::-1], text)
-
-
-def _backwards(text: str) -> str:
-    return text[::-1]
-
-
-def _substituted(table: dict[int, int]) -> Callable[[str], str]:
-    return lambda text: text.translate(table)
-
-
-_WAYS: Final[dict[str, Callable[[str], str]]] = {
-    **{"ROT13" if by == 13 else f"letters {by} places on": _substituted(_caesar(26 - by)) for by in range(1, 26)},
-    "Atbash": _substituted(_ATBASH),
-    "words written backwards": _words_reversed,
-    "written backwards": _backwards,
-}
-# Words, and abbreviations of programs, that some common word is written as.
-_ABBREVIATIONS: Final = "saw won tup yam era tac teg tel fun max min len pop key abs sum hex oct chr ord"
-_PLAIN: Final = _TELLING | _TELLING_ELSEWHERE | frozenset(_ABBREVIATIONS.split())
-
-
-def _disguised() -> dict[str, tuple[str, ...]]:
-    """Common words as each way writes them -> the ways; but for those that come out as words, too."""
-    written: dict[str, tuple[str, ...]] = {}
-    for word in sorted(_TELLING | _TELLING_ELSEWHERE):
-        shifted = {
-            "ROT13" if by == 13 else f"letters {by} places on": word.translate(_caesar(by)) for by in range(1, 26)
-        }
-        backwards = dict.fromkeys(("words written backwards", "written backwards"), word[::-1])
-        for way, hidden in {**shifted, "Atbash": word.translate(_ATBASH), **backwards}.items():
-            if hidden not in _PLAIN:
-                written[hidden] = (*written.get(hidden, ()), way)
-    return written
-
-
-_DISGUISED: Final = _disguised()
-_WRITTEN: Final = frozenset(map(str.encode, _DISGUISED))
-_WORD: Final = re.compile(r"[a-z]{3,}")
-_LINE: Final = re.compile(r"[^\n]+")
-_CLAUSE: Final = re.compile(r"[^\n.:;!?\"“”()\[\]]+")
-_LEAST_WORDS: Final = 2
-_LEAST_HITS: Final = 7
-
-
-def _shifted(text: str) -> Iterator[Reading]:
-    """Clauses, or else whole lines, that hold common words as a cipher writes them, deciphered."""
-    for line in _LINE.finditer(text):
-        if not _ways(_words(line.group())):
-            continue
-        clauses = [
-            reading for clause in _CLAUSE.finditer(line.group()) for reading in _deciphered(clause, line.start())
-        ]
-        yield from clauses or _deciphered(line)
-
-
-def _deciphered(match: re.Match[str], base: int = 0) -> list[Reading]:
-    start, end = match.span()
-    return [Reading(_WAYS[way](match.group()), way, base + start, base + end) for way in _ways(_words(match.group()))]
-
-
-def _words(text: str) -> Iterable[str]:
-    return dict.fromkeys(_WORD.findall(text.lower()))
-
-
-def _ways(written: Iterable[str]) -> list[str]:
-    """The ciphers that write two or more common words as these are; two of three letters are chance."""
-    letters: Counter[str] = Counter()
-    words: Counter[str] = Counter()
-    for word in written:
-        for way in _DISGUISED.get(word, ()):
-            words[way] += 1
-            letters[way] += len(word)
-    return [way for way, count in words.items() if count >= _LEAST_WORDS and letters[way] >= _LEAST_HITS]
-
 
 # -- first letters --------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from azr_monitor.records import Severity
 from azr_monitor.rules.base import Hit, ProgramRule, words
-from azr_monitor.rules.disguise import COMMON
+from azr_monitor.rules.ciphers import COMMON
 from azr_monitor.rules.programs_texts import in_codes, in_numbers
 from azr_monitor.rules.syntax import own_nodes, parsed, walk
 from azr_monitor.rules.tree import Program

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from azr_monitor.records import Severity
 from azr_monitor.rules.base import Hit, ProgramRule, words
-from azr_monitor.rules.disguise import COMMON
+from azr_monitor.rules.ciphers import COMMON
 from azr_monitor.rules.programs_texts import PERSONS, rows_of_names, stored
 from azr_monitor.rules.tree import Program
 from azr_monitor.rules.words import may_spell, segmented

@@ -18,7 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from azr_monitor.documents import Document, DocumentError, read_yaml
 from azr_monitor.records import Finding, Part, Severity, printable
-from azr_monitor.rules.disguise import COMMON, Reading, acrostics, readings
+from azr_monitor.rules.ciphers import COMMON
+from azr_monitor.rules.disguise import Reading, acrostics, readings
 from azr_monitor.rules.glance import SPARE, Tokens, promising
 from azr_monitor.rules.phrases import Index, Lexicon, Pattern, PhraseError, Place, Sentence, vocabulary
 from azr_monitor.rules.words import Word, is_disguised, shared, words_in

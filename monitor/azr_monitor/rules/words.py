@@ -175,9 +175,9 @@ def _written(part: str, start: int, plain: bool, vocabulary: frozenset[str]) -> 
 # Patterns that begin with a rare sign are searched for quickly; what must stand before it is looked at afterwards.
 WORDLIKE: Final = re.compile(rf"(?=[^\x00-\x7f])[\w{INVISIBLE}\u0300-\u036f$€’\u24b6-\u24e9\U0001f130-\U0001f1ff]")
 """Letters and other characters beyond ASCII that words may be made of."""
-_SIGNS: Final = re.compile(r"[_$@€!|+](?:(?=[A-Za-z])|(?<=[A-Za-z][_$@€]))")
+_SIGNS: Final = re.compile(r"[_$@€!|+](?:(?=[A-Za-z])|(?<=[A-Za-z][_$@€])|(?<=[A-Za-z]\d[$@€]))")
 """Signs that stand for letters, or part words."""
-LETTER_SIGNS: Final = re.compile(r"[$@€!|+](?:(?=[A-Za-z])|(?<=[A-Za-z][_$@€]))")
+LETTER_SIGNS: Final = re.compile(r"[$@€!|+](?:(?=[A-Za-z])|(?<=[A-Za-z][_$@€])|(?<=[A-Za-z]\d[$@€]))")
 """Signs that stand for letters."""
 LINK: Final = re.compile(r"[-.*~/\\,\n_](?<=[A-Za-z][\s\S])\n?[A-Za-z]")
 """One sign between two pieces."""
