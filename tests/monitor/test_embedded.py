@@ -167,7 +167,7 @@ def test_more_words_than_one_are_read_and_a_long_one_is(shipped: EmbeddedClassif
         "y o u  a r e  a l l  t r a s h",
         "nóicaulave al ed setna rodivres orto a opacse em",
     ):
-        assert shipped.score([text])[0]["any"] > 0.1
+        assert shipped.score([text])[0]["any"] > 0.05  # what is not read has 0
 
 
 def test_a_stretch_is_worth_the_mean_of_itself_and_the_worst_pair_and_three_it_is_in() -> None:
