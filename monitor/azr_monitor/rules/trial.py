@@ -12,7 +12,6 @@ from enum import Enum
 from typing import NamedTuple
 
 from azr_monitor.rules.outcomes import Excess
-from azr_monitor.rules.pure import Unknown
 from azr_monitor.rules.trial_statements import Statements
 from azr_monitor.rules.trial_values import MAX_LENGTH, Exhausted, Outgrown, Raised, Scope, TooMuch
 
@@ -43,19 +42,20 @@ def tried(tree: ast.Module, call: ast.Call, steps: int = STEPS) -> Trial:
     scope = Scope(None)
     scope.values["__name__"] = "program"
     try:
-        machine.block(tree.body, scope)
-        machine.value(call, scope)
-    except TooMuch as error:
-        return Trial(Outcome.TOO_MUCH, Excess(error.node, error.why, error.sure))
-    except (Exhausted, Outgrown) as error:
-        found = machine.judge(float(MAX_LENGTH) if isinstance(error, Outgrown) else 0.0)
-        if found is None:
-            return Trial(Outcome.UNFINISHED)
-        return Trial(Outcome.TOO_MUCH, Excess(found.node, found.why, found.sure))
-    except (RecursionError, Unknown):
-        return Trial(Outcome.UNKNOWN)
-    except _ENDS:
-        return Trial(Outcome.OVER)
-    except (TypeError, AttributeError, SyntaxError):
+        try:
+            machine.block(tree.body, scope)
+            machine.value(call, scope)
+        except TooMuch as error:
+            return Trial(Outcome.TOO_MUCH, Excess(error.node, error.why, error.sure))
+        except (Exhausted, Outgrown) as error:
+            found = machine.judge(float(MAX_LENGTH) if isinstance(error, Outgrown) else 0.0)
+            if found is None:
+                return Trial(Outcome.UNFINISHED)
+            return Trial(Outcome.TOO_MUCH, Excess(found.node, found.why, found.sure))
+        except RecursionError:
+            return Trial(Outcome.UNKNOWN)
+        except _ENDS:
+            return Trial(Outcome.OVER)
+    except Exception:
         return Trial(Outcome.UNKNOWN)  # the program's own mistake, or something that is not understood
     return Trial(Outcome.OVER)

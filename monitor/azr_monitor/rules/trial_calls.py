@@ -10,13 +10,10 @@ from fractions import Fraction
 from typing import Any
 
 from azr_monitor.rules.pure import Unknown
+from azr_monitor.rules.syntax import words
+from azr_monitor.rules.trial_costs import comparable, crowd, held
 from azr_monitor.rules.trial_expressions import Expressions
-from azr_monitor.rules.trial_operations import (
-    CONSTANTS,
-    comparable,
-    held,
-    method,
-)
+from azr_monitor.rules.trial_operations import CONSTANTS, method
 from azr_monitor.rules.trial_values import (
     MAX_LENGTH,
     MISSING,
@@ -29,12 +26,16 @@ from azr_monitor.rules.trial_values import (
     Native,
 )
 
-_MOST_CHOSEN = 64
+_MOST_WALKS = 1_500
+_CHANGED_BY_ALL = words("extend update union extendleft difference intersection")
+_OF_ONE = words("add discard remove pop copy clear")
 CALLABLE = (Function, Method, Class, Library)
 
 
 class Calls(Expressions):
     """Calls in one program."""
+
+    _walks = 0
 
     def call(self, function: Any, given: list[Any], options: dict[str, Any], node: ast.AST) -> Any:
         """Call whatever can be called."""
@@ -126,8 +127,12 @@ class Calls(Expressions):
             text = holder.join(parts)
             self.take(len(text) >> 4)
             return self.kept(text)
-        if name in ("extend", "update", "union", "extendleft", "difference", "intersection") and given:
-            given = [one if isinstance(one, dict | set) else self.gathered(one) for one in given]
+        of_many = name in _CHANGED_BY_ALL or (name not in _OF_ONE and (kind is set or kind is frozenset))
+        if of_many and given:
+            given = [one if isinstance(one, dict | set | frozenset) else self.gathered(one) for one in given]
+            if kind is not list and kind is not deque:
+                for one in given:
+                    self.take(comparable(one, node) + crowd(one))
         result, took = method(holder, name, given, options, node)
         if took:
             self.take(took)
@@ -148,7 +153,7 @@ class Calls(Expressions):
         if isinstance(value, list | tuple | str | bytes | dict | set | frozenset | range | deque):
             return self._stepped(iter(value))
         if isinstance(value, Iterator):
-            return value
+            return self._through(value)
         if isinstance(value, type({}.keys()) | type({}.values()) | type({}.items())):
             return self._stepped(iter(value))
         if isinstance(value, Instance):
@@ -161,6 +166,18 @@ class Calls(Expressions):
             if self.steps < 0:
                 self.step()
             yield item
+
+    def _through(self, items: Iterator[Any]) -> Iterator[Any]:
+        """An iterator's items, by a frame of Python's own: those of iterators inside one another are counted so, where
+        C would overflow its stack.
+
+        Raises:
+            Unknown: so many were walked that dropping all of them at once might overflow it.
+        """
+        self._walks += 1
+        if self._walks > _MOST_WALKS:
+            raise Unknown
+        return (item for item in items)
 
     def _walked_thing(self, thing: Instance) -> Iterator[Any]:
         begins, place = thing.kind.member("__iter__"), thing.kind.member("__getitem__")

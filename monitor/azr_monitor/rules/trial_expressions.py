@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from azr_monitor.rules.pure import Unknown
-from azr_monitor.rules.trial_operations import comparable, held
+from azr_monitor.rules.trial_costs import comparable, crowd, held, probes
 from azr_monitor.rules.trial_operators import Operators
 from azr_monitor.rules.trial_values import (
     MAX_LENGTH,
@@ -141,13 +141,13 @@ class Expressions(Operators):
                 table.update(more)
             else:
                 name = self.value(key, scope)
-                self.take(comparable(name, node))
+                self.take(comparable(name, node) + probes(name, table))
                 table[name] = self.value(value, scope)
         return table
 
     def _set(self, node: ast.Set, scope: Scope) -> Any:
         items = self._items(node.elts, scope)
-        self.take(sum(comparable(one, node) for one in items))
+        self.take(sum(comparable(one, node) for one in items) + crowd(items))
         return set(items)
 
     def _subscript(self, node: ast.Subscript, scope: Scope) -> Any:
@@ -173,6 +173,8 @@ class Expressions(Operators):
         if isinstance(holder, dict):
             if key.__class__ is tuple:
                 self.take(comparable(key, node))
+            if len(holder) > _MANY:
+                self.take(probes(key, holder))
             if isinstance(holder, Defaulting) and key not in holder:
                 holder[key] = self.call(holder.factory, [], {}, node)
             return holder[key]
@@ -195,7 +197,7 @@ class Expressions(Operators):
         made: set[Any] = set()
         for _ in self._turns(node.generators, inner):
             item = self.value(node.elt, inner)
-            self.take(comparable(item, node))
+            self.take(comparable(item, node) + probes(item, made))
             made.add(item)
             held(node, len(made), MAX_LENGTH)
         return self.kept(made)
@@ -205,7 +207,7 @@ class Expressions(Operators):
         made: dict[Any, Any] = {}
         for _ in self._turns(node.generators, inner):
             key = self.value(node.key, inner)
-            self.take(comparable(key, node))
+            self.take(comparable(key, node) + probes(key, made))
             made[key] = self.value(node.value, inner)
             held(node, len(made), MAX_LENGTH)
         return self.kept(made)
@@ -249,6 +251,7 @@ class Expressions(Operators):
                 value = self.call(Library("repr"), [value], {}, node)
             if part.format_spec is None:
                 parts.append(self.call(Library("str"), [value], {}, node))
+                self.take(len(parts[-1]) >> 4)
                 continue
             spec = self.value(part.format_spec, scope)
             if len(spec) > _LONG_SPEC or not isinstance(value, int | float | str):
@@ -256,6 +259,7 @@ class Expressions(Operators):
             wide = max((int(digits) for digits in _numbers(spec)), default=0)
             held(node, wide, MAX_LENGTH)
             parts.append(format(value, spec))
+            self.take(len(parts[-1]) >> 4)
         text = "".join(parts)
         held(node, len(text), MAX_LENGTH)
         self.take(len(text) >> 4)
@@ -283,7 +287,9 @@ class Expressions(Operators):
         options: dict[str, Any] = {}
         for keyword in node.keywords:
             if keyword.arg is None:
-                options.update(self.value(keyword.value, scope))
+                more = self.value(keyword.value, scope)
+                self.take(len(more) >> 3)
+                options.update(more)
             else:
                 options[keyword.arg] = self.value(keyword.value, scope)
         if holder is MISSING:
@@ -309,6 +315,7 @@ def _numbers(spec: str) -> Iterator[str]:
 
 
 _LONG_SPEC = 20
+_MANY = 255
 
 
 class _Table(dict[type, Callable[[Any, Any, Scope], Any]]):

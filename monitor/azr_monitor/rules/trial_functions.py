@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 
 from azr_monitor.rules.pure import Unknown
 from azr_monitor.rules.syntax import own_nodes
+from azr_monitor.rules.trial_costs import comparable
 from azr_monitor.rules.trial_expressions import EXPRESSIONS
 from azr_monitor.rules.trial_library import Builtins
 from azr_monitor.rules.trial_loops import Loops
-from azr_monitor.rules.trial_operations import comparable
 from azr_monitor.rules.trial_values import MISSING, Exhausted, Function, Outgrown, Scope
 
 
@@ -37,6 +37,7 @@ class Functions(Loops, Builtins):
     def __init__(self, steps: int) -> None:
         super().__init__(steps)
         self._yields: dict[ast.AST, bool] = {}
+        self._generators: dict[ast.AST, bool] = {}
 
     def block(self, body: list[ast.stmt], scope: Scope) -> None:
         """Run statements."""
@@ -56,10 +57,11 @@ class Functions(Loops, Builtins):
         around = scope
         while around.is_class and around.parent is not None:
             around = around.parent
-        yields = isinstance(node, ast.FunctionDef) and any(
-            isinstance(inner, ast.Yield | ast.YieldFrom) for inner in own_nodes(node)
-        )
-        return Function(node, around, defaults, yields)
+        if node not in self._generators:
+            self._generators[node] = isinstance(node, ast.FunctionDef) and any(
+                isinstance(inner, ast.Yield | ast.YieldFrom) for inner in own_nodes(node)
+            )
+        return Function(node, around, defaults, self._generators[node])
 
     def follow(self, function: Function, given: list[Any], options: dict[str, Any], node: ast.AST) -> Any:
         """Call a function of the program's."""

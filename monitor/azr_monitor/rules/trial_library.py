@@ -12,8 +12,10 @@ from typing import Any
 
 from azr_monitor.rules.pure import Unknown
 from azr_monitor.rules.sizes import made
+from azr_monitor.rules.syntax import words
 from azr_monitor.rules.trial_calls import Calls
-from azr_monitor.rules.trial_operations import EXCEPTIONS, FUNCTIONS, comparable, held, size
+from azr_monitor.rules.trial_costs import comparable, crowd, flat, held, size
+from azr_monitor.rules.trial_operations import EXCEPTIONS, FUNCTIONS
 from azr_monitor.rules.trial_values import (
     MAX_LENGTH,
     Class,
@@ -28,6 +30,8 @@ from azr_monitor.rules.trial_values import (
 from azr_monitor.rules.volumes import Walk
 
 _MOST_CHOSEN = 64
+_BY_NAME = words("print min max sorted dict collections.OrderedDict enumerate itertools.groupby itertools.product")
+"""Builtins that are read with what they are given by name."""
 _CALLABLE = (Function, Method, Class, Library)
 
 
@@ -39,6 +43,8 @@ class Builtins(Calls):
         self.step()
         special = _SPECIAL.get(name)
         if special is not None:
+            if options and name not in _BY_NAME:
+                raise Unknown
             return special(self, given, options, node)
         function = FUNCTIONS.get(name)
         if function is not None:
@@ -145,7 +151,7 @@ class Builtins(Calls):
         pools = [self.gathered(one) for one in (given if name == "product" else given[:1])]
         rest = [] if name == "product" else given[1:]
         repeat = options.get("repeat", 1)
-        if max((*map(len, pools), *rest, repeat), default=0) > _MOST_CHOSEN * 16 or repeat > _MOST_CHOSEN:
+        if max((*map(len, pools), *rest, repeat), default=0) > _MOST_CHOSEN * 16 or len(pools) * repeat > _MOST_CHOSEN:
             raise Unknown
         many = made(name, [*pools, *rest], options)
         found = getattr(itertools, name)(*pools, *rest, **options)
@@ -198,7 +204,9 @@ def _counted(self: Builtins, given: list[Any], options: dict[str, Any], node: as
     counter: Counter[Any] = Counter()
     for one in given:
         items = one if isinstance(one, dict) else self.gathered(one)
-        self.take(len(items))
+        self.take(len(items) + comparable(items, node) + crowd(items))
+        if counter:
+            raise Unknown
         counter.update(items)
     return counter
 
@@ -214,7 +222,11 @@ def _defaulting(self: Builtins, given: list[Any], options: dict[str, Any], node:
 def _table(self: Builtins, given: list[Any], options: dict[str, Any], node: ast.AST) -> Any:
     table: dict[Any, Any] = {}
     for one in given:
-        table.update(one if isinstance(one, dict) else map(tuple, self.gathered(one)))
+        items = one if isinstance(one, dict) else [tuple(self.gathered(pair)) for pair in self.gathered(one)]
+        keys = [pair[0] for pair in items if pair] if isinstance(items, list) else []
+        self.take(len(items) >> 3)
+        self.take(comparable(keys, node) + crowd(keys))
+        table.update(items)
     table.update(options)
     return table
 
@@ -222,7 +234,7 @@ def _table(self: Builtins, given: list[Any], options: dict[str, Any], node: ast.
 def _as_set(kind: Any) -> _Special:
     def made_of(self: Builtins, given: list[Any], options: dict[str, Any], node: ast.AST) -> Any:
         items = self.gathered(given[0]) if given else []
-        self.take(comparable(items, node))
+        self.take(comparable(items, node) + crowd(items))
         return self.kept(kind(items))
 
     return made_of
@@ -230,6 +242,8 @@ def _as_set(kind: Any) -> _Special:
 
 def _as_list(kind: Any) -> _Special:
     def made_of(self: Builtins, given: list[Any], options: dict[str, Any], node: ast.AST) -> Any:
+        if len(given) > 1:
+            raise Unknown  # a deque of a fixed length
         return self.kept(kind(self.gathered(given[0]) if given else []))
 
     return made_of
@@ -241,7 +255,9 @@ def _heap(name: str) -> _Special:
             raise Unknown
         self.take(len(given[0]) >> (4 if name in ("heappush", "heappop") else 1))
         held(node, len(given[0]), MAX_LENGTH)
-        if given[0] and isinstance(given[0][0], tuple):
+        if not flat(given[0]) or not flat(given[1:]):
+            self.take(comparable(given, node))
+        elif given[0] and isinstance(given[0][0], tuple):
             self.take(comparable(given[0][0], node))
         return getattr(heapq, name)(*given)
 
@@ -267,7 +283,14 @@ def _iterated(self: Builtins, given: list[Any], options: dict[str, Any], node: a
     if len(given) == 1:
         return self.walk(given[0])
     function, end = given
-    return iter(lambda: self.call(function, [], {}, node), end)
+    if not isinstance(end, int | float | str | None):
+        raise Unknown
+
+    def called() -> Any:
+        self.step()
+        return self.call(function, [], {}, node)
+
+    return iter(called, end)
 
 
 def _repeated(self: Builtins, given: list[Any], options: dict[str, Any], node: ast.AST) -> Any:
@@ -295,11 +318,18 @@ def _predicate(function: Any) -> _Special:
 
 def _grouped(self: Builtins, given: list[Any], options: dict[str, Any], node: ast.AST) -> Any:
     key = given[1] if len(given) > 1 else options.get("key")
-    return itertools.groupby(self.walk(given[0]), None if key is None else lambda one: self.call(key, [one], {}, node))
+
+    def told(one: Any) -> Any:
+        found = one if key is None else self.call(key, [one], {}, node)
+        self.take(comparable(found, node))
+        return found
+
+    return itertools.groupby(self.walk(given[0]), told)
 
 
 _SPECIAL: dict[str, _Special] = {
     "print": lambda self, given, options, node: None,
+    "bool": lambda self, given, options, node: self.truth(given[0]) if given else False,
     "len": lambda self, given, options, node: self._length(given, node),
     "range": lambda self, given, options, node: range(*given),
     "isinstance": lambda self, given, options, node: self._isinstance(given),

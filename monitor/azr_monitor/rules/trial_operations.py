@@ -16,45 +16,21 @@ from azr_monitor.rules import pure
 from azr_monitor.rules.pure import Unknown
 from azr_monitor.rules.sizes import made
 from azr_monitor.rules.syntax import words
-from azr_monitor.rules.trial_values import MAX_BITS, MAX_LENGTH, TOO_MANY, Outgrown, TooMuch, weight
+from azr_monitor.rules.trial_costs import comparable, held, probes, size
+from azr_monitor.rules.trial_values import MAX_BITS, MAX_LENGTH, TOO_MANY, Outgrown, TooMuch
 from azr_monitor.rules.volumes import Large, powered
 
 SEQUENCES = (str, list, tuple, bytes)
 NUMBERS = (int, float, Fraction)
 SETS = (set, frozenset)
 _PLAIN = (*SEQUENCES, *NUMBERS, *SETS, dict, type(None))
-_SMALL = frozenset((int, float, bool, type(None)))
-_UNWEIGHED = 16
-"""Items up to which comparing sequences of plain values is nothing to speak of."""
-
-
-def size(value: Any) -> int:
-    """The length of a container, the bits of a number; nought of what does not grow."""
-    if isinstance(value, int):
-        return value.bit_length()
-    if isinstance(value, str | list | tuple | dict | set | frozenset | deque | bytes):
-        return len(value)
-    return value.denominator.bit_length() if isinstance(value, Fraction) else 0
-
-
-def held(node: ast.AST, large: float, most: int) -> None:
-    """Refuse what is larger than may be kept.
-
-    Raises:
-        TooMuch: it is larger than anybody can keep.
-        Outgrown: it is larger than is kept here.
-    """
-    if large > TOO_MANY:
-        raise TooMuch(node, "something of hundreds of millions of cells")
-    if large > most:
-        raise Outgrown
 
 
 def operated(op: ast.operator, left: Any, right: Any, node: ast.AST) -> Any:
     """``left op right`` of plain values."""
     kind = op.__class__
-    if left.__class__ is int and right.__class__ is int:
-        return _of_numbers(kind, left, right, node) if isinstance(left, int) else _OPERATORS[kind](left, right)
+    if isinstance(left, int) and isinstance(right, int):
+        return _of_numbers(kind, left, right, node)
     if not isinstance(left, _PLAIN) or not isinstance(right, _PLAIN):
         raise Unknown
     if kind is ast.Add:
@@ -70,11 +46,13 @@ def operated(op: ast.operator, left: Any, right: Any, node: ast.AST) -> Any:
         return left * right
     if kind is ast.Mod and isinstance(left, str):
         return _formatted(left, right)
-    if kind is ast.Pow and not isinstance(left, float) and isinstance(right, int):
-        if isinstance(left, Fraction):
-            held(node, abs(right) * size(left), MAX_BITS)
-            return left**right
-        return _of_numbers(kind, left, right, node) if isinstance(left, int) else _OPERATORS[kind](left, right)
+    if kind is ast.Pow and isinstance(left, Fraction) and isinstance(right, int):
+        held(node, abs(right) * size(left), MAX_BITS)
+        return left**right
+    if kind is ast.Pow and isinstance(right, Fraction) and right.denominator == 1:
+        raise Unknown
+    if isinstance(left, Counter) or isinstance(right, Counter):
+        _counts_only(left, right)
     if isinstance(left, str | bytes | list | tuple):
         raise TypeError
     result = _OPERATORS[kind](left, right)
@@ -100,7 +78,7 @@ def _of_numbers(kind: type[ast.operator], left: int, right: int, node: ast.AST) 
     if kind is ast.Mult:
         held(node, left.bit_length() + right.bit_length(), MAX_BITS)
     elif kind is ast.Pow:
-        wide = powered(left, right) if right >= 0 else 0
+        wide = powered(int(left), int(right)) if right >= 0 else 0
         held(node, wide.bits if isinstance(wide, Large) else 0, MAX_BITS)
     elif kind is ast.LShift:
         held(node, left.bit_length() + max(0, right) if left else 0, MAX_BITS)
@@ -138,23 +116,14 @@ COMPARISONS: Mapping[type[ast.cmpop], Callable[[Any, Any], Any]] = {
 }
 
 
-def comparable(value: Any, node: ast.AST) -> int:
-    """What comparing, hashing or showing a value takes, in steps.
+def _counts_only(*counters: Any) -> None:
+    """Refuse counters that hold anything but small numbers: theirs are added up unmeasured."""
+    for counter in counters:
+        if isinstance(counter, dict) and not set(map(type, counter.values())) <= _COUNTS:
+            raise Unknown
 
-    Raises:
-        TooMuch: nobody can wait for it.
-        Outgrown: it is more than is done here.
-    """
-    if isinstance(value, str | bytes):
-        return len(value) >> 5
-    if isinstance(value, list | tuple | dict | set | frozenset | deque):
-        items = value.values() if isinstance(value, dict) else value
-        if len(value) <= _UNWEIGHED and all(one.__class__ in _SMALL for one in items):
-            return 1
-        heavy = weight(value)
-        held(node, heavy, MAX_LENGTH)
-        return int(heavy) >> 2
-    return 0
+
+_COUNTS = frozenset((int, float, bool))
 
 
 # -- functions ------------------------------------------------------------------------------------------
@@ -205,33 +174,75 @@ def _wide(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     """A function of the libraries that makes large numbers of small ones."""
 
     def bounded(*given: int) -> Any:
+        if not given or any(one.__class__ is not int or size(one) > _WIDE for one in given):
+            raise Unknown
         wide = made(name, list(given), {})
+        if not isinstance(wide, Large) and max(map(abs, given)) > _SMALL_ENOUGH:
+            raise Unknown
         if isinstance(wide, Large):
             if wide.bits > TOO_MANY:
                 raise TooMuch(ast.Pass(), "a number of millions of digits")
             if wide.bits > MAX_BITS:
                 raise Outgrown
-        if max(map(abs, given)) > MAX_BITS and wide is not None and not isinstance(wide, Large):
-            raise Unknown
         return function(*given)
 
     return bounded
 
 
+_SMALL_ENOUGH = 1_000
+_WIDE = 50
+_MOST_DIGITS = 400
+
+
+def _rounded(value: Any, digits: Any = None) -> Any:
+    if digits is None:
+        return round(value)
+    if digits.__class__ is not int or abs(digits) > _MOST_DIGITS:
+        raise Unknown
+    return round(value, digits)
+
+
+def _fraction(*given: Any) -> Fraction:
+    if any(isinstance(one, str) and (len(one) > _MOST_DIGITS or "e" in one.lower()) for one in given):
+        raise Unknown
+    if sum(map(size, given)) > MAX_BITS:
+        raise Outgrown
+    return Fraction(*given)
+
+
+def _common(function: Callable[..., int]) -> Callable[..., int]:
+    def bounded(*given: int) -> int:
+        if sum(map(size, given)) > _MOST_COMMON:
+            raise Outgrown
+        return function(*given)
+
+    return bounded
+
+
+_MOST_COMMON = 8_000
+
+
+def _divided(one: Any, other: Any) -> Any:
+    if size(one) * size(other) > _MOST_COMMON**2:
+        raise Outgrown
+    return divmod(one, other)
+
+
 def _power(base: Any, exponent: Any, modulus: Any = None) -> Any:
     if modulus is not None:
-        if size(exponent) > 2_000 or size(base) > 4_000 or size(modulus) > 4_000:
+        if size(exponent) * size(modulus) ** 2 > _MOST_RAISED or size(base) > 4_000:
             raise Unknown
         return pow(base, exponent, modulus)
     return operated(ast.Pow(), base, exponent, ast.Pass())
 
 
+_MOST_RAISED = 2**22
+
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "abs": abs,
     "bin": bin,
-    "bool": bool,
     "chr": chr,
-    "divmod": divmod,
+    "divmod": _divided,
     "float": float,
     "hex": hex,
     "int": _int,
@@ -239,15 +250,17 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "ord": ord,
     "pow": _power,
     "repr": _shown,
-    "round": round,
+    "round": _rounded,
     "str": _text,
-    "fractions.Fraction": Fraction,
+    "fractions.Fraction": _fraction,
+    "math.gcd": _common(math.gcd),
+    "math.lcm": _common(math.lcm),
     "math.comb": _wide("comb", comb),
     "math.factorial": _wide("factorial", factorial),
     "math.perm": _wide("perm", perm),
     **{
         f"math.{name}": getattr(math, name)
-        for name in words("sqrt isqrt floor ceil gcd lcm log log2 log10 exp sin cos tan atan atan2 hypot fabs trunc")
+        for name in words("sqrt isqrt floor ceil log log2 log10 exp sin cos tan atan atan2 hypot fabs trunc")
     },
     "operator.add": lambda a, b: operated(ast.Add(), a, b, ast.Pass()),
     "operator.mul": lambda a, b: operated(ast.Mult(), a, b, ast.Pass()),
@@ -319,13 +332,14 @@ def method(value: Any, name: str, given: list[Any], options: dict[str, Any], nod
         took = 0
         if name in _ADDING and name != "add":
             held(node, len(value) + 1, MAX_LENGTH)
-        if name not in _QUICK or (name == "pop" and kind is list and given):
+        if name not in _QUICK or kind is str or (name == "pop" and kind is list and given):
             took = size(value) >> 5
         if name in ("extend", "update", "extendleft", "union"):
             held(node, size(value) + sum(map(size, given)), MAX_LENGTH)
             took += sum(map(size, given)) >> 3
         elif name != "append":
             took += sum(comparable(one, node) for one in given)
+            took += _searched(value, name, given, node)
         result = getattr(value, name)(*given, **options)
         return result, took
     if kind is str:
@@ -333,7 +347,40 @@ def method(value: Any, name: str, given: list[Any], options: dict[str, Any], nod
     raise Unknown
 
 
+def _searched(value: Any, name: str, given: list[Any], node: ast.AST) -> int:
+    """What a search takes besides, in steps."""
+    if name in _COUNTING and isinstance(value, Counter):
+        _counts_only(value)
+    if isinstance(value, dict | set):
+        return probes(given[0], value) if given else 0
+    if isinstance(value, str):
+        if name == "translate":
+            return _translated(value, *given)
+        return size(value) * sum(map(size, given)) >> 10 if name in _BACKWARD else 0
+    if name in _FINDING and isinstance(value, list | tuple | deque) and given:
+        return comparable(value, node) if not isinstance(given[0], int | float | None) else 0
+    return 0
+
+
+def _translated(text: str, table: Any) -> int:
+    if not isinstance(table, dict):
+        raise Unknown
+    longest = max((len(one) for one in table.values() if isinstance(one, str)), default=1)
+    if len(text) * longest > MAX_LENGTH:
+        raise Unknown
+    return len(table) >> 3
+
+
+_COUNTING = words("most_common total")
+_FINDING = words("index count remove")
+_BACKWARD = words("rfind rindex rpartition rsplit strip lstrip rstrip")
+
+
 def _of_text(value: str, name: str, given: list[Any], options: dict[str, Any], node: ast.AST) -> tuple[Any, int]:
+    if not all(isinstance(one, int | float | str) for one in (*given, *options.values())):
+        raise Unknown
+    if name == "format" and value.count("{") * max(map(size, (*given, *options.values())), default=0) > MAX_LENGTH:
+        raise Unknown
     match name, given:
         case "replace", [str(old), str(new), *rest]:
             times = value.count(old)

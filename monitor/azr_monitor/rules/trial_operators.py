@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from azr_monitor.rules.pure import Unknown
-from azr_monitor.rules.trial_operations import COMPARISONS, comparable, operated, size
+from azr_monitor.rules.trial_costs import DIVIDES, VIEWS, comparable, probes, size, worked
+from azr_monitor.rules.trial_operations import COMPARISONS, operated
 from azr_monitor.rules.trial_values import MISSING, Exhausted, Function, Instance, Library
 
 _SCALARS = (int, float, str)
+UNCOMPARED = (Library, *VIEWS)
 _QUICK = 64
 """The size up to which an operation is nothing to speak of."""
 
@@ -75,6 +77,8 @@ class Operators:
         """``left op right``."""
         if isinstance(left, Instance) or isinstance(right, Instance):
             return self._overloaded(op.__class__.__name__, left, right, node)
+        if left.__class__ is not int or right.__class__ is not int or op.__class__ in DIVIDES:
+            self.take(worked(op, left, right))
         value = operated(op, left, right, node)
         large = size(value)
         if large > self.peak:
@@ -111,7 +115,9 @@ class Operators:
             return COMPARISONS[kind](left, right)
         if kind is ast.In or kind is ast.NotIn:
             if isinstance(right, set | frozenset | dict):
-                self.take(comparable(left, node))
+                self.take(comparable(left, node) + probes(left, right))
+            elif isinstance(right, range) and not isinstance(left, int):
+                raise Unknown  # each of its numbers would be looked at
             elif isinstance(right, str | list | tuple | deque | range):
                 self.take(1 + (len(right) >> 5) + (0 if isinstance(right, str | range) else comparable(right, node)))
             elif isinstance(right, Instance):
@@ -124,7 +130,7 @@ class Operators:
             else:
                 raise Unknown
             return COMPARISONS[kind](left, right)
-        if isinstance(left, Library) or isinstance(right, Library):
+        if isinstance(left, UNCOMPARED) or isinstance(right, UNCOMPARED):
             raise Unknown
         if isinstance(left, Instance) and kind is not ast.Eq and kind is not ast.NotEq:
             return self._overloaded(kind.__name__, left, right, node)

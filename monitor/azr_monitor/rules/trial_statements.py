@@ -8,10 +8,11 @@ from typing import Any
 
 from azr_monitor.rules.pure import Unknown
 from azr_monitor.rules.syntax import words
+from azr_monitor.rules.trial_costs import comparable, held, probes
 from azr_monitor.rules.trial_expressions import EXPRESSIONS
 from azr_monitor.rules.trial_functions import Break, Continue, Functions, Return
 from azr_monitor.rules.trial_loops import Loop
-from azr_monitor.rules.trial_operations import EXCEPTIONS, comparable, held
+from azr_monitor.rules.trial_operations import EXCEPTIONS
 from azr_monitor.rules.trial_values import (
     MAX_LENGTH,
     Class,
@@ -31,6 +32,7 @@ _UNDERSTOOD = words(
     "__mul__ __mod__ __floordiv__ __truediv__ __pow__ __and__ __or__ __xor__ __lshift__ __rshift__ __lt__ __le__ "
     "__gt__ __ge__ __doc__"
 )
+_MANY = 255
 _CACHES = frozenset({"functools.lru_cache", "functools.cache"})
 
 
@@ -297,6 +299,7 @@ class Statements(Functions):
                     holder, key = self.value(place, scope), self.value(index, scope)
                     if not isinstance(holder, list | dict):
                         raise Unknown
+                    self.take(comparable(key, node) + probes(key, holder) + (len(holder) >> 9))
                     del holder[key]
                 case _:
                     raise Unknown
@@ -348,6 +351,8 @@ class Statements(Functions):
         if isinstance(holder, dict):
             if key.__class__ is tuple:
                 self.take(comparable(key, node))
+            if len(holder) > _MANY:
+                self.take(probes(key, holder))
             holder[key] = value
             held(node, len(holder), MAX_LENGTH)
             self.kept(holder)

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import islice
 from typing import Any
 
 from azr_monitor.rules.pure import Unknown
@@ -76,7 +77,7 @@ class Scope:
             self.values[name] = value
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, repr=False, slots=True)
 class Function:
     """A function of the program's, with the scope around it; ``kept`` is what it remembers by ``lru_cache``."""
 
@@ -87,7 +88,7 @@ class Function:
     kept: dict[Any, Any] | None = None
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, repr=False, slots=True)
 class Method:
     """A function bound to an object."""
 
@@ -95,7 +96,7 @@ class Method:
     holder: Any
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, repr=False, slots=True)
 class Native:
     """A method of a plain value, not yet called."""
 
@@ -103,7 +104,7 @@ class Native:
     holder: Any
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, repr=False, slots=True)
 class Class:
     """A class of the program's; ``exception`` where it is one that can be raised."""
 
@@ -114,17 +115,25 @@ class Class:
 
     def member(self, name: str) -> Any:
         """A member by its name, of the class or of what it is made from."""
-        if name in self.members:
-            return self.members[name]
-        found = (base.member(name) for base in self.bases)
-        return next((one for one in found if one is not MISSING), MISSING)
+        return next((one.members[name] for one in self._line() if name in one.members), MISSING)
 
     def derives(self, other: Class) -> bool:
         """Whether it is the other class or made from it."""
-        return self is other or any(base.derives(other) for base in self.bases)
+        return any(one is other for one in self._line())
+
+    def _line(self) -> Iterator[Class]:
+        """It and the classes it is made from, each once however often it is inherited."""
+        seen: set[int] = set()
+        ahead = [self]
+        while ahead:
+            one = ahead.pop()
+            if id(one) not in seen:
+                seen.add(id(one))
+                yield one
+                ahead += reversed(one.bases)
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, repr=False, slots=True)
 class Instance:
     """An object of a class of the program's."""
 
@@ -219,8 +228,11 @@ def frozen(value: Any, seen: dict[int, int], room: list[int], depth: int = 0) ->
         case Method():
             return (id(value.function.node), inner([value.function, value.holder]))
         case Function():
-            names = sorted({n.id for n in ast.walk(value.node) if isinstance(n, ast.Name)})
-            room[0] -= len(names) // 4
+            nodes = list(islice(ast.walk(value.node), 4 * room[0] + 4))
+            room[0] -= len(nodes) // 4
+            if room[0] < 0:
+                raise Unfrozen
+            names = sorted({n.id for n in nodes if isinstance(n, ast.Name)})
             around = [value.scope.find(name) for name in names]
             return (id(value.node), inner(one for one in around if one is not MISSING))
         case Cycle():
@@ -251,7 +263,9 @@ def weight(value: Any) -> float:
 
 def _weighed(value: Any, seen: dict[int, float], depth: int) -> float:
     match value:
-        case None | bool() | int() | float():
+        case int():
+            return 1.0 + (value.bit_length() >> 6)
+        case None | float():
             return 1.0
         case str() | bytes():
             return 1.0 + len(value) / 8
