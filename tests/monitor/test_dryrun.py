@@ -293,9 +293,9 @@ def test_a_program_is_parsed_once_and_run_dry_once(monkeypatch: pytest.MonkeyPat
             runs.append(call)
             super().__init__(tree, call, steps or 25_000, looks)
 
-    def run_on(tree: ast.Module, call: ast.Call) -> Trial:
+    def run_on(tree: ast.Module, call: ast.Call, steps: int) -> Trial:
         trials.append(call)
-        return tried(tree, call)
+        return tried(tree, call, steps)
 
     monkeypatch.setattr("azr_monitor.rules.syntax.parsed", parse)
     monkeypatch.setattr("azr_monitor.rules.programs_growth.DryRun", Counted)

@@ -13,6 +13,7 @@ import pytest
 from azr_monitor.audit import Auditor
 from azr_monitor.policy import load_policy
 from azr_monitor.records import Subject
+from azr_monitor.rules.programs_growth import in_call
 from azr_monitor.rules.syntax import parsed
 from azr_monitor.rules.trial import Outcome, Trial, tried
 
@@ -184,3 +185,16 @@ def test_an_attack_on_the_trial_costs_no_verdict(program: str) -> None:
     began = time.process_time()
     assert len(auditor.inspect([Subject(id="a", program=program, inputs=("10 ** 9",))])) == 1
     assert time.process_time() - began < MOST_SECONDS
+
+
+def test_many_inputs_share_the_steps_of_a_few() -> None:
+    program = "def f(a, b):\n    while a > -b:\n        a -= b // b\n    return a"
+    calls = [f"{10**6 + k}, {10**6}" for k in range(64)]
+
+    def took(many: int) -> float:
+        began = time.process_time()
+        for call in calls:
+            in_call(program, call, many)
+        return time.process_time() - began
+
+    assert took(64) < took(8) / 2

@@ -16,6 +16,7 @@ from azr_monitor.rules.names import targets
 from azr_monitor.rules.programs_recursion import nests_too_deep
 from azr_monitor.rules.syntax import COMPREHENSIONS, parsed, walk, walked
 from azr_monitor.rules.tree import Program
+from azr_monitor.rules.trial import STEPS as TRIAL_STEPS
 from azr_monitor.rules.trial import Outcome, tried
 
 _LEAST_TURNS = 6
@@ -48,7 +49,7 @@ def in_call(text: str, call: str, of: int = 1) -> list[Hit]:
     if not isinstance(called, ast.Call):
         return []
     assert isinstance(tree, ast.Module)
-    trial = tried(tree, called)
+    trial = tried(tree, called, min(TRIAL_STEPS, max(_LEAST_STEPS, _CALLS * TRIAL_STEPS // of)))
     if trial.outcome is Outcome.OVER:
         return []
     if trial.excess is not None:
