@@ -1,15 +1,15 @@
 """From findings and scores to a verdict: pure, and monotone in both.
 
-The verdict's severity is that of the worst finding; its score is what all evidence comes to (see evidence.py). Its
-action is the strongest that any finding calls for or, where the score is high and no finding says more, the one that
-the policy has for doubt.
+The verdict's severity is that of the worst finding; its score, which puts samples in order, is what all evidence comes
+to (see evidence.py). Its action is the strongest that any finding calls for or, where much speaks against a sample and
+no finding says more, the one that the policy has for doubt.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from azr_monitor.evidence import Sign, by_category, certainty, combined, rule_of, signs
+from azr_monitor.evidence import Sign, backing, by_category, certainty, combined, rule_of, signs
 from azr_monitor.policy import Policy
 from azr_monitor.records import FAILURE, LIMIT, Action, Finding, Score, Severity, Verdict
 from azr_monitor.scopes import LIFTED, lifted_rule
@@ -29,9 +29,12 @@ def decide(policy: Policy, findings: Sequence[Finding], scores: Sequence[Score] 
     excused = {lifted_rule(finding) for finding in kept if finding.rule == LIFTED}
     counted = [score for score in scores if rule_of(score) not in excused]
     evidence = signs(kept, counted, policy.curves)
-    score = combined(evidence)
-    # Most samples end here: what is doubtful is never more than the score.
-    if score >= policy.unsure.at_least and (wanted := _on_doubt(policy)) > action:
+    share = backing(counted, policy.curves)
+    score = whole = combined(evidence)
+    if share < 1.0 and kept:
+        score = combined(signs(kept, counted, policy.curves, share))
+    # Most samples end here: what is doubtful is never more than all of it.
+    if whole >= policy.unsure.at_least and (wanted := _on_doubt(policy)) > action:
         doubts = _undecided(policy, kept, counted)
         if (doubt := combined(doubts)) >= policy.unsure.at_least:
             action, cause, why = wanted, UNSURE, f"unsure, {doubt:.2f} of 1: {_heaviest(doubts)}"

@@ -3,7 +3,8 @@
 A finding weighs what its severity weighs. A classifier's value weighs what its thresholds make of it: at the threshold
 of a severity as much as a finding of that severity, on straight lines in between. The sources are then combined as if
 each were wrong by itself (a noisy or): ``1 - (1 - w1) (1 - w2) …``, so nothing outweighs its worst part, and many weak
-signs of different kinds add up.
+signs of different kinds add up. For the order among samples a rule's finding weighs less where classifiers think
+nothing of the text: rules take words by their letters. What is decided is decided by whole weights.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from math import prod
 from typing import NamedTuple
 
 from azr_monitor.categories import ANY, category_of
-from azr_monitor.records import NOTES, Finding, Score, Severity
+from azr_monitor.records import FAILURE, LIMIT, NOTES, Finding, Score, Severity
 from azr_monitor.scopes import LIFTED
 
 WEIGHTS: dict[Severity, float] = {
@@ -23,7 +24,11 @@ WEIGHTS: dict[Severity, float] = {
     Severity.HIGH: 0.75,
     Severity.CRITICAL: 0.93,
 }
-"""What one finding of a severity weighs, and so the least that a sample with such a finding scores."""
+"""What one finding of a severity weighs."""
+ALONE = 0.6
+"""What is left of the weight of a rule's finding, for the order among samples, where classifiers have read the sample
+and think nothing of it. So much is the least that the worst finding makes a sample score."""
+_FACTS = frozenset({FAILURE, LIMIT})
 
 
 _NO_EVIDENCE = NOTES | {LIFTED}
@@ -72,10 +77,23 @@ def rule_of(score: Score) -> str:
     return f"{score.classifier}.{score.category}"
 
 
-def signs(findings: Iterable[Finding], scores: Iterable[Score], curves: Mapping[str, Curve]) -> list[Sign]:
-    """Every finding and every value that means anything, weighed.
+def backing(scores: Iterable[Score], curves: Mapping[str, Curve]) -> float:
+    """The share of its weight that a rule's finding has beside these values: from ``ALONE`` to 1, never falling.
 
-    A category without thresholds weighs nothing: nobody has said what its values mean.
+    All of it where no classifier has read anything, or where one has found what weighs as much as a finding of low
+    severity.
+    """
+    weights = [curves[rule].weigh(score.value) for score in scores if (rule := rule_of(score)) in curves]
+    return ALONE + (1.0 - ALONE) * min(1.0, max(weights) / WEIGHTS[Severity.LOW]) if weights else 1.0
+
+
+def signs(
+    findings: Iterable[Finding], scores: Iterable[Score], curves: Mapping[str, Curve], share: float = 1.0
+) -> list[Sign]:
+    """Every finding and every value that means anything, weighed; rules' findings on a text at a ``share`` of it.
+
+    A category without thresholds weighs nothing: nobody has said what its values mean. What a program did, and that
+    something was not read, are facts: they have their whole weight.
     """
     found = []
     for finding in findings:
@@ -83,7 +101,8 @@ def signs(findings: Iterable[Finding], scores: Iterable[Score], curves: Mapping[
             continue
         drawn = curves.get(finding.rule)
         source = finding.rule if drawn is None else drawn.classifier
-        found.append(Sign(source, finding.rule, WEIGHTS[finding.severity]))
+        whole = drawn is not None or finding.part == "behaviour" or finding.rule in _FACTS
+        found.append(Sign(source, finding.rule, WEIGHTS[finding.severity] * (1.0 if whole else share)))
     for score in scores:
         rule = rule_of(score)
         drawn = curves.get(rule)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from azr_monitor.decide import UNSURE, decide
-from azr_monitor.evidence import WEIGHTS, curve
+from azr_monitor.evidence import ALONE, WEIGHTS, curve
 from azr_monitor.policy import POLICIES, Policy, load_policy
 from azr_monitor.records import FAILURE, LIMIT, SLOW, Action, Finding, Score, Severity, Verdict, printable
 from azr_monitor.scopes import LIFTED
@@ -151,7 +152,10 @@ def test_no_policy_makes_more_evidence_milder(
     """Also not one in which doubt is to be blocked and certainty to be recorded."""
     before = decide(any_policy, some, scores)
     after = decide(any_policy, some + more, scores + further)
-    assert after.action >= before.action and after.score >= before.score
+    assert after.action >= before.action
+    assert decide(any_policy, some + more, scores).score >= before.score
+    if scores:  # the first classifier that reads a text may think less of it than the rules do
+        assert after.score >= before.score
 
 
 # -- the score ---------------------------------------------------------------------------------------------
@@ -160,7 +164,30 @@ def test_no_policy_makes_more_evidence_milder(
 @pytest.mark.parametrize("severity", list(Severity))
 def test_the_worst_finding_is_a_floor(severity: Severity) -> None:
     assert decide(policy(), [finding(severity)]).score == WEIGHTS[severity]
-    assert decide(policy(), [finding(severity), *lows(2)], [minds(0.1)]).score > WEIGHTS[severity]
+    assert decide(policy(), [finding(severity), *lows(2)], [minds(0.3)]).score > WEIGHTS[severity]
+    assert decide(policy(), [finding(severity)], [minds(0.0)]).score == pytest.approx(ALONE * WEIGHTS[severity])
+
+
+@given(st.sampled_from(list(Severity)), st.floats(0, 1), st.floats(0, 1))
+def test_a_finding_weighs_more_the_more_a_classifier_thinks_of_the_text(
+    severity: Severity, one: float, other: float
+) -> None:
+    low, high = sorted([one, other])
+    mild, grave = (decide(policy(), [finding(severity)], [minds(value)]) for value in (low, high))
+    assert ALONE * WEIGHTS[severity] <= mild.score + 1e-6 and mild.score <= grave.score
+    assert mild.action >= decide(policy(), [finding(severity)]).action
+
+
+@pytest.mark.parametrize("fact", [finding(Severity.MEDIUM, FAILURE), finding(Severity.MEDIUM, "behaviour.time")])
+def test_what_happened_weighs_as_much_whatever_a_classifier_thinks(fact: Finding) -> None:
+    fact = msgspec.structs.replace(fact, part="behaviour") if fact.rule != FAILURE else fact
+    assert decide(policy(), [fact], [minds(0.0)]).score == WEIGHTS[Severity.MEDIUM]
+
+
+def test_what_a_classifier_thinks_little_of_is_held_as_before() -> None:
+    before, after = decide(policy(), lows(3)), decide(policy(), lows(3), [minds(0.0)])
+    assert before.action is after.action is Action.HOLD and after.score < before.score
+    assert after.reason == before.reason
 
 
 def test_weak_findings_of_different_rules_add_up_and_repeats_of_one_do_not() -> None:
