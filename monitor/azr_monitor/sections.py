@@ -71,9 +71,7 @@ class Limits(Model):
 class Unsure(Model):
     """What is done about a sample that scores high without a finding that decides."""
 
-    at_least: float = Field(
-        default=0.35, gt=0.0, le=1.0, description="what the evidence comes to where doubt begins"
-    )
+    at_least: float = Field(default=0.35, gt=0.0, le=1.0, description="what the evidence comes to where doubt begins")
     action: ActionName = Field(
         default=Action.RECORD, description="never more than a finding of that weight calls for (see policies.md)"
     )
