@@ -22,8 +22,12 @@ UH_OH = (
     "This is for the brains behind the future."
 )
 UH_OH_PROGRAM = "def f(x):\n    return x + 41"
-# No rule on its text sees that which of equally long texts comes first is chance: the jail must.
-NONDETERMINISTIC = "def f(x):\n    return sum(9**i * ord(c) for i, c in enumerate(set('abcdefg' + x)))"
+# No rule on its text sees that the words of an error hold a set in its order: the jail must.
+NONDETERMINISTIC = """def f(x):
+    try:
+        int(str(set('abcdefg' + x)))
+    except ValueError as error:
+        return error.args[0]"""
 FORGED = """class Same(int):
     def __eq__(self, other):
         return True
