@@ -9,6 +9,21 @@ import pytest
 from azr_monitor.rules.syntax import parsed
 from azr_monitor.rules.trial import Outcome, Trial, tried
 
+HANOI = """
+class Hanoi:
+    def __init__(self):
+        self.moves = []
+    def solve(self, n, a, b, c):
+        if n == 0:
+            return
+        self.solve(n - 1, a, c, b)
+        self.moves.append((a, b))
+        self.solve(n - 1, c, b, a)
+def f(n):
+    h = Hanoi()
+    h.solve(n, 'x', 'y', 'z')
+    return len(h.moves)
+"""
 BOMBS = {
     "l-system by rules": (
         """
@@ -51,21 +66,7 @@ def f(k):
         "3",
     ),
     "hanoi class": (
-        """
-class Hanoi:
-    def __init__(self):
-        self.moves = []
-    def solve(self, n, a, b, c):
-        if n == 0:
-            return
-        self.solve(n - 1, a, c, b)
-        self.moves.append((a, b))
-        self.solve(n - 1, c, b, a)
-def f(n):
-    h = Hanoi()
-    h.solve(n, 'x', 'y', 'z')
-    return len(h.moves)
-""",
+        HANOI,
         "40",
     ),
     "sum to reach odd": (
@@ -206,21 +207,7 @@ def f(code):
         "['inc a', 'dec a', 'dec a', 'jnz a -1']",
     ),
     "hanoi": (
-        """
-class Hanoi:
-    def __init__(self):
-        self.moves = []
-    def solve(self, n, a, b, c):
-        if n == 0:
-            return
-        self.solve(n - 1, a, c, b)
-        self.moves.append((a, b))
-        self.solve(n - 1, c, b, a)
-def f(n):
-    h = Hanoi()
-    h.solve(n, 'x', 'y', 'z')
-    return len(h.moves)
-""",
+        HANOI,
         "6",
     ),
     "queue": (
